@@ -1,0 +1,33 @@
+/* blob: big immutable objects by name. Names are made by the server: [A-Za-z0-9._/-], no "..", at
+ * most 200 bytes. */
+#pragma once
+
+#include "core/err.h"
+#include "core/str.h"
+
+struct blob_store;
+
+struct blob_options {
+    const char *driver; /* "files" */
+    const char *root;   /* directory of the files driver */
+};
+
+MUST_USE enum err blob_open(struct blob_store **out, const struct blob_options *opt);
+void blob_close(struct blob_store **store);
+/* Durable when it returns (fsync, rename, fsync of the directory). ERR_ALREADY_EXISTS: blobs never
+ * change. */
+MUST_USE enum err blob_put(struct blob_store *store, const char *name, const void *bytes, size_t n);
+/* malloc'ed bytes of [offset, offset + count); count 0: to the end. */
+MUST_USE enum err blob_get(struct blob_store *store, const char *name, uint64_t offset,
+                           size_t count, char **out, size_t *n);
+MUST_USE enum err blob_size(struct blob_store *store, const char *name, uint64_t *size);
+MUST_USE enum err blob_delete(struct blob_store *store, const char *name);
+
+/* Streaming writes for what does not fit in memory. */
+struct blob_writer;
+MUST_USE enum err blob_writer_open(struct blob_store *store, const char *name,
+                                   struct blob_writer **out);
+MUST_USE enum err blob_writer_add(struct blob_writer *w, const void *bytes, size_t n);
+MUST_USE enum err
+blob_writer_finish(struct blob_writer **w); /* durable, or an error and nothing there */
+void blob_writer_abort(struct blob_writer **w);

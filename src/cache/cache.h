@@ -1,0 +1,28 @@
+/* cache: keys with expiry; holds nothing that cannot be rebuilt. Thread-safe. Values are bytes, at
+ * most 1 MiB. */
+#pragma once
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/str.h"
+
+struct cache;
+
+struct cache_options {
+    const char *driver; /* "memory" */
+    size_t max_bytes;   /* 0: 64 MiB; beyond it the least recently used go */
+};
+
+MUST_USE enum err cache_open(struct cache **out, const struct cache_options *opt);
+void cache_close(struct cache **cache);
+/* ERR_NOT_FOUND when absent or expired. The value is copied into the arena, NUL-terminated. */
+MUST_USE enum err cache_get(struct cache *cache, struct str key, struct arena *arena,
+                            struct str *value);
+MUST_USE enum err cache_set(struct cache *cache, struct str key, struct str value, int64_t ttl_ms);
+/* Sets only when absent: ERR_ALREADY_EXISTS otherwise. */
+MUST_USE enum err cache_add(struct cache *cache, struct str key, struct str value, int64_t ttl_ms);
+MUST_USE enum err cache_delete(struct cache *cache, struct str key);
+/* Atomically adds delta to a counter (absent: 0); ttl applies when it is created. For rate limits.
+ */
+MUST_USE enum err cache_increment(struct cache *cache, struct str key, int64_t delta,
+                                  int64_t ttl_ms, int64_t *value);
