@@ -1,5 +1,7 @@
-/* blob: big immutable objects by name. Names are made by the server: [A-Za-z0-9._/-], no "..", at
- * most 200 bytes. */
+/*
+ * blob: big immutable objects by name. Names are made by the server: [A-Za-z0-9._/-], at most 200
+ * bytes, no empty part and none that begins with a dot. Thread-safe.
+ */
 #pragma once
 
 #include "core/err.h"
@@ -17,7 +19,10 @@ void blob_close(struct blob_store **store);
 /* Durable when it returns (fsync, rename, fsync of the directory). ERR_ALREADY_EXISTS: blobs never
  * change. */
 MUST_USE enum err blob_put(struct blob_store *store, const char *name, const void *bytes, size_t n);
-/* malloc'ed bytes of [offset, offset + count); count 0: to the end. */
+#define BLOB_GET_MAX_BYTES (256u << 20)
+/* malloc'ed bytes of [offset, offset + count), fewer at the end; count 0: to the end.
+ * ERR_OUT_OF_RANGE: offset beyond the end; ERR_RESOURCE_EXHAUSTED: more than BLOB_GET_MAX_BYTES at
+ * once. */
 MUST_USE enum err blob_get(struct blob_store *store, const char *name, uint64_t offset,
                            size_t count, char **out, size_t *n);
 MUST_USE enum err blob_size(struct blob_store *store, const char *name, uint64_t *size);

@@ -3,6 +3,9 @@
  * worker each). Events published inside a store transaction (bus_publish_tx) leave through the
  * outbox: if the transaction commits they are delivered, at least once. Events published outside
  * are delivered at most once.
+ *
+ * Order of life: store_open, bus_open, everyone subscribes, bus_start, ..., bus_close, store_close.
+ * Nothing leaves the outbox and no task runs before bus_start, or it would find nobody listening.
  */
 #pragma once
 
@@ -14,12 +17,22 @@ struct store;
 struct store_tx;
 
 struct bus_options {
-    const char *driver;  /* "memory" */
-    struct store *store; /* outbox and tasks live here; NULL: events only */
+    const char *driver;    /* "memory" */
+    struct store *store;   /* outbox and tasks live here; NULL: events only */
+    unsigned thread_count; /* delivery threads; 0: 2 */
+    unsigned queue_max;    /* events waiting per delivery thread; 0: 8,192 */
+    unsigned task_threads; /* 0: 4 */
+    int64_t lease_ms;      /* a task whose process died runs elsewhere after this; 0: 30,000 */
+    int64_t retry_ms;      /* wait before the second attempt, doubling; 0: 1,000 */
+    int64_t retry_max_ms;  /* 0: 3,600,000 */
+    int64_t task_keep_ms;  /* how long a finished task's idempotency key is known; 0: 30 days */
 };
 
 MUST_USE enum err bus_open(struct bus **out, const struct bus_options *opt);
-/* Stops delivery, waits for handlers, frees. Accepts NULL. */
+/* Lets the outbox and the tasks go, the ones left by an earlier run first. Once. */
+void bus_start(struct bus *bus);
+/* Stops delivery, waits for handlers, frees; what is left in outbox and tasks stays for the next
+ * start. Accepts NULL. */
 void bus_close(struct bus **bus);
 
 struct bus_event {
@@ -27,18 +40,21 @@ struct bus_event {
     const char *type;    /* "meeting.started" */
     const char *key;     /* order is kept per key */
     struct str payload;  /* packed protobuf or JSON, as the channel says */
+    const char *id;      /* for handlers: the same when an event comes again; "" if at most once */
 };
 
-/* Runs on the bus's delivery threads, events of one key in order. Must be short or hand over. */
+/* Runs on the bus's delivery threads, events of one key in order. Must be short or hand over. The
+ * event is valid until it returns. An event of the outbox counts as delivered when every handler
+ * returned; before that a crash brings it again. */
 typedef void bus_event_fn(void *arg, const struct bus_event *event);
 
 /* `name` tells subscribers apart in metrics. Returns an id for bus_unsubscribe. */
 int bus_subscribe(struct bus *bus, const char *channel, const char *name, bus_event_fn *fn,
                   void *arg);
-/* After it returns fn does not run any more. */
+/* After it returns fn does not run any more (but for the run that calls it). */
 void bus_unsubscribe(struct bus *bus, int id);
 
-/* At most once, now; never blocks. From any thread. */
+/* At most once, now; never blocks: a full queue drops and counts. From any thread. */
 void bus_publish(struct bus *bus, const struct bus_event *event);
 /* At least once, after the commit of the surrounding job. */
 MUST_USE enum err bus_publish_tx(struct bus *bus, struct store_tx *tx,
@@ -49,12 +65,25 @@ struct bus_task {
     const char *queue; /* "mail" */
     const char *type;
     struct str payload;
-    const char *idempotency_key; /* NULL: none; the same key is queued once */
+    const char *idempotency_key; /* NULL: none; the same key is queued once per queue */
     int64_t delay_ms;
     int priority;     /* higher first */
     int attempts_max; /* 0: 10, with exponential back-off; then dead letter */
 };
 MUST_USE enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const struct bus_task *task);
-/* Handler on a worker thread; ERR_OK finishes the task, anything else retries it later. */
+/* Handler on a worker thread; ERR_OK finishes the task, anything else retries it later. At least
+ * once: a crash runs it again, so its effect must be idempotent. attempt counts from 1. */
 typedef enum err bus_task_fn(void *arg, const struct bus_task *task, int attempt);
+/* One handler per queue, for the bus's life. */
 void bus_work(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg);
+
+/* How a queue stands (operations, tests). */
+struct bus_task_stats {
+    int64_t ready;   /* could run now */
+    int64_t waiting; /* delayed, or waiting for the next attempt */
+    int64_t running;
+    int64_t dead; /* gave up */
+};
+MUST_USE enum err bus_task_stats(struct bus *bus, const char *queue, struct bus_task_stats *out);
+/* Gives the dead tasks of a queue a new life, attempts counted from zero. */
+MUST_USE enum err bus_revive_dead(struct bus *bus, const char *queue, int64_t *count);

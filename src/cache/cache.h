@@ -1,5 +1,8 @@
-/* cache: keys with expiry; holds nothing that cannot be rebuilt. Thread-safe. Values are bytes, at
- * most 1 MiB. */
+/*
+ * cache: keys with expiry; holds nothing that cannot be rebuilt. Thread-safe. Keys are 1 to 512
+ * bytes, values at most 1 MiB (ERR_INVALID_ARGUMENT beyond). ttl_ms 0: no expiry, until room is
+ * needed.
+ */
 #pragma once
 
 #include "core/arena.h"
@@ -21,8 +24,10 @@ MUST_USE enum err cache_get(struct cache *cache, struct str key, struct arena *a
 MUST_USE enum err cache_set(struct cache *cache, struct str key, struct str value, int64_t ttl_ms);
 /* Sets only when absent: ERR_ALREADY_EXISTS otherwise. */
 MUST_USE enum err cache_add(struct cache *cache, struct str key, struct str value, int64_t ttl_ms);
+/* ERR_OK also when it was not there. */
 MUST_USE enum err cache_delete(struct cache *cache, struct str key);
 /* Atomically adds delta to a counter (absent: 0); ttl applies when it is created. For rate limits.
- */
+ * A counter reads as decimal text; ERR_FAILED_PRECONDITION when the value is no number,
+ * ERR_OUT_OF_RANGE on overflow. */
 MUST_USE enum err cache_increment(struct cache *cache, struct str key, int64_t delta,
                                   int64_t ttl_ms, int64_t *value);

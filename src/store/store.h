@@ -5,6 +5,12 @@
  * own connection.
  *
  * SQL is portable: `?` placeholders, snake_case tables; each service touches only its own tables.
+ * Column types are INTEGER (64 bits), REAL, TEXT and BLOB; `INTEGER PRIMARY KEY AUTOINCREMENT` for
+ * generated keys; 'single quotes' for text. ATTACH, PRAGMA and BEGIN/COMMIT/SAVEPOINT are refused.
+ *
+ * A statement that fails dooms its job (PostgreSQL demands it, so every driver keeps it): further
+ * statements fail too and the job rolls back, even if fn returns ERR_OK. Where a conflict is
+ * expected say ON CONFLICT DO NOTHING and look at store_changes.
  */
 #pragma once
 
@@ -16,14 +22,30 @@ struct store;
 struct store_tx;   /* a transaction on one connection; valid inside the job alone */
 struct store_stmt; /* a statement in flight; finish it before the job returns */
 
+/* The disk lost a write (fsync failed): nothing is acknowledged any more. Runs once, on the writer
+ * thread; must end the process soon. Only a new start can mend the store (it sees the marker). */
+typedef void store_fatal_fn(void *arg);
+
 struct store_options {
     const char *driver; /* "sqlite" */
-    const char *url;    /* sqlite: path of the database file; ":memory:" for tests */
-    int64_t busy_ms;    /* 0: 5,000 */
+    /* sqlite: path of the database file, alone in its directory with what belongs to it (lock,
+     * ballast, marker); ":memory:" for tests */
+    const char *url;
+    int64_t busy_ms;          /* 0: 5,000 */
+    unsigned queue_max;       /* jobs waiting per writer; 0: 8,192 */
+    unsigned batch_max;       /* jobs sharing a commit; 0: 256 */
+    int64_t gather_us;        /* how long a busy writer waits for more jobs; 0: 1,000; -1: never */
+    int64_t ballast_bytes;    /* kept for the day the disk is full; 0: 64 MiB; -1: none */
+    int reserve_percent;      /* read-only when less of the disk is free; 0: 5; -1: never */
+    store_fatal_fn *on_fatal; /* NULL: the process exits with status 74 */
+    void *on_fatal_arg;
+    const char *vfs;     /* sqlite: tests inject faults here; NULL: the system's */
+    const char *pragmas; /* sqlite: more of them after the store's own; NULL: none */
 };
 
+/* ERR_FAILED_PRECONDITION: another process has the store open (logged with its id). */
 MUST_USE enum err store_open(struct store **out, const struct store_options *opt);
-/* Commits what is queued, checkpoints, closes. Accepts NULL. */
+/* Commits what is queued, checkpoints, closes. Nobody may be inside a call. Accepts NULL. */
 void store_close(struct store **store);
 
 /* ---- migrations ---- */
@@ -42,17 +64,34 @@ MUST_USE enum err store_migrations_pending(struct store *store, const struct sto
 typedef enum err store_fn(struct store_tx *tx, void *arg);
 typedef void store_done_fn(enum err err, void *arg);
 
-/* Queues a write job on the shard's writer. `done` runs on the writer thread after COMMIT (or
- * failure) and must be short: post or answer. fn calls no service and no network. ERR_UNAVAILABLE
- * is given to done when the queue is full or the store is read-only. */
+/*
+ * Queues a write job on the shard's writer. `done` (may be NULL) runs on the writer thread after
+ * COMMIT (or failure) and must be short: post or answer. fn calls no service and no network.
+ * Refused at once, done running inside the call: ERR_UNAVAILABLE (queue full, or the store is
+ * broken), ERR_RESOURCE_EXHAUSTED (disk nearly full).
+ */
 void store_write(struct store *store, uint32_t shard, store_fn *fn, void *arg, store_done_fn *done);
-/* The same, waiting; on worker threads. Returns fn's error or the commit's. */
+/* The same, waiting; on worker threads, never inside fn or done. Returns fn's error or the
+ * commit's. */
 MUST_USE enum err store_write_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg);
-/* A read transaction (one snapshot) on this thread's connection. On worker threads. */
+/* For small writes that must go on when the disk is nearly full, or that free space: joining a
+ * meeting, signing out, deleting. Accepted until nothing at all is left. */
+void store_write_essential(struct store *store, uint32_t shard, store_fn *fn, void *arg,
+                           store_done_fn *done);
+MUST_USE enum err store_write_essential_sync(struct store *store, uint32_t shard, store_fn *fn,
+                                             void *arg);
+/* A read transaction (one snapshot) on a connection that is this thread's for the call. On worker
+ * threads. Sees every write whose done ran before. */
 MUST_USE enum err store_read(struct store *store, store_fn *fn, void *arg);
 
+/* Inside a write job: fn(arg) runs on the writer thread after COMMIT, before done; it does not run
+ * if the job fails, so arg must not be something to free. Must be short: wake somebody. */
+typedef void store_hook_fn(void *arg);
+void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg);
+
 /* ---- statements ---- */
-/* Cached per connection by text; sql must be a literal. Never NULL: errors show at step. */
+/* Cached per connection by text; sql must be a literal (it is kept by reference). Never NULL:
+ * errors show at step. */
 struct store_stmt *store_prepare(struct store_tx *tx, const char *sql);
 /* Parameters count from 1. Bytes are copied. */
 void store_bind_int(struct store_stmt *st, int index, int64_t value);
@@ -85,5 +124,8 @@ MUST_USE enum err store_run(struct store_tx *tx, const char *sql, const char *ty
 /* Binds like store_run and leaves the statement ready to step. */
 struct store_stmt *store_query(struct store_tx *tx, const char *sql, const char *types, ...);
 
-/* For /ready and metrics. */
+/* For /ready and metrics: false when store_write would be refused. Any thread. */
 bool store_is_writable(const struct store *store);
+/* Whether this process alone uses the database (sqlite): what was in flight when it opened is
+ * nobody's. */
+bool store_is_exclusive(const struct store *store);
