@@ -1,0 +1,30 @@
+/*
+ * tls: certificates for servers. A context may be reloaded at any time from any thread: new
+ * connections get the new certificate, running ones keep theirs.
+ */
+#pragma once
+
+#include "core/err.h"
+#include "core/str.h"
+
+struct net_tls;
+
+struct net_tls_options {
+    const char *cert_path; /* PEM, leaf first (fullchain.pem) */
+    const char *key_path;
+    const char *const *alpn; /* NULL: "http/1.1" */
+};
+
+/* On failure `problem` (may be NULL) says which file and why. */
+MUST_USE enum err net_tls_create(struct net_tls **out, const struct net_tls_options *opt,
+                                 struct strbuf *problem);
+/* Servers that use it must be destroyed first. */
+void net_tls_destroy(struct net_tls **tls);
+/* Reads the files again. On failure the former certificate stays in use. Any thread. */
+MUST_USE enum err net_tls_reload(struct net_tls *tls, struct strbuf *problem);
+/*
+ * Makes DIR/fullchain.pem and DIR/privkey.pem (0600, ECDSA P-256, ten years) for these host names
+ * and addresses unless both exist. The key is written first, so a crash between the two is mended
+ * by the next start.
+ */
+MUST_USE enum err net_tls_self_signed(const char *dir, const char *const *hosts, size_t host_count);
