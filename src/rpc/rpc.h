@@ -44,6 +44,8 @@ struct rpc_call {
     /* out: set before the closure runs */
     enum err err;
     char message[200];
+    int64_t retry_after_ms; /* with RESOURCE_EXHAUSTED or UNAVAILABLE: when to come back; 0: not
+                               said. The edge makes it Retry-After. */
     const char *peer;
     /* own */
     struct arena *arena; /* requests, replies and rows of this call live here */
