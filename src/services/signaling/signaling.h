@@ -1,0 +1,44 @@
+/*
+ * signaling: who is on the wire in which meeting. One WebSocket per participant
+ * (docs/signaling.md); rooms, members and tracks as everybody in the room sees them. Who may be
+ * there is meeting's decision, media flows in media. All state belongs to one loop of its own;
+ * sockets live on the edge's loops and reach it by posts.
+ */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "bus/bus.h"
+#include "core/err.h"
+#include "edge/edge.h"
+#include "net/ws.h"
+
+struct signaling_service;
+
+struct signaling_deps {
+    ProtobufCService *auth;
+    ProtobufCService *meeting;
+    ProtobufCService *media;
+    struct bus *bus;
+    int64_t resume_ms;       /* 0: 30,000; how long a dropped socket may come back unseen */
+    int64_t auth_timeout_ms; /* 0: 10,000 */
+};
+
+MUST_USE enum err signaling_create(struct signaling_service **out,
+                                   const struct signaling_deps *deps);
+/* Tells every socket to come back later (server_closing, close 1001). Returns when they have been
+ * told. */
+void signaling_drain(struct signaling_service *s);
+/* Accepts NULL, sets *s to NULL. */
+void signaling_destroy(struct signaling_service **s);
+/* The implementation, to be wrapped by rpc_local_create. */
+ProtobufCService *signaling_rpc(struct signaling_service *s);
+
+/* On a loop of the edge: takes the upgrade of /ws/signaling. `who` is the identity of the
+ * Authorization header, or NULL: then the first frame must be `auth`. Answers the request in any
+ * case. */
+void signaling_accept(struct signaling_service *s, struct http_request *req,
+                      const struct identity *who, ws_origin_fn *is_origin_allowed,
+                      void *origin_arg);
+
+extern const struct edge_route_table signaling_routes;

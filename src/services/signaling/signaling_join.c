@@ -1,0 +1,279 @@
+/*
+ * Entering, waiting, coming back, leaving. The order of a join: the meeting service says that this
+ * person may be here, media opens a session under a name chosen here (so its first event finds its
+ * member), then everybody is told.
+ */
+#include "services/signaling/signaling_internal.h"
+
+static struct metric members_gauge =
+    METRIC_GAUGE("parlance_signaling_members", "Participants on the wire or away for a moment.");
+
+static void detach(struct member *m)
+{
+    if (m->socket)
+        m->socket->member = NULL;
+    m->socket = NULL;
+}
+
+static void tell_waiting(struct member *m)
+{
+    Signaling__Member shape = member_shape(m);
+    Signaling__MemberFrame frame = SIGNALING__MEMBER_FRAME__INIT;
+    frame.type = (char *)"participant_waiting";
+    frame.participant = &shape;
+    room_tell_hosts(m->room, &frame.base);
+}
+
+static void send_waiting(struct member *m, int64_t request_id)
+{
+    Signaling__MeetingFrame frame = SIGNALING__MEETING_FRAME__INIT;
+    frame.type = (char *)"waiting";
+    if (request_id != SIGNALING_NO_ID) {
+        frame._id_case = SIGNALING__MEETING_FRAME___ID_ID;
+        frame.id = request_id;
+    }
+    frame.meeting = m->room->meeting;
+    signaling_socket_send(m->socket, &frame.base);
+}
+
+/* ---- media session ---- */
+
+static void on_opened(struct signaling_hub *hub UNUSED, struct signaling_socket *s,
+                      int64_t request_id, const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    if (!s)
+        return; /* the member runs out by its away timer */
+    struct member *m = s->member;
+    if (!m || m->state != MEMBER_OPENING) {
+        signaling_socket_done(s);
+        return;
+    }
+    if (!reply) {
+        signaling_reply_error(s, request_id, call->err, call->message);
+        signaling_member_remove(m, "failed", true);
+        signaling_socket_done(s);
+        return;
+    }
+    m->session = signaling_copy(reply);
+    m->state = MEMBER_JOINED;
+    m->joined_at_ms = clock_wall_ms();
+
+    Signaling__Member shape = member_shape(m);
+    Signaling__MemberFrame frame = SIGNALING__MEMBER_FRAME__INIT;
+    frame.type = (char *)"participant_joined";
+    frame.participant = &shape;
+    room_broadcast(m->room, m, &frame.base);
+    room_send_joined(m, request_id, false);
+    signaling_socket_done(s);
+}
+
+static void open_session(struct member *m, int64_t request_id)
+{
+    m->state = MEMBER_OPENING;
+    Media__OpenSessionRequest request = MEDIA__OPEN_SESSION_REQUEST__INIT;
+    request.meeting_id = m->room->id;
+    request.participant_id = m->participant_id;
+    request.user_id = m->who.user_id;
+    request.name = m->name;
+    request.session_id = m->session_id;
+    signaling_call(m->room->hub, &(struct signaling_call_options){
+                                     .service = m->room->hub->media,
+                                     .method = "OpenSession",
+                                     .request = &request.base,
+                                     .socket = m->socket,
+                                     .request_id = request_id,
+                                     .done = on_opened,
+                                 });
+}
+
+/* ---- joining ---- */
+
+/* The same person from elsewhere: the older presence gives way. */
+static void replace_former(struct room *room, const char *participant_id)
+{
+    struct member *former = room_find_member(room, participant_id);
+    if (!former)
+        return;
+    struct signaling_socket *old = former->socket;
+    signaling_member_remove(former, "replaced", false);
+    if (old)
+        signaling_socket_close(old, CLOSE_REPLACED, "you joined from elsewhere");
+}
+
+static void on_authorized(struct signaling_hub *hub, struct signaling_socket *s, int64_t request_id,
+                          const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    if (!s)
+        return;
+    if (!reply) {
+        signaling_reply_error(s, request_id, call->err, call->message);
+        signaling_socket_done(s);
+        return;
+    }
+    const Meeting__AuthorizeParticipantReply *r = (const Meeting__AuthorizeParticipantReply *)reply;
+    const Meeting__Participant *p = r->participant;
+    bool is_waiting = p && p->state == MEETING__PARTICIPANT_STATE__WAITING;
+    if (!p || !r->meeting || (!is_waiting && p->state != MEETING__PARTICIPANT_STATE__ADMITTED)) {
+        signaling_reply_error(s, request_id, ERR_PERMISSION_DENIED,
+                              "Join the meeting first (POST /api/v1/meetings/:id/join).");
+        signaling_socket_done(s);
+        return;
+    }
+    struct room *room = room_get_or_create(hub, r->meeting);
+    replace_former(room, p->id);
+    room = room_get_or_create(hub, r->meeting); /* the former may have been its last member */
+    struct member *m = member_create(room, s, p);
+    if (is_waiting) {
+        m->state = MEMBER_WAITING;
+        send_waiting(m, request_id);
+        tell_waiting(m);
+        signaling_socket_done(s);
+    } else {
+        open_session(m, request_id);
+    }
+}
+
+static bool try_resume(struct signaling_socket *s, const Signaling__ClientFrame *frame)
+{
+    struct member *m =
+        frame->resume_token[0] ? map_get(s->hub->resumes, str_from(frame->resume_token)) : NULL;
+    if (!m || strcmp(m->who.user_id, s->who.user_id) != 0 || m->state == MEMBER_OPENING)
+        return false;
+    struct signaling_socket *old = m->socket;
+    bool was_away = !old;
+    detach(m);
+    if (old)
+        signaling_socket_close(old, CLOSE_REPLACED, "resumed on another socket");
+    member_attach(m, s);
+    if (m->state == MEMBER_WAITING)
+        send_waiting(m, signaling_frame_id(frame));
+    else
+        room_send_joined(m, signaling_frame_id(frame), true);
+    if (was_away)
+        room_tell_changed(m);
+    return true;
+}
+
+bool signaling_join(struct signaling_socket *s, const Signaling__ClientFrame *frame)
+{
+    if (s->member) {
+        signaling_reply_error(s, signaling_frame_id(frame), ERR_FAILED_PRECONDITION,
+                              "This socket is in a meeting already; leave it first.");
+        return true;
+    }
+    if (try_resume(s, frame))
+        return true;
+    Meeting__AuthorizeParticipantRequest request = MEETING__AUTHORIZE_PARTICIPANT_REQUEST__INIT;
+    request.meeting_id = frame->meeting_id;
+    signaling_call(s->hub, &(struct signaling_call_options){
+                               .service = s->hub->meeting,
+                               .method = "AuthorizeParticipant",
+                               .request = &request.base,
+                               .who = &s->who,
+                               .socket = s,
+                               .request_id = signaling_frame_id(frame),
+                               .is_idempotent = true,
+                               .done = on_authorized,
+                           });
+    return false;
+}
+
+void signaling_member_admitted(struct member *m)
+{
+    if (m->state != MEMBER_WAITING)
+        return;
+    Signaling__GoneFrame frame = SIGNALING__GONE_FRAME__INIT;
+    frame.type = (char *)"participant_not_waiting";
+    frame.participant_id = m->participant_id;
+    frame.reason = (char *)"admitted";
+    room_tell_hosts(m->room, &frame.base);
+    if (!m->socket) {
+        /* Away while admitted: it joins anew when it comes back. */
+        signaling_member_remove(m, "timeout", false);
+        return;
+    }
+    m->socket->is_busy = true;
+    open_session(m, SIGNALING_NO_ID);
+}
+
+/* ---- leaving ---- */
+
+static void close_session(struct member *m)
+{
+    if (m->state == MEMBER_WAITING)
+        return;
+    Media__CloseSessionRequest request = MEDIA__CLOSE_SESSION_REQUEST__INIT;
+    request.session_id = m->session_id;
+    signaling_call(m->room->hub, &(struct signaling_call_options){
+                                     .service = m->room->hub->media,
+                                     .method = "CloseSession",
+                                     .request = &request.base,
+                                     .is_idempotent = true,
+                                 });
+}
+
+static void leave_meeting(struct member *m)
+{
+    Meeting__LeaveMeetingRequest request = MEETING__LEAVE_MEETING_REQUEST__INIT;
+    request.id = m->room->id;
+    signaling_call(m->room->hub, &(struct signaling_call_options){
+                                     .service = m->room->hub->meeting,
+                                     .method = "LeaveMeeting",
+                                     .request = &request.base,
+                                     .who = &m->who,
+                                     .is_idempotent = true,
+                                 });
+}
+
+void signaling_member_remove(struct member *m, const char *reason, bool should_tell_meeting)
+{
+    struct room *room = m->room;
+    bool was_waiting = m->state == MEMBER_WAITING;
+    bool was_joined = m->state == MEMBER_JOINED;
+    close_session(m);
+    if (should_tell_meeting)
+        leave_meeting(m);
+
+    Signaling__GoneFrame frame = SIGNALING__GONE_FRAME__INIT;
+    char participant_id[ID_SIZE];
+    snprintf(participant_id, sizeof(participant_id), "%s", m->participant_id);
+    frame.participant_id = participant_id;
+    frame.reason = (char *)reason;
+    LIST_FOREACH(&room->tracks, node)
+    {
+        struct room_track *t = LIST_ENTRY(node, struct room_track, in_room);
+        if (strcmp(t->track->session_id, m->session_id) == 0)
+            room_remove_track(room, t->track->id);
+    }
+    member_destroy(&m);
+    if (was_waiting) {
+        frame.type = (char *)"participant_not_waiting";
+        room_tell_hosts(room, &frame.base);
+    } else if (was_joined) {
+        frame.type = (char *)"participant_left";
+        room_broadcast(room, NULL, &frame.base);
+    }
+    room_release(room);
+}
+
+static void on_away_too_long(void *arg)
+{
+    signaling_member_remove(arg, "timeout", true);
+}
+
+void signaling_member_away(struct member *m)
+{
+    m->socket = NULL;
+    loop_timer_start(m->room->hub->loop, &m->away_timer, m->room->hub->resume_ms, on_away_too_long,
+                     m);
+    room_tell_changed(m);
+}
+
+bool signaling_leave(struct signaling_socket *s, const Signaling__ClientFrame *frame)
+{
+    if (s->member)
+        signaling_member_remove(s->member, "left", true);
+    signaling_reply_ok(s, signaling_frame_id(frame));
+    signaling_socket_close(s, CLOSE_NORMAL, "left");
+    return true;
+}

@@ -1,0 +1,139 @@
+/* signaling's RPCs: who is connected, and putting somebody out. Asked on a worker thread, answered
+ * by the loop that owns the state. */
+#include "services/signaling/signaling_internal.h"
+
+struct signaling_rpc {
+    Signaling__Signaling_Service base; /* first: a service pointer is a pointer to this */
+    struct signaling_hub *hub;
+};
+
+static struct signaling_hub *hub_of(Signaling__Signaling_Service *service)
+{
+    return ((struct signaling_rpc *)service)->hub;
+}
+
+static bool is_admin(const struct rpc_call *call)
+{
+    return !call->who || call->who->role == ROLE_ADMIN; /* no identity: the system itself */
+}
+
+/* ---- ListConnections ---- */
+
+struct listing {
+    struct signaling_hub *hub;
+    const char *meeting_id;
+    struct arena *arena;
+    Signaling__ConnectionList reply;
+    size_t capacity;
+};
+
+static void add_member(struct listing *l, const struct member *m)
+{
+    if (l->reply.n_connections == l->capacity)
+        return;
+    Signaling__Connection *c = arena_new(l->arena, Signaling__Connection);
+    signaling__connection__init(c);
+    c->meeting_id = arena_strdup(l->arena, m->room->id);
+    c->participant_id = arena_strdup(l->arena, m->participant_id);
+    c->user_id = arena_strdup(l->arena, m->who.user_id);
+    c->session_id = arena_strdup(l->arena, m->session_id);
+    c->is_connected = m->socket != NULL;
+    c->since_ms = m->joined_at_ms;
+    c->remote_addr = arena_strdup(l->arena, m->socket ? m->socket->remote_addr : "");
+    l->reply.connections[l->reply.n_connections++] = c;
+}
+
+static void list_on_loop(void *arg)
+{
+    struct listing *l = arg;
+    l->capacity = map_count(l->hub->resumes);
+    l->reply.connections = arena_array(l->arena, Signaling__Connection *, l->capacity);
+    size_t at = 0;
+    struct str token;
+    void *value;
+    while (map_next(l->hub->resumes, &at, &token, &value)) {
+        const struct member *m = value;
+        if (!l->meeting_id[0] || strcmp(m->room->id, l->meeting_id) == 0)
+            add_member(l, m);
+    }
+}
+
+static void handle_list_connections(Signaling__Signaling_Service *service,
+                                    const Signaling__ListConnectionsRequest *input,
+                                    Signaling__ConnectionList_Closure closure, void *closure_data)
+{
+    struct rpc_call *call = closure_data;
+    if (!is_admin(call)) {
+        rpc_fail(call, ERR_PERMISSION_DENIED, "Only administrators see connections.");
+        closure(NULL, call);
+        return;
+    }
+    struct listing l = {.hub = hub_of(service),
+                        .meeting_id = input->meeting_id,
+                        .arena = call->arena,
+                        .reply = SIGNALING__CONNECTION_LIST__INIT};
+    loop_call(l.hub->loop, list_on_loop, &l);
+    closure(&l.reply, call);
+}
+
+/* ---- Disconnect ---- */
+
+struct disconnecting {
+    struct signaling_hub *hub;
+    const char *participant_id;
+    int32_t count;
+};
+
+static void disconnect_on_loop(void *arg)
+{
+    struct disconnecting *d = arg;
+    size_t at = 0;
+    struct str token;
+    void *value;
+    while (map_next(d->hub->resumes, &at, &token, &value)) {
+        struct member *m = value;
+        if (strcmp(m->participant_id, d->participant_id) != 0)
+            continue;
+        struct signaling_socket *s = m->socket;
+        signaling_member_remove(m, "removed", true);
+        if (s)
+            signaling_socket_close(s, CLOSE_FORBIDDEN, "disconnected by an administrator");
+        d->count++;
+    }
+}
+
+static void handle_disconnect(Signaling__Signaling_Service *service,
+                              const Signaling__DisconnectRequest *input,
+                              Signaling__DisconnectReply_Closure closure, void *closure_data)
+{
+    struct rpc_call *call = closure_data;
+    if (!is_admin(call)) {
+        rpc_fail(call, ERR_PERMISSION_DENIED, "Only administrators disconnect others.");
+        closure(NULL, call);
+        return;
+    }
+    struct disconnecting d = {.hub = hub_of(service), .participant_id = input->participant_id};
+    loop_call(d.hub->loop, disconnect_on_loop, &d);
+    Signaling__DisconnectReply reply = SIGNALING__DISCONNECT_REPLY__INIT;
+    reply.disconnected_count = d.count;
+    closure(&reply, call);
+}
+
+struct signaling_rpc *signaling_rpc_create(struct signaling_hub *hub)
+{
+    struct signaling_rpc *rpc = mem_zalloc(sizeof(*rpc));
+    rpc->base = (Signaling__Signaling_Service)SIGNALING__SIGNALING__INIT(handle_);
+    rpc->hub = hub;
+    return rpc;
+}
+
+void signaling_rpc_destroy(struct signaling_rpc **rpc)
+{
+    free(*rpc);
+    *rpc = NULL;
+}
+
+ProtobufCService *signaling_rpc_service(struct signaling_rpc *rpc)
+{
+    return &rpc->base.base;
+}

@@ -1,0 +1,367 @@
+/*
+ * Sockets. The WebSocket belongs to a loop of the edge; the signaling loop knows it by ticket and
+ * by a number of its own. Frames travel by posts in both directions, in order. A socket's requests
+ * are worked on one at a time, so an offer is answered before the mute that follows it.
+ */
+#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_socket.h"
+
+#include "net/ws.h"
+
+#define FRAMES_PER_S 200 /* more than any client needs; beyond it the socket is closed */
+
+static struct metric sockets_gauge =
+    METRIC_GAUGE("parlance_signaling_sockets", "Open signaling sockets.");
+static struct metric frames_total =
+    METRIC_COUNTER("parlance_signaling_frames_total", "Frames on signaling sockets.", "direction");
+
+/* ---- on the edge's loop ---- */
+
+/* What the edge's side keeps for a socket. */
+struct wire {
+    struct signaling_hub *hub;
+    uint64_t id;
+    int64_t window_start_ms;
+    unsigned window_count;
+};
+
+enum inbound_kind { INBOUND_OPEN, INBOUND_FRAME, INBOUND_CLOSE };
+
+struct inbound {
+    struct list in_queue; /* while another request of the socket is in work */
+    struct signaling_hub *hub;
+    enum inbound_kind kind;
+    uint64_t id;
+    struct net_ticket ticket;
+    struct identity who;
+    bool is_authenticated;
+    char remote_addr[64];
+    char request_id[ID_SIZE];
+    size_t n;
+    char text[];
+};
+
+static void on_inbound(void *arg);
+
+static struct inbound *inbound_create(struct wire *w, enum inbound_kind kind, struct str text)
+{
+    struct inbound *in = mem_zalloc(sizeof(*in) + text.n + 1);
+    in->hub = w->hub;
+    in->kind = kind;
+    in->id = w->id;
+    in->n = text.n;
+    if (text.n)
+        memcpy(in->text, text.p, text.n);
+    return in;
+}
+
+static bool is_flooding(struct wire *w)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - w->window_start_ms >= 1000) {
+        w->window_start_ms = now_ms;
+        w->window_count = 0;
+    }
+    return ++w->window_count > FRAMES_PER_S;
+}
+
+static void on_message(void *arg, struct ws *ws, enum ws_opcode opcode, struct str payload)
+{
+    struct wire *w = arg;
+    if (opcode != WS_TEXT) {
+        ws_close(ws, WS_CLOSE_UNSUPPORTED, "text frames only");
+        return;
+    }
+    if (is_flooding(w)) {
+        ws_close(ws, WS_CLOSE_POLICY, "too many frames");
+        return;
+    }
+    struct inbound *in = inbound_create(w, INBOUND_FRAME, payload);
+    loop_post(w->hub->loop, on_inbound, in);
+}
+
+static void on_close(void *arg, struct ws *ws UNUSED, unsigned code UNUSED,
+                     struct str reason UNUSED)
+{
+    struct wire *w = arg;
+    loop_post(w->hub->loop, on_inbound, inbound_create(w, INBOUND_CLOSE, STR("")));
+    free(w);
+}
+
+static const struct ws_handler handler = {.on_message = on_message, .on_close = on_close};
+static const struct ws_limits limits = {.message_max_bytes = SIGNALING_FRAME_MAX,
+                                        .unauthenticated_max_bytes = 16 * 1024};
+static const char *const subprotocols[] = {"parlance.signaling.v1", NULL};
+
+void signaling_socket_accept(struct signaling_hub *hub, struct http_request *req,
+                             const struct identity *who, ws_origin_fn *is_origin_allowed,
+                             void *origin_arg)
+{
+    static _Atomic uint64_t last_id;
+    struct wire *w = mem_zalloc(sizeof(*w));
+    w->hub = hub;
+    w->id = ++last_id;
+    struct inbound *in = inbound_create(w, INBOUND_OPEN, STR(""));
+    in->is_authenticated = who && who->role != ROLE_NONE;
+    if (in->is_authenticated)
+        in->who = *who;
+    snprintf(in->remote_addr, sizeof(in->remote_addr), "%s", http_request_remote(req));
+    id_make(in->request_id);
+
+    struct ws *ws;
+    enum err err = ws_accept(req,
+                             &(struct ws_options){
+                                 .handler = &handler,
+                                 .arg = w,
+                                 .limits = &limits,
+                                 .is_origin_allowed = is_origin_allowed,
+                                 .origin_arg = origin_arg,
+                                 .subprotocols = subprotocols,
+                                 .flags = in->is_authenticated ? 0 : WS_ACCEPT_UNAUTHENTICATED,
+                             },
+                             &ws);
+    if (err) {
+        free(in);
+        free(w);
+        return;
+    }
+    in->ticket = ws_ticket(ws);
+    loop_post(hub->loop, on_inbound, in);
+}
+
+/* ---- from the signaling loop to the edge's ---- */
+
+struct outbound {
+    struct net_ticket ticket;
+    struct ws_frame *frame; /* or, without one, a close */
+    unsigned code;
+    bool is_authenticated;
+    char reason[100];
+};
+
+static void on_outbound(void *arg)
+{
+    struct outbound *out = arg;
+    struct ws *ws = ws_ticket_find(out->ticket);
+    if (ws && out->is_authenticated)
+        ws_set_authenticated(ws);
+    else if (ws && out->frame)
+        ws_send_frame(ws, out->frame, 0);
+    else if (ws)
+        ws_close(ws, out->code, out->reason);
+    ws_frame_unref(&out->frame);
+    free(out);
+}
+
+static void post_out(struct signaling_socket *s, struct outbound out)
+{
+    out.ticket = s->ticket;
+    struct outbound *copy = mem_alloc(sizeof(*copy));
+    *copy = out;
+    net_ticket_post(s->ticket, on_outbound, copy);
+}
+
+void signaling_socket_send_json(struct signaling_socket *s, struct str json)
+{
+    metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), 1);
+    post_out(s, (struct outbound){.frame = ws_frame_create(WS_TEXT, json)});
+}
+
+void signaling_socket_send(struct signaling_socket *s, const ProtobufCMessage *frame)
+{
+    struct strbuf json = {0};
+    rpc_json_write(&json, frame);
+    signaling_socket_send_json(s, strbuf_str(&json));
+    strbuf_deinit(&json);
+}
+
+void signaling_socket_close(struct signaling_socket *s, enum signaling_close code,
+                            const char *reason)
+{
+    struct outbound out = {.code = code};
+    snprintf(out.reason, sizeof(out.reason), "%s", reason);
+    post_out(s, out);
+}
+
+/* ---- on the signaling loop ---- */
+
+struct signaling_socket *signaling_socket_find(struct signaling_hub *hub, uint64_t id)
+{
+    return map64_get(hub->sockets, id);
+}
+
+static void on_auth_timeout(void *arg)
+{
+    signaling_socket_close(arg, CLOSE_TIMEOUT, "no sign-in within the time");
+}
+
+static void on_token_expired(void *arg)
+{
+    signaling_socket_close(arg, CLOSE_UNAUTHENTICATED, "the token has expired");
+}
+
+static void arm_expiry(struct signaling_socket *s)
+{
+    if (s->token_expires_ms <= 0)
+        return;
+    int64_t left_ms = s->token_expires_ms - clock_wall_ms();
+    loop_timer_start(s->hub->loop, &s->timer, MAX(left_ms, 0), on_token_expired, s);
+}
+
+void signaling_socket_authenticated(struct signaling_socket *s,
+                                    const Auth__ValidateTokenReply *reply)
+{
+    s->is_authenticated = true;
+    s->who.role = (enum identity_role)reply->role;
+    snprintf(s->who.user_id, sizeof(s->who.user_id), "%s", reply->user_id);
+    snprintf(s->who.session_id, sizeof(s->who.session_id), "%s", reply->session_id);
+    snprintf(s->who.meeting_id, sizeof(s->who.meeting_id), "%s", reply->meeting_id);
+    snprintf(s->who.name, sizeof(s->who.name), "%s", reply->name);
+    s->token_expires_ms = reply->expires_at_ms;
+    loop_timer_stop(&s->timer);
+    arm_expiry(s);
+}
+
+static void socket_open(const struct inbound *in)
+{
+    struct signaling_hub *hub = in->hub;
+    struct signaling_socket *s = mem_zalloc(sizeof(*s));
+    s->hub = hub;
+    s->id = in->id;
+    s->ticket = in->ticket;
+    s->who = in->who;
+    s->is_authenticated = in->is_authenticated;
+    memcpy(s->request_id, in->request_id, sizeof(s->request_id));
+    memcpy(s->remote_addr, in->remote_addr, sizeof(s->remote_addr));
+    list_init(&s->waiting_frames);
+    map64_set(hub->sockets, s->id, s);
+    metric_add(&sockets_gauge, 1);
+    if (hub->is_draining)
+        signaling_socket_close(s, CLOSE_GOING_AWAY, "the server is going away");
+    else if (!s->is_authenticated)
+        loop_timer_start(hub->loop, &s->timer, hub->auth_timeout_ms, on_auth_timeout, s);
+}
+
+void signaling_socket_destroy(struct signaling_socket *s)
+{
+    loop_timer_stop(&s->timer);
+    map64_remove(s->hub->sockets, s->id);
+    LIST_FOREACH(&s->waiting_frames, node)
+    {
+        list_remove(node);
+        free(LIST_ENTRY(node, struct inbound, in_queue));
+    }
+    if (s->member)
+        s->member->socket = NULL;
+    free(s);
+    metric_add(&sockets_gauge, -1);
+}
+
+static void socket_gone(struct signaling_socket *s)
+{
+    struct member *m = s->member;
+    signaling_socket_destroy(s);
+    if (m)
+        signaling_member_away(m);
+}
+
+/* Parses and dispatches one frame; true when the socket is free for the next. */
+static bool handle_frame(struct signaling_socket *s, const struct inbound *in)
+{
+    metric_cell_add(metric_cell(&frames_total, "in", NULL, NULL), 1);
+    struct arena *arena = arena_create();
+    struct strbuf problem = {0};
+    ProtobufCMessage *frame = rpc_json_parse(&signaling__client_frame__descriptor,
+                                             (struct str){in->text, in->n}, arena, &problem);
+    bool is_done = true;
+    if (frame)
+        is_done = signaling_request(s, (const Signaling__ClientFrame *)frame);
+    else
+        signaling_reply_error(s, SIGNALING_NO_ID, ERR_INVALID_ARGUMENT,
+                              problem.n ? problem.p : "not a frame");
+    strbuf_deinit(&problem);
+    arena_destroy(&arena);
+    return is_done;
+}
+
+static void take_frame(struct signaling_socket *s, struct inbound *in)
+{
+    if (!s->is_busy) {
+        s->is_busy = !handle_frame(s, in);
+        free(in);
+    } else if (s->waiting_count < SIGNALING_QUEUE_MAX) {
+        list_add_tail(&s->waiting_frames, &in->in_queue);
+        s->waiting_count++;
+    } else {
+        free(in);
+        signaling_socket_close(s, CLOSE_TOO_SLOW, "too many requests in work");
+    }
+}
+
+void signaling_socket_done(struct signaling_socket *s)
+{
+    s->is_busy = false;
+    while (!s->is_busy && !list_is_empty(&s->waiting_frames)) {
+        struct inbound *in = LIST_ENTRY(s->waiting_frames.next, struct inbound, in_queue);
+        list_remove(&in->in_queue);
+        s->waiting_count--;
+        s->is_busy = !handle_frame(s, in);
+        free(in);
+    }
+}
+
+static void on_inbound(void *arg)
+{
+    struct inbound *in = arg;
+    struct signaling_socket *s = signaling_socket_find(in->hub, in->id);
+    if (in->kind == INBOUND_FRAME && s) {
+        take_frame(s, in);
+        return;
+    }
+    if (in->kind == INBOUND_OPEN)
+        socket_open(in);
+    else if (in->kind == INBOUND_CLOSE && s)
+        socket_gone(s);
+    free(in);
+}
+
+void signaling_socket_set_authenticated(struct signaling_socket *s)
+{
+    post_out(s, (struct outbound){.is_authenticated = true});
+}
+
+/* ---- many sockets ---- */
+
+void signaling_socket_drain(struct signaling_hub *hub)
+{
+    hub->is_draining = true;
+    Signaling__ClosingFrame frame = SIGNALING__CLOSING_FRAME__INIT;
+    frame.type = (char *)"server_closing";
+    size_t at = 0;
+    uint64_t id;
+    void *value;
+    while (map64_next(hub->sockets, &at, &id, &value)) {
+        frame.retry_after_ms =
+            500 + id_random_u32() % 2500; /* so that they do not all return at once */
+        signaling_socket_send(value, &frame.base);
+        signaling_socket_close(value, CLOSE_GOING_AWAY, "the server is going away");
+    }
+}
+
+void signaling_socket_revoke(struct signaling_hub *hub, const char *user_id, const char *session_id)
+{
+    size_t at = 0;
+    uint64_t id;
+    void *value;
+    while (map64_next(hub->sockets, &at, &id, &value)) {
+        struct signaling_socket *s = value;
+        bool is_meant = session_id[0] ? strcmp(s->who.session_id, session_id) == 0
+                                      : strcmp(s->who.user_id, user_id) == 0;
+        if (!s->is_authenticated || !is_meant)
+            continue;
+        if (s->member)
+            signaling_member_remove(s->member, "removed", true);
+        s->is_authenticated = false;
+        signaling_socket_close(s, CLOSE_UNAUTHENTICATED, "signed out");
+    }
+}
