@@ -90,7 +90,7 @@ typedef void store_hook_fn(void *arg);
 void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg);
 
 /* ---- statements ---- */
-/* Cached per connection by text; sql must be a literal (it is kept by reference). Never NULL:
+/* Cached per connection by text; sql should be a literal: 256 texts are kept. Never NULL:
  * errors show at step. */
 struct store_stmt *store_prepare(struct store_tx *tx, const char *sql);
 /* Parameters count from 1. Bytes are copied. */
@@ -109,7 +109,8 @@ struct str store_str(struct store_stmt *st, int column);
 bool store_is_null(struct store_stmt *st, int column);
 char *store_text(struct store_stmt *st, int column, struct arena *arena); /* "" for NULL */
 void *store_blob(struct store_stmt *st, int column, struct arena *arena, size_t *n);
-/* Gives the statement back; the first error of prepare, bind or step. UNIQUE and PRIMARY KEY
+/* Gives the statement back (and runs it first if it was not stepped); the first error of prepare,
+ * bind or step. UNIQUE and PRIMARY KEY
  * violations are ERR_ALREADY_EXISTS, foreign keys and CHECKs ERR_FAILED_PRECONDITION. */
 MUST_USE enum err store_finish(struct store_stmt *st);
 /* Rows changed by the last finished statement of this transaction. */

@@ -1,0 +1,313 @@
+/*
+ * store: the room's front. Opens the driver named in the options, hands writes to the writer of
+ * their shard (store_writer.c) and lends reading connections.
+ *
+ * Readers are pooled, not bound to threads: a read takes the connection used last (its page cache
+ * is warm) and gives it back, so there are as many as ever read at once, a thread that ends leaves
+ * nothing behind, and a read inside a read is no special case.
+ */
+#include "store/store_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+#define QUEUE_MAX_DEFAULT 8192
+#define BATCH_MAX_DEFAULT 256
+#define GATHER_US_DEFAULT 1000
+#define BUSY_MS_DEFAULT 5000
+#define BALLAST_DEFAULT (64ll << 20)
+#define RESERVE_PERCENT_DEFAULT 5
+#define IDLE_READERS_MAX 64 /* connections kept; a burst beyond opens and closes its own */
+
+static const struct store_driver *const drivers[] = {
+    &store_sqlite,
+};
+
+static struct metric metric_queue =
+    METRIC_GAUGE("parlance_store_queue_jobs", "Write jobs waiting for a writer.");
+static struct metric metric_writable =
+    METRIC_GAUGE("parlance_store_writable", "1 while the store accepts writes.");
+static struct metric metric_read =
+    METRIC_HISTOGRAM("parlance_store_read_seconds", "A read transaction, from begin to end.");
+struct metric store_metric_errors = METRIC_COUNTER(
+    "parlance_store_errors_total", "Statements, jobs and commits that failed.", "kind");
+
+static double read_queue(void *arg)
+{
+    struct store *store = arg;
+    unsigned queued = 0;
+    for (unsigned i = 0; i < store->writer_count; i++) {
+        pthread_mutex_lock(&store->writers[i].lock);
+        queued += store->writers[i].queued;
+        pthread_mutex_unlock(&store->writers[i].lock);
+    }
+    return queued;
+}
+
+static double read_writable(void *arg)
+{
+    return store_is_writable(arg) ? 1 : 0;
+}
+
+static const struct store_driver *find_driver(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+        if (strcmp(drivers[i]->name, name) == 0)
+            return drivers[i];
+    return NULL;
+}
+
+static struct store_options with_defaults(const struct store_options *opt)
+{
+    struct store_options o = *opt;
+    o.busy_ms = o.busy_ms ? o.busy_ms : BUSY_MS_DEFAULT;
+    o.queue_max = o.queue_max ? o.queue_max : QUEUE_MAX_DEFAULT;
+    o.batch_max = o.batch_max ? o.batch_max : BATCH_MAX_DEFAULT;
+    o.gather_us = o.gather_us ? o.gather_us : GATHER_US_DEFAULT;
+    o.ballast_bytes = o.ballast_bytes ? o.ballast_bytes : BALLAST_DEFAULT;
+    o.reserve_percent = o.reserve_percent ? o.reserve_percent : RESERVE_PERCENT_DEFAULT;
+    return o;
+}
+
+enum err store_open(struct store **out, const struct store_options *opt)
+{
+    *out = NULL;
+    const struct store_driver *driver = find_driver(opt->driver ? opt->driver : "sqlite");
+    if (!driver) {
+        log_error(NULL, "store: no driver is called \"%s\"", opt->driver);
+        return ERR_INVALID_ARGUMENT;
+    }
+    struct store *store = mem_zalloc(sizeof(*store));
+    store->driver = driver;
+    store->opt = with_defaults(opt);
+    list_init(&store->idle_readers);
+    pthread_mutex_init(&store->readers_lock, NULL);
+
+    enum err err = driver->open(&store->opt, &store->db);
+    if (err)
+        goto fail;
+    unsigned count = driver->writer_count(store->db);
+    store->writers = mem_zalloc(count * sizeof(*store->writers));
+    for (; store->writer_count < count; store->writer_count++) {
+        err = store_writer_start(&store->writers[store->writer_count], store);
+        if (err)
+            goto fail;
+    }
+    *out = store;
+    metric_register_read(&metric_queue, read_queue, store);
+    metric_register_read(&metric_writable, read_writable, store);
+    return ERR_OK;
+fail:
+    store_close(&store);
+    return err;
+}
+
+void store_close(struct store **storep)
+{
+    struct store *store = *storep;
+    *storep = NULL;
+    if (!store)
+        return;
+    metric_unregister_read(&metric_queue, store);
+    metric_unregister_read(&metric_writable, store);
+    /* Readers first: the last connection to close must be a writer's, which may checkpoint. */
+    LIST_FOREACH(&store->idle_readers, node)
+    {
+        struct store_link *link = LIST_ENTRY(node, struct store_link, node);
+        list_remove(node);
+        store_link_close(&link);
+    }
+    for (unsigned i = 0; i < store->writer_count; i++)
+        store_writer_stop(&store->writers[i]);
+    store->driver->close(&store->db);
+    pthread_mutex_destroy(&store->readers_lock);
+    free(store->writers);
+    free(store);
+}
+
+enum err store_link_open(struct store *store, enum store_access access, struct store_link **out)
+{
+    struct store_link *link = mem_zalloc(sizeof(*link));
+    link->store = store;
+    list_init(&link->recent);
+    link->statements = map_create();
+    enum err err = store->driver->connect(store->db, access, &link->conn);
+    if (err)
+        store_link_close(&link);
+    *out = link;
+    return err;
+}
+
+void store_link_close(struct store_link **linkp)
+{
+    struct store_link *link = *linkp;
+    *linkp = NULL;
+    if (!link)
+        return;
+    store_link_discard_statements(link);
+    map_destroy(&link->statements);
+    if (link->conn)
+        link->store->driver->disconnect(&link->conn);
+    free(link);
+}
+
+/* ---- writes ---- */
+
+static enum err write_start(struct store *store, uint32_t shard, const struct store_job *job,
+                            bool is_essential)
+{
+    enum err err = store->driver->admit(store->db, is_essential);
+    if (err)
+        return err;
+    struct store_job *queued = mem_alloc(sizeof(*queued));
+    *queued = *job;
+    err = store_writer_add(&store->writers[shard % store->writer_count], queued);
+    if (err)
+        free(queued);
+    return err;
+}
+
+static void write_async(struct store *store, uint32_t shard, const struct store_job *job,
+                        bool is_essential)
+{
+    enum err err = write_start(store, shard, job, is_essential);
+    if (!err)
+        return;
+    metric_cell_add(metric_cell(&store_metric_errors, "refused", NULL, NULL), 1);
+    if (job->done)
+        job->done(err, job->arg);
+}
+
+void store_write(struct store *store, uint32_t shard, store_fn *fn, void *arg, store_done_fn *done)
+{
+    struct store_job job = {.fn = fn, .arg = arg, .done = done};
+    write_async(store, shard, &job, false);
+}
+
+void store_write_essential(struct store *store, uint32_t shard, store_fn *fn, void *arg,
+                           store_done_fn *done)
+{
+    struct store_job job = {.fn = fn, .arg = arg, .done = done};
+    write_async(store, shard, &job, true);
+}
+
+struct sync_write {
+    store_fn *fn;
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t finished;
+    bool is_finished;
+    enum err err;
+};
+
+static enum err sync_run(struct store_tx *tx, void *arg)
+{
+    struct sync_write *sync = arg;
+    return sync->fn(tx, sync->arg);
+}
+
+static void sync_done(enum err err, void *arg)
+{
+    struct sync_write *sync = arg;
+    pthread_mutex_lock(&sync->lock);
+    sync->err = err;
+    sync->is_finished = true;
+    pthread_cond_signal(&sync->finished);
+    pthread_mutex_unlock(&sync->lock);
+}
+
+static enum err write_and_wait(struct store *store, uint32_t shard, store_fn *fn, void *arg,
+                               bool is_essential)
+{
+    assert(!store_writer_is_current());
+    struct sync_write sync = {.fn = fn,
+                              .arg = arg,
+                              .lock = PTHREAD_MUTEX_INITIALIZER,
+                              .finished = PTHREAD_COND_INITIALIZER};
+    struct store_job job = {.fn = sync_run, .arg = &sync, .done = sync_done};
+    write_async(store, shard, &job, is_essential);
+    pthread_mutex_lock(&sync.lock);
+    while (!sync.is_finished)
+        pthread_cond_wait(&sync.finished, &sync.lock);
+    pthread_mutex_unlock(&sync.lock);
+    pthread_cond_destroy(&sync.finished);
+    pthread_mutex_destroy(&sync.lock);
+    return sync.err;
+}
+
+enum err store_write_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg)
+{
+    return write_and_wait(store, shard, fn, arg, false);
+}
+
+enum err store_write_essential_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg)
+{
+    return write_and_wait(store, shard, fn, arg, true);
+}
+
+/* ---- reads ---- */
+
+static enum err reader_take(struct store *store, struct store_link **out)
+{
+    *out = NULL;
+    pthread_mutex_lock(&store->readers_lock);
+    if (!list_is_empty(&store->idle_readers)) {
+        *out = LIST_ENTRY(store->idle_readers.next, struct store_link, node);
+        list_remove(&(*out)->node);
+        store->idle_reader_count--;
+    }
+    pthread_mutex_unlock(&store->readers_lock);
+    return *out ? ERR_OK : store_link_open(store, STORE_ACCESS_READ, out);
+}
+
+static void reader_give_back(struct store *store, struct store_link *link)
+{
+    pthread_mutex_lock(&store->readers_lock);
+    bool is_kept = store->idle_reader_count < IDLE_READERS_MAX;
+    if (is_kept) {
+        list_add_head(&store->idle_readers, &link->node);
+        store->idle_reader_count++;
+    }
+    pthread_mutex_unlock(&store->readers_lock);
+    if (!is_kept)
+        store_link_close(&link);
+}
+
+enum err store_read(struct store *store, store_fn *fn, void *arg)
+{
+    int64_t start_us = clock_mono_us();
+    struct store_link *link;
+    enum err err = reader_take(store, &link);
+    if (err)
+        return err;
+    err = store->driver->begin(link->conn);
+    if (err) {
+        store_link_close(&link); /* perhaps broken: the next read opens a new one */
+        return err;
+    }
+    struct store_tx tx = {.link = link};
+    list_init(&tx.in_flight);
+    err = fn(&tx, arg);
+    store_tx_finish_all(&tx);
+    if (!err)
+        err = tx.doomed;
+    store->driver->rollback(link->conn); /* nothing was written: the cheap way to end */
+    reader_give_back(store, link);
+    metric_observe(&metric_read, (double)(clock_mono_us() - start_us) / 1e6);
+    return err;
+}
+
+bool store_is_writable(const struct store *store)
+{
+    return store->driver->admit(store->db, false) == ERR_OK;
+}
+
+bool store_is_exclusive(const struct store *store)
+{
+    return store->driver->is_exclusive;
+}
