@@ -1,0 +1,99 @@
+/* cache: the room's front. Checks what comes in, so that every driver refuses the same, and calls
+ * the driver named in the options. */
+#include "cache/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/cache_driver.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+#define KEY_MAX_BYTES 512
+#define VALUE_MAX_BYTES (1u << 20)
+#define MAX_BYTES_DEFAULT (64u << 20)
+
+struct cache {
+    const struct cache_driver *driver;
+    struct cache_impl *impl;
+};
+
+static const struct cache_driver *const drivers[] = {
+    &cache_memory,
+};
+
+enum err cache_open(struct cache **out, const struct cache_options *opt)
+{
+    *out = NULL;
+    const char *name = opt->driver ? opt->driver : "memory";
+    const struct cache_driver *driver = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+        if (strcmp(drivers[i]->name, name) == 0)
+            driver = drivers[i];
+    if (!driver) {
+        log_error(NULL, "cache: no driver is called \"%s\"", name);
+        return ERR_INVALID_ARGUMENT;
+    }
+    struct cache_options own = *opt;
+    own.max_bytes = own.max_bytes ? own.max_bytes : MAX_BYTES_DEFAULT;
+    struct cache_impl *impl;
+    enum err err = driver->open(&own, &impl);
+    if (err)
+        return err;
+    *out = mem_new(struct cache);
+    **out = (struct cache){.driver = driver, .impl = impl};
+    return ERR_OK;
+}
+
+void cache_close(struct cache **cachep)
+{
+    struct cache *cache = *cachep;
+    *cachep = NULL;
+    if (!cache)
+        return;
+    cache->driver->close(&cache->impl);
+    free(cache);
+}
+
+static bool is_key(struct str key)
+{
+    return key.n >= 1 && key.n <= KEY_MAX_BYTES;
+}
+
+enum err cache_get(struct cache *cache, struct str key, struct arena *arena, struct str *value)
+{
+    *value = STR_NULL;
+    return is_key(key) ? cache->driver->get(cache->impl, key, arena, value) : ERR_INVALID_ARGUMENT;
+}
+
+static enum err put(struct cache *cache, struct str key, struct str value, int64_t ttl_ms,
+                    enum cache_mode mode)
+{
+    if (!is_key(key) || value.n > VALUE_MAX_BYTES || ttl_ms < 0)
+        return ERR_INVALID_ARGUMENT;
+    return cache->driver->put(cache->impl, key, value, ttl_ms, mode);
+}
+
+enum err cache_set(struct cache *cache, struct str key, struct str value, int64_t ttl_ms)
+{
+    return put(cache, key, value, ttl_ms, CACHE_MODE_SET);
+}
+
+enum err cache_add(struct cache *cache, struct str key, struct str value, int64_t ttl_ms)
+{
+    return put(cache, key, value, ttl_ms, CACHE_MODE_ADD);
+}
+
+enum err cache_delete(struct cache *cache, struct str key)
+{
+    return is_key(key) ? cache->driver->remove(cache->impl, key) : ERR_INVALID_ARGUMENT;
+}
+
+enum err cache_increment(struct cache *cache, struct str key, int64_t delta, int64_t ttl_ms,
+                         int64_t *value)
+{
+    *value = 0;
+    if (!is_key(key) || ttl_ms < 0)
+        return ERR_INVALID_ARGUMENT;
+    return cache->driver->increment(cache->impl, key, delta, ttl_ms, value);
+}
