@@ -31,7 +31,8 @@ static inline struct sfu_address sfu_address_v4(uint32_t ip_host_order, uint16_t
 static inline struct sfu_address sfu_address_v6(const uint8_t ip[16], uint16_t port)
 {
     struct sfu_address a = {.port = port, .family = 6};
-    memcpy(a.ip, ip, 16);
+    for (int i = 0; i < 16; i++)
+        a.ip[i] = ip[i];
     return a;
 }
 

@@ -100,7 +100,11 @@ struct dd_info {
     uint8_t template_sid[64];
     uint8_t template_tid[64];
 };
-MUST_USE bool dd_parse(struct dd_info *out, const uint8_t *ext, size_t n);
+/*
+ * `decode_targets`: as the sender's last structure said, 0 when none was seen; without it (and
+ * without a structure in this very packet) active_targets cannot be told and is left out.
+ */
+MUST_USE bool dd_parse(struct dd_info *out, const uint8_t *ext, size_t n, unsigned decode_targets);
 
 /* ---- Opus, RFC 7587 ---- */
 /* A payload of at most two bytes is a DTX (comfort noise) packet: it carries no audio frame. */
