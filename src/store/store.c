@@ -221,23 +221,33 @@ static void sync_done(enum err err, void *arg)
     pthread_mutex_unlock(&sync->lock);
 }
 
+static void sync_init(struct sync_write *sync, store_fn *fn, void *arg)
+{
+    assert(!store_writer_is_current());
+    *sync = (struct sync_write){.fn = fn, .arg = arg};
+    pthread_mutex_init(&sync->lock, NULL);
+    pthread_cond_init(&sync->finished, NULL);
+}
+
+static enum err sync_wait(struct sync_write *sync)
+{
+    pthread_mutex_lock(&sync->lock);
+    while (!sync->is_finished)
+        pthread_cond_wait(&sync->finished, &sync->lock);
+    pthread_mutex_unlock(&sync->lock);
+    pthread_cond_destroy(&sync->finished);
+    pthread_mutex_destroy(&sync->lock);
+    return sync->err;
+}
+
 static enum err write_and_wait(struct store *store, uint32_t shard, store_fn *fn, void *arg,
                                bool is_essential)
 {
-    assert(!store_writer_is_current());
-    struct sync_write sync = {.fn = fn,
-                              .arg = arg,
-                              .lock = PTHREAD_MUTEX_INITIALIZER,
-                              .finished = PTHREAD_COND_INITIALIZER};
+    struct sync_write sync;
+    sync_init(&sync, fn, arg);
     struct store_job job = {.fn = sync_run, .arg = &sync, .done = sync_done};
     write_async(store, shard, &job, is_essential);
-    pthread_mutex_lock(&sync.lock);
-    while (!sync.is_finished)
-        pthread_cond_wait(&sync.finished, &sync.lock);
-    pthread_mutex_unlock(&sync.lock);
-    pthread_cond_destroy(&sync.finished);
-    pthread_mutex_destroy(&sync.lock);
-    return sync.err;
+    return sync_wait(&sync);
 }
 
 enum err store_write_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg)
@@ -248,6 +258,27 @@ enum err store_write_sync(struct store *store, uint32_t shard, store_fn *fn, voi
 enum err store_write_essential_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg)
 {
     return write_and_wait(store, shard, fn, arg, true);
+}
+
+static enum err flush_run(struct store_tx *tx, void *arg)
+{
+    return ERR_OK;
+}
+
+void store_flush(struct store *store)
+{
+    for (unsigned i = 0; i < store->writer_count; i++) {
+        struct sync_write sync;
+        sync_init(&sync, flush_run, NULL);
+        struct store_job *job = mem_new(struct store_job);
+        *job = (struct store_job){.fn = sync_run, .arg = &sync, .done = sync_done};
+        job->is_barrier = true;
+        if (store_writer_add(&store->writers[i], job) != ERR_OK) {
+            free(job); /* closing: nothing can follow */
+            sync.is_finished = true;
+        }
+        (void)!sync_wait(&sync);
+    }
 }
 
 /* ---- reads ---- */

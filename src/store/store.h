@@ -80,6 +80,8 @@ void store_write_essential(struct store *store, uint32_t shard, store_fn *fn, vo
                            store_done_fn *done);
 MUST_USE enum err store_write_essential_sync(struct store *store, uint32_t shard, store_fn *fn,
                                              void *arg);
+/* Waits until every write queued before has been answered. Never inside fn or done. */
+void store_flush(struct store *store);
 /* A read transaction (one snapshot) on a connection that is this thread's for the call. On worker
  * threads. Sees every write whose done ran before. */
 MUST_USE enum err store_read(struct store *store, store_fn *fn, void *arg);

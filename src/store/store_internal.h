@@ -39,6 +39,7 @@ struct store_job {
     void *arg;
     store_done_fn *done;
     int64_t queued_us;
+    bool is_barrier; /* may exceed the limit of the queue */
     enum err err;
 };
 

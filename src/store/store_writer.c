@@ -43,7 +43,8 @@ enum err store_writer_add(struct store_writer *w, struct store_job *job)
 {
     job->queued_us = clock_mono_us();
     pthread_mutex_lock(&w->lock);
-    bool is_refused = w->is_stopping || w->queued >= w->store->opt.queue_max;
+    bool is_full = w->queued >= w->store->opt.queue_max && !job->is_barrier;
+    bool is_refused = w->is_stopping || is_full;
     if (!is_refused) {
         list_add_tail(&w->queue, &job->node);
         w->queued++;

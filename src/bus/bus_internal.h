@@ -1,0 +1,80 @@
+/* bus_internal: what the files of this room share and nobody else sees. */
+#pragma once
+
+#include <pthread.h>
+
+#include "bus/bus_driver.h"
+#include "store/store.h"
+
+struct bus_outbox;
+struct bus_tasks;
+
+struct bus {
+    const struct bus_driver *driver;
+    struct bus_impl *impl;
+    struct bus_options opt;    /* with defaults filled in */
+    struct bus_outbox *outbox; /* NULL without a store, as tasks */
+    struct bus_tasks *tasks;
+};
+
+/* bus.c */
+/* A thread without signals. Aborts if there can be none: called at start only. */
+void bus_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg);
+/* A condition for waiting by the monotonic clock, and the wait: lock held, at most timeout_ms. */
+void bus_cond_init(pthread_cond_t *cond);
+void bus_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t timeout_ms);
+
+/* bus_outbox.c */
+struct bus_outbox *bus_outbox_create(struct bus *bus);
+void bus_outbox_start(struct bus_outbox *outbox);
+/* Ends the relay. Acks may still come until the driver is closed; then destroy. */
+void bus_outbox_stop(struct bus_outbox *outbox);
+/* Marks what was acknowledged. Accepts NULL. */
+void bus_outbox_destroy(struct bus_outbox **outbox);
+
+/* bus_tasks.c */
+struct bus_tasks *bus_tasks_create(struct bus *bus);
+void bus_tasks_start(struct bus_tasks *tasks);
+/* Something may be ready. Any thread. */
+void bus_tasks_wake(struct bus_tasks *tasks);
+/* Waits for the handlers that run and for their results to be stored. Accepts NULL. */
+void bus_tasks_destroy(struct bus_tasks **tasks);
+
+/* bus_task_store.c: the tasks' SQL. Times are wall milliseconds, for they outlive the process. */
+enum bus_task_state {
+    BUS_TASK_WAITING, /* until due_ms */
+    BUS_TASK_READY,
+    BUS_TASK_RUNNING, /* leased until due_ms */
+    BUS_TASK_DONE,    /* kept for its key until due_ms */
+    BUS_TASK_DEAD,
+};
+
+/* A task that was claimed. Freed with free. */
+struct bus_claim {
+    struct bus_claim *next;
+    struct bus_claim *next_running; /* bus_tasks.c: those whose lease is renewed */
+    struct bus_tasks *tasks;
+    struct bus_task task;
+    bus_task_fn *fn;
+    void *arg;
+    int64_t id;
+    int attempt; /* also the fence: a later claim has a higher one */
+    enum err result;
+    char bytes[]; /* what task points to */
+};
+
+enum err bus_task_insert(struct store_tx *tx, const struct bus_task *task, int64_t now_ms);
+/* What is due becomes ready; a lease that ran out gives its task back. */
+enum err bus_task_wake_due(struct store_tx *tx, int64_t now_ms);
+/* Up to `count` ready tasks of a queue, leased; they go to the front of *list. */
+enum err bus_task_claim(struct store_tx *tx, const char *queue, int64_t lease_until_ms,
+                        unsigned count, struct bus_claim **list, unsigned *claimed);
+/* When the next task is due or lease ends: INT64_MAX for never. */
+enum err bus_task_next_due(struct store_tx *tx, int64_t *due_ms);
+enum err bus_task_renew(struct store_tx *tx, const struct bus_claim *claim, int64_t until_ms);
+/* Stores the result: gone (or kept for its key), waiting for retry_ms, or dead. */
+enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *claim, int64_t retry_ms,
+                         int64_t forget_ms);
+enum err bus_task_forget(struct store_tx *tx, int64_t now_ms);
+/* Takes every lease back: nobody else can hold one. */
+enum err bus_task_release_all(struct store_tx *tx);

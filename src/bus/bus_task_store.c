@@ -1,0 +1,249 @@
+/*
+ * bus_task_store: the tasks' rows.
+ *
+ *   enqueue -> WAITING (delay) -> READY -> RUNNING -> gone | DONE (its key is remembered) | WAITING
+ *   (a later attempt) | DEAD (no attempt left). A lease that runs out: RUNNING -> READY | DEAD.
+ *
+ * Attempts are counted when a task is claimed, so one that kills its process comes to an end too.
+ * The count is also the fence: whoever lost the lease holds an old one and changes nothing.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/bus_internal.h"
+#include "core/mem.h"
+
+#define ATTEMPTS_DEFAULT 10
+#define ATTEMPTS_MAX 1000
+#define TEXT_MAX_BYTES 200 /* of queue, type and key */
+
+static bool is_text(const char *text)
+{
+    return text && *text && strlen(text) <= TEXT_MAX_BYTES;
+}
+
+enum err bus_task_insert(struct store_tx *tx, const struct bus_task *t, int64_t now_ms)
+{
+    if (!is_text(t->queue) || !is_text(t->type) || t->delay_ms < 0 || t->attempts_max < 0 ||
+        t->attempts_max > ATTEMPTS_MAX || (t->idempotency_key && !is_text(t->idempotency_key)))
+        return ERR_INVALID_ARGUMENT;
+    int64_t due_ms = t->delay_ms > INT64_MAX - now_ms ? INT64_MAX : now_ms + t->delay_ms;
+    int64_t state = t->delay_ms ? BUS_TASK_WAITING : BUS_TASK_READY;
+    int64_t attempts_max = t->attempts_max ? t->attempts_max : ATTEMPTS_DEFAULT;
+    return store_run(tx,
+                     "INSERT INTO bus_tasks (queue, type, payload, idempotency_key, turn, state,"
+                     " attempts, attempts_max, due_ms, created_ms)"
+                     " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)"
+                     " ON CONFLICT (queue, idempotency_key) DO NOTHING",
+                     "ssbsiiiii", t->queue, t->type, t->payload.p, t->payload.n, t->idempotency_key,
+                     -(int64_t)t->priority, state, attempts_max, due_ms, now_ms);
+}
+
+enum err bus_task_wake_due(struct store_tx *tx, int64_t now_ms)
+{
+    enum err err = store_run(tx, "UPDATE bus_tasks SET state = ? WHERE state = ? AND due_ms <= ?",
+                             "iii", (int64_t)BUS_TASK_READY, (int64_t)BUS_TASK_WAITING, now_ms);
+    if (err)
+        return err;
+    return store_run(tx,
+                     "UPDATE bus_tasks SET state = CASE WHEN attempts < attempts_max THEN ? ELSE ?"
+                     " END, last_error = 'its process ended' WHERE state = ? AND due_ms <= ?",
+                     "iiii", (int64_t)BUS_TASK_READY, (int64_t)BUS_TASK_DEAD,
+                     (int64_t)BUS_TASK_RUNNING, now_ms);
+}
+
+enum err bus_task_release_all(struct store_tx *tx)
+{
+    return store_run(tx, "UPDATE bus_tasks SET due_ms = 0 WHERE state = ?", "i",
+                     (int64_t)BUS_TASK_RUNNING);
+}
+
+/* ---- claiming ---- */
+
+static const char *put_text(char **at, struct str s)
+{
+    char *start = *at;
+    memcpy(start, s.p, s.n);
+    start[s.n] = '\0';
+    *at += s.n + 1;
+    return start;
+}
+
+static struct bus_claim *claim_from_row(struct store_stmt *st, const char *queue)
+{
+    struct str queue_text = str_from(queue), type = store_str(st, 1), payload = store_str(st, 2);
+    struct str key = store_str(st, 3);
+    struct bus_claim *c =
+        mem_zalloc(sizeof(*c) + queue_text.n + type.n + payload.n + key.n + 4 /* NULs */);
+    char *at = c->bytes;
+    c->id = store_int(st, 0);
+    c->task.queue = put_text(&at, queue_text);
+    c->task.type = put_text(&at, type);
+    c->task.payload = (struct str){put_text(&at, payload), payload.n};
+    c->task.idempotency_key = store_is_null(st, 3) ? NULL : put_text(&at, key);
+    c->task.priority = (int)-CLAMP(store_int(st, 4), -INT_MAX, INT_MAX);
+    c->attempt = (int)store_int(st, 5) + 1;
+    c->task.attempts_max = (int)store_int(st, 6);
+    return c;
+}
+
+/* False when somebody else was faster. */
+static enum err claim_take(struct store_tx *tx, const struct bus_claim *c, int64_t lease_until_ms,
+                           bool *is_mine)
+{
+    enum err err =
+        store_run(tx,
+                  "UPDATE bus_tasks SET state = ?, attempts = ?, due_ms = ?"
+                  " WHERE id = ? AND state = ? AND attempts = ?",
+                  "iiiiii", (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt, lease_until_ms, c->id,
+                  (int64_t)BUS_TASK_READY, (int64_t)c->attempt - 1);
+    *is_mine = !err && store_changes(tx) == 1;
+    return err;
+}
+
+enum err bus_task_claim(struct store_tx *tx, const char *queue, int64_t lease_until_ms,
+                        unsigned count, struct bus_claim **list, unsigned *claimed)
+{
+    struct bus_claim *found = NULL;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT id, type, payload, idempotency_key, turn, attempts, attempts_max"
+                    " FROM bus_tasks WHERE queue = ? AND state = ? ORDER BY turn, id LIMIT ?",
+                    "sii", queue, (int64_t)BUS_TASK_READY, (int64_t)count);
+    while (store_step(st)) {
+        struct bus_claim *c = claim_from_row(st, queue);
+        c->next = found;
+        found = c;
+    }
+    enum err err = store_finish(st);
+    *claimed = 0;
+    while (found) {
+        struct bus_claim *c = found;
+        bool is_mine = false;
+        found = c->next;
+        if (!err)
+            err = claim_take(tx, c, lease_until_ms, &is_mine);
+        if (!is_mine) {
+            free(c);
+            continue;
+        }
+        c->next = *list;
+        *list = c;
+        (*claimed)++;
+    }
+    return err;
+}
+
+enum err bus_task_next_due(struct store_tx *tx, int64_t *due_ms)
+{
+    struct store_stmt *st =
+        store_query(tx, "SELECT MIN(due_ms) FROM bus_tasks WHERE state IN (?, ?)", "ii",
+                    (int64_t)BUS_TASK_WAITING, (int64_t)BUS_TASK_RUNNING);
+    *due_ms = store_step(st) && !store_is_null(st, 0) ? store_int(st, 0) : INT64_MAX;
+    return store_finish(st);
+}
+
+/* ---- after claiming ---- */
+
+enum err bus_task_renew(struct store_tx *tx, const struct bus_claim *c, int64_t until_ms)
+{
+    return store_run(tx,
+                     "UPDATE bus_tasks SET due_ms = ? WHERE id = ? AND state = ? AND attempts = ?",
+                     "iiii", until_ms, c->id, (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
+}
+
+enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *c, int64_t retry_ms,
+                         int64_t forget_ms)
+{
+    if (c->result == ERR_OK && !c->task.idempotency_key)
+        return store_run(tx, "DELETE FROM bus_tasks WHERE id = ? AND state = ? AND attempts = ?",
+                         "iii", c->id, (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
+    if (c->result == ERR_OK)
+        return store_run(
+            tx,
+            "UPDATE bus_tasks SET state = ?, due_ms = ?, payload = ?, last_error = NULL"
+            " WHERE id = ? AND state = ? AND attempts = ?",
+            "iibiii", (int64_t)BUS_TASK_DONE, forget_ms, "", (size_t)0, c->id,
+            (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
+    bool is_last = c->attempt >= c->task.attempts_max;
+    return store_run(tx,
+                     "UPDATE bus_tasks SET state = ?, due_ms = ?, last_error = ?"
+                     " WHERE id = ? AND state = ? AND attempts = ?",
+                     "iisiii", (int64_t)(is_last ? BUS_TASK_DEAD : BUS_TASK_WAITING), retry_ms,
+                     err_name(c->result), c->id, (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
+}
+
+enum err bus_task_forget(struct store_tx *tx, int64_t now_ms)
+{
+    return store_run(tx, "DELETE FROM bus_tasks WHERE state = ? AND due_ms <= ?", "ii",
+                     (int64_t)BUS_TASK_DONE, now_ms);
+}
+
+/* ---- operations ---- */
+
+struct stats_read {
+    const char *queue;
+    struct bus_task_stats *stats;
+};
+
+static enum err stats_run(struct store_tx *tx, void *arg)
+{
+    struct stats_read *r = arg;
+    struct store_stmt *st = store_query(
+        tx, "SELECT state, COUNT(*) FROM bus_tasks WHERE queue = ? GROUP BY state", "s", r->queue);
+    while (store_step(st)) {
+        int64_t count = store_int(st, 1);
+        switch (store_int(st, 0)) {
+        case BUS_TASK_WAITING:
+            r->stats->waiting = count;
+            break;
+        case BUS_TASK_READY:
+            r->stats->ready = count;
+            break;
+        case BUS_TASK_RUNNING:
+            r->stats->running = count;
+            break;
+        case BUS_TASK_DEAD:
+            r->stats->dead = count;
+            break;
+        }
+    }
+    return store_finish(st);
+}
+
+enum err bus_task_stats(struct bus *bus, const char *queue, struct bus_task_stats *out)
+{
+    struct stats_read r = {queue, out};
+    *out = (struct bus_task_stats){0};
+    return bus->tasks ? store_read(bus->opt.store, stats_run, &r) : ERR_FAILED_PRECONDITION;
+}
+
+struct revival {
+    const char *queue;
+    int64_t count;
+};
+
+static enum err revive_run(struct store_tx *tx, void *arg)
+{
+    struct revival *r = arg;
+    enum err err = store_run(tx,
+                             "UPDATE bus_tasks SET state = ?, attempts = 0, due_ms = 0"
+                             " WHERE queue = ? AND state = ?",
+                             "isi", (int64_t)BUS_TASK_READY, r->queue, (int64_t)BUS_TASK_DEAD);
+    r->count = store_changes(tx);
+    return err;
+}
+
+enum err bus_revive_dead(struct bus *bus, const char *queue, int64_t *count)
+{
+    struct revival r = {.queue = queue};
+    *count = 0;
+    if (!bus->tasks)
+        return ERR_FAILED_PRECONDITION;
+    enum err err = store_write_sync(bus->opt.store, 0, revive_run, &r);
+    if (!err)
+        *count = r.count;
+    bus_tasks_wake(bus->tasks);
+    return err;
+}
