@@ -23,6 +23,7 @@ const struct fingerprint *dtls_context_fingerprint(const struct dtls_context *ct
 
 /* ---- one connection ---- */
 struct dtls;
+struct log_scope;
 
 enum dtls_role {
     DTLS_SERVER = 0, /* a=setup:passive */
@@ -58,7 +59,8 @@ struct dtls_options {
     dtls_send_fn *on_send;
     dtls_data_fn *on_data; /* NULL: application data is dropped */
     void *arg;
-    int64_t timeout_us; /* whole handshake; 0: 30 s */
+    const struct log_scope *log; /* outlives the connection; may be NULL */
+    int64_t timeout_us;          /* whole handshake; 0: 30 s */
     /* Profiles to offer or accept, best first, ended by SRTP_PROFILE_NONE; NULL: all, GCM-128
      * first. */
     const enum srtp_profile *profiles;

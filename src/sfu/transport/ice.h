@@ -1,8 +1,9 @@
 /*
  * ice: an ICE-lite agent (RFC 8445 section 2.5) for one peer connection. It answers checks and
  * nothing else: the caller passes in STUN bytes with their source and the time, sends what comes
- * back to that source, and keeps its own table of tuples up to date from the result. Media and DTLS
- * go to the selected tuple only; a tuple may speak DTLS once ice_agent_knows it.
+ * back to that source, and keeps its own table of tuples up to date from the result. Media goes to
+ * the selected tuple only; a tuple may speak DTLS once ice_agent_knows it, and the answers go to
+ * ice_agent_destination.
  */
 #pragma once
 
@@ -95,6 +96,9 @@ enum err ice_agent_on_message(struct ice_agent *agent, const struct stun_message
 bool ice_agent_knows(const struct ice_agent *agent, const struct sfu_address *from);
 /* Where media goes; NULL before the first nomination. */
 const struct sfu_address *ice_agent_selected(const struct ice_agent *agent);
+/* The same, and before the first nomination the tuple seen last (DTLS may begin by then); NULL when
+ * there is none. */
+const struct sfu_address *ice_agent_destination(const struct ice_agent *agent);
 /* Copies the tuples (for a table to be cleaned); returns how many. */
 size_t ice_agent_tuples(const struct ice_agent *agent, struct sfu_address out[ICE_MAX_TUPLES]);
 /* Is it one of our ufrags, the former one included while it is honoured? */

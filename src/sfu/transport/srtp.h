@@ -17,12 +17,12 @@
 #define SRTP_WINDOW 1024      /* packets of replay window, per SSRC */
 #define SRTP_MAX_STREAMS 4096 /* SSRCs of one context and direction */
 
-/* The ids of RFC 5764 and 7714, as DTLS negotiates them. */
+/* By the ids of RFC 5764 and 7714 (openssl/srtp.h has macros of those names). */
 enum srtp_profile {
     SRTP_PROFILE_NONE = 0,
-    SRTP_AES128_CM_SHA1_80 = 0x0001,
-    SRTP_AEAD_AES_128_GCM = 0x0007,
-    SRTP_AEAD_AES_256_GCM = 0x0008,
+    SRTP_PROFILE_SHA1_80 = 0x0001,
+    SRTP_PROFILE_GCM_128 = 0x0007,
+    SRTP_PROFILE_GCM_256 = 0x0008,
 };
 const char *srtp_profile_name(enum srtp_profile p); /* as in RFC 5764; "none" */
 size_t srtp_profile_key_bytes(enum srtp_profile p);
