@@ -3,8 +3,9 @@
  * through one process-wide list. Adding is a relaxed atomic on a per-thread-sharded cell; reading
  * sums up.
  *
- *   static struct metric requests = METRIC_COUNTER("parlance_http_requests_total", "Requests
- * answered.", "route", "status"); metric_add(&requests, 1, route, "200");
+ *   static struct metric requests =
+ *       METRIC_COUNTER("parlance_http_requests_total", "Requests answered.", "route", "status");
+ *   metric_cell_add(metric_cell(&requests, route, "200", NULL), 1);
  */
 #pragma once
 
@@ -24,7 +25,11 @@ struct metric {
     /* internal */
     struct metric *next;
     struct metric_cell *cells;
-    struct metric_cell *only; /* the unlabelled cell */
+    struct metric_cell **buckets; /* the cells by label values */
+    struct metric_cell *only;     /* the unlabelled cell */
+    struct metric_cell *other;    /* shared by the label values beyond the limit */
+    unsigned cell_count;
+    struct metric_read *reads;
     bool is_registered;
 };
 
@@ -40,8 +45,8 @@ struct metric {
             __VA_ARGS__                                                                \
         }                                                                              \
     }
-/* Buckets in seconds: 0.5 ms doubling up to 16 s. For sizes: METRIC_TYPE_HISTOGRAM observes powers
- * of two alike. */
+/* Buckets of a name that ends in _seconds: 0.5 ms doubling up to 16.384 s. Of any other (counts,
+ * bytes): 1 doubling up to 1,048,576. */
 #define METRIC_HISTOGRAM(metric_name, help_text, ...)                                      \
     {                                                                                      \
         .type = METRIC_TYPE_HISTOGRAM, .name = metric_name, .help = help_text, .labels = { \
@@ -69,7 +74,11 @@ static inline void metric_observe(struct metric *m, double value)
     metric_cell_observe(metric_cell(m, NULL, NULL, NULL), value);
 }
 
-/* A gauge asked for when scraped (pool sizes, rooms). fn runs on the scraping thread. */
+/*
+ * A gauge (or counter) asked for when scraped (pool sizes, rooms); several reads of one metric are
+ * summed. fn runs on the scraping thread and must not (un)register; once unregistered it is not
+ * running any more. For metrics without labels.
+ */
 typedef double metric_read_fn(void *arg);
 void metric_register_read(struct metric *m, metric_read_fn *fn, void *arg);
 void metric_unregister_read(struct metric *m, void *arg);
