@@ -82,12 +82,29 @@ static bool is_lost_write(int rc)
     return false;
 }
 
+/* errno of the file that was being written: the log, or in a checkpoint the database. (After a
+ * failed COMMIT sqlite3_system_errno does not know.) */
+static int write_errno(const struct store_conn *conn)
+{
+    sqlite3_file *file = NULL;
+    int error_number = 0;
+    sqlite3_file_control(
+        conn->sql, "main",
+        conn->is_checkpointing ? SQLITE_FCNTL_FILE_POINTER : SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    if (file && file->pMethods)
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error_number);
+    return error_number;
+}
+
+/* Refused as a whole, so nothing was lost. */
 static bool is_disk_full(const struct store_conn *conn, int rc)
 {
     if ((rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE)
         return true;
-    int error_number = sqlite3_system_errno(conn->sql);
-    return rc == SQLITE_IOERR_WRITE && (error_number == ENOSPC || error_number == EDQUOT);
+    if (rc != SQLITE_IOERR_WRITE)
+        return false;
+    int error_number = write_errno(conn);
+    return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
 }
 
 enum err sqlite_fail(struct store_conn *conn, int rc, const char *what)
@@ -96,9 +113,7 @@ enum err sqlite_fail(struct store_conn *conn, int rc, const char *what)
     if (base == SQLITE_CONSTRAINT) /* an answer, not a fault */
         return err_from_sqlite(rc);
     metric_cell_add(metric_cell(&metric_failures, sqlite3_errstr(rc), NULL, NULL), 1);
-    log_error(NULL, "store: %s (%d, errno %d) in: %s", sqlite3_errmsg(conn->sql), rc,
-              base == SQLITE_IOERR || base == SQLITE_CANTOPEN ? sqlite3_system_errno(conn->sql) : 0,
-              what);
+    log_error(NULL, "store: %s (%d) in: %s", sqlite3_errmsg(conn->sql), rc, what);
     if (conn->access == STORE_ACCESS_READ)
         return err_from_sqlite(rc);
     if (is_disk_full(conn, rc)) {
@@ -347,22 +362,22 @@ static enum err sqlite_script(struct store_conn *conn, const char *sql)
 static enum err checkpoint(struct store_conn *conn, int mode)
 {
     int in_log = 0, moved = 0;
+    conn->is_checkpointing = true;
     int rc = sqlite3_wal_checkpoint_v2(conn->sql, NULL, mode, &in_log, &moved);
-    if (rc == SQLITE_BUSY) {
-        metric_cell_add(metric_cell(&metric_checkpoint, "busy", NULL, NULL), 1);
-        return ERR_UNAVAILABLE;
-    }
-    if (rc != SQLITE_OK) {
-        metric_cell_add(metric_cell(&metric_checkpoint, "failed", NULL, NULL), 1);
-        return sqlite_fail(conn, rc, "checkpoint");
-    }
-    bool is_whole = moved == in_log;
-    metric_cell_add(metric_cell(&metric_checkpoint, is_whole ? "whole" : "partial", NULL, NULL), 1);
+    enum err err = rc == SQLITE_OK     ? ERR_OK
+                   : rc == SQLITE_BUSY ? ERR_UNAVAILABLE
+                                       : sqlite_fail(conn, rc, "checkpoint");
+    conn->is_checkpointing = false;
+    const char *result = rc == SQLITE_BUSY ? "busy"
+                         : err             ? "failed"
+                         : moved == in_log ? "whole"
+                                           : "partial";
+    metric_cell_add(metric_cell(&metric_checkpoint, result, NULL, NULL), 1);
     /* As long as a reader needs the log it goes on growing: try again then, not each time. */
-    if (mode == SQLITE_CHECKPOINT_TRUNCATE)
+    if (!err && mode == SQLITE_CHECKPOINT_TRUNCATE)
         conn->wal_pages = 0;
     conn->checkpoint_at = conn->wal_pages + CHECKPOINT_PAGES;
-    return ERR_OK;
+    return err;
 }
 
 static void sqlite_maintain(struct store_conn *conn, bool is_idle)
@@ -378,8 +393,7 @@ static void sqlite_maintain(struct store_conn *conn, bool is_idle)
         return;
     }
     sqlite3_busy_timeout(conn->sql, TRUNCATE_WAIT_MS);
-    if (checkpoint(conn, SQLITE_CHECKPOINT_TRUNCATE) != ERR_OK)
-        conn->checkpoint_at = conn->wal_pages + CHECKPOINT_PAGES;
+    (void)!checkpoint(conn, SQLITE_CHECKPOINT_TRUNCATE);
     sqlite3_busy_timeout(conn->sql, (int)conn->db->opt->busy_ms);
 }
 

@@ -25,6 +25,7 @@ struct store_conn {
     enum store_access access;
     bool is_internal; /* statements of the driver itself are being prepared or run */
     sqlite3_stmt *begin, *commit, *rollback, *savepoint, *release, *rollback_to;
+    bool is_checkpointing;
     int wal_pages;     /* frames in the log after the last commit */
     int checkpoint_at; /* frames that make the next checkpoint due */
 };

@@ -1,0 +1,276 @@
+/* blob_suite: what every keeper of blobs promises. Run as `blob_suite DRIVER`. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blob/blob.h"
+#include "core/log.h"
+#include "test_dir.h"
+
+static const char *driver = "files";
+
+struct fixture {
+    struct test_dir dir;
+    struct blob_store *store;
+};
+
+static void reopen(struct fixture *f)
+{
+    blob_close(&f->store);
+    struct blob_options opt = {.driver = driver, .root = f->dir.path};
+    assert_int_equal(blob_open(&f->store, &opt), ERR_OK);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    test_dir_make(&f->dir);
+    reopen(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    blob_close(&f->store);
+    test_dir_remove(&f->dir);
+    free(f);
+    return 0;
+}
+
+static void expect(struct fixture *f, const char *name, uint64_t offset, size_t count,
+                   const char *text)
+{
+    char *bytes;
+    size_t n;
+    assert_int_equal(blob_get(f->store, name, offset, count, &bytes, &n), ERR_OK);
+    assert_int_equal(n, strlen(text));
+    assert_memory_equal(bytes, text, n);
+    free(bytes);
+}
+
+static void test_put_get_delete(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t size;
+    assert_int_equal(blob_put(f->store, "a/b/c.txt", "hello world", 11), ERR_OK);
+    assert_int_equal(blob_put(f->store, "empty", NULL, 0), ERR_OK);
+    expect(f, "a/b/c.txt", 0, 0, "hello world");
+    expect(f, "empty", 0, 0, "");
+    assert_int_equal(blob_size(f->store, "a/b/c.txt", &size), ERR_OK);
+    assert_int_equal(size, 11);
+    reopen(f);
+    expect(f, "a/b/c.txt", 0, 0, "hello world");
+    assert_int_equal(blob_delete(f->store, "a/b/c.txt"), ERR_OK);
+    assert_int_equal(blob_size(f->store, "a/b/c.txt", &size), ERR_NOT_FOUND);
+    assert_int_equal(blob_delete(f->store, "a/b/c.txt"), ERR_NOT_FOUND);
+    assert_int_equal(blob_put(f->store, "a/b/c.txt", "new", 3), ERR_OK);
+}
+
+static void test_ranges(void **state)
+{
+    struct fixture *f = *state;
+    char *bytes;
+    size_t n;
+    assert_int_equal(blob_put(f->store, "r", "0123456789", 10), ERR_OK);
+    expect(f, "r", 0, 4, "0123");
+    expect(f, "r", 4, 4, "4567");
+    expect(f, "r", 8, 4, "89");
+    expect(f, "r", 7, 0, "789");
+    expect(f, "r", 10, 5, "");
+    expect(f, "r", 3, SIZE_MAX, "3456789");
+    assert_int_equal(blob_get(f->store, "r", 11, 1, &bytes, &n), ERR_OUT_OF_RANGE);
+    assert_int_equal(blob_get(f->store, "r", UINT64_MAX, 1, &bytes, &n), ERR_OUT_OF_RANGE);
+    assert_null(bytes);
+}
+
+static void test_blobs_never_change(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(blob_put(f->store, "once", "first", 5), ERR_OK);
+    assert_int_equal(blob_put(f->store, "once", "second", 6), ERR_ALREADY_EXISTS);
+    expect(f, "once", 0, 0, "first");
+}
+
+static void test_streams(void **state)
+{
+    struct fixture *f = *state;
+    enum { CHUNK = 70001, CHUNKS = 40 };
+    struct blob_writer *w;
+    static char chunk[CHUNK];
+    uint64_t size;
+    assert_int_equal(blob_writer_open(f->store, "big/one", &w), ERR_OK);
+    for (int i = 0; i < CHUNKS; i++) {
+        memset(chunk, 'a' + i % 26, sizeof(chunk));
+        assert_int_equal(blob_writer_add(w, chunk, sizeof(chunk)), ERR_OK);
+    }
+    assert_int_equal(blob_size(f->store, "big/one", &size), ERR_NOT_FOUND); /* not yet */
+    assert_int_equal(blob_writer_finish(&w), ERR_OK);
+    assert_null(w);
+    assert_int_equal(blob_size(f->store, "big/one", &size), ERR_OK);
+    assert_int_equal(size, (uint64_t)CHUNK * CHUNKS);
+    expect(f, "big/one", CHUNK - 2, 4, "aabb");
+
+    assert_int_equal(blob_writer_open(f->store, "aborted", &w), ERR_OK);
+    assert_int_equal(blob_writer_add(w, "x", 1), ERR_OK);
+    blob_writer_abort(&w);
+    assert_null(w);
+    blob_writer_abort(&w); /* accepts NULL */
+    assert_int_equal(blob_size(f->store, "aborted", &size), ERR_NOT_FOUND);
+}
+
+static void test_the_first_of_two_writers_wins(void **state)
+{
+    struct fixture *f = *state;
+    struct blob_writer *a, *b;
+    assert_int_equal(blob_writer_open(f->store, "race", &a), ERR_OK);
+    assert_int_equal(blob_writer_open(f->store, "race", &b), ERR_OK);
+    assert_int_equal(blob_writer_add(a, "a", 1), ERR_OK);
+    assert_int_equal(blob_writer_add(b, "b", 1), ERR_OK);
+    assert_int_equal(blob_writer_finish(&b), ERR_OK);
+    assert_int_equal(blob_writer_finish(&a), ERR_ALREADY_EXISTS);
+    assert_null(a);
+    expect(f, "race", 0, 0, "b");
+}
+
+static void test_hostile_names(void **state)
+{
+    struct fixture *f = *state;
+    char long_name[202];
+    memset(long_name, 'n', 201);
+    long_name[201] = '\0';
+    const char *const names[] = {
+        "",
+        "/",
+        "/etc/passwd",
+        "..",
+        "../x",
+        "a/../b",
+        "a/..",
+        "a//b",
+        "a/",
+        ".",
+        "./a",
+        "a/./b",
+        ".hidden",
+        "a/.tmp/b",
+        "a b",
+        "a\\b",
+        "a\nb",
+        "a:b",
+        "a%2fb",
+        "\xc3\xa4",
+        "a*",
+        ".tmp/x",
+        "a/b/../../../etc/passwd",
+        long_name,
+        NULL,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char *bytes;
+        size_t n;
+        uint64_t size;
+        struct blob_writer *w;
+        assert_int_equal(blob_put(f->store, names[i], "x", 1), ERR_INVALID_ARGUMENT);
+        assert_int_equal(blob_get(f->store, names[i], 0, 0, &bytes, &n), ERR_INVALID_ARGUMENT);
+        assert_int_equal(blob_size(f->store, names[i], &size), ERR_INVALID_ARGUMENT);
+        assert_int_equal(blob_delete(f->store, names[i]), ERR_INVALID_ARGUMENT);
+        assert_int_equal(blob_writer_open(f->store, names[i], &w), ERR_INVALID_ARGUMENT);
+    }
+    long_name[200] = '\0';
+    static const char *const good[] = {"a", "A-_.9", "b/c/d/e/f/g", "a..b", "a./b"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_int_equal(blob_put(f->store, good[i], "x", 1), ERR_OK);
+    assert_int_equal(blob_put(f->store, long_name, "x", 1), ERR_OK);
+}
+
+enum { THREADS = 4, ROUNDS = 30, BYTES = 20000 };
+
+struct crowd {
+    struct blob_store *store;
+    int index, won, failures;
+};
+
+static bool is_whole(struct blob_store *store, const char *name)
+{
+    char *bytes;
+    size_t n;
+    enum err err = blob_get(store, name, 0, 0, &bytes, &n);
+    if (err)
+        return err == ERR_NOT_FOUND;
+    bool is_good = n == BYTES;
+    for (size_t i = 1; is_good && i < n; i++)
+        is_good = bytes[i] == bytes[0];
+    free(bytes);
+    return is_good;
+}
+
+static void *crowd_main(void *arg)
+{
+    struct crowd *c = arg;
+    char bytes[BYTES], name[64];
+    memset(bytes, 'a' + c->index, sizeof(bytes));
+    for (int i = 0; i < ROUNDS; i++) {
+        snprintf(name, sizeof(name), "round%d/x%d", i % 7, i);
+        c->failures += !is_whole(c->store, name); /* a blob is never half there */
+        enum err err = blob_put(c->store, name, bytes, sizeof(bytes));
+        c->won += err == ERR_OK;
+        c->failures += err != ERR_OK && err != ERR_ALREADY_EXISTS;
+        c->failures += !is_whole(c->store, name);
+    }
+    return NULL;
+}
+
+static void test_threads_agree(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t threads[THREADS];
+    struct crowd crowd[THREADS];
+    int won = 0;
+    for (int i = 0; i < THREADS; i++) {
+        crowd[i] = (struct crowd){.store = f->store, .index = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_main, &crowd[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(crowd[i].failures, 0);
+        won += crowd[i].won;
+    }
+    assert_int_equal(won, ROUNDS);
+}
+
+static void test_an_unknown_driver_is_refused(void **state)
+{
+    struct blob_store *store = NULL;
+    struct blob_options opt = {.driver = "attic", .root = "/tmp"};
+    assert_int_equal(blob_open(&store, &opt), ERR_INVALID_ARGUMENT);
+    blob_close(&store);
+}
+
+int main(int argc, char **argv)
+{
+    driver = argc > 1 ? argv[1] : driver;
+    log_set_level(getenv("TEST_LOG") ? LOG_DEBUG : LOG_OFF);
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_put_get_delete),
+        T(test_ranges),
+        T(test_blobs_never_change),
+        T(test_streams),
+        T(test_the_first_of_two_writers_wins),
+        T(test_hostile_names),
+        T(test_threads_agree),
+        cmocka_unit_test(test_an_unknown_driver_is_refused),
+    };
+    return cmocka_run_group_tests_name("blob", tests, NULL, NULL);
+}
