@@ -6,7 +6,7 @@
 
 #include "core/base.h"
 
-#define BUF_CAPACITY 1600 /* bytes: an Ethernet frame and room for an SRTP tag */
+#define BUF_CAPACITY 1792 /* bytes: notes of the owner (256), an Ethernet frame, an SRTP tag */
 
 struct buf_pool;
 
