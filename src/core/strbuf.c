@@ -87,7 +87,7 @@ void strbuf_deinit(struct strbuf *b)
 
 static bool is_plain(uint8_t c)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
 static void add_json_escape(struct strbuf *b, uint8_t c)

@@ -1,0 +1,9 @@
+/* test: cmocka wants these headers in front of it, in this order. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
