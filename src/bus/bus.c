@@ -97,19 +97,25 @@ void bus_start(struct bus *bus)
     bus_tasks_start(bus->tasks);
 }
 
+/* Handlers of events enqueue tasks, tasks publish events: first all of them end, then their writes,
+ * and only then is anything freed. */
 void bus_close(struct bus **busp)
 {
     struct bus *bus = *busp;
     *busp = NULL;
     if (!bus)
         return;
-    if (bus->opt.store)
-        store_flush(bus->opt.store); /* jobs that publish or enqueue are through */
-    bus_tasks_destroy(&bus->tasks);
-    if (bus->outbox)
+    if (bus->opt.store) {
+        bus_tasks_stop(bus->tasks);
         bus_outbox_stop(bus->outbox);
+    }
+    bus->driver->stop(bus->impl);
+    if (bus->opt.store) {
+        store_flush(bus->opt.store);
+        bus_tasks_destroy(&bus->tasks);
+        bus_outbox_destroy(&bus->outbox);
+    }
     bus->driver->close(&bus->impl);
-    bus_outbox_destroy(&bus->outbox);
     free(bus);
 }
 

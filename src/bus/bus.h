@@ -39,7 +39,7 @@ struct bus_event {
     const char *channel; /* "meeting_events" */
     const char *type;    /* "meeting.started" */
     const char *key;     /* order is kept per key */
-    struct str payload;  /* packed protobuf or JSON, as the channel says */
+    struct str payload;  /* packed protobuf or JSON, as the channel says; a NUL follows it */
     const char *id;      /* for handlers: the same when an event comes again; "" if at most once */
 };
 

@@ -15,7 +15,9 @@ typedef void bus_ack_fn(void *arg, int64_t token);
 struct bus_driver {
     const char *name;
     enum err (*open)(const struct bus_options *opt, struct bus_impl **out);
-    /* Waits for the handlers that run; queued events are dropped, no ack comes any more. */
+    /* Ends delivery: waits for the handlers that run, no other begins, no ack comes any more. What
+     * is published after it is dropped. Once, before close. */
+    void (*stop)(struct bus_impl *impl);
     void (*close)(struct bus_impl **impl);
     int (*subscribe)(struct bus_impl *impl, const char *channel, const char *name, bus_event_fn *fn,
                      void *arg);

@@ -27,9 +27,9 @@ void bus_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t timeout_
 /* bus_outbox.c */
 struct bus_outbox *bus_outbox_create(struct bus *bus);
 void bus_outbox_start(struct bus_outbox *outbox);
-/* Ends the relay. Acks may still come until the driver is closed; then destroy. */
+/* Ends the relay. Acks may still come until the driver is stopped. */
 void bus_outbox_stop(struct bus_outbox *outbox);
-/* Marks what was acknowledged. Accepts NULL. */
+/* Marks what was acknowledged. No write that publishes may be on its way. */
 void bus_outbox_destroy(struct bus_outbox **outbox);
 
 /* bus_tasks.c */
@@ -37,7 +37,9 @@ struct bus_tasks *bus_tasks_create(struct bus *bus);
 void bus_tasks_start(struct bus_tasks *tasks);
 /* Something may be ready. Any thread. */
 void bus_tasks_wake(struct bus_tasks *tasks);
-/* Waits for the handlers that run and for their results to be stored. Accepts NULL. */
+/* Waits for the handlers that run; no other begins. */
+void bus_tasks_stop(struct bus_tasks *tasks);
+/* Waits for the results to be stored. No write that enqueues may be on its way. */
 void bus_tasks_destroy(struct bus_tasks **tasks);
 
 /* bus_task_store.c: the tasks' SQL. Times are wall milliseconds, for they outlive the process. */

@@ -192,7 +192,7 @@ static char *put_text(char **at, const char *text)
 
 static struct delivery *copy_event(const struct bus_event *e)
 {
-    size_t n = e->payload.n + strlen(e->channel) + strlen(e->type) + 4;
+    size_t n = e->payload.n + strlen(e->channel) + strlen(e->type) + 5 /* NULs */;
     n += (e->key ? strlen(e->key) : 0) + (e->id ? strlen(e->id) : 0);
     struct delivery *d = mem_alloc(sizeof(*d) + n);
     memset(d, 0, sizeof(*d));
@@ -202,6 +202,7 @@ static struct delivery *copy_event(const struct bus_event *e)
     d->event.key = put_text(&at, e->key);
     d->event.id = put_text(&at, e->id);
     d->event.payload = (struct str){put(&at, e->payload.p, e->payload.n), e->payload.n};
+    *at = '\0'; /* text may be read as such */
     return d;
 }
 
@@ -293,14 +294,18 @@ static void lane_stop(struct lane *lane)
     pthread_join(lane->thread, NULL);
 }
 
+static void memory_stop(struct bus_impl *b)
+{
+    for (unsigned i = 0; i < b->lane_count; i++)
+        lane_stop(&b->lanes[i]);
+}
+
 static void memory_close(struct bus_impl **bp)
 {
     struct bus_impl *b = *bp;
     *bp = NULL;
     metric_unregister_read(&metric_queue, b);
-    for (unsigned i = 0; i < b->lane_count; i++)
-        lane_stop(&b->lanes[i]);
-    for (unsigned i = 0; i < b->lane_count; i++) { /* handlers may have published to any lane */
+    for (unsigned i = 0; i < b->lane_count; i++) {
         LIST_FOREACH(&b->lanes[i].queue, node)
         free(LIST_ENTRY(node, struct delivery, node));
         pthread_cond_destroy(&b->lanes[i].wake);
@@ -316,6 +321,7 @@ static void memory_close(struct bus_impl **bp)
 const struct bus_driver bus_memory = {
     .name = "memory",
     .open = memory_open,
+    .stop = memory_stop,
     .close = memory_close,
     .subscribe = memory_subscribe,
     .unsubscribe = memory_unsubscribe,

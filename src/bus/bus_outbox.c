@@ -23,7 +23,7 @@
 #define IN_FLIGHT_MAX 4096 /* rows handed over and not deleted yet */
 #define BUSY_WAIT_MS 5     /* the driver has no room */
 #define IDLE_WAIT_MS 1000  /* also how long a failed deletion waits */
-#define RESCAN_EVERY_US 5000000
+#define RESCAN_EVERY_US 1000000
 
 static struct metric metric_in_flight =
     METRIC_GAUGE("parlance_bus_outbox_in_flight", "Outbox events handed over, not yet confirmed.");
@@ -357,8 +357,6 @@ void bus_outbox_destroy(struct bus_outbox **op)
 {
     struct bus_outbox *o = *op;
     *op = NULL;
-    if (!o)
-        return;
     metric_unregister_read(&metric_in_flight, o);
     /* The deletion on its way, then one more for what arrived since. If that one fails the events
      * come again at the next start, as the contract says. */

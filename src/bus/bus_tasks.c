@@ -333,20 +333,22 @@ void bus_tasks_start(struct bus_tasks *t)
     bus_thread_start(&t->thread, "bus-tasks", dispatcher_main, t);
 }
 
-void bus_tasks_destroy(struct bus_tasks **tp)
+void bus_tasks_stop(struct bus_tasks *t)
 {
-    struct bus_tasks *t = *tp;
-    *tp = NULL;
-    if (!t)
-        return;
     pthread_mutex_lock(&t->lock);
     t->is_stopping = true;
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
-    if (t->is_started) {
-        pthread_join(t->thread, NULL);
-        worker_pool_destroy(&t->workers);
-    }
+    if (!t->is_started)
+        return;
+    pthread_join(t->thread, NULL);
+    worker_pool_destroy(&t->workers);
+}
+
+void bus_tasks_destroy(struct bus_tasks **tp)
+{
+    struct bus_tasks *t = *tp;
+    *tp = NULL;
     pthread_mutex_lock(&t->lock);
     while (t->busy)
         pthread_cond_wait(&t->changed, &t->lock);

@@ -9,6 +9,7 @@
  */
 #include "store/store_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -110,6 +111,7 @@ static void give_back(struct store_writer *w, struct list *batch, struct list *f
 
 void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg)
 {
+    assert(tx->is_write);
     if (tx->hook_count == tx->hook_capacity) {
         tx->hook_capacity = tx->hook_capacity ? tx->hook_capacity * 2 : 16;
         tx->hooks = mem_realloc(tx->hooks, tx->hook_capacity * sizeof(*tx->hooks));

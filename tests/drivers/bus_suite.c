@@ -215,6 +215,52 @@ static void test_a_handler_may_unsubscribe_itself(void **state)
     journal_wait(&after, 1);
 }
 
+/* ---- closing while each sets off the other ---- */
+
+struct ping_pong {
+    struct bus_fixture *f;
+    atomic_int events, tasks;
+};
+
+static enum err ping_pong_run(struct store_tx *tx, void *arg)
+{
+    struct ping_pong *p = arg;
+    enum err err = bus_publish_tx(p->f->bus, tx, &(struct bus_event){.channel = "p", .type = "t"});
+    return err ? err : bus_enqueue_tx(p->f->bus, tx, &(struct bus_task){.queue = "p", .type = "t"});
+}
+
+static void on_ping(void *arg, const struct bus_event *e)
+{
+    struct ping_pong *p = arg;
+    if (atomic_fetch_add(&p->events, 1) < 2000)
+        store_write(p->f->store, 0, ping_pong_run, p, NULL);
+}
+
+static enum err on_pong(void *arg, const struct bus_task *task, int attempt)
+{
+    struct ping_pong *p = arg;
+    atomic_fetch_add(&p->tasks, 1);
+    bus_publish(p->f->bus, &(struct bus_event){.channel = "p", .type = "t"});
+    return ERR_OK;
+}
+
+static void test_close_in_the_midst(void **state)
+{
+    struct bus_fixture *f = *state;
+    for (int round = 0; round < 10; round++) {
+        struct ping_pong p = {.f = f};
+        bus_subscribe(f->bus, "p", "ping", on_ping, &p);
+        bus_work(f->bus, "p", on_pong, &p);
+        bus_start(f->bus);
+        store_write(f->store, 0, ping_pong_run, &p, NULL);
+        usleep((useconds_t)(round * 3000));
+        struct bus *closing = f->bus; /* handlers go on using it until it is closed */
+        bus_close(&closing);
+        f->bus = NULL;
+        bus_fixture_reopen(f, NULL);
+    }
+}
+
 /* Subscribing and leaving while events fly: for the sanitizers. */
 static void *churn_main(void *arg)
 {
@@ -275,6 +321,7 @@ int main(int argc, char **argv)
         T(test_unsubscribe_waits_for_the_handler),
         T(test_a_handler_may_unsubscribe_itself),
         T(test_coming_and_going),
+        T(test_close_in_the_midst),
         T(test_without_a_store),
     };
     int failed = cmocka_run_group_tests_name("bus events", tests, NULL, NULL);

@@ -28,7 +28,7 @@
 #include "store/store.h"
 #include "test_dir.h"
 
-enum { ROUNDS = 30, NUMBERS_MAX = 400000, PENDING_MAX = 300 };
+enum { ROUNDS = 30, NUMBERS_MAX = 2000000, PENDING_MAX = 300 };
 
 /* Both sides of the pipe have one; the parent's is the record. */
 struct world {
@@ -212,16 +212,22 @@ static enum err announce_run(struct store_tx *tx, void *arg)
     return err || w->number % 16 ? err : bus_enqueue_tx(w->world->bus, tx, &task);
 }
 
+static uint64_t number_of(struct str payload)
+{
+    uint64_t number = 0;
+    return str_to_u64(payload, &number) ? number : NUMBERS_MAX;
+}
+
 static void on_event(void *arg, const struct bus_event *event)
 {
     struct world *w = arg;
-    crash_ack(w->pipe_fd, strtoull(event->payload.p, NULL, 10) | EVENT_BIT);
+    crash_ack(w->pipe_fd, number_of(event->payload) | EVENT_BIT);
 }
 
 static enum err on_task(void *arg, const struct bus_task *task, int attempt)
 {
     struct world *w = arg;
-    crash_ack(w->pipe_fd, strtoull(task->payload.p, NULL, 10) | TASK_BIT);
+    crash_ack(w->pipe_fd, number_of(task->payload) | TASK_BIT);
     return ERR_OK;
 }
 
@@ -265,14 +271,14 @@ static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
 static void note_event(void *arg, const struct bus_event *event)
 {
     pthread_mutex_lock(&note_lock);
-    on_bus_ack(arg, strtoull(event->payload.p, NULL, 10) | EVENT_BIT);
+    on_bus_ack(arg, number_of(event->payload) | EVENT_BIT);
     pthread_mutex_unlock(&note_lock);
 }
 
 static enum err note_task(void *arg, const struct bus_task *task, int attempt)
 {
     pthread_mutex_lock(&note_lock);
-    on_bus_ack(arg, strtoull(task->payload.p, NULL, 10) | TASK_BIT);
+    on_bus_ack(arg, number_of(task->payload) | TASK_BIT);
     pthread_mutex_unlock(&note_lock);
     return ERR_OK;
 }
