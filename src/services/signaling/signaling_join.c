@@ -5,9 +5,6 @@
  */
 #include "services/signaling/signaling_internal.h"
 
-static struct metric members_gauge =
-    METRIC_GAUGE("parlance_signaling_members", "Participants on the wire or away for a moment.");
-
 static void detach(struct member *m)
 {
     if (m->socket)
