@@ -53,56 +53,94 @@ struct rpc_call {
     int64_t deadline_us; /* monotonic */
 };
 
-/* A call on the heap with an arena; `like` (may be NULL) hands on request id, trace, identity,
- * deadline. */
+/*
+ * A call on the heap with an arena. `like` (may be NULL), the call that this one is made for, hands
+ * on request id, trace, identity, client, log scope and deadline, and stays alive as long.
+ * A call serves one invocation at a time: a handler never reuses its own call to call others.
+ */
 struct rpc_call *rpc_call_create(const struct rpc_call *like);
 /* Calls have two references, the caller's and (while running) the handler's. Sets *call to NULL. */
 void rpc_call_unref(struct rpc_call **call);
 struct rpc_call *rpc_call_ref(struct rpc_call *call);
 
-/* Records the error for the closure(NULL, call) that must follow. */
+/* In a handler: records the error for the closure(NULL, call) that must follow. */
 void rpc_fail(struct rpc_call *call, enum err err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /*
- * Calls and waits, within the deadline. On a worker thread only (asserted). Returns the reply (in
- * call->arena, valid as long as the call), or NULL with call->err and call->message set. A write
- * that timed out is *unknown* and is retried by its key.
+ * Calls and waits, within the deadline. Anywhere but on a loop (asserted). Returns the reply (in
+ * call->arena, valid as long as the call), or NULL with call->err and call->message set.
  *
- *   User__GetUserRequest req = USER__GET_USER_REQUEST__INIT;
- *   const User__User *u = rpc_sync(svc, user__user_service__descriptor_index..., &req, call)
+ *   const User__Profile *p = rpc_sync(user, "GetUser", &req.base, call);
  *
- * `method` is the method's name in the contract ("GetUser").
+ * After ERR_DEADLINE_EXCEEDED the handler may still be at it: what came of it is *unknown* (a write
+ * is retried by its key), its answer is dropped, and the call is good for nothing but reading err
+ * and message and for rpc_call_unref.
  */
 const void *rpc_sync(ProtobufCService *service, const char *method, const ProtobufCMessage *request,
                      struct rpc_call *call);
 
-/* Starts a call from any thread (a loop too). `done` runs once, on an arbitrary thread, with the
- * reply or NULL. The request is copied. The caller keeps its reference on `call` and may drop it
- * inside `done`. */
+/*
+ * Starts a call from any thread (a loop too). `done` runs once, on an arbitrary thread, perhaps
+ * inside this call, with the reply (valid during done) or NULL; at the deadline (checked four times
+ * a second) with NULL and ERR_DEADLINE_EXCEEDED, and then it must not allocate from call->arena.
+ * The caller keeps its reference on `call` and may drop it inside `done`.
+ */
 typedef void rpc_done_fn(const ProtobufCMessage *reply, struct rpc_call *call);
+enum rpc_async_flags {
+    RPC_REQUEST_IN_ARENA = 1, /* the request lives as long as the call: it need not be copied */
+};
 void rpc_async(ProtobufCService *service, unsigned method_index, const ProtobufCMessage *request,
-               struct rpc_call *call, rpc_done_fn *done);
+               struct rpc_call *call, rpc_done_fn *done, unsigned flags);
+
+/* Index of a method by its name in the contract ("GetUser"), -1 when there is none. */
+int rpc_method_find(const ProtobufCServiceDescriptor *service, const char *method);
+
+/* A deep copy in the arena; texts that are NULL become "". */
+ProtobufCMessage *rpc_message_copy(struct arena *arena, const ProtobufCMessage *message);
+/* Unpacks outside bytes: bounded memory, and every text must be UTF-8 without NUL. NULL if not. */
+ProtobufCMessage *rpc_message_unpack(const ProtobufCMessageDescriptor *descriptor,
+                                     struct arena *arena, const void *bytes, size_t n);
 
 struct rpc_local_options {
-    struct worker_options workers; /* this service's share */
+    struct worker_options workers; /* this service's share; zero fields: its defaults */
     bool is_packing; /* pack and unpack requests and replies, so lifetime bugs show (tests) */
 };
 
-/* Wraps a service implementation living in this process. On a worker thread handlers run inline
- * (straight-line C, no hand-over); from a loop they run on the share; a full queue fails with
- * ERR_UNAVAILABLE. */
+/*
+ * Wraps a service implementation living in this process (opt may be NULL). On a loop handlers are
+ * handed to the share, where a full queue means ERR_UNAVAILABLE at once; on any other thread they
+ * run inline (straight-line C, no hand-over).
+ */
 ProtobufCService *rpc_local_create(ProtobufCService *implementation,
                                    const struct rpc_local_options *opt);
 /* Waits for calls in flight. The implementation itself is not freed. Sets *service to NULL. */
 void rpc_local_destroy(ProtobufCService **service);
 
-/* protobuf <-> JSON by descriptors: snake_case names; int64 as a string beyond 2^53; bytes base64;
- * enums by lower-case name; fields named *_at_ms stay numbers. Unknown JSON keys and wrong types
- * are refused. */
+/*
+ * protobuf <-> JSON by descriptors. Names are those of the .proto (snake_case); 64-bit integers are
+ * numbers up to 2^53 and strings beyond; bytes are base64; enums their names in lower case. Written
+ * are all fields, absent scalars with their defaults; left out are absent messages and unset oneof
+ * fields (`oneof _x { T x = 1; }` is how an optional field is spelled).
+ */
 struct strbuf;
 struct str;
 void rpc_json_write(struct strbuf *out, const ProtobufCMessage *message);
-/* Unpacks JSON into a message in `arena`, NULL on failure with the reason in `problem` ("title:
- * expected text"). */
+/*
+ * JSON text (an object) into a new message in `arena`. Strict: unknown and duplicate keys, null,
+ * wrong types, numbers out of range, invalid UTF-8, embedded NUL, nesting beyond 32 are refused:
+ * NULL, with the reason in `problem` ("tracks[1].mid: expected text").
+ */
 ProtobufCMessage *rpc_json_parse(const ProtobufCMessageDescriptor *descriptor, struct str json,
                                  struct arena *arena, struct strbuf *problem);
+/*
+ * One field from plain text, as it stands in a path or a query: scalars and enums; a repeated field
+ * gets one more element. False with the reason in `problem`: unknown field, or not its type.
+ */
+bool rpc_field_set(ProtobufCMessage *message, struct str field, struct str text,
+                   struct arena *arena, struct strbuf *problem);
+/* An empty message of this type. */
+ProtobufCMessage *rpc_message_create(const ProtobufCMessageDescriptor *descriptor,
+                                     struct arena *arena);
+/* The field's descriptor or NULL; binary search, no copying of the name. */
+const ProtobufCFieldDescriptor *rpc_field_find(const ProtobufCMessageDescriptor *descriptor,
+                                               struct str name);

@@ -50,10 +50,8 @@ static void on_answer(const ProtobufCMessage *reply, struct rpc_call *call)
 
 void signaling_call(struct signaling_hub *hub, const struct signaling_call_options *opt)
 {
-    const ProtobufCServiceDescriptor *descriptor = opt->service->descriptor;
-    const ProtobufCMethodDescriptor *method =
-        protobuf_c_service_descriptor_get_method_by_name(descriptor, opt->method);
-    assert(method);
+    int method = rpc_method_find(opt->service->descriptor, opt->method);
+    assert(method >= 0);
 
     struct rpc_call *call = rpc_call_create(NULL);
     if (opt->who)
@@ -73,6 +71,5 @@ void signaling_call(struct signaling_hub *hub, const struct signaling_call_optio
     p->done = opt->done;
     p->call = call;
     call->user = p;
-    rpc_async(opt->service, (unsigned)(method - descriptor->methods), opt->request, call,
-              on_answer);
+    rpc_async(opt->service, (unsigned)method, opt->request, call, on_answer, 0);
 }

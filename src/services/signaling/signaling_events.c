@@ -18,7 +18,8 @@ struct heard {
 /* Who has just become a host hears who waits already. */
 static void send_all_waiting(struct member *host)
 {
-    LIST_FOREACH (&host->room->members, node) {
+    LIST_FOREACH(&host->room->members, node)
+    {
         const struct member *m = LIST_ENTRY(node, struct member, in_room);
         if (m->state != MEMBER_WAITING || !host->socket)
             continue;
