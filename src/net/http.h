@@ -135,7 +135,7 @@ struct http_options {
     void *arg;
     /* Sent with every answer: "Name: value\r\nName: value\r\n". Must outlive the server. */
     const char *fixed_headers;
-    size_t body_max_bytes;  /* 0: 1 MiB */
+    size_t body_max_bytes;  /* 0: 64 kB */
     unsigned head_ms;       /* 0: 10,000; from the first byte (or accept) to the head's end */
     unsigned idle_ms;       /* 0: 75,000; between requests */
     unsigned body_grace_ms; /* 0: 10,000; then a body must keep up ... */

@@ -1,0 +1,372 @@
+/*
+ * listener: binds, accepts, and hands sockets round robin to the shards. It lives on the first
+ * loop. Three ways to be full, none of which hurts those already served: the server's own limit
+ * (newcomers are told 503), no descriptors left (a spare one is given up for a moment to take and
+ * refuse the newcomer, or it would wait in the backlog for ever and spin the loop), and no memory
+ * in the kernel (a pause). Each is logged once a minute at most, with what to raise.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "net/server_internal.h"
+
+#define BACKLOG 4096
+#define ACCEPTS_PER_TURN 64
+#define SAY_AGAIN_US 60000000
+#define PAUSE_MS 100
+#define FULL_BODY \
+    "{\"error\":{\"code\":\"unavailable\",\"message\":\"too many connections, try later\"}}"
+
+struct listener {
+    struct net_server *server;
+    struct loop *loop;
+    uv_poll_t poll;
+    struct loop_timer pause;
+    int fd;
+    int spare_fd; /* given up for a moment when descriptors run out */
+    uint16_t port;
+    char *unix_path;
+    size_t next_shard;
+    int64_t said_full_us;
+    int64_t said_descriptors_us;
+    bool is_stopped;
+    bool is_closed; /* libuv has let go of poll */
+    bool is_destroyed;
+};
+
+static enum err fail_errno(const char *what, const char *where)
+{
+    int saved = errno;
+    log_error(NULL, "cannot %s %s: %s", what, where, strerror(saved));
+    return saved == EADDRINUSE ? ERR_ALREADY_EXISTS : err_from_errno(saved);
+}
+
+static void set_option(int fd, int level, int name, int value)
+{
+    (void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+static enum err bind_address(struct listener *l, const struct addrinfo *ai, const char *where)
+{
+    l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0)
+        return fail_errno("make a socket for", where);
+    set_option(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    /* Accepted sockets inherit these. */
+    set_option(l->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(l->fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (ai->ai_family == AF_INET6)
+        set_option(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    if (bind(l->fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(l->fd, BACKLOG) != 0)
+        return fail_errno("listen on", where);
+    struct sockaddr_storage bound = {0};
+    socklen_t n = sizeof(bound);
+    if (getsockname(l->fd, (struct sockaddr *)&bound, &n) == 0)
+        l->port = net_address_from((struct sockaddr *)&bound).port;
+    return ERR_OK;
+}
+
+static bool has_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
+    bool has = bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0;
+    close(fd);
+    return has;
+}
+
+static enum err listen_tcp(struct listener *l, const char *host, uint16_t port)
+{
+    char service[8];
+    char where[300];
+    if (!host || !host[0])
+        host = has_ipv6() ? "::" : "0.0.0.0";
+    snprintf(service, sizeof(service), "%u", port);
+    snprintf(where, sizeof(where), strchr(host, ':') ? "[%.250s]:%s" : "%.250s:%s", host, service);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found;
+    int rc = getaddrinfo(host, service, &hints, &found);
+    if (rc != 0) {
+        log_error(NULL, "cannot listen on %s: %s", where, gai_strerror(rc));
+        return ERR_INVALID_ARGUMENT;
+    }
+    enum err err = bind_address(l, found, where);
+    freeaddrinfo(found);
+    return err;
+}
+
+/* A socket file that nobody answers is left over from a crash. */
+static bool is_stale(const struct sockaddr_un *address)
+{
+    struct stat st;
+    if (lstat(address->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_refused = fd >= 0 &&
+                      connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
+                      errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return is_refused;
+}
+
+static enum err listen_unix(struct listener *l, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return fail_errno("listen on", path);
+    }
+    strcpy(address.sun_path, path);
+    if (is_stale(&address))
+        unlink(path);
+    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0)
+        return fail_errno("make a socket for", path);
+    /* Before bind, so that the file is never there with another mode (Linux takes it over). */
+    if (fchmod(l->fd, 0600) != 0 || bind(l->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        return fail_errno("listen on", path);
+    l->unix_path = mem_strdup(path);
+    if (listen(l->fd, BACKLOG) != 0)
+        return fail_errno("listen on", path);
+    return ERR_OK;
+}
+
+static bool may_say(struct listener *l, int64_t *said_us)
+{
+    int64_t now = loop_now_us(l->loop);
+    if (*said_us && now - *said_us < SAY_AGAIN_US)
+        return false;
+    *said_us = now;
+    return true;
+}
+
+static void say_descriptors(struct listener *l, const char *what)
+{
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    log_error(NULL,
+              "%s: %s (descriptor limit %llu); refusing newcomers, serving %zu. Raise it with "
+              "`ulimit -n` or LimitNOFILE= in the systemd unit",
+              l->server->name, what, (unsigned long long)limit.rlim_cur,
+              atomic_load(&l->server->connection_count));
+}
+
+/* Closes a newcomer; in plain HTTP it can be told why without waiting for it. */
+static void refuse(struct listener *l, int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Content-Type: application/json\r\n"
+                                 "Content-Length: 76\r\n"
+                                 "Retry-After: 5\r\n"
+                                 "Connection: close\r\n\r\n" FULL_BODY;
+    _Static_assert(sizeof(FULL_BODY) - 1 == 76, "Content-Length");
+    if (!l->server->tls) {
+        (void)send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        /* Unread bytes would turn the close into a reset that overtakes the answer. */
+        char drop[4096];
+        shutdown(fd, SHUT_WR);
+        (void)recv(fd, drop, sizeof(drop), MSG_DONTWAIT);
+    }
+    close(fd);
+}
+
+struct adoption {
+    struct shard *shard;
+    int fd;
+    struct net_address address;
+};
+
+static void adopt(void *arg)
+{
+    struct adoption *a = arg;
+    conn_create(a->shard, a->fd, &a->address);
+    free(a);
+}
+
+static void hand_over(struct listener *l, int fd, const struct net_address *address)
+{
+    struct net_server *server = l->server;
+    struct shard *shard = &server->shards[l->next_shard];
+    l->next_shard = (l->next_shard + 1) % server->shard_count;
+    net_count(NET_ACCEPTED, 1);
+    net_connections_add(server->name, 1);
+    if (atomic_fetch_add(&server->connection_count, 1) >= server->connections_max) {
+        if (may_say(l, &l->said_full_us))
+            say_descriptors(l, "all connections are taken");
+        net_count(NET_REFUSED_FULL, 1);
+        net_connections_add(server->name, -1);
+        atomic_fetch_sub(&server->connection_count, 1);
+        refuse(l, fd);
+    } else if (shard->loop == l->loop) {
+        conn_create(shard, fd, address);
+    } else {
+        struct adoption *a = mem_alloc(sizeof(*a));
+        *a = (struct adoption){shard, fd, *address};
+        loop_post(shard->loop, adopt, a);
+    }
+}
+
+static int accept_one(struct listener *l, struct net_address *address)
+{
+    struct sockaddr_storage from = {0};
+    socklen_t n = sizeof(from);
+    int fd = accept4(l->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        *address = net_address_from((struct sockaddr *)&from);
+    return fd;
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(void *arg)
+{
+    struct listener *l = arg;
+    if (!l->is_stopped)
+        uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+}
+
+static void take_a_pause(struct listener *l)
+{
+    uv_poll_stop(&l->poll);
+    loop_timer_start(l->loop, &l->pause, PAUSE_MS, on_pause_over, l);
+}
+
+/* False: stop accepting for now. */
+static bool out_of_descriptors(struct listener *l)
+{
+    struct net_address address;
+    if (may_say(l, &l->said_descriptors_us))
+        say_descriptors(l, "no file descriptors left");
+    close(l->spare_fd);
+    int fd = accept_one(l, &address);
+    if (fd >= 0) {
+        net_count(NET_REFUSED_DESCRIPTORS, 1);
+        refuse(l, fd);
+    }
+    l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && l->spare_fd >= 0;
+}
+
+static void on_acceptable(uv_poll_t *poll, int status, int events)
+{
+    struct listener *l = CONTAINER_OF(poll, struct listener, poll);
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct net_address address;
+        int fd = accept_one(l, &address);
+        if (fd >= 0) {
+            hand_over(l, fd, &address);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            if (out_of_descriptors(l))
+                continue;
+            take_a_pause(l);
+            return;
+        } else if (errno == ENOBUFS || errno == ENOMEM) {
+            take_a_pause(l);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        }
+        /* Other errors belong to a connection that is gone already. */
+    }
+}
+
+static void start(void *arg)
+{
+    struct listener *l = arg;
+    uv_poll_init(loop_uv(l->loop), &l->poll, l->fd);
+    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+}
+
+enum err listener_create(struct listener **out, struct net_server *server,
+                         const struct net_server_options *opt)
+{
+    struct listener *l = mem_new(struct listener);
+    l->server = server;
+    l->loop = server->shards[0].loop;
+    l->fd = -1;
+    l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    enum err err =
+        opt->unix_path ? listen_unix(l, opt->unix_path) : listen_tcp(l, opt->host, opt->port);
+    if (err)
+        goto fail;
+    loop_call(l->loop, start, l);
+    *out = l;
+    return ERR_OK;
+fail:
+    if (l->fd >= 0)
+        close(l->fd);
+    close(l->spare_fd);
+    free(l->unix_path);
+    free(l);
+    return err;
+}
+
+uint16_t listener_port(const struct listener *listener)
+{
+    return listener->port;
+}
+
+static void listener_free(struct listener *l)
+{
+    free(l->unix_path);
+    free(l);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *l = CONTAINER_OF((uv_poll_t *)handle, struct listener, poll);
+    l->is_closed = true;
+    if (l->is_destroyed)
+        listener_free(l);
+}
+
+static void stop(void *arg)
+{
+    struct listener *l = arg;
+    if (l->is_stopped)
+        return;
+    l->is_stopped = true;
+    loop_timer_stop(&l->pause);
+    /* Before the descriptor is closed and its number reused: libuv forgets by number. */
+    uv_close((uv_handle_t *)&l->poll, on_closed);
+    close(l->fd);
+    close(l->spare_fd);
+    if (l->unix_path)
+        unlink(l->unix_path);
+}
+
+void listener_stop(struct listener *listener)
+{
+    loop_call(listener->loop, stop, listener);
+}
+
+static void end(void *arg)
+{
+    struct listener *l = arg;
+    stop(l);
+    l->is_destroyed = true;
+    if (l->is_closed)
+        listener_free(l);
+}
+
+void listener_destroy(struct listener **listener)
+{
+    if (!*listener)
+        return;
+    loop_call((*listener)->loop, end, *listener);
+    *listener = NULL;
+}

@@ -1,0 +1,55 @@
+/* ws_internal: what ws.c, ws_frame.c, ws_deflate.c and ws_handshake.c know of one another. */
+#pragma once
+
+#include "net/http_internal.h"
+#include "net/ws_parse_internal.h"
+
+enum ws_state { WS_OPEN, WS_CLOSING /* our close is on its way */, WS_CLOSED };
+
+struct ws {
+    struct conn *conn;
+    const struct ws_handler *handler;
+    void *arg;
+    const struct ws_limits *limits; /* as given; see ws_limit_* for defaults */
+    const char *subprotocol;
+    struct ws_parser parser;
+    int64_t heard_us;        /* when the peer last sent anything */
+    int64_t authenticate_us; /* deadline; 0: authenticated */
+    int64_t leave_us;        /* when to send 1001, while draining; 0: not draining */
+    int64_t close_us;        /* deadline of the closing handshake */
+    uint16_t close_code;     /* ours, once closing */
+    uint8_t state;
+    bool is_deflating;
+    bool is_pinged; /* a ping waits for its answer */
+};
+
+/* zlib state is large and needed for moments only: one pair per shard, made when first used. */
+struct ws_shard;
+/* Adds to *out at most `max` bytes. ERR_RESOURCE_EXHAUSTED: it would be more; ERR_INVALID_ARGUMENT:
+ * not deflated data. */
+MUST_USE enum err ws_inflate(struct ws_shard *shard, struct str in, size_t max, struct strbuf *out);
+void ws_deflate(struct ws_shard *shard, struct str in, struct strbuf *out);
+/* Where inflated messages go; emptied by its user. */
+struct strbuf *ws_shard_scratch(struct ws_shard *shard);
+
+/* Messages below this size gain nothing. */
+#define WS_DEFLATE_MIN_BYTES 128
+
+/* The frame's bytes for a socket that takes deflated messages, or does not. Makes the deflated form
+ * when first asked for. */
+struct str ws_frame_wire(struct ws_frame *frame, bool is_deflating, struct ws_shard *shard);
+
+/* What the handshake found. */
+struct ws_agreement {
+    const char *subprotocol; /* NULL: none */
+    bool is_deflating;
+    bool is_window_bits_asked; /* then server_max_window_bits=15 must be answered */
+    char accept[32];           /* Sec-WebSocket-Accept */
+};
+/* ERR_OK, or the HTTP status, code and message of the refusal in *fault. */
+MUST_USE enum err ws_handshake_check(const struct http_request *req, const struct ws_options *opt,
+                                     struct ws_agreement *out, struct http_fault *fault);
+/* The offers of one Sec-WebSocket-Extensions value; true when one is acceptable. */
+bool ws_deflate_negotiate(struct str offers, struct ws_agreement *out);
+void ws_handshake_write(struct strbuf *out, const struct ws_agreement *agreement,
+                        const char *request_id);
