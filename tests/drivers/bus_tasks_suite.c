@@ -331,7 +331,7 @@ static void test_an_old_result_is_ignored(void **state)
     struct bus_fixture *f = *state;
     static struct doer doer;
     doer_init(&doer);
-    doer.takes_ms = 100;
+    doer.takes_ms = 300;
     bus_work(f->bus, "mail", on_task, &doer);
     bus_start(f->bus);
     enqueue(f, (struct bus_task){.type = "slow"});
