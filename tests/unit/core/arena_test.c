@@ -1,0 +1,117 @@
+/* arena: alignment, zeroing, growth, deferred calls, the limit for protobuf-c. */
+#include "test.h"
+
+#include <string.h>
+
+#include "core/arena.h"
+
+static void alignment_and_zero(void **state)
+{
+    struct arena *a = arena_create();
+    size_t total = 0;
+    for (size_t n = 0; n < 300; n++) {
+        uint8_t *p = arena_alloc(a, n);
+        assert_int_equal((uintptr_t)p % 16, 0);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(p[i], 0);
+        memset(p, 0xff, n); /* dirt that the next allocation must not show */
+        total += n;
+    }
+    assert_int_equal(arena_used(a), total);
+    arena_destroy(&a);
+    assert_null(a);
+    arena_destroy(&a); /* NULL is fine */
+}
+
+static void big_and_small_do_not_overlap(void **state)
+{
+    struct arena *a = arena_create();
+    uint8_t *pieces[64];
+    size_t sizes[64];
+    for (size_t i = 0; i < 64; i++) {
+        sizes[i] = i % 7 == 3 ? 100000 + i : 40 * i + 1;
+        pieces[i] = arena_alloc(a, sizes[i]);
+        memset(pieces[i], (int)i, sizes[i]);
+    }
+    for (size_t i = 0; i < 64; i++)
+        for (size_t k = 0; k < sizes[i]; k++)
+            if (pieces[i][k] != i)
+                fail_msg("piece %zu, byte %zu", i, k);
+    arena_destroy(&a);
+}
+
+static void texts(void **state)
+{
+    struct arena *a = arena_create();
+    char *shorter = arena_strdup(a, "short");
+    char *printed = arena_printf(a, "%s-%05d-%s", "x", 42, "y");
+    char *longer = arena_printf(a, "%5000d", 7);
+    assert_string_equal(shorter, "short");
+    assert_string_equal(printed, "x-00042-y");
+    assert_int_equal(strlen(longer), 5000);
+    assert_null(arena_strdup(a, NULL));
+    assert_memory_equal(arena_memdup(a, "a\0b", 3), "a\0b", 3);
+    assert_non_null(arena_memdup(a, NULL, 0));
+    uint32_t *numbers = arena_array(a, uint32_t, 10);
+    numbers[9] = 1;
+    arena_destroy(&a);
+}
+
+static char order[8], marks[][2] = {"1", "2", "l"};
+
+static void note(void *arg)
+{
+    strcat(order, arg);
+}
+
+struct nested {
+    struct arena *arena;
+};
+
+static void defer_more(void *arg)
+{
+    struct nested *nested = arg;
+    strcat(order, "n");
+    arena_defer(nested->arena, note, marks[2]);
+}
+
+static void deferred_calls(void **state)
+{
+    struct arena *a = arena_create();
+    struct nested *nested = arena_new(a, struct nested);
+    nested->arena = a;
+    arena_defer(a, note, marks[0]);
+    arena_defer(a, defer_more, nested);
+    arena_defer(a, note, marks[1]);
+    assert_string_equal(order, "");
+    arena_destroy(&a);
+    assert_string_equal(order, "2nl1"); /* newest first, and memory still there meanwhile */
+}
+
+static void protobuf_limit(void **state)
+{
+    struct arena *a = arena_create();
+    ProtobufCAllocator *allocator = arena_protobuf(a, 1000);
+    void *first = allocator->alloc(allocator->allocator_data, 600);
+    assert_non_null(first);
+    assert_null(allocator->alloc(allocator->allocator_data, 401));
+    assert_non_null(allocator->alloc(allocator->allocator_data, 400));
+    allocator->free(allocator->allocator_data, first); /* gives nothing back */
+    assert_null(allocator->alloc(allocator->allocator_data, 1));
+    ProtobufCAllocator *standard = arena_protobuf(a, 0);
+    assert_non_null(standard->alloc(standard->allocator_data, 1 << 20));
+    assert_null(standard->alloc(standard->allocator_data, (size_t)16 << 20));
+    arena_destroy(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alignment_and_zero),
+        cmocka_unit_test(big_and_small_do_not_overlap),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(deferred_calls),
+        cmocka_unit_test(protobuf_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
