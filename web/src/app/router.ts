@@ -1,0 +1,41 @@
+// Paths as a signal. Links inside the client are followed without loading the page anew.
+import { signal } from "@preact/signals";
+
+export interface Place {
+  path: string;
+  query: URLSearchParams;
+}
+
+function current(): Place {
+  return { path: location.pathname, query: new URLSearchParams(location.search) };
+}
+
+export const place = signal<Place>(current());
+
+export function go(to: string, isReplacing = false): void {
+  if (isReplacing) history.replaceState(null, "", to);
+  else history.pushState(null, "", to);
+  place.value = current();
+  scrollTo(0, 0);
+}
+
+function onClick(event: MouseEvent): void {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
+  const link = (event.target as Element | null)?.closest?.("a");
+  if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+  if (link.pathname.startsWith("/api/")) return;
+  event.preventDefault();
+  if (link.hash && link.pathname === location.pathname) document.querySelector(link.hash)?.scrollIntoView();
+  else go(link.pathname + link.search);
+}
+
+export function startRouter(): void {
+  addEventListener("popstate", () => (place.value = current()));
+  document.addEventListener("click", onClick);
+}
+
+// A path that only this site can mean: what may stand in ?next=.
+export function safePath(path: string | null): string {
+  return path && /^\/(?![/\\])/.test(path) ? path : "/";
+}

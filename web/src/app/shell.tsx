@@ -1,0 +1,71 @@
+// The frame of every page but meetings: a rail at the left (tabs below on phones) and the page.
+import type { ComponentChildren } from "preact";
+import { LogOut, Settings, ShieldCheck, Video } from "lucide-preact";
+import { t } from "../i18n/i18n";
+import { Avatar } from "../ui/avatar";
+import { Logo } from "../ui/logo";
+import { Menu } from "../ui/menu";
+import { toastError } from "../ui/toast";
+import { signedIn, signOut } from "./api";
+import { go } from "./router";
+
+export type Tab = "meetings" | "settings" | "admin";
+
+async function leave(): Promise<void> {
+  try {
+    await signOut();
+  } catch (error) {
+    toastError(error);
+  }
+  go("/login");
+}
+
+export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren }) {
+  const user = signedIn.value?.user;
+  const tabs = [
+    { id: "meetings", href: "/", icon: Video, text: t("nav.meetings") },
+    { id: "settings", href: "/settings", icon: Settings, text: t("nav.settings") },
+    ...(user?.role === "admin" ? [{ id: "admin", href: "/admin", icon: ShieldCheck, text: t("nav.admin") }] : []),
+  ];
+  return (
+    <div class="shell">
+      <a class="skip" href="#main">
+        {t("skip")}
+      </a>
+      <nav class="rail" aria-label={t("nav")}>
+        <a class="rail-logo" href="/" aria-label="Parlance">
+          <Logo size={32} />
+        </a>
+        <ul>
+          {tabs.map(({ id, href, icon: Glyph, text }) => (
+            <li key={id}>
+              <a href={href} class="rail-tab" aria-current={id === tab ? "page" : undefined}>
+                <Glyph size={22} aria-hidden="true" />
+                <span>{text}</span>
+              </a>
+            </li>
+          ))}
+        </ul>
+        {user && (
+          <div class="rail-me">
+            <Menu
+              label={t("nav.account", { name: user.nickname || user.username })}
+              class="avatar-btn"
+              entries={() => [
+                { title: user.nickname || user.username },
+                { text: t("nav.settings"), icon: Settings, onPick: () => go("/settings") },
+                "line",
+                { text: t("signOut"), icon: LogOut, onPick: () => void leave() },
+              ]}
+            >
+              <Avatar name={user.nickname || user.username} url={user.avatar_url} size={36} />
+            </Menu>
+          </div>
+        )}
+      </nav>
+      <main id="main" class="page" tabIndex={-1}>
+        {children}
+      </main>
+    </div>
+  );
+}
