@@ -197,6 +197,30 @@ void log_write(enum log_level level, const char *file, int line, const struct lo
     errno = saved_errno;
 }
 
+static bool is_phone(struct str s)
+{
+    if (s.n < 8 || s.p[0] != '+')
+        return false;
+    for (size_t i = 1; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return true;
+}
+
+/* Ends the text before its first broken character: the caller's, or one that snprintf cut. */
+static void cut_broken_utf8(char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        int step = str_utf8_step((const uint8_t *)text + i, n - i);
+        if (step < 0) {
+            text[i] = '\0';
+            return;
+        }
+        i += (size_t)step;
+    }
+}
+
 void log_mask(char *out, size_t size, const char *secret)
 {
     struct str s = str_from(secret), rest = s, name;
@@ -205,15 +229,12 @@ void log_mask(char *out, size_t size, const char *secret)
     out[0] = '\0';
     if (s.n == 0)
         return;
-    if (str_cut(&rest, '@', &name) && name.n) {
-        int first = str_utf8_step((const uint8_t *)name.p, name.n);
-        snprintf(out, size, "%.*s***@%.*s", first > 0 ? first : 0, name.p, STR_FMT(rest));
-    } else if (s.p[0] == '+' && s.n >= 8) {
+    int first = MAX(str_utf8_step((const uint8_t *)s.p, s.n), 0); /* bytes of the first character */
+    if (str_cut(&rest, '@', &name) && name.n)
+        snprintf(out, size, "%.*s***@%.*s", first, s.p, STR_FMT(rest));
+    else if (is_phone(s))
         snprintf(out, size, "%.3s*****%s", s.p, s.p + s.n - 2);
-    } else if (s.n >= 6) {
-        int first = str_utf8_step((const uint8_t *)s.p, s.n);
-        snprintf(out, size, "%.*s***", first > 0 ? first : 0, s.p);
-    } else {
-        snprintf(out, size, "***");
-    }
+    else
+        snprintf(out, size, "%.*s***", s.n >= 6 ? first : 0, s.p);
+    cut_broken_utf8(out);
 }
