@@ -1,8 +1,8 @@
 /*
- * edge: the public face. A service hands over rows; a row says method, path, RPC, who may call, and limits. The
- * edge authenticates, checks the row's rule, turns path, query and JSON body into the request message,
- * calls the service asynchronously and turns the reply into JSON. The public API is nothing but these rows, and
- * `parlance openapi` prints them, so API and document cannot drift.
+ * edge: the public face. A service hands over rows; a row says method, path, RPC, who may call, and
+ * limits. The edge authenticates, checks the row's rule, turns path, query and JSON body into the
+ * request message, calls the service asynchronously and turns the reply into JSON. The public API
+ * is nothing but these rows, and `parlance openapi` prints them, so API and document cannot drift.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "core/loop.h"
 #include "net/http.h"
+#include "net/ws.h"
 #include "rpc/rpc.h"
 
 struct edge;
@@ -26,7 +27,8 @@ enum edge_who {
 
 enum edge_flags {
     EDGE_COOKIE_SET = 1 << 0,   /* reply is auth.LoginReply: sets the refresh and CSRF cookies */
-    EDGE_COOKIE_USE = 1 << 1,   /* the refresh cookie may stand in for the token field; then X-CSRF-Token is checked */
+    EDGE_COOKIE_USE = 1 << 1,   /* the refresh cookie may stand in for the token field; then
+                                   X-CSRF-Token is checked */
     EDGE_COOKIE_CLEAR = 1 << 2, /* sign-out: clears the cookies */
     EDGE_RAW_BODY = 1 << 3,     /* the body's bytes go into the bytes field named by raw_field */
     EDGE_RAW_REPLY = 1 << 4,    /* reply has content_type and body/image bytes: sent as they are */
@@ -52,3 +54,59 @@ struct edge_route_table {
     const struct edge_route *routes;
     size_t count;
 };
+
+/* A WebSocket: the handler answers the request (ws_accept). `who` is the identity of the
+ * Authorization header or NULL; the origin function and its argument are to be handed to ws_accept.
+ * On the request's loop. */
+typedef void edge_ws_fn(void *arg, struct http_request *req, const struct identity *who,
+                        ws_origin_fn *is_origin_allowed, void *origin_arg);
+struct edge_ws_row {
+    const char *path;
+    edge_ws_fn *fn;
+    void *arg;
+};
+
+/* One line of /ready: name and whether it can serve. Must be quick; on a loop. */
+struct edge_check {
+    const char *name;
+    bool (*is_ready)(void *arg);
+    void *arg;
+};
+
+/* A table and the service that answers its rows. */
+struct edge_mount {
+    const struct edge_route_table *table;
+    ProtobufCService *service;
+};
+
+struct static_table;
+struct edge_options {
+    const struct edge_mount *mounts; /* copied */
+    size_t mount_count;
+    const struct edge_ws_row *ws_rows; /* copied */
+    size_t ws_row_count;
+    const struct edge_check *checks; /* copied */
+    size_t check_count;
+    ProtobufCService *auth;             /* ValidateToken */
+    struct cache *cache;                /* rate limits */
+    struct bus *bus;                    /* auth_events: what is remembered of a token is dropped */
+    const char *const *allowed_origins; /* "https://example.org"; "*": any, without credentials */
+    size_t allowed_origin_count;
+    const struct static_table *web; /* NULL: built without the web client */
+    bool are_metrics_public;        /* else /metrics answers loopback and private addresses only */
+    bool is_rate_limited;
+    const char *version;
+};
+
+/* INVALID_ARGUMENT (logged): a row without a rule, an unknown RPC, a path twice. */
+MUST_USE enum err edge_create(struct edge **out, const struct edge_options *opt);
+/* After the servers that use it. Accepts NULL. */
+void edge_destroy(struct edge **edge);
+/* For net_server_create; the edge must outlive the server. */
+struct http_options edge_http_options(struct edge *edge, bool is_tls);
+/* /ready says no from now on. */
+void edge_drain(struct edge *edge);
+
+/* The OpenAPI 3.1 document of these tables. */
+void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const *tables,
+                        size_t count, const char *version);

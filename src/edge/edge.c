@@ -1,0 +1,210 @@
+/*
+ * edge: what a request meets first. Built-in paths, WebSockets, rows of the API, and, for
+ * everything else that is asked by GET, the web client. Creation and the order of these is all that
+ * stands here.
+ */
+#include "edge/edge_internal.h"
+#include "net/static.h"
+
+#define CSP                                                                             \
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; "     \
+    "media-src 'self' blob: mediastream:; worker-src 'self' blob:; object-src 'none'; " \
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+#define COMMON_HEADERS                    \
+    "X-Content-Type-Options: nosniff\r\n" \
+    "Referrer-Policy: same-origin\r\n"    \
+    "X-Frame-Options: DENY\r\n"           \
+    "Permissions-Policy: camera=(self), microphone=(self), display-capture=(self)\r\n"
+#define TLS_HEADERS "Strict-Transport-Security: max-age=31536000\r\n"
+
+static const char no_web_page[] =
+    "<!doctype html><meta charset=utf-8><title>Parlance</title>"
+    "<p>Parlance runs. It was built without its web client, because Node was not there; "
+    "install nodejs and npm, then run make build.";
+
+/* ---- preflight ---- */
+
+static void on_options(struct edge *e, struct http_request *req, const struct edge_match *match)
+{
+    struct edge_headers h = {0};
+    struct str origin = http_request_header(req, "Origin");
+    bool is_allowed = origin.n && edge_origin_is_allowed(e, origin, req);
+    edge_headers_cors(e, &h, origin, is_allowed);
+    edge_headers_add(&h, "Allow", str_from(match->allow));
+    if (is_allowed) {
+        edge_headers_add(&h, "Access-Control-Allow-Methods", str_from(match->allow));
+        edge_headers_add(&h, "Access-Control-Allow-Headers",
+                         STR("Authorization, Content-Type, X-CSRF-Token, X-Request-Id"));
+        edge_headers_add(&h, "Access-Control-Max-Age", STR("600"));
+    }
+    http_respond(
+        req, &(struct http_response){.status = 204, .headers = h.list, .header_count = h.count});
+}
+
+static void on_wrong_method(struct http_request *req, const struct edge_match *match)
+{
+    struct http_header allow = {STR("Allow"), str_from(match->allow)};
+    struct strbuf body = {0};
+    edge_error_body(&body, "unimplemented", "That method is not answered here; see Allow.",
+                    req->id);
+    http_respond(req, &(struct http_response){.status = 405,
+                                              .content_type = "application/json",
+                                              .headers = &allow,
+                                              .header_count = 1,
+                                              .body = strbuf_str(&body)});
+    strbuf_deinit(&body);
+}
+
+static bool is_api(struct str path)
+{
+    return str_starts(path, STR("/api/")) || str_starts(path, STR("/ws/"));
+}
+
+static void on_page(struct edge *e, struct http_request *req)
+{
+    static const struct http_header csp = {{"Content-Security-Policy", 23}, {CSP, sizeof(CSP) - 1}};
+    bool is_get = req->method == HTTP_METHOD_GET || req->method == HTTP_METHOD_HEAD;
+    struct static_options opt = {.headers = &csp, .header_count = 1};
+    if (!is_get || is_api(req->path)) {
+        edge_reply_error(e, req, ERR_NOT_FOUND, "There is nothing at this path.");
+    } else if (!e->opt.web) {
+        http_respond(req, &(struct http_response){.content_type = "text/html; charset=utf-8",
+                                                  .headers = &csp,
+                                                  .header_count = 1,
+                                                  .body = {no_web_page, sizeof(no_web_page) - 1},
+                                                  .release = http_release_none});
+    } else if (!static_serve(e->opt.web, &opt, req)) {
+        edge_reply_error(e, req, ERR_NOT_FOUND, "There is no such page.");
+    }
+}
+
+/* ---- dispatch ---- */
+
+static const struct edge_ws_row *find_ws(const struct edge *e, struct str path)
+{
+    for (size_t i = 0; i < e->opt.ws_row_count; i++) {
+        if (str_eq(path, str_from(e->ws_rows[i].path)))
+            return &e->ws_rows[i];
+    }
+    return NULL;
+}
+
+static void on_request(void *arg, struct http_request *req)
+{
+    struct edge *e = arg;
+    if (edge_builtin(e, req))
+        return;
+    const struct edge_ws_row *ws = find_ws(e, req->path);
+    if (ws) {
+        edge_ws_start(e, req, ws);
+        return;
+    }
+    struct edge_match match;
+    edge_router_match(e->router, req->method, req->path, &match);
+    if (match.target)
+        edge_request_start(e, req, &match);
+    else if (match.is_known_path && req->method == HTTP_METHOD_OPTIONS)
+        on_options(e, req, &match);
+    else if (match.is_known_path)
+        on_wrong_method(req, &match);
+    else
+        on_page(e, req);
+}
+
+/* Before the body is read: how much of it this row takes. */
+static void on_headers(void *arg, struct http_request *req)
+{
+    struct edge *e = arg;
+    struct edge_match match;
+    edge_router_match(e->router, req->method, req->path, &match);
+    size_t most = match.target ? match.target->route->body_max_bytes : 0;
+    req->body_max_bytes = most ? most : EDGE_BODY_DEFAULT_BYTES;
+}
+
+static void write_error(void *arg UNUSED, int status UNUSED, const char *code, const char *message,
+                        const char *request_id, struct strbuf *body)
+{
+    edge_error_body(body, code, message, request_id);
+}
+
+struct http_options edge_http_options(struct edge *edge, bool is_tls)
+{
+    return (struct http_options){
+        .on_request = on_request,
+        .on_headers = on_headers,
+        .write_error = write_error,
+        .arg = edge,
+        .fixed_headers = is_tls ? COMMON_HEADERS TLS_HEADERS : COMMON_HEADERS,
+        .body_max_bytes = EDGE_BODY_DEFAULT_BYTES,
+    };
+}
+
+/* ---- life ---- */
+
+static void on_auth_event(void *arg, const struct bus_event *event UNUSED)
+{
+    struct edge *e = arg;
+    edge_tokens_forget(e->tokens);
+}
+
+static void *copy_array(const void *from, size_t count, size_t size)
+{
+    void *copy = mem_zalloc(count * size + 1);
+    if (count)
+        memcpy(copy, from, count * size);
+    return copy;
+}
+
+static void write_openapi(struct edge *e, const struct edge_options *opt)
+{
+    const struct edge_route_table **tables = mem_zalloc(opt->mount_count * sizeof(*tables) + 1);
+    for (size_t i = 0; i < opt->mount_count; i++)
+        tables[i] = opt->mounts[i].table;
+    edge_openapi_write(&e->openapi, tables, opt->mount_count, opt->version);
+    free(tables);
+}
+
+enum err edge_create(struct edge **out, const struct edge_options *opt)
+{
+    struct edge *e = mem_zalloc(sizeof(*e));
+    e->opt = *opt;
+    e->ws_rows = copy_array(opt->ws_rows, opt->ws_row_count, sizeof(*opt->ws_rows));
+    e->checks = copy_array(opt->checks, opt->check_count, sizeof(*opt->checks));
+    e->origins = mem_zalloc((opt->allowed_origin_count + 1) * sizeof(*e->origins));
+    for (size_t i = 0; i < opt->allowed_origin_count; i++)
+        e->origins[i] = mem_strdup(opt->allowed_origins[i]);
+    e->tokens = edge_tokens_create();
+    e->subscription = bus_subscribe(opt->bus, "auth_events", "edge", on_auth_event, e);
+    e->validate_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateToken");
+    enum err err = edge_router_create(&e->router, opt->mounts, opt->mount_count);
+    if (err) {
+        edge_destroy(&e);
+        return err;
+    }
+    write_openapi(e, opt);
+    *out = e;
+    return ERR_OK;
+}
+
+void edge_drain(struct edge *edge)
+{
+    edge->is_draining = true;
+}
+
+void edge_destroy(struct edge **edge)
+{
+    struct edge *e = *edge;
+    *edge = NULL;
+    if (!e)
+        return;
+    bus_unsubscribe(e->opt.bus, e->subscription);
+    edge_router_destroy(&e->router);
+    edge_tokens_destroy(&e->tokens);
+    for (size_t i = 0; e->origins[i]; i++)
+        free(e->origins[i]);
+    free(e->origins);
+    free(e->ws_rows);
+    free(e->checks);
+    strbuf_deinit(&e->openapi);
+    free(e);
+}

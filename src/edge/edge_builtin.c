@@ -1,0 +1,95 @@
+/* The paths that every process answers by itself: alive, ready, measured, described. */
+#include "core/loop.h"
+#include "edge/edge_internal.h"
+#include "net/guard.h"
+
+static void reply_json(struct http_request *req, int status, const struct strbuf *body)
+{
+    http_respond(req, &(struct http_response){.status = status,
+                                              .content_type = "application/json",
+                                              .body = strbuf_str(body),
+                                              .flags = HTTP_RESPONSE_NO_STORE});
+}
+
+static void on_health(struct edge *e UNUSED, struct http_request *req)
+{
+    http_respond(req, &(struct http_response){.content_type = "application/json",
+                                              .body = STR("{\"status\":\"ok\"}"),
+                                              .release = http_release_none});
+}
+
+static void on_ready(struct edge *e, struct http_request *req)
+{
+    struct strbuf body = {0};
+    bool is_ready = !e->is_draining;
+    strbuf_adds(&body, "{\"checks\":{");
+    for (size_t i = 0; i < e->opt.check_count; i++) {
+        bool is_ok = e->checks[i].is_ready(e->checks[i].arg);
+        is_ready = is_ready && is_ok;
+        strbuf_adds(&body, i ? "," : "");
+        strbuf_add_json(&body, str_from(e->checks[i].name));
+        strbuf_printf(&body, ":%s", is_ok ? "true" : "false");
+    }
+    strbuf_printf(&body, "},\"status\":\"%s\"}",
+                  e->is_draining ? "draining"
+                  : is_ready     ? "ready"
+                                 : "not_ready");
+    reply_json(req, is_ready ? 200 : 503, &body);
+    strbuf_deinit(&body);
+}
+
+static bool may_see_metrics(const struct edge *e, const struct http_request *req)
+{
+    if (e->opt.are_metrics_public || req->is_local)
+        return true;
+    struct sockaddr_storage ss;
+    if (!net_address_to(http_request_address(req), &ss))
+        return false;
+    enum guard_kind kind = guard_classify((struct sockaddr *)&ss);
+    return kind == GUARD_LOOPBACK || kind == GUARD_PRIVATE;
+}
+
+static void on_metrics(struct edge *e, struct http_request *req)
+{
+    if (!may_see_metrics(e, req)) {
+        edge_reply_error(e, req, ERR_PERMISSION_DENIED,
+                         "Metrics are for this machine and private networks.");
+        return;
+    }
+    struct strbuf text = {0};
+    metric_write_prometheus(&text);
+    http_respond(req,
+                 &(struct http_response){.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                         .body = strbuf_str(&text),
+                                         .flags = HTTP_RESPONSE_NO_STORE});
+    strbuf_deinit(&text);
+}
+
+static void on_openapi(struct edge *e, struct http_request *req)
+{
+    reply_json(req, 200, &e->openapi);
+}
+
+static const struct {
+    struct str path;
+    void (*fn)(struct edge *e, struct http_request *req);
+} builtins[] = {
+    {{"/health", 7}, on_health},
+    {{"/ready", 6}, on_ready},
+    {{"/metrics", 8}, on_metrics},
+    {{"/openapi.json", 13}, on_openapi},
+};
+
+bool edge_builtin(struct edge *e, struct http_request *req)
+{
+    for (size_t i = 0; i < ARRAY_LEN(builtins); i++) {
+        if (!str_eq(req->path, builtins[i].path))
+            continue;
+        if (req->method != HTTP_METHOD_GET && req->method != HTTP_METHOD_HEAD)
+            edge_reply_error(e, req, ERR_UNIMPLEMENTED, "Only GET is answered here.");
+        else
+            builtins[i].fn(e, req);
+        return true;
+    }
+    return false;
+}

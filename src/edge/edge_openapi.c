@@ -1,0 +1,299 @@
+/*
+ * The OpenAPI 3.1 document, from the same rows and descriptors that serve: paths, parameters,
+ * bodies, schemas, who may. What is written here is what JSON really looks like (rpc_json_write).
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "core/map.h"
+#include "edge/edge_internal.h"
+
+struct writer_state {
+    struct strbuf *out;
+    struct map *seen; /* schema name -> descriptor */
+    const ProtobufCMessageDescriptor *queue[256];
+    size_t queued;
+};
+
+static const char *const who_names[] = {"", "anyone", "guest", "user", "admin"};
+
+static void quote(struct strbuf *out, const char *text)
+{
+    strbuf_add_json(out, str_from(text));
+}
+
+/* "parlance.meeting.v1.MeetingInfo" -> "meeting.MeetingInfo" */
+static void schema_name(const ProtobufCMessageDescriptor *d, struct strbuf *out)
+{
+    struct str package = str_from(d->package_name);
+    struct str root;
+    struct str service = STR_NULL;
+    str_cut(&package, '.', &root);
+    str_cut(&package, '.', &service);
+    strbuf_printf(out, "%.*s.%s", STR_FMT(service), d->short_name);
+}
+
+static void reference(struct writer_state *w, const ProtobufCMessageDescriptor *d)
+{
+    struct strbuf name = {0};
+    schema_name(d, &name);
+    strbuf_printf(w->out, "{\"$ref\":\"#/components/schemas/%s\"}", name.p);
+    if (!map_get(w->seen, strbuf_str(&name)) && w->queued < ARRAY_LEN(w->queue)) {
+        map_set(w->seen, strbuf_str(&name), (void *)(uintptr_t)d);
+        w->queue[w->queued++] = d;
+    }
+    strbuf_deinit(&name);
+}
+
+static void enum_schema(struct writer_state *w, const ProtobufCEnumDescriptor *d)
+{
+    strbuf_adds(w->out, "{\"type\":\"string\",\"enum\":[");
+    for (unsigned i = 0; i < d->n_values; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%s", d->values[i].name);
+        for (char *c = name; *c; c++)
+            *c = (char)tolower((unsigned char)*c);
+        strbuf_adds(w->out, i ? "," : "");
+        quote(w->out, name);
+    }
+    strbuf_adds(w->out, "]}");
+}
+
+static void scalar_schema(struct writer_state *w, const ProtobufCFieldDescriptor *f)
+{
+    switch (f->type) {
+    case PROTOBUF_C_TYPE_STRING:
+        strbuf_adds(w->out, "{\"type\":\"string\"}");
+        break;
+    case PROTOBUF_C_TYPE_BYTES:
+        strbuf_adds(w->out, "{\"type\":\"string\",\"contentEncoding\":\"base64\"}");
+        break;
+    case PROTOBUF_C_TYPE_BOOL:
+        strbuf_adds(w->out, "{\"type\":\"boolean\"}");
+        break;
+    case PROTOBUF_C_TYPE_DOUBLE:
+    case PROTOBUF_C_TYPE_FLOAT:
+        strbuf_adds(w->out, "{\"type\":\"number\"}");
+        break;
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+        strbuf_adds(w->out, "{\"type\":[\"integer\",\"string\"],\"format\":\"int64\"}");
+        break;
+    case PROTOBUF_C_TYPE_ENUM:
+        enum_schema(w, f->descriptor);
+        break;
+    case PROTOBUF_C_TYPE_MESSAGE:
+        reference(w, f->descriptor);
+        break;
+    default:
+        strbuf_adds(w->out, "{\"type\":\"integer\",\"format\":\"int32\"}");
+        break;
+    }
+}
+
+static void field_schema(struct writer_state *w, const ProtobufCFieldDescriptor *f)
+{
+    bool is_list = f->label == PROTOBUF_C_LABEL_REPEATED;
+    if (is_list)
+        strbuf_adds(w->out, "{\"type\":\"array\",\"items\":");
+    scalar_schema(w, f);
+    if (is_list)
+        strbuf_addc(w->out, '}');
+}
+
+static void message_schema(struct writer_state *w, const ProtobufCMessageDescriptor *d)
+{
+    strbuf_adds(w->out, "{\"type\":\"object\",\"properties\":{");
+    for (unsigned i = 0; i < d->n_fields; i++) {
+        strbuf_adds(w->out, i ? "," : "");
+        quote(w->out, d->fields[i].name);
+        strbuf_addc(w->out, ':');
+        field_schema(w, &d->fields[i]);
+    }
+    strbuf_adds(w->out, "}}");
+}
+
+static bool is_param(const struct edge_route *route, const char *name)
+{
+    char needle[80];
+    snprintf(needle, sizeof(needle), "/:%s", name);
+    const char *at = strstr(route->path, needle);
+    return at && (at[strlen(needle)] == '\0' || at[strlen(needle)] == '/');
+}
+
+static void path_template(struct strbuf *out, const char *path)
+{
+    struct str rest = str_from(path + 1);
+    struct str segment;
+    for (bool is_more = true; is_more;) {
+        is_more = str_cut(&rest, '/', &segment);
+        if (segment.n && segment.p[0] == ':')
+            strbuf_printf(out, "/{%.*s}", (int)segment.n - 1, segment.p + 1);
+        else
+            strbuf_printf(out, "/%.*s", STR_FMT(segment));
+    }
+}
+
+/* Path parameters; for GET and DELETE the other scalar fields are the query. */
+static void parameters(struct writer_state *w, const struct edge_route *route,
+                       const ProtobufCMessageDescriptor *request)
+{
+    bool has_query = strcmp(route->method, "GET") == 0 || strcmp(route->method, "DELETE") == 0;
+    bool is_first = true;
+    strbuf_adds(w->out, "\"parameters\":[");
+    for (unsigned i = 0; i < request->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &request->fields[i];
+        bool is_in_path = is_param(route, f->name);
+        if (!is_in_path && (!has_query || f->type == PROTOBUF_C_TYPE_MESSAGE))
+            continue;
+        strbuf_adds(w->out, is_first ? "{\"name\":" : ",{\"name\":");
+        is_first = false;
+        quote(w->out, f->name);
+        strbuf_printf(w->out,
+                      ",\"in\":\"%s\",\"required\":%s,\"schema\":", is_in_path ? "path" : "query",
+                      is_in_path ? "true" : "false");
+        field_schema(w, f);
+        strbuf_addc(w->out, '}');
+    }
+    strbuf_addc(w->out, ']');
+}
+
+static void request_body(struct writer_state *w, const struct edge_route *route,
+                         const ProtobufCMessageDescriptor *request)
+{
+    bool has_body = strcmp(route->method, "POST") == 0 || strcmp(route->method, "PUT") == 0 ||
+                    strcmp(route->method, "PATCH") == 0;
+    if (!has_body)
+        return;
+    if (route->flags & EDGE_RAW_BODY) {
+        strbuf_adds(w->out, ",\"requestBody\":{\"content\":{\"application/octet-stream\":{}}}");
+        return;
+    }
+    strbuf_adds(w->out, ",\"requestBody\":{\"content\":{\"application/json\":{\"schema\":");
+    reference(w, request);
+    strbuf_adds(w->out, "}}}");
+}
+
+static void responses(struct writer_state *w, const struct edge_route *route,
+                      const ProtobufCMessageDescriptor *reply)
+{
+    strbuf_printf(w->out, ",\"responses\":{\"%d\":{\"description\":\"Done.\",\"content\":{",
+                  route->ok_status ? route->ok_status : 200);
+    if (route->flags & EDGE_RAW_REPLY) {
+        strbuf_adds(w->out, "\"application/octet-stream\":{}");
+    } else {
+        strbuf_adds(w->out, "\"application/json\":{\"schema\":");
+        reference(w, reply);
+        strbuf_addc(w->out, '}');
+    }
+    strbuf_adds(w->out, "}},\"default\":{\"$ref\":\"#/components/responses/error\"}}");
+}
+
+static void write_operation(struct writer_state *w, const struct edge_route_table *table,
+                            const struct edge_route *route)
+{
+    int index = rpc_method_find(table->service, route->rpc);
+    const ProtobufCMethodDescriptor *method = &table->service->methods[index];
+    strbuf_addc(w->out, '"');
+    for (const char *c = route->method; *c; c++)
+        strbuf_addc(w->out, (char)tolower((unsigned char)*c));
+    strbuf_printf(w->out,
+                  "\":{\"operationId\":\"%s_%s\",\"tags\":[\"%s\"],\"summary\":", table->tag,
+                  method->name, table->tag);
+    quote(w->out, route->summary ? route->summary : method->name);
+    strbuf_printf(w->out, ",\"x-who\":\"%s\",", who_names[route->who]);
+    if (route->who == EDGE_WHO_ANYONE)
+        strbuf_adds(w->out, "\"security\":[{},{\"bearer\":[]}],");
+    parameters(w, route, method->input);
+    request_body(w, route, method->input);
+    responses(w, route, method->output);
+    strbuf_addc(w->out, '}');
+}
+
+/* All methods of one path stand together; the first row of a path writes them all. */
+static bool is_first_of_path(const struct edge_route_table *const *tables, size_t table, size_t row)
+{
+    const char *path = tables[table]->routes[row].path;
+    for (size_t t = 0; t <= table; t++) {
+        size_t end = t == table ? row : tables[t]->count;
+        for (size_t r = 0; r < end; r++) {
+            if (strcmp(tables[t]->routes[r].path, path) == 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void write_path(struct writer_state *w, const struct edge_route_table *const *tables,
+                       size_t count, const char *path)
+{
+    struct strbuf template = {0};
+    path_template(&template, path);
+    quote(w->out, template.p);
+    strbuf_deinit(&template);
+    strbuf_adds(w->out, ":{");
+    bool is_first = true;
+    for (size_t t = 0; t < count; t++) {
+        for (size_t r = 0; r < tables[t]->count; r++) {
+            if (strcmp(tables[t]->routes[r].path, path) != 0)
+                continue;
+            strbuf_adds(w->out, is_first ? "" : ",");
+            is_first = false;
+            write_operation(w, tables[t], &tables[t]->routes[r]);
+        }
+    }
+    strbuf_addc(w->out, '}');
+}
+
+static void write_components(struct writer_state *w)
+{
+    strbuf_adds(
+        w->out,
+        "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":"
+        "\"bearer\","
+        "\"bearerFormat\":\"JWT\"}},\"responses\":{\"error\":{\"description\":\"What went wrong.\","
+        "\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/"
+        "Error\"}}}}},"
+        "\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{"
+        "\"error\":{\"type\":\"object\",\"required\":[\"code\",\"message\",\"request_id\"],"
+        "\"properties\":{\"code\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"},"
+        "\"request_id\":{\"type\":\"string\"}}}}}");
+    for (size_t i = 0; i < w->queued; i++) { /* grows while it is walked */
+        struct strbuf name = {0};
+        schema_name(w->queue[i], &name);
+        strbuf_addc(w->out, ',');
+        quote(w->out, name.p);
+        strbuf_addc(w->out, ':');
+        message_schema(w, w->queue[i]);
+        strbuf_deinit(&name);
+    }
+    strbuf_adds(w->out, "}}}");
+}
+
+void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const *tables,
+                        size_t count, const char *version)
+{
+    struct writer_state *w = mem_zalloc(sizeof(*w));
+    w->out = out;
+    w->seen = map_create();
+    strbuf_adds(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Parlance\",\"version\":");
+    quote(out, version);
+    strbuf_adds(out, ",\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
+                     "\"servers\":[{\"url\":\"/\"}],\"security\":[{\"bearer\":[]}],\"paths\":{");
+    bool is_first = true;
+    for (size_t t = 0; t < count; t++) {
+        for (size_t r = 0; r < tables[t]->count; r++) {
+            if (!is_first_of_path(tables, t, r))
+                continue;
+            strbuf_adds(out, is_first ? "" : ",");
+            is_first = false;
+            write_path(w, tables, count, tables[t]->routes[r].path);
+        }
+    }
+    write_components(w);
+    map_destroy(&w->seen);
+    free(w);
+}

@@ -1,0 +1,187 @@
+/*
+ * The router: rows compiled into a tree by path segment. A literal segment goes before a parameter;
+ * routing and authorisation look at the same parsed path, once.
+ */
+#include <string.h>
+
+#include "edge/edge_internal.h"
+
+static struct metric request_seconds = METRIC_HISTOGRAM(
+    "parlance_http_request_seconds", "Time from request to answer, by route.", "route");
+
+struct node {
+    struct str literal; /* n == 0: a parameter */
+    struct str name;    /* of the parameter */
+    struct node *child;
+    struct node *next;
+    struct edge_target *targets[HTTP_METHOD_COUNT];
+};
+
+struct edge_router {
+    struct node root;
+};
+
+static int method_of(const char *name)
+{
+    for (int m = 0; m < HTTP_METHOD_COUNT; m++) {
+        if (strcmp(http_method_name((enum http_method)m), name) == 0)
+            return m;
+    }
+    return -1;
+}
+
+static struct node *child_for(struct node *parent, struct str segment)
+{
+    bool is_param = segment.n > 1 && segment.p[0] == ':';
+    struct str name = is_param ? str_sub(segment, 1, segment.n) : STR_NULL;
+    for (struct node *n = parent->child; n; n = n->next) {
+        if (is_param ? n->literal.n == 0 && str_eq(n->name, name) : str_eq(n->literal, segment))
+            return n;
+    }
+    struct node *n = mem_zalloc(sizeof(*n));
+    n->literal = is_param ? STR_NULL : segment;
+    n->name = name;
+    if (is_param) { /* after the literals */
+        struct node **at = &parent->child;
+        while (*at)
+            at = &(*at)->next;
+        *at = n;
+    } else {
+        n->next = parent->child;
+        parent->child = n;
+    }
+    return n;
+}
+
+static enum err add_route(struct edge_router *r, const struct edge_mount *mount,
+                          const struct edge_route *route)
+{
+    int http_method = method_of(route->method);
+    int method = rpc_method_find(mount->table->service, route->rpc);
+    if (route->who == EDGE_WHO_UNSET || method < 0 || http_method < 0 || route->path[0] != '/') {
+        log_error(NULL, "route %s %s: no rule, no such RPC, or a bad method or path", route->method,
+                  route->path);
+        return ERR_INVALID_ARGUMENT;
+    }
+    struct node *n = &r->root;
+    struct str rest = str_sub(str_from(route->path), 1, SIZE_MAX);
+    struct str segment;
+    for (bool is_more = true; is_more;) {
+        is_more = str_cut(&rest, '/', &segment);
+        n = child_for(n, segment);
+    }
+    if (n->targets[http_method]) {
+        log_error(NULL, "route %s %s is there twice", route->method, route->path);
+        return ERR_INVALID_ARGUMENT;
+    }
+    struct edge_target *t = mem_zalloc(sizeof(*t));
+    t->route = route;
+    t->service = mount->service;
+    t->method = (unsigned)method;
+    t->request = mount->table->service->methods[method].input;
+    t->seconds = metric_cell(&request_seconds, route->path, NULL, NULL);
+    n->targets[http_method] = t;
+    return ERR_OK;
+}
+
+enum err edge_router_create(struct edge_router **out, const struct edge_mount *mounts, size_t count)
+{
+    struct edge_router *r = mem_zalloc(sizeof(*r));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < mounts[i].table->count; j++) {
+            enum err err = add_route(r, &mounts[i], &mounts[i].table->routes[j]);
+            if (err) {
+                edge_router_destroy(&r);
+                return err;
+            }
+        }
+    }
+    *out = r;
+    return ERR_OK;
+}
+
+static void node_clear(struct node *n)
+{
+    while (n->child) {
+        struct node *c = n->child;
+        n->child = c->next;
+        node_clear(c);
+        free(c);
+    }
+    for (int m = 0; m < HTTP_METHOD_COUNT; m++)
+        free(n->targets[m]);
+}
+
+void edge_router_destroy(struct edge_router **r)
+{
+    if (*r)
+        node_clear(&(*r)->root);
+    free(*r);
+    *r = NULL;
+}
+
+static bool has_targets(const struct node *n)
+{
+    for (int m = 0; m < HTTP_METHOD_COUNT; m++) {
+        if (n->targets[m])
+            return true;
+    }
+    return false;
+}
+
+/* Depth first; the first whole match wins. Depth is bounded by EDGE_SEGMENTS_MAX. */
+static const struct node *find_node(const struct node *n, const struct str *segments, size_t count,
+                                    struct edge_match *out)
+{
+    if (count == 0)
+        return has_targets(n) ? n : NULL;
+    for (const struct node *c = n->child; c; c = c->next) {
+        size_t before = out->param_count;
+        if (c->literal.n ? !str_eq(c->literal, segments[0]) : segments[0].n == 0)
+            continue;
+        if (!c->literal.n) {
+            if (out->param_count == EDGE_PARAMS_MAX)
+                continue;
+            out->names[out->param_count] = c->name;
+            out->values[out->param_count++] = segments[0];
+        }
+        const struct node *found = find_node(c, segments + 1, count - 1, out);
+        if (found)
+            return found;
+        out->param_count = before;
+    }
+    return NULL;
+}
+
+static void list_methods(const struct node *n, char *allow, size_t size)
+{
+    size_t used = 0;
+    allow[0] = '\0';
+    for (int m = 0; m < HTTP_METHOD_COUNT; m++) {
+        if (n->targets[m] && used < size)
+            used += (size_t)snprintf(allow + used, size - used, "%s%s", used ? ", " : "",
+                                     http_method_name((enum http_method)m));
+    }
+}
+
+void edge_router_match(const struct edge_router *r, enum http_method method, struct str path,
+                       struct edge_match *out)
+{
+    *out = (struct edge_match){0};
+    struct str segments[EDGE_SEGMENTS_MAX];
+    size_t count = 0;
+    struct str rest = path.n ? str_sub(path, 1, path.n) : path;
+    for (bool is_more = true; is_more;) {
+        if (count == EDGE_SEGMENTS_MAX)
+            return;
+        is_more = str_cut(&rest, '/', &segments[count++]);
+    }
+    const struct node *n = find_node(&r->root, segments, count, out);
+    if (!n)
+        return;
+    out->is_known_path = true;
+    list_methods(n, out->allow, sizeof(out->allow));
+    out->target = n->targets[method];
+    if (!out->target && method == HTTP_METHOD_HEAD)
+        out->target = n->targets[HTTP_METHOD_GET];
+}
