@@ -1,0 +1,60 @@
+/* app_config: every option of parlance, as one struct filled from one table. */
+#pragma once
+
+#include "core/config.h"
+
+enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
+enum app_registration {
+    APP_REGISTRATION_OPEN,
+    APP_REGISTRATION_INVITATION,
+    APP_REGISTRATION_CLOSED
+};
+
+struct app_config {
+    const char *data_dir;
+    const char *public_url;
+    int log_level; /* enum log_level */
+    int log_format;
+
+    const char *http_host;
+    int64_t http_port;
+    int64_t https_port;
+    int64_t http_loops;
+    bool has_tls;
+    const char *tls_cert;
+    const char *tls_key;
+    struct config_list allowed_origins;
+    bool are_metrics_public;
+    bool is_rate_limited;
+    int64_t drain_ms;
+
+    const char *jwt_secret;
+    const char *jwt_key_file;
+    int64_t jwt_expire_hours;
+    int64_t jwt_refresh_expire_hours;
+    int registration;
+    int64_t password_ops;
+    int64_t password_memory_bytes;
+
+    int64_t meeting_capacity;
+    int64_t meeting_empty_grace_s;
+    int64_t signaling_resume_s;
+
+    const char *media_host;
+    int64_t media_port;
+    int64_t media_workers;
+    struct config_list media_announced;
+    struct config_list media_stun;
+
+    int64_t cache_bytes;
+    int64_t service_threads;
+};
+
+extern const struct config_table app_config_table;
+
+/*
+ * The file (NULL: ./parlance.yaml if it is there, else defaults alone), then the environment. All
+ * texts live in the arena. On failure `problem` says where and what was expected.
+ */
+MUST_USE enum err app_config_load(const char *path, struct arena *arena, struct app_config *out,
+                                  struct strbuf *problem);

@@ -1,0 +1,58 @@
+/* check-config: reads the configuration as `serve` would, and says what is in force or what is
+ * wrong. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app_config.h"
+#include "cli/cli.h"
+#include "core/arena.h"
+
+static int print_example(void)
+{
+    struct strbuf text = {0};
+    config_write_example(&app_config_table, &text);
+    fwrite(text.p, 1, text.n, stdout);
+    strbuf_deinit(&text);
+    return 0;
+}
+
+static int check(const char *path)
+{
+    struct arena *arena = arena_create();
+    struct app_config config;
+    struct strbuf text = {0};
+    int status = 0;
+    if (app_config_load(path, arena, &config, &text)) {
+        fprintf(stderr, "%s\n", text.p);
+        status = 1;
+    } else {
+        config_write_effective(&app_config_table, &config, &text);
+        fwrite(text.p, 1, text.n, stdout);
+    }
+    strbuf_deinit(&text);
+    arena_destroy(&arena);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *path = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--example") == 0)
+            return print_example();
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            path = argv[i] + 9;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            path = argv[++i];
+        else
+            return cli_usage_error(&cli_check_config, "what is that?");
+    }
+    return check(path);
+}
+
+const struct cli_command cli_check_config = {
+    .name = "check-config",
+    .summary = "Checks the configuration and prints what is in force.",
+    .usage = "parlance check-config [--config FILE] [--example]",
+    .run = run,
+};

@@ -1,0 +1,17 @@
+/* version: what this binary is. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+static int run(int argc UNUSED, char **argv UNUSED)
+{
+    printf("parlance %s\n", PARLANCE_VERSION);
+    return 0;
+}
+
+const struct cli_command cli_version = {
+    .name = "version",
+    .summary = "Prints the version.",
+    .usage = "parlance version",
+    .run = run,
+};
