@@ -71,6 +71,11 @@ void rpc_fail(struct rpc_call *call, enum err err, const char *fmt, ...)
     state->fail_err = err == ERR_OK ? ERR_INTERNAL : err;
 }
 
+enum err rpc_failure(const struct rpc_call *call)
+{
+    return rpc_state((struct rpc_call *)call)->fail_err;
+}
+
 void rpc_call_settle(struct rpc_call_state *state, const ProtobufCMessage *reply)
 {
     struct rpc_call *call = &state->call;
