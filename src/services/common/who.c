@@ -1,0 +1,32 @@
+/*
+ * who: the rules about callers that every service applies the same way, in one place, so that a
+ * service's own code says only what is its own.
+ */
+#include "services/common/who.h"
+
+bool who_require(struct rpc_call *call, enum identity_role least)
+{
+    if (who_is_system(call) || who_role(call) >= least)
+        return true;
+    if (who_role(call) == ROLE_NONE)
+        rpc_fail(call, ERR_UNAUTHENTICATED, "sign in first");
+    else if (least == ROLE_ADMIN)
+        rpc_fail(call, ERR_PERMISSION_DENIED, "only an administrator may do this");
+    else
+        rpc_fail(call, ERR_PERMISSION_DENIED, "this needs an account");
+    return false;
+}
+
+bool who_require_system(struct rpc_call *call)
+{
+    if (!who_is_system(call))
+        rpc_fail(call, ERR_PERMISSION_DENIED, "not allowed");
+    return who_is_system(call);
+}
+
+void *who_fail(struct rpc_call *call, enum err err)
+{
+    if (rpc_failure(call) != err)
+        rpc_fail(call, err, "%s", err_text(err));
+    return NULL;
+}

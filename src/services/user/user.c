@@ -1,0 +1,38 @@
+/*
+ * user: create, destroy, wiring. The service has no threads and hears no events; calls come through
+ * rpc and run on the threads of its share.
+ */
+#include "services/user/user.h"
+
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "services/user/user_internal.h"
+
+enum err user_create(struct user_service **out, const struct user_deps *deps)
+{
+    struct user_service *svc = mem_zalloc(sizeof(*svc));
+    svc->rpc = user_rpc_table;
+    svc->deps = *deps;
+    if (!svc->deps.zoneinfo_dir)
+        svc->deps.zoneinfo_dir = "/usr/share/zoneinfo";
+    enum err err = password_create(&svc->hasher, &deps->password);
+    if (err)
+        user_destroy(&svc);
+    *out = svc;
+    return err;
+}
+
+ProtobufCService *user_rpc(struct user_service *svc)
+{
+    return &svc->rpc.base;
+}
+
+void user_destroy(struct user_service **svc)
+{
+    if (!*svc)
+        return;
+    password_destroy(&(*svc)->hasher);
+    free(*svc);
+    *svc = NULL;
+}

@@ -1,0 +1,44 @@
+/*
+ * user: accounts. Who exists, how they are called and may be reached, what role they have, and the
+ * hash of their password (which only auth ever sees). Registration rules and invitations live here
+ * too, since they decide whether an account comes into being.
+ */
+#pragma once
+
+#include "blob/blob.h"
+#include "bus/bus.h"
+#include "edge/edge.h"
+#include "rpc/rpc.h"
+#include "services/common/password.h"
+#include "store/store.h"
+
+struct user_service;
+
+/* Who may make an account. The very first account may be made in any mode but closed, and becomes
+ * administrator. Commands (the system's own identity) may always make one. */
+enum user_registration {
+    USER_REGISTRATION_OPEN,
+    USER_REGISTRATION_INVITATION,
+    USER_REGISTRATION_CLOSED,
+};
+
+struct user_deps {
+    struct store *store;
+    struct bus *bus;
+    struct blob_store *blob; /* avatars */
+    enum user_registration registration;
+    struct password_options password;
+    const char *zoneinfo_dir; /* NULL: /usr/share/zoneinfo; time zones are checked against it if it
+                                 is there */
+};
+
+/* The migrations below must have run. What deps points to must outlive the service. */
+MUST_USE enum err user_create(struct user_service **out, const struct user_deps *deps);
+/* The implementation, for rpc_local_create. */
+ProtobufCService *user_rpc(struct user_service *svc);
+/* No call may be in flight. */
+void user_destroy(struct user_service **svc);
+
+extern const struct store_migration user_migrations[];
+extern const size_t user_migration_count;
+extern const struct edge_route_table user_routes;

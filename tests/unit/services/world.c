@@ -1,0 +1,210 @@
+/* world: see world.h. */
+#include "world.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+struct world_calls {
+    pthread_mutex_t lock;
+    struct rpc_call **list;
+    size_t count;
+};
+
+_Thread_local struct answer answer;
+const struct identity nobody = {.role = ROLE_NONE};
+
+static void must(enum err err)
+{
+    if (err)
+        fail_msg("%s", err_name(err));
+}
+
+static void migrate(struct world *w, const struct store_migration *list, size_t count)
+{
+    must(store_migrate(w->store, list, count));
+}
+
+static void open_rooms(struct world *w)
+{
+    char path[128];
+    snprintf(w->dir, sizeof(w->dir), "/tmp/parlance-test-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(path, sizeof(path), "%s/db/parlance.db", w->dir);
+    char db[128];
+    snprintf(db, sizeof(db), "%s/db", w->dir);
+    must(file_make_dirs(db, 0700));
+    must(store_open(&w->store, &(struct store_options){.driver = "sqlite",
+                                                       .url = path,
+                                                       .ballast_bytes = -1,
+                                                       .reserve_percent = -1,
+                                                       .gather_us = -1,
+                                                       .pragmas = "PRAGMA synchronous=OFF"}));
+    must(bus_open(&w->bus, &(struct bus_options){.driver = "memory", .store = w->store}));
+    must(cache_open(&w->cache, &(struct cache_options){.driver = "memory"}));
+    snprintf(path, sizeof(path), "%s/blob", w->dir);
+    must(blob_open(&w->blob, &(struct blob_options){.driver = "files", .root = path}));
+}
+
+static const struct password_options cheap = {.ops = 1, .memory_bytes = 8192};
+static const struct rpc_local_options packing = {.is_packing = true};
+
+struct world *world_open(const struct world_options *opt)
+{
+    struct world *w = mem_zalloc(sizeof(*w));
+    w->calls = mem_zalloc(sizeof(*w->calls));
+    pthread_mutex_init(&w->calls->lock, NULL);
+    log_set_level(LOG_ERROR);
+    open_rooms(w);
+    migrate(w, user_migrations, user_migration_count);
+    must(user_create(&w->user_service, &(struct user_deps){
+                                           .store = w->store,
+                                           .bus = w->bus,
+                                           .blob = w->blob,
+                                           .registration = opt->registration,
+                                           .password = cheap,
+                                       }));
+    w->user = rpc_local_create(user_rpc(w->user_service), &packing);
+    bus_start(w->bus);
+    return w;
+}
+
+void world_close(struct world **world)
+{
+    struct world *w = *world;
+    *world = NULL;
+    bus_close(&w->bus);
+    rpc_local_destroy(&w->user);
+    user_destroy(&w->user_service);
+    for (size_t i = 0; i < w->calls->count; i++)
+        rpc_call_unref(&w->calls->list[i]);
+    free(w->calls->list);
+    pthread_mutex_destroy(&w->calls->lock);
+    free(w->calls);
+    store_close(&w->store);
+    cache_close(&w->cache);
+    blob_close(&w->blob);
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf %s", w->dir);
+    assert_int_equal(system(command), 0);
+    free(w);
+}
+
+static void keep(struct world *w, struct rpc_call *call)
+{
+    pthread_mutex_lock(&w->calls->lock);
+    w->calls->list =
+        mem_realloc_array(w->calls->list, w->calls->count + 1, sizeof(struct rpc_call *));
+    w->calls->list[w->calls->count++] = call;
+    pthread_mutex_unlock(&w->calls->lock);
+}
+
+const void *ask_as(struct world *w, ProtobufCService *svc, const char *method, const void *request,
+                   const struct asker *asker)
+{
+    struct rpc_call *call = rpc_call_create(NULL);
+    keep(w, call);
+    if (asker->who)
+        call->who = arena_memdup(call->arena, asker->who, sizeof(*asker->who));
+    call->remote_addr = asker->remote_addr ? asker->remote_addr : "192.0.2.1";
+    call->user_agent = asker->user_agent ? asker->user_agent : "test/1.0";
+    const void *reply = rpc_sync(svc, method, request, call);
+    answer = (struct answer){.err = call->err, .retry_after_ms = call->retry_after_ms};
+    memcpy(answer.message, call->message, sizeof(answer.message));
+    assert_true((reply == NULL) == (call->err != ERR_OK));
+    return reply;
+}
+
+const void *ask(struct world *w, ProtobufCService *svc, const char *method, const void *request,
+                const struct identity *who)
+{
+    return ask_as(w, svc, method, request, &(struct asker){.who = who});
+}
+
+struct identity person(const char *user_id, enum identity_role role)
+{
+    struct identity who = {.role = role};
+    snprintf(who.user_id, sizeof(who.user_id), "%s", user_id);
+    snprintf(who.name, sizeof(who.name), "%.4s", user_id);
+    return who;
+}
+
+struct identity world_register(struct world *w, const char *name)
+{
+    char password[64];
+    snprintf(password, sizeof(password), "password of %s", name);
+    User__RegisterRequest in = USER__REGISTER_REQUEST__INIT;
+    in.username = (char *)name;
+    in.password = password;
+    const User__Profile *profile = ask(w, w->user, "Register", &in, NULL);
+    if (!profile)
+        fail_msg("register %s: %s", name, answer.message);
+    struct identity who = person(profile->id, (enum identity_role)profile->role);
+    snprintf(who.name, sizeof(who.name), "%s", name);
+    return who;
+}
+
+void eventually(bool (*check)(void *arg), void *arg)
+{
+    for (int64_t end = clock_mono_ms() + 3000; clock_mono_ms() < end; usleep(2000))
+        if (check(arg))
+            return;
+    fail_msg("it did not come true within 3 s");
+}
+
+struct count {
+    const char *sql, *param;
+    int64_t value;
+};
+
+static enum err count_job(struct store_tx *tx, void *arg)
+{
+    struct count *c = arg;
+    struct store_stmt *st = store_query(tx, c->sql, "s", c->param);
+    c->value = store_step(st) ? store_int(st, 0) : 0;
+    return store_finish(st);
+}
+
+int64_t world_count(struct world *w, const char *sql, const char *param)
+{
+    struct count c = {sql, param, 0};
+    must(store_read(w->store, count_job, &c));
+    return c.value;
+}
+
+struct runner {
+    void (*fn)(void *arg);
+    void *arg;
+    pthread_barrier_t *start;
+};
+
+static void *run(void *arg)
+{
+    struct runner *r = arg;
+    pthread_barrier_wait(r->start);
+    r->fn(r->arg);
+    return NULL;
+}
+
+void in_parallel(void (*fn)(void *arg), void *args, size_t count, size_t size)
+{
+    pthread_t *threads = mem_calloc(count, sizeof(*threads));
+    struct runner *runners = mem_calloc(count, sizeof(*runners));
+    pthread_barrier_t start;
+    pthread_barrier_init(&start, NULL, (unsigned)count);
+    for (size_t i = 0; i < count; i++) {
+        runners[i] = (struct runner){fn, (char *)args + i * size, &start};
+        assert_int_equal(pthread_create(&threads[i], NULL, run, &runners[i]), 0);
+    }
+    for (size_t i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&start);
+    free(runners);
+    free(threads);
+}

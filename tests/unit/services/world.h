@@ -1,0 +1,71 @@
+/*
+ * world: the services in one process on a store, bus, cache and blobs of their own in a temporary
+ * directory. Calls go through rpc_local with packing, so lifetime mistakes show.
+ */
+#pragma once
+
+#include "test.h"
+
+#include "blob/blob.h"
+#include "bus/bus.h"
+#include "cache/cache.h"
+#include "core/id.h"
+#include "rpc/rpc.h"
+#include "services/user/user.h"
+#include "store/store.h"
+#include "user.pb-c.h"
+
+struct world {
+    char dir[64];
+    struct store *store;
+    struct bus *bus;
+    struct cache *cache;
+    struct blob_store *blob;
+    struct user_service *user_service;
+    ProtobufCService *user;
+    /* internal: calls whose replies the test may still look at */
+    struct world_calls *calls;
+};
+
+struct world_options {
+    enum user_registration registration;
+};
+
+struct world *world_open(const struct world_options *opt);
+void world_close(struct world **w);
+
+/* What the last ask() of this thread came to. */
+struct answer {
+    enum err err;
+    char message[200];
+    int64_t retry_after_ms;
+};
+extern _Thread_local struct answer answer;
+
+struct asker {
+    const struct identity *who; /* NULL: the system */
+    const char *remote_addr;    /* NULL: 192.0.2.1 */
+    const char *user_agent;
+};
+
+/* Calls and waits; the reply (valid until world_close) or NULL with `answer` set. */
+const void *ask_as(struct world *w, ProtobufCService *svc, const char *method, const void *request,
+                   const struct asker *asker);
+const void *ask(struct world *w, ProtobufCService *svc, const char *method, const void *request,
+                const struct identity *who);
+
+/* Nobody: what the edge says of somebody who is not signed in. */
+extern const struct identity nobody;
+struct identity person(const char *user_id, enum identity_role role);
+
+/* Registers (password "password of NAME") and says who it is. The first is administrator. */
+struct identity world_register(struct world *w, const char *name);
+
+/* Waits up to 3 s until check(arg) is true; fails the test otherwise. */
+void eventually(bool (*check)(void *arg), void *arg);
+
+/* How many times a row is there: SQL with one text parameter. */
+int64_t world_count(struct world *w, const char *sql, const char *param);
+
+/* Runs fn(arg + i * size) for each i on a thread of its own, all released at once. */
+void in_parallel(void (*fn)(void *arg), void *args, size_t count, size_t size);
