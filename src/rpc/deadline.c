@@ -10,8 +10,7 @@
 #include "rpc/rpc_internal.h"
 
 #define SWEEP_MS 250
-#define IDLE_SWEEPS 8 /* empty ones before the thread sleeps, so that single calls do not wake it \
-                       */
+#define IDLE_SWEEPS 8 /* empty ones before the thread sleeps: single calls do not wake it */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
