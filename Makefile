@@ -1,51 +1,74 @@
-# The front door. Thin: Meson builds, npm builds the web client, tools/ does the rest.
+# The front door. Thin: Meson builds the C, npm the browser client, tools/ does the rest.
 SHELL = /bin/bash
 BUILD ?= build
 MESON_FLAGS ?=
+WEB ?= yes
+FUZZ_SECONDS ?= 30
+export WEB
 
-.PHONY: help deps build run test check bench clean
+.PHONY: help deps build run test check fuzz bench clean web
 help:
-	@echo "make deps    install what is missing"
-	@echo "make build   compile into $(BUILD)/"
-	@echo "make run     build and start at http://localhost:8800"
-	@echo "make test    every test; prints 'N passed, N failed' at the end"
-	@echo "make check   format, rooms, warnings, unit tests (under a minute)"
+	@echo "make deps    install what is missing (Debian packages, npm packages)"
+	@echo "make build   compile into $(BUILD)/; with WEB=no without Node and the browser client"
+	@echo "make run     build, and start it at http://localhost:8800"
+	@echo "make test    every test there is; the last line is 'N passed, N failed'"
+	@echo "make check   format, rooms, warnings, unit tests, fuzz corpora: under a minute"
+	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
+	@echo "make bench   measure beside others, into docs/benchmarks.md"
 	@echo "make clean   remove what was built"
 
 deps:
 	@tools/deps.sh build
 
+# A setup that failed half way leaves no build.ninja behind, so the next make tries again.
 $(BUILD)/build.ninja:
-	@meson setup $(BUILD) $(MESON_FLAGS) > /dev/null || { cat $(BUILD)/meson-logs/meson-log.txt; exit 1; }
+	@echo "build: setting up $(BUILD)/"
+	@meson setup $(BUILD) $(MESON_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
 
-build: deps $(BUILD)/build.ninja
-	@if [ -f web/package.json ] && command -v npm > /dev/null; then (cd web && npm run --silent build); \
-	  elif [ -f web/package.json ]; then echo "build: no npm, so without the web client"; fi
+build-asan/build.ninja:
+	@echo "build: setting up build-asan/"
+	@meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false $(MESON_FLAGS) > build-asan.log 2>&1 \
+	  || { cat build-asan.log; exit 1; }
+	@rm -f build-asan.log
+
+build-fuzz/build.ninja:
+	@echo "build: setting up build-fuzz/"
+	@CC=clang meson setup build-fuzz -Dfuzz=true -Dweb=disabled -Db_sanitize=address,undefined -Db_lundef=false \
+	  > build-fuzz.log 2>&1 || { cat build-fuzz.log; exit 1; }
+	@rm -f build-fuzz.log
+
+web:
+	@tools/build_web.sh
+
+build: deps web $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
 run: build
 	@if [ -x $(BUILD)/src/parlance ]; then exec $(BUILD)/src/parlance serve; \
 	  else echo "run: there is no server yet, only its rooms (see CHANGELOG.md)"; exit 1; fi
 
-build-asan/build.ninja:
-	@meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false > /dev/null
-
 test:
 	@tools/deps.sh test
-	@$(MAKE) --no-print-directory $(BUILD)/build.ninja build-asan/build.ninja
-	@if [ -f web/package.json ]; then (cd web && npm run --silent build); fi
+	@$(MAKE) --no-print-directory web $(BUILD)/build.ninja build-asan/build.ninja
 	@ninja -C $(BUILD)
 	@ninja -C build-asan
 	@tools/run_tests.py $(BUILD) build-asan
 
 check: $(BUILD)/build.ninja
-	@git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format --dry-run --Werror
+	@echo "check: format"
+	@find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run --Werror
 	@tools/check_rooms.py
 	@ninja -C $(BUILD)
-	@meson test -C $(BUILD) --no-rebuild --suite unit --suite fuzz -q
+	@meson test -C $(BUILD) --no-rebuild --suite unit --suite fuzz --quiet
+
+fuzz:
+	@tools/deps.sh fuzz
+	@$(MAKE) --no-print-directory build-fuzz/build.ninja
+	@tools/run_fuzzers.sh build-fuzz $(FUZZ_SECONDS)
 
 bench:
 	@echo "bench: nothing to measure yet"; exit 1
 
 clean:
-	rm -rf $(BUILD) build-asan web/dist
+	rm -rf $(BUILD) build-asan build-fuzz build*.log web/dist web/.cache

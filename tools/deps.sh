@@ -1,60 +1,124 @@
 #!/bin/bash
-# Installs what is missing: Debian's packages with apt-get, npm's with npm ci. Says what it does, does nothing (and
-# needs no network) when all is there.   usage: tools/deps.sh build|test|bench
+# Installs what is missing: Debian's packages with apt-get, npm's with npm ci. Says what it does. When all is there it
+# does nothing and needs no network.   usage: tools/deps.sh build|test|fuzz|bench   (WEB=no: nothing of Node's)
 set -eu
 cd "$(dirname "$0")/.."
 level=${1:-build}
 
-packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-parser-dev libssl-dev libprotobuf-c-dev
-  protobuf-c-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev libjwt-dev libyaml-dev
-  libcurl4-openssl-dev zlib1g-dev libbrotli-dev"
-[ "$(dpkg --print-architecture)" = amd64 ] && packages="$packages libipsec-mb-dev"
-case "$level" in
-build) ;;
-test) packages="$packages libcmocka-dev libsrtp2-dev clang-format python3" ;;
-bench) packages="$packages libcmocka-dev libsrtp2-dev python3 janus nginx-light libnginx-mod-nchan" ;;
-*) echo "usage: tools/deps.sh build|test|bench" >&2; exit 2 ;;
-esac
-[ "$level" = test ] && [ -d tests/browser ] && packages="$packages chromium fonts-noto-cjk"
+build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-parser-dev libssl-dev libprotobuf-c-dev
+  protobuf-c-compiler protobuf-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev libjwt-dev
+  libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev"
+test_packages="libcmocka-dev libsrtp2-dev clang-format python3"
+browser_packages="chromium fonts-noto-cjk"
+fuzz_packages="clang libclang-rt-14-dev"
+bench_packages="janus nginx-light libnginx-mod-nchan"
 
-# Node may come from elsewhere (nodesource conflicts with Debian's npm): only the commands count.
-if [ -f web/package.json ] || [ -f tests/package.json ]; then
-    command -v node >/dev/null || packages="$packages nodejs"
-    command -v npm >/dev/null || packages="$packages npm"
-fi
+list_packages()
+{
+    echo "$build_packages"
+    case "$(dpkg --print-architecture)" in amd64) echo libipsec-mb-dev ;; esac
+    case "$level" in
+    build) ;;
+    test)
+        echo "$test_packages"
+        [ ! -d tests/browser ] || echo "$browser_packages"
+        ;;
+    fuzz) echo "$test_packages $fuzz_packages" ;;
+    bench) echo "$test_packages $bench_packages" ;;
+    esac
+    # Node may come from elsewhere (nodesource's package conflicts with Debian's npm): only the commands count.
+    if needs_node; then
+        command -v node >/dev/null || echo nodejs
+        command -v npm >/dev/null || echo npm
+    fi
+}
 
-missing=""
-for package in $packages; do
-    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$status" = installed ] || missing="$missing $package"
-done
+needs_node()
+{
+    [ "${WEB:-yes}" != no ] && { [ -f web/package.json ] || [ -f tests/package.json ]; }
+}
 
-if [ -n "$missing" ]; then
-    echo "deps: installing$missing"
+# The packages of the list that dpkg does not know as installed, one a line.
+list_missing()
+{
+    comm -13 \
+        <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p' | sort -u) \
+        <(list_packages | tr -s ' \n' '\n' | grep . | sort -u)
+}
+
+# No service that a package brings (nginx, janus) may start by itself: benchmarks start their own.
+forbid_services()
+{
+    policy=/usr/sbin/policy-rc.d
+    [ ! -e "$policy" ] || return 0
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+    trap '$as_root rm -f "$policy"' EXIT
+}
+
+# One line a package on the way: enough to see that it moves. What apt said is kept for when it fails.
+apt_install()
+{
+    log=$(mktemp)
+    if $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" 2>&1 |
+        tee "$log" | awk '/^Setting up/ { printf "  %s\n", $3; fflush() } /^Need to get/ { print "  " $0; fflush() }'; then
+        rm -f "$log"
+    else
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        echo "deps: apt-get could not install: $*" >&2
+        exit 1
+    fi
+}
+
+install_debian()
+{
+    mapfile -t missing < <(list_missing)
+    if [ "${#missing[@]}" = 0 ]; then
+        echo "deps: Debian packages are all there"
+        return
+    fi
+    echo "deps: installing ${missing[*]}"
     as_root=""
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || { echo "deps: run as root, or install sudo" >&2; exit 1; }
+        command -v sudo >/dev/null || { echo "deps: run this as root, or install sudo" >&2; exit 1; }
         as_root=sudo
     fi
-    # No service that a package brings is to start by itself: tests and benchmarks start their own.
-    policy=/usr/sbin/policy-rc.d
-    if [ ! -e $policy ]; then
-        printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
-        $as_root chmod 755 $policy
-        trap '$as_root rm -f $policy' EXIT
-    fi
-    $as_root apt-get update -qq
-    # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-else
-    echo "deps: Debian packages are all there"
-fi
+    forbid_services
+    # Stale lists name files that the mirrors no longer have; without a network the old ones may still do.
+    $as_root apt-get update -qq || echo "deps: apt-get update failed, trying with the lists of before" >&2
+    set -o pipefail
+    apt_install "${missing[@]}"
+}
 
-for dir in web tests; do
-    [ -f $dir/package-lock.json ] || continue
-    command -v npm >/dev/null || { echo "deps: no npm, $dir is left out"; continue; }
-    if [ ! -d $dir/node_modules ] || [ $dir/package-lock.json -nt $dir/node_modules/.package-lock.json ]; then
-        echo "deps: npm ci in $dir"
+# npm ci when package-lock.json is not the one that node_modules was made from.
+install_npm()
+{
+    for dir in web tests; do
+        [ -f $dir/package-lock.json ] || continue
+        if cmp -s $dir/package-lock.json $dir/node_modules/.installed-lock.json; then
+            echo "deps: npm packages of $dir/ are all there"
+            continue
+        fi
+        echo "deps: npm ci in $dir/"
         (cd $dir && npm ci --no-audit --no-fund --loglevel=error)
-    fi
-done
+        cp $dir/package-lock.json $dir/node_modules/.installed-lock.json
+    done
+}
+
+case "$level" in
+build | test | fuzz | bench) ;;
+*)
+    echo "usage: tools/deps.sh build|test|fuzz|bench" >&2
+    exit 2
+    ;;
+esac
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
+    install_debian
+else
+    echo "deps: not Debian; install these yourself (by the names your system has for them):"
+    echo "  $build_packages libipsec-mb-dev nodejs npm"
+fi
+if needs_node; then
+    install_npm
+fi

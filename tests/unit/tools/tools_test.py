@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Tests of tools/: the room check must find what it is there to find, and the runner must count honestly."""
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "tools")
+
+TABLE = """# Title
+| `cli` | `everything` | not in the section |
+## Rooms
+| room | may include | what it is |
+|---|---|---|
+| `core` | | base |
+| `net` | | network |
+| `store` | | SQL |
+| `edge` | `net` | edge |
+| `sfu` | `sfu/wire` | media |
+| `sfu/wire` | | bytes |
+| `services/*` | `store` `edge` | services |
+| `services/media` | `store` `sfu` | with the engine |
+| `app` | `*` | topology |
+| `cli` | `app` | commands |
+## Other
+| `net` | `store` | not in the section either |
+"""
+
+
+def rooms(files):
+    """(return code, output) of check_rooms.py over a tree of these files below src/."""
+    with tempfile.TemporaryDirectory() as root:
+        with open(os.path.join(root, "ARCHITECTURE.md"), "w", encoding="utf-8") as out:
+            out.write(TABLE)
+        for path, text in files.items():
+            full = os.path.join(root, "src", path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            with open(full, "w", encoding="utf-8") as out:
+                out.write(text)
+        run = subprocess.run([sys.executable, os.path.join(TOOLS, "check_rooms.py"), root],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return run.returncode, run.stdout
+
+
+class Rooms(unittest.TestCase):
+    def test_allowed(self):
+        code, out = rooms({
+            "core/err.c": '#include "core/err.h"\n#include <uv.h>\n',
+            "edge/edge.c": '#include "core/err.h"\n#include "net/http.h"\n#include "edge/edge_internal.h"\n',
+            "sfu/worker.c": '#include "sfu/wire/rtp.h"\n',
+            "sfu/wire/rtp.c": '#include "core/cursor.h"\n',
+            "services/user/user.c": '#include "store/store.h"\n#include "user.pb-c.h"\n#include "services/user/user.h"\n',
+            "services/media/media.c": '#include "sfu/sfu.h"\n#include "store/store.h"\n',
+            "app/topology.c": '#include "services/user/user.h"\n#include "sfu/sfu.h"\n',
+            "main.c": '#include "cli/cli.h"\n',
+        })
+        self.assertEqual(code, 0, out)
+
+    def test_forbidden(self):
+        for path, line, why in [
+            ("core/err.c", '#include "net/http.h"', "core may not include net"),
+            ("net/http.c", '#include "store/store.h"', "net may not include store"),
+            ("net/http.c", '  #  include  "store/store.h"', "net may not include store"),
+            ("net/http.c", '#include "../store/store.h"', "may not include"),
+            ("net/http.c", '#include "net/../store/store.h"', "net may not include store"),
+            ("edge/edge.c", '#include "net/http_internal.h"', "belongs to net"),
+            ("sfu/wire/rtp.c", '#include "sfu/worker.h"', "sfu/wire may not include sfu"),
+            ("sfu/wire/rtp.c", "    memcpy(a, b, n);", "core/cursor.h alone"),
+            ("sfu/worker.c", '#include "net/http.h"', "sfu may not include net"),
+            ("services/user/user.c", '#include "services/auth/auth.h"', "may not include services/auth"),
+            ("services/user/user.c", '#include "sfu/sfu.h"', "may not include sfu"),
+            ("services/media/media.c", '#include "services/user/user.h"', "may not include services/user"),
+            ("net/http.c", '#include "http.h"', "does not name its room"),
+            ("attic/old.c", "", "not in the table"),
+        ]:
+            code, out = rooms({path: line + "\n"})
+            self.assertEqual(code, 1, f"{path}: {line}")
+            self.assertIn(why, out)
+
+
+def load_runner():
+    spec = importlib.util.spec_from_file_location("run_tests", os.path.join(TOOLS, "run_tests.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Counting(unittest.TestCase):
+    def test_programs(self):
+        count = load_runner().count_program
+        passed = "[       OK ] a\n[       OK ] b\n[  PASSED  ] 2 test(s).\n"
+        self.assertEqual(count(passed, True), (2, 0))
+        self.assertEqual(count(passed + passed, True), (4, 0))
+        self.assertEqual(count(passed, False), (2, 1), "all passed, and then a leak was found")
+        mixed = "[  PASSED  ] 1 test(s).\n[  FAILED  ] 2 test(s), listed below:\n[  FAILED  ] x\n[  FAILED  ] y\n"
+        self.assertEqual(count(mixed, False), (1, 2))
+        self.assertEqual(count("[       OK ] a\n[ RUN      ] b\nSegmentation fault", False), (1, 1))
+        self.assertEqual(count("replayed 4 files\n", True), (1, 0))
+        self.assertEqual(count("", False), (0, 1))
+
+    def test_node(self):
+        count = load_runner().count_node
+        self.assertEqual(count("ok 1 - x\n# tests 3\n# pass 2\n# fail 1\n# cancelled 0\n", 1), (2, 1))
+        self.assertEqual(count("ℹ pass 5\nℹ fail 0\n", 0), (5, 0))
+        self.assertEqual(count("# pass 5\n# fail 0\n# cancelled 2\n", 1), (5, 2))
+        self.assertEqual(count("cannot find module", 1), (0, 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
