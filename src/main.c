@@ -1,4 +1,4 @@
-/* parlance: picks the command. */
+/* parlance: picks the command; without one it serves. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,8 +6,10 @@
 
 int main(int argc, char **argv)
 {
-    if (argc < 2)
-        return cli_help.run(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--help") == 0)
+        return cli_help.run(1, argv);
+    if (argc < 2 || argv[1][0] == '-')
+        return cli_serve.run(argc, argv);
     for (int i = 0; cli_commands[i]; i++) {
         if (strcmp(cli_commands[i]->name, argv[1]) == 0)
             return cli_commands[i]->run(argc - 1, argv + 1);

@@ -14,8 +14,20 @@ struct cli_command {
 /* 2 after saying what is wrong with the words of the call. */
 int cli_usage_error(const struct cli_command *command, const char *problem);
 
+/* Takes `--name` out of the words; true when it was there. */
+bool cli_take_flag(int *argc, char **argv, const char *name);
+/* Takes `--name VALUE` or `--name=VALUE` out; NULL when it was not there, "" when the value is
+ * missing.
+ */
+const char *cli_take_value(int *argc, char **argv, const char *name);
+/* What is left must be `count` words (argv[0] not counted) and no option: else says so. */
+bool cli_has_words(const struct cli_command *command, int argc, char **argv, int count);
+
 /* NULL-terminated. */
 extern const struct cli_command *const cli_commands[];
 extern const struct cli_command cli_check_config;
 extern const struct cli_command cli_help;
+extern const struct cli_command cli_migrate;
+extern const struct cli_command cli_openapi;
+extern const struct cli_command cli_serve;
 extern const struct cli_command cli_version;

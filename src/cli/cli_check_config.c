@@ -36,17 +36,12 @@ static int check(const char *path)
 
 static int run(int argc, char **argv)
 {
-    const char *path = NULL;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--example") == 0)
-            return print_example();
-        if (strncmp(argv[i], "--config=", 9) == 0)
-            path = argv[i] + 9;
-        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            path = argv[++i];
-        else
-            return cli_usage_error(&cli_check_config, "what is that?");
-    }
+    const char *path = cli_take_value(&argc, argv, "config");
+    bool is_example = cli_take_flag(&argc, argv, "example");
+    if (!cli_has_words(&cli_check_config, argc, argv, 0))
+        return 2;
+    if (is_example)
+        return print_example();
     return check(path);
 }
 

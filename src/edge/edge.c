@@ -175,7 +175,8 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
         e->origins[i] = mem_strdup(opt->allowed_origins[i]);
     e->tokens = edge_tokens_create();
     e->subscription = bus_subscribe(opt->bus, "auth_events", "edge", on_auth_event, e);
-    e->validate_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateToken");
+    if (opt->auth)
+        e->validate_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateToken");
     enum err err = edge_router_create(&e->router, opt->mounts, opt->mount_count);
     if (err) {
         edge_destroy(&e);

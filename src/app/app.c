@@ -1,0 +1,114 @@
+/*
+ * app: start and stop of the whole. The order is: what holds data, who works on it, who may reach
+ * it; and the other way round on the way out. Each part cleans up half-built.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "app/app_internal.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "telemetry/telemetry.h"
+
+#define FEW_DESCRIPTORS 1024
+
+const char *app_path(const struct app *app, const char *name)
+{
+    return arena_printf(app->arena, "%s/%s", app->config->data_dir, name);
+}
+
+void app_note(struct app *app, const char *fmt, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (app->report.note_count < APP_NOTES_MAX)
+        app->notes[app->report.note_count++] = arena_strdup(app->arena, text);
+}
+
+enum err app_create(struct app **out, const struct app_config *config, const char *version,
+                    struct strbuf *problem)
+{
+    struct app *app = mem_zalloc(sizeof(*app));
+    app->arena = arena_create();
+    app->config = config;
+    app->version = version;
+    app->report.data_dir = config->data_dir;
+    app->report.notes = app->notes;
+    telemetry_start(version);
+    enum err err = app_platform_start(app, problem);
+    if (err)
+        goto fail;
+    err = app_topology_start(app, problem);
+    if (err)
+        goto fail;
+    bus_start(app->bus);
+    err = app_front_start(app, problem);
+    if (err)
+        goto fail;
+    *out = app;
+    return ERR_OK;
+fail:
+    if (!problem->n)
+        strbuf_printf(problem, "cannot start: %s", err_text(err));
+    app_destroy(&app);
+    return err;
+}
+
+const struct app_report *app_report(const struct app *app)
+{
+    return &app->report;
+}
+
+void app_reload(struct app *app)
+{
+    struct strbuf problem = {0};
+    if (!app->tls)
+        return;
+    if (net_tls_reload(app->tls, &problem) == ERR_OK)
+        log_info(NULL, "the certificate was read again");
+    else
+        log_error(NULL, "the certificate stays as it was: %s",
+                  problem.p ? problem.p : "unreadable");
+    strbuf_deinit(&problem);
+}
+
+void app_drain(struct app *app)
+{
+    edge_drain(app->edge);
+    app_topology_drain(app);
+    app_front_drain(app);
+}
+
+void app_destroy(struct app **app_)
+{
+    struct app *app = *app_;
+    *app_ = NULL;
+    if (!app)
+        return;
+    app_front_stop(app);
+    app_topology_stop(app);
+    app_front_join(app);
+    app_platform_stop(app);
+    arena_destroy(&app->arena);
+    free(app);
+}
+
+void app_raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_cur <= FEW_DESCRIPTORS)
+        log_warn(NULL,
+                 "only %llu descriptors may be open, so about as many connections: raise it with "
+                 "LimitNOFILE= (systemd) or `ulimit -Hn` before the start",
+                 (unsigned long long)limit.rlim_cur);
+}

@@ -1,0 +1,59 @@
+/* The pieces of the running server, in the order in which they start. */
+#pragma once
+
+#include "app/app.h"
+#include "blob/blob.h"
+#include "bus/bus.h"
+#include "cache/cache.h"
+#include "core/loop.h"
+#include "net/server.h"
+#include "net/tls.h"
+
+#define APP_NOTES_MAX 8
+#define APP_LOOPS_MAX 64
+
+struct app_services; /* topology.c */
+
+struct app {
+    const struct app_config *config;
+    const char *version;
+    struct arena *arena;
+    struct app_report report;
+    const char *notes[APP_NOTES_MAX];
+
+    /* app_platform.c */
+    const char *jwt_secret;
+    struct store *store;
+    struct cache *cache;
+    struct bus *bus;
+    struct blob_store *blob;
+
+    /* topology.c */
+    struct app_services *services;
+    struct edge *edge;
+
+    /* app_front.c */
+    struct net_tls *tls;
+    struct loop *loops[APP_LOOPS_MAX];
+    size_t loop_count;
+    struct net_server *http;
+    struct net_server *https;
+};
+
+/* A path in the data directory, in the app's arena. */
+const char *app_path(const struct app *app, const char *name);
+void app_note(struct app *app, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+MUST_USE enum err app_platform_start(struct app *app, struct strbuf *problem);
+void app_platform_stop(struct app *app);
+
+MUST_USE enum err app_topology_start(struct app *app, struct strbuf *problem);
+/* Sockets are told to come back; nothing new begins. */
+void app_topology_drain(struct app *app);
+void app_topology_stop(struct app *app);
+
+MUST_USE enum err app_front_start(struct app *app, struct strbuf *problem);
+void app_front_drain(struct app *app);
+/* Servers first, loops later: what is in work may still answer into the loops. */
+void app_front_stop(struct app *app);
+void app_front_join(struct app *app);

@@ -1,0 +1,153 @@
+/*
+ * app_platform: what the services stand on. The data directory and what must be in it (made on the
+ * first start, never logged), the store with its migrations, cache, bus and blobs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "app/app_internal.h"
+#include "core/file.h"
+#include "core/id.h"
+#include "core/log.h"
+
+#define SECRET_CHARS 43 /* 256 bits of base64url */
+#define SECRET_MIN_CHARS 32
+
+static enum err refuse(struct strbuf *problem, enum err err, const char *what, const char *path)
+{
+    strbuf_printf(problem, "%s %s: %s", what, path, err_text(err));
+    return err;
+}
+
+/* ---- the secret ---- */
+
+static enum err make_secret(struct app *app, const char *path, struct strbuf *problem)
+{
+    char secret[SECRET_CHARS + 1];
+    id_token(secret, SECRET_CHARS);
+    enum err err = file_write_atomic(path, secret, SECRET_CHARS, 0600);
+    if (err)
+        return refuse(problem, err, "cannot write", path);
+    app->jwt_secret = arena_strdup(app->arena, secret);
+    explicit_bzero(secret, sizeof(secret));
+    app_note(app, "made the key that signs tokens: %s", path);
+    return ERR_OK;
+}
+
+/* Configured, or kept in the data directory, or made now. */
+static enum err find_secret(struct app *app, struct strbuf *problem)
+{
+    const char *configured = app->config->jwt_secret;
+    if (configured && configured[0]) {
+        if (strlen(configured) < SECRET_MIN_CHARS) {
+            strbuf_printf(problem, "jwt.secret (JWT_SECRET): expected at least %d characters",
+                          SECRET_MIN_CHARS);
+            return ERR_INVALID_ARGUMENT;
+        }
+        app->jwt_secret = configured;
+        return ERR_OK;
+    }
+    const char *path = app_path(app, "jwt.secret");
+    char *text = NULL;
+    size_t n = 0;
+    enum err err = file_read(path, 4096, &text, &n);
+    if (err == ERR_NOT_FOUND)
+        return make_secret(app, path, problem);
+    if (err)
+        return refuse(problem, err, "cannot read", path);
+    struct str secret = str_trim((struct str){text, n});
+    if (secret.n >= SECRET_MIN_CHARS) {
+        app->jwt_secret = str_arena(app->arena, secret);
+    } else {
+        strbuf_printf(problem,
+                      "%s: expected a key of at least %d characters; remove the file to "
+                      "have a new one made (everybody must sign in again)",
+                      path, SECRET_MIN_CHARS);
+        err = ERR_FAILED_PRECONDITION;
+    }
+    explicit_bzero(text, n);
+    free(text);
+    return err;
+}
+
+/* ---- the store ---- */
+
+enum err app_store_open(struct store **out, const struct app_config *config, struct strbuf *problem)
+{
+    struct strbuf path = {0};
+    strbuf_printf(&path, "%s/store/parlance.db", config->data_dir);
+    enum err err = store_open(out, &(struct store_options){.driver = "sqlite", .url = path.p});
+    if (err == ERR_FAILED_PRECONDITION)
+        strbuf_printf(problem,
+                      "%s is in use by another parlance: stop that one, or give this one a "
+                      "directory of its own (data_dir, PARLANCE_DATA_DIR)",
+                      config->data_dir);
+    else if (err)
+        refuse(problem, err, "cannot open", path.p);
+    strbuf_deinit(&path);
+    return err;
+}
+
+static enum err migrate(struct app *app, struct strbuf *problem)
+{
+    size_t count, pending = 0;
+    const struct store_migration *list = app_migrations(app->arena, &count);
+    enum err err = store_migrations_pending(app->store, list, count, &pending);
+    if (!err && pending)
+        err = store_migrate(app->store, list, count);
+    if (err)
+        strbuf_printf(problem, "cannot bring the database up to date: %s", err_text(err));
+    else if (pending == count && count)
+        app_note(app, "made the database: %s", app_path(app, "store/parlance.db"));
+    else if (pending)
+        app_note(app, "brought the database up to date (%zu steps)", pending);
+    return err;
+}
+
+/* ---- all of it ---- */
+
+static enum err open_stores(struct app *app, struct strbuf *problem)
+{
+    const struct app_config *c = app->config;
+    enum err err = app_store_open(&app->store, c, problem);
+    if (err)
+        return err;
+    err = migrate(app, problem);
+    if (err)
+        return err;
+    err = cache_open(&app->cache, &(struct cache_options){.driver = "memory",
+                                                          .max_bytes = (size_t)c->cache_bytes});
+    if (err)
+        return err;
+    err = bus_open(&app->bus, &(struct bus_options){.driver = "memory", .store = app->store});
+    if (err)
+        return err;
+    return blob_open(&app->blob,
+                     &(struct blob_options){.driver = "files", .root = app_path(app, "blobs")});
+}
+
+enum err app_platform_start(struct app *app, struct strbuf *problem)
+{
+    const char *dir = app->config->data_dir;
+    struct stat st;
+    bool is_new = stat(dir, &st) != 0;
+    enum err err = file_make_dirs(dir, 0700);
+    if (err)
+        return refuse(problem, err, "cannot make the data directory", dir);
+    if (is_new)
+        app_note(app, "made the data directory: %s", dir);
+    err = find_secret(app, problem);
+    if (err)
+        return err;
+    return open_stores(app, problem);
+}
+
+void app_platform_stop(struct app *app)
+{
+    bus_close(&app->bus);
+    blob_close(&app->blob);
+    cache_close(&app->cache);
+    store_close(&app->store);
+}

@@ -1,0 +1,86 @@
+/*
+ * migrate: the state of the database, and bringing it up to date before a start (serve does so by
+ * itself). `up --dry-run` prints the SQL that would run.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "cli/cli.h"
+#include "core/arena.h"
+#include "core/log.h"
+
+struct state {
+    struct arena *arena;
+    struct app_config config;
+    struct store *store;
+    const struct store_migration *list;
+    size_t count;
+};
+
+/* Steps of one room that are not applied; rooms stand together in the list. */
+static enum err pending_of(struct state *s, size_t from, size_t *room_count, size_t *pending)
+{
+    size_t end = from;
+    while (end < s->count && strcmp(s->list[end].room, s->list[from].room) == 0)
+        end++;
+    *room_count = end - from;
+    return store_migrations_pending(s->store, s->list + from, end - from, pending);
+}
+
+static enum err print_status(struct state *s, bool is_sql_wanted)
+{
+    size_t room_count, pending;
+    for (size_t at = 0; at < s->count; at += room_count) {
+        enum err err = pending_of(s, at, &room_count, &pending);
+        if (err)
+            return err;
+        printf("%-12s at %zu of %zu%s\n", s->list[at].room, room_count - pending, room_count,
+               pending ? "" : ", up to date");
+        for (size_t i = room_count - pending; is_sql_wanted && i < room_count; i++)
+            printf("\n-- %s %d\n%s\n\n", s->list[at].room, s->list[at + i].version,
+                   s->list[at + i].sql);
+    }
+    return ERR_OK;
+}
+
+static enum err bring_up(struct state *s)
+{
+    enum err err = store_migrate(s->store, s->list, s->count);
+    return err ? err : print_status(s, false);
+}
+
+static int run(int argc, char **argv)
+{
+    struct state s = {.arena = arena_create()};
+    struct strbuf problem = {0};
+    const char *path = cli_take_value(&argc, argv, "config");
+    bool is_dry = cli_take_flag(&argc, argv, "dry-run");
+    if (!cli_has_words(&cli_migrate, argc, argv, 1))
+        return 2;
+    bool is_up = strcmp(argv[1], "up") == 0;
+    if (!is_up && strcmp(argv[1], "status") != 0)
+        return cli_usage_error(&cli_migrate, "expected status or up");
+    log_set_level(LOG_WARN);
+    enum err err = app_config_load(path, s.arena, &s.config, &problem);
+    if (!err)
+        err = app_store_open(&s.store, &s.config, &problem);
+    if (!err) {
+        s.list = app_migrations(s.arena, &s.count);
+        err = is_up && !is_dry ? bring_up(&s) : print_status(&s, is_up);
+    }
+    if (err)
+        fprintf(stderr, "parlance migrate: %s\n", problem.n ? problem.p : err_text(err));
+    store_close(&s.store);
+    strbuf_deinit(&problem);
+    arena_destroy(&s.arena);
+    return err ? 1 : 0;
+}
+
+const struct cli_command cli_migrate = {
+    .name = "migrate",
+    .summary = "Shows or brings up to date the database.",
+    .usage = "parlance migrate status|up [--dry-run] [--config FILE]\n\n"
+             "The server must not be running. `up --dry-run` prints the SQL that would run.",
+    .run = run,
+};

@@ -1,0 +1,116 @@
+/*
+ * serve: runs the server until it is told to stop. Signals are taken by this thread alone: SIGTERM
+ * and SIGINT drain and end, SIGHUP reads the certificate again.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "cli/cli.h"
+#include "core/log.h"
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void set_log(const struct app_config *c)
+{
+    log_set_level((enum log_level)c->log_level);
+    if (c->log_format != APP_LOG_AUTO)
+        log_set_json(c->log_format == APP_LOG_JSON);
+}
+
+/* For people; the log says the same for machines. */
+static void say_hello(const struct app_report *r)
+{
+    char text[200] = "";
+    if (r->https_port)
+        snprintf(text, sizeof(text), " and https://localhost:%u", r->https_port);
+    log_info(NULL, "parlance %s is ready: http://localhost:%u%s, data in %s", PARLANCE_VERSION,
+             r->http_port, text, r->data_dir);
+    for (size_t i = 0; i < r->note_count; i++)
+        log_info(NULL, "%s", r->notes[i]);
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\n  Parlance %s is ready.\n\n    http://localhost:%u\n", PARLANCE_VERSION,
+            r->http_port);
+    if (r->https_port)
+        fprintf(stderr,
+                "    https://localhost:%u   (other machines need this one for camera and "
+                "microphone)\n",
+                r->https_port);
+    fprintf(stderr, "\n    data: %s\n", r->data_dir);
+    for (size_t i = 0; i < r->note_count; i++)
+        fprintf(stderr, "    %s\n", r->notes[i]);
+    fprintf(stderr, "\n  Ctrl+C stops it.\n\n");
+}
+
+/* Until a signal says to stop. */
+static void wait_for_end(struct app *app, const sigset_t *set)
+{
+    for (;;) {
+        int number = 0;
+        if (sigwait(set, &number) != 0)
+            continue;
+        if (number == SIGHUP) {
+            app_reload(app);
+            continue;
+        }
+        log_info(NULL, "stopping: new connections are refused, what is in work ends");
+        return;
+    }
+}
+
+static int serve(const char *path)
+{
+    sigset_t set;
+    struct arena *arena = arena_create();
+    struct app_config config;
+    struct strbuf problem = {0};
+    struct app *app = NULL;
+    block_signals(&set);
+    enum err err = app_config_load(path, arena, &config, &problem);
+    if (!err) {
+        set_log(&config);
+        app_raise_descriptor_limit();
+        err = app_create(&app, &config, PARLANCE_VERSION, &problem);
+    }
+    if (err) {
+        fprintf(stderr, "parlance: %s\n", problem.p);
+    } else {
+        say_hello(app_report(app));
+        wait_for_end(app, &set);
+        app_drain(app);
+        app_destroy(&app);
+        log_info(NULL, "stopped");
+    }
+    strbuf_deinit(&problem);
+    arena_destroy(&arena);
+    return err ? 1 : 0;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *path = cli_take_value(&argc, argv, "config");
+    if (!cli_has_words(&cli_serve, argc, argv, 0))
+        return 2;
+    return serve(path);
+}
+
+const struct cli_command cli_serve = {
+    .name = "serve",
+    .summary = "Runs the server (the default).",
+    .usage = "parlance [serve] [--config FILE]\n\n"
+             "Without a file ./parlance.yaml is read if it is there. `parlance check-config "
+             "--example` prints a file with every option.",
+    .run = run,
+};
