@@ -32,11 +32,13 @@ struct room *room_get_or_create(struct signaling_hub *hub, const Meeting__Meetin
 /* What differs from person to person (my_role, ...) is nobody's in the shared copy. */
 void room_set_meeting(struct room *room, const Meeting__MeetingInfo *meeting)
 {
+    const Meeting__MeetingInfo nobody = MEETING__MEETING_INFO__INIT;
+    Meeting__MeetingInfo shared = *meeting;
+    shared.my_role = nobody.my_role;
+    shared.my_state = nobody.my_state;
+    shared.my_participant_id = nobody.my_participant_id;
     signaling_free(room->meeting);
-    room->meeting = signaling_copy(&meeting->base);
-    room->meeting->my_role = MEETING__PARTICIPANT_ROLE__PARTICIPANT;
-    room->meeting->my_state = MEETING__PARTICIPANT_STATE__INVITED;
-    room->meeting->my_participant_id[0] = '\0';
+    room->meeting = signaling_copy(&shared.base);
 }
 
 static void track_destroy(struct room_track *t)

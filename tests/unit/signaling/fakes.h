@@ -1,0 +1,32 @@
+/* Services that signaling calls, as the tests need them: people and meetings by the letters of
+ * their names. */
+#pragma once
+
+#include "bus/bus.h"
+#include "rpc/rpc.h"
+
+/*
+ * auth: a token is a person's name; "bad" is refused.
+ * meeting: everybody is admitted, but "waiter" waits and "stranger" is refused; "host" is host. The
+ * meeting's id is FAKE_MEETING, a participant's id "p-" and the name. media: answers offers with
+ * "answer to " and the offer; notes what it was told.
+ */
+#define FAKE_MEETING "01J0000000000000000000000M"
+
+extern ProtobufCService *const fake_auth;
+extern ProtobufCService *const fake_meeting;
+extern ProtobufCService *const fake_media;
+
+struct fake_notes {
+    _Atomic int opened, closed, left, muted, answered;
+};
+extern struct fake_notes fake_notes;
+/* The media session of the last OpenSession. */
+extern char fake_last_session[27];
+
+/* meeting_events about one person: type without "meeting.". */
+void fake_meeting_event(struct bus *bus, const char *type, const char *name, const char *kind);
+void fake_media_offer(struct bus *bus, const char *session_id, int64_t revision);
+void fake_media_track(struct bus *bus, const char *type, const char *session_id, const char *name,
+                      const char *track_id);
+void fake_revoke(struct bus *bus, const char *user_id);

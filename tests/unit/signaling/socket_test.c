@@ -1,0 +1,380 @@
+/*
+ * The signaling socket as a client meets it: a real server on loopback, real WebSockets, and fakes
+ * of the services behind. Entering, waiting, coming back, media frames in order, gestures, being
+ * muted, removed, replaced and signed out.
+ */
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "net/server.h"
+#include "services/signaling/signaling.h"
+
+#include "fakes.h"
+#include "ws_client.h"
+
+static struct {
+    struct loop *loop;
+    struct bus *bus;
+    ProtobufCService *auth;
+    ProtobufCService *meeting;
+    ProtobufCService *media;
+    struct signaling_service *signaling;
+    struct net_server *server;
+} t;
+
+static void on_request(void *arg UNUSED, struct http_request *req)
+{
+    signaling_accept(t.signaling, req, NULL, NULL, NULL);
+}
+
+static int setup(void **state UNUSED)
+{
+    const struct rpc_local_options packing = {.is_packing = true};
+    fake_notes = (struct fake_notes){0};
+    assert_int_equal(loop_create(&t.loop, "test"), ERR_OK);
+    assert_int_equal(bus_open(&t.bus, &(struct bus_options){.driver = "memory"}), ERR_OK);
+    t.auth = rpc_local_create(fake_auth, &packing);
+    t.meeting = rpc_local_create(fake_meeting, &packing);
+    t.media = rpc_local_create(fake_media, &packing);
+    assert_int_equal(
+        signaling_create(&t.signaling, &(struct signaling_deps){.auth = t.auth,
+                                                                .meeting = t.meeting,
+                                                                .media = t.media,
+                                                                .bus = t.bus,
+                                                                .resume_ms = 300,
+                                                                .auth_timeout_ms = 500}),
+        ERR_OK);
+    assert_int_equal(
+        net_server_create(&t.server,
+                          &(struct net_server_options){.name = "http",
+                                                       .loops = &t.loop,
+                                                       .loop_count = 1,
+                                                       .host = "127.0.0.1",
+                                                       .http = {.on_request = on_request}}),
+        ERR_OK);
+    return 0;
+}
+
+static int teardown(void **state UNUSED)
+{
+    net_server_destroy(&t.server);
+    signaling_destroy(&t.signaling);
+    rpc_local_destroy(&t.auth);
+    rpc_local_destroy(&t.meeting);
+    rpc_local_destroy(&t.media);
+    bus_close(&t.bus);
+    loop_destroy(&t.loop);
+    return 0;
+}
+
+/* ---- reading ---- */
+
+static const char *text_of(json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+    return text ? text : "";
+}
+
+/* The next frame of this type; others are passed over. Fails when it does not come. */
+static json_t *expect(struct ws_client *c, const char *type)
+{
+    for (int i = 0; i < 50; i++) {
+        json_t *json = ws_client_next(c);
+        if (!json)
+            fail_msg("no %s; closed with %u", type, c->close_code);
+        if (strcmp(text_of(json, "type"), type) == 0)
+            return json;
+        json_decref(json);
+    }
+    fail_msg("no %s among 50 frames", type);
+    return NULL;
+}
+
+static void expect_only(struct ws_client *c, const char *type)
+{
+    json_decref(expect(c, type));
+}
+
+static void expect_error(struct ws_client *c, const char *code)
+{
+    json_t *json = expect(c, "error");
+    assert_string_equal(text_of(json, "code"), code);
+    assert_true(strlen(text_of(json, "message")) > 0);
+    assert_true(strlen(text_of(json, "request_id")) > 0);
+    json_decref(json);
+}
+
+static void expect_close(struct ws_client *c, unsigned code)
+{
+    json_t *json;
+    while ((json = ws_client_next(c)))
+        json_decref(json);
+    assert_int_equal(c->close_code, code);
+}
+
+static void sign_in(struct ws_client *c, const char *name)
+{
+    char frame[200];
+    ws_client_open(c, net_server_port(t.server), "/ws/signaling", "");
+    snprintf(frame, sizeof(frame), "{\"type\":\"auth\",\"id\":1,\"token\":\"%s\"}", name);
+    ws_client_send(c, frame);
+}
+
+#define JOIN "{\"type\":\"join_room\",\"id\":2,\"meeting_id\":\"" FAKE_MEETING "\"}"
+
+/* Enters; returns the resume token (to be freed). */
+static char *enter(struct ws_client *c, const char *name)
+{
+    sign_in(c, name);
+    ws_client_send(c, JOIN);
+    json_t *json = expect(c, "room_joined");
+    assert_int_equal(json_integer_value(json_object_get(json, "id")), 2);
+    char *token = strdup(text_of(json, "resume_token"));
+    assert_int_equal(strlen(token), 43);
+    json_decref(json);
+    return token;
+}
+
+static void wait_for(_Atomic int *note, int wanted)
+{
+    int64_t until_ms = clock_mono_ms() + 5000;
+    while (*note < wanted && clock_mono_ms() < until_ms)
+        usleep(2000);
+    assert_int_equal(*note, wanted);
+}
+
+/* ---- tests ---- */
+
+static void test_sign_in(void **state UNUSED)
+{
+    struct ws_client c;
+    ws_client_open(&c, net_server_port(t.server), "/ws/signaling", "");
+    ws_client_send(&c, JOIN);
+    expect_error(&c, "unauthenticated");
+    ws_client_send(&c, "{\"type\":\"auth\",\"token\":\"bad\"}");
+    expect_error(&c, "unauthenticated");
+    expect_close(&c, 4401);
+    ws_client_cut(&c);
+
+    ws_client_open(&c, net_server_port(t.server), "/ws/signaling", "");
+    expect_close(&c, 4408); /* said nothing in time */
+    ws_client_cut(&c);
+}
+
+static void test_bad_frames(void **state UNUSED)
+{
+    struct ws_client c;
+    sign_in(&c, "ann");
+    expect_only(&c, "ok");
+    static const struct {
+        const char *frame;
+        const char *code;
+    } cases[] = {
+        {"", "invalid_argument"},
+        {"[]", "invalid_argument"},
+        {"{\"type\":5}", "invalid_argument"},
+        {"{\"type\":\"ping\",\"surprise\":1}", "invalid_argument"},
+        {"{\"type\":\"dance\"}", "unimplemented"},
+        {"{\"type\":\"offer\",\"id\":9,\"sdp\":\"x\"}", "failed_precondition"},
+        {"{\"type\":\"join_room\",\"meeting_id\":\"elsewhere\"}", "not_found"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ws_client_send(&c, cases[i].frame);
+        expect_error(&c, cases[i].code);
+    }
+    ws_client_send(&c, "{\"type\":\"ping\",\"id\":3}");
+    expect_only(&c, "pong"); /* and it serves on */
+    ws_client_cut(&c);
+}
+
+static void test_two_meet_and_part(void **state UNUSED)
+{
+    struct ws_client ann, bob;
+    free(enter(&ann, "ann"));
+    free(enter(&bob, "bob"));
+    json_t *json = expect(&ann, "participant_joined");
+    assert_string_equal(text_of(json_object_get(json, "participant"), "name"), "bob");
+    json_decref(json);
+    ws_client_send(&bob, "{\"type\":\"raise_hand\",\"is_raised\":true}");
+    json = expect(&ann, "participant_changed");
+    assert_true(
+        json_is_true(json_object_get(json_object_get(json, "participant"), "is_hand_raised")));
+    json_decref(json);
+    ws_client_send(&bob, "{\"type\":\"leave_room\",\"id\":5}");
+    expect_close(&bob, 1000);
+    json = expect(&ann, "participant_left");
+    assert_string_equal(text_of(json, "participant_id"), "p-bob");
+    assert_string_equal(text_of(json, "reason"), "left");
+    json_decref(json);
+    wait_for(&fake_notes.closed, 1);
+    wait_for(&fake_notes.left, 1);
+    ws_client_cut(&ann);
+    ws_client_cut(&bob);
+}
+
+static void test_media_frames(void **state UNUSED)
+{
+    struct ws_client ann, bob;
+    free(enter(&ann, "ann"));
+    free(enter(&bob, "bob"));
+    ws_client_send(&bob, "{\"type\":\"offer\",\"id\":7,\"sdp\":\"one\",\"tracks\":[]}");
+    ws_client_send(&bob, "{\"type\":\"offer\",\"id\":8,\"sdp\":\"two\",\"tracks\":[]}");
+    static const char *const wanted[] = {"answer to one", "answer to two"};
+    for (int i = 0; i < 2; i++) { /* in order */
+        json_t *json = expect(&bob, "answer");
+        assert_string_equal(text_of(json, "sdp"), wanted[i]);
+        json_decref(json);
+    }
+    /* Only hosts share their screen in this meeting. */
+    ws_client_send(
+        &bob,
+        "{\"type\":\"offer\",\"id\":9,\"sdp\":\"three\",\"tracks\":[{\"mid\":\"2\",\"source\":"
+        "\"screen\"}]}");
+    expect_error(&bob, "permission_denied");
+
+    fake_media_track(t.bus, "stream.started", fake_last_session, "bob", "track-1");
+    json_t *json = expect(&ann, "track_published");
+    assert_string_equal(text_of(json_object_get(json, "track"), "source"), "microphone");
+    json_decref(json);
+    fake_meeting_event(t.bus, "mute_requested", "bob", "audio");
+    json = expect(&bob, "mute_requested");
+    assert_string_equal(text_of(json, "kind"), "audio");
+    json_decref(json);
+    wait_for(&fake_notes.muted, 1); /* held back by the server too */
+    fake_media_track(t.bus, "stream.stopped", fake_last_session, "bob", "track-1");
+    expect_only(&ann, "track_unpublished");
+    ws_client_cut(&ann);
+    ws_client_cut(&bob);
+}
+
+static void test_resume(void **state UNUSED)
+{
+    struct ws_client ann, bob, again;
+    free(enter(&ann, "ann"));
+    char *token = enter(&bob, "bob");
+    fake_media_offer(t.bus, fake_last_session, 4);
+    expect_only(&bob, "offer"); /* not answered */
+    ws_client_cut(&bob);
+    json_t *json = expect(&ann, "participant_changed");
+    assert_true(
+        json_is_false(json_object_get(json_object_get(json, "participant"), "is_connected")));
+    json_decref(json);
+
+    char frame[300];
+    sign_in(&again, "bob");
+    snprintf(frame, sizeof(frame),
+             "{\"type\":\"join_room\",\"id\":2,\"meeting_id\":\"" FAKE_MEETING
+             "\",\"resume_token\":\"%s\"}",
+             token);
+    ws_client_send(&again, frame);
+    json = expect(&again, "room_joined");
+    assert_true(json_is_true(json_object_get(json, "is_resumed")));
+    assert_string_equal(text_of(json, "session_id"), fake_last_session);
+    json_decref(json);
+    json = expect(&again, "offer"); /* the one that was not answered, again */
+    assert_int_equal(json_integer_value(json_object_get(json, "revision")), 4);
+    json_decref(json);
+    ws_client_send(&again, "{\"type\":\"answer\",\"id\":3,\"revision\":4,\"sdp\":\"yes\"}");
+    wait_for(&fake_notes.answered, 1);
+    assert_int_equal(fake_notes.opened, 2);
+    assert_int_equal(fake_notes.closed, 0);
+
+    /* Somebody else's token opens nothing. */
+    struct ws_client eve;
+    sign_in(&eve, "eve");
+    ws_client_send(&eve, frame);
+    json = expect(&eve, "room_joined");
+    assert_true(json_is_false(json_object_get(json, "is_resumed")));
+    assert_string_equal(text_of(json, "participant_id"), "p-eve");
+    json_decref(json);
+    free(token);
+    ws_client_cut(&ann);
+    ws_client_cut(&again);
+    ws_client_cut(&eve);
+}
+
+static void test_away_too_long(void **state UNUSED)
+{
+    struct ws_client ann, bob;
+    free(enter(&ann, "ann"));
+    free(enter(&bob, "bob"));
+    ws_client_cut(&bob);
+    json_t *json = expect(&ann, "participant_left");
+    assert_string_equal(text_of(json, "reason"), "timeout");
+    json_decref(json);
+    wait_for(&fake_notes.closed, 1);
+    wait_for(&fake_notes.left, 1);
+    ws_client_cut(&ann);
+}
+
+static void test_waiting_room(void **state UNUSED)
+{
+    struct ws_client host, waiter;
+    free(enter(&host, "host"));
+    sign_in(&waiter, "waiter");
+    ws_client_send(&waiter, JOIN);
+    expect_only(&waiter, "waiting");
+    json_t *json = expect(&host, "participant_waiting");
+    assert_string_equal(text_of(json_object_get(json, "participant"), "name"), "waiter");
+    json_decref(json);
+    fake_meeting_event(t.bus, "user_joined", "waiter", "");
+    expect_only(&waiter, "room_joined");
+    expect_only(&host, "participant_not_waiting");
+    expect_only(&host, "participant_joined");
+    fake_meeting_event(t.bus, "user_removed", "waiter", "");
+    expect_only(&waiter, "removed");
+    expect_close(&waiter, 4403);
+    expect_only(&host, "participant_left");
+    ws_client_cut(&host);
+    ws_client_cut(&waiter);
+}
+
+static void test_replaced_and_signed_out(void **state UNUSED)
+{
+    struct ws_client first, second;
+    free(enter(&first, "ann"));
+    free(enter(&second, "ann"));
+    expect_close(&first, 4409);
+    fake_revoke(t.bus, "ann");
+    expect_close(&second, 4401);
+    wait_for(&fake_notes.closed, 2);
+    ws_client_cut(&first);
+    ws_client_cut(&second);
+}
+
+static void test_end_and_drain(void **state UNUSED)
+{
+    struct ws_client ann, bob;
+    free(enter(&ann, "ann"));
+    fake_meeting_event(t.bus, "ended", "host", "");
+    expect_only(&ann, "meeting_ended");
+    expect_close(&ann, 1000);
+    free(enter(&bob, "bob"));
+    signaling_drain(t.signaling);
+    expect_only(&bob, "server_closing");
+    expect_close(&bob, 1001);
+    ws_client_cut(&ann);
+    ws_client_cut(&bob);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_sign_in),
+        TEST(test_bad_frames),
+        TEST(test_two_meet_and_part),
+        TEST(test_media_frames),
+        TEST(test_resume),
+        TEST(test_away_too_long),
+        TEST(test_waiting_room),
+        TEST(test_replaced_and_signed_out),
+        TEST(test_end_and_drain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
