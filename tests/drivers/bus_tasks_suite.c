@@ -302,8 +302,7 @@ static void test_a_killer_dies_in_the_end(void **state)
     leave_leased(f, 0);
     bus_start(f->bus);
     bus_fixture_wait_int(f, "SELECT state FROM bus_tasks", 1);
-    leave_leased(f, 0);
-    bus_fixture_wait_int(f, "SELECT state FROM bus_tasks", 2);
+    leave_leased(f, 0); /* the bus may take it back before anybody could look */
     struct bus_task other = {.queue = "other", .type = "t"};
     assert_int_equal(bus_fixture_enqueue(f, &other, ERR_OK), ERR_OK); /* wakes */
     bus_fixture_wait_int(f, "SELECT state FROM bus_tasks WHERE queue = 'mail'", 4);
