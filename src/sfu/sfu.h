@@ -297,7 +297,7 @@ struct sfu_event {
     const struct sfu_speaker *speakers;
     size_t speaker_count;
     uint64_t token;
-    const struct sfu_peer_stats *stats; /* NULL: the peer has not appeared yet */
+    const struct sfu_peer_stats *stats;
 };
 
 /* ---- statistics ---- */
@@ -338,47 +338,47 @@ struct sfu_peer_stats {
     const struct sfu_track_stats *tracks; /* a row per layer of each producer, per consumer */
     size_t track_count;
 };
-/* Answered by SFU_EVENT_STATS with the same token, on the peer's worker (or, with stats NULL, when
- * the peer appears). */
+/* Answered by SFU_EVENT_STATS with the same token, on the peer's worker, once the peer has appeared
+ * there; not at all if it is removed before. */
 MUST_USE enum err sfu_peer_request_stats(struct sfu *sfu, sfu_peer_id peer, uint64_t token);
 
-/* XX(NAME, help): counted per worker, read from any thread. */
-#define SFU_COUNTER_MAP(XX)                                                  \
-    XX(RECEIVED, "datagrams received")                                       \
-    XX(RECEIVED_BYTES, "their bytes")                                        \
-    XX(SENT, "datagrams sent")                                               \
-    XX(SENT_BYTES, "their bytes")                                            \
-    XX(SEND_MESSAGES, "messages sent, each one or more equal datagrams")     \
-    XX(SEND_BATCHES, "batches of messages sent")                             \
-    XX(FORWARDED, "media packets forwarded")                                 \
-    XX(RETRANSMITTED, "media packets sent again on request")                 \
-    XX(RECOVERED, "media packets that came by retransmission")               \
-    XX(NACKS_SENT, "sequence numbers asked for from publishers")             \
-    XX(NACKS_RECEIVED, "sequence numbers asked for by subscribers")          \
-    XX(KEYFRAMES_ASKED, "keyframe requests sent to publishers")              \
-    XX(HANDED_OVER, "datagrams passed on to the peer's own worker")          \
-    XX(RELAYED, "media packets passed to other workers")                     \
-    XX(DROP_UNKNOWN, "dropped: neither STUN nor from a known address")       \
-    XX(DROP_STUN_MALFORMED, "dropped: malformed STUN")                       \
-    XX(DROP_STUN_STRANGER, "dropped: STUN for nobody here")                  \
-    XX(DROP_STUN_REFUSED, "STUN check refused: wrong password or malformed") \
-    XX(DROP_SIZE, "dropped: too short or too long")                          \
-    XX(DROP_NOT_READY, "dropped: media before the keys")                     \
-    XX(DROP_SRTP_FORGED, "dropped: SRTP authentication failed")              \
-    XX(DROP_SRTP_REPLAYED, "dropped: SRTP packet replayed or too old")       \
-    XX(DROP_MALFORMED, "dropped: malformed RTP or RTCP after decryption")    \
-    XX(DROP_SSRC_UNKNOWN, "dropped: RTP that belongs to no track")           \
-    XX(DROP_SSRC_LIMIT, "dropped: too many SSRCs of one peer")               \
-    XX(DROP_PT_UNKNOWN, "dropped: payload type not negotiated")              \
-    XX(DROP_DUPLICATE, "dropped: packet already there or far too old")       \
-    XX(DROP_HELD, "dropped: the track is muted or held back")                \
-    XX(DROP_POOL, "dropped: no packet buffer free")                          \
-    XX(DROP_RING, "dropped: ring to another worker full")                    \
-    XX(DROP_LIMIT, "refused: a limit on peers or tracks")                    \
-    XX(DROP_PROTECT, "dropped: could not be encrypted")
+/* XX(NAME, name, help): counted per worker, read from any thread. */
+#define SFU_COUNTER_MAP(XX)                                                                       \
+    XX(RECEIVED, "received", "datagrams received")                                                \
+    XX(RECEIVED_BYTES, "received_bytes", "their bytes")                                           \
+    XX(SENT, "sent", "datagrams sent")                                                            \
+    XX(SENT_BYTES, "sent_bytes", "their bytes")                                                   \
+    XX(SEND_MESSAGES, "send_messages", "messages sent, each one or more equal datagrams")         \
+    XX(SEND_BATCHES, "send_batches", "batches of messages sent")                                  \
+    XX(FORWARDED, "forwarded", "media packets forwarded")                                         \
+    XX(RETRANSMITTED, "retransmitted", "media packets sent again on request")                     \
+    XX(RECOVERED, "recovered", "media packets that came by retransmission")                       \
+    XX(NACKS_SENT, "nacks_sent", "sequence numbers asked for from publishers")                    \
+    XX(NACKS_RECEIVED, "nacks_received", "sequence numbers asked for by subscribers")             \
+    XX(KEYFRAMES_ASKED, "keyframes_asked", "keyframe requests sent to publishers")                \
+    XX(HANDED_OVER, "handed_over", "datagrams passed on to the peer's own worker")                \
+    XX(RELAYED, "relayed", "media packets passed to other workers")                               \
+    XX(DROP_UNKNOWN, "drop_unknown", "dropped: neither STUN nor from a known address")            \
+    XX(DROP_STUN_MALFORMED, "drop_stun_malformed", "dropped: malformed STUN")                     \
+    XX(DROP_STUN_STRANGER, "drop_stun_stranger", "dropped: STUN for nobody here")                 \
+    XX(DROP_STUN_REFUSED, "drop_stun_refused", "STUN check refused: wrong password or malformed") \
+    XX(DROP_SIZE, "drop_size", "dropped: too short or too long")                                  \
+    XX(DROP_NOT_READY, "drop_not_ready", "dropped: media before the keys")                        \
+    XX(DROP_SRTP_FORGED, "drop_srtp_forged", "dropped: SRTP authentication failed")               \
+    XX(DROP_SRTP_REPLAYED, "drop_srtp_replayed", "dropped: SRTP packet replayed or too old")      \
+    XX(DROP_MALFORMED, "drop_malformed", "dropped: malformed RTP or RTCP after decryption")       \
+    XX(DROP_SSRC_UNKNOWN, "drop_ssrc_unknown", "dropped: RTP that belongs to no track")           \
+    XX(DROP_SSRC_LIMIT, "drop_ssrc_limit", "dropped: too many SSRCs of one peer")                 \
+    XX(DROP_PT_UNKNOWN, "drop_pt_unknown", "dropped: payload type not negotiated")                \
+    XX(DROP_DUPLICATE, "drop_duplicate", "dropped: packet already there or far too old")          \
+    XX(DROP_HELD, "drop_held", "dropped: the track is muted or held back")                        \
+    XX(DROP_POOL, "drop_pool", "dropped: no packet buffer free")                                  \
+    XX(DROP_RING, "drop_ring", "dropped: ring to another worker full")                            \
+    XX(DROP_LIMIT, "drop_limit", "refused: a limit on peers or tracks")                           \
+    XX(DROP_PROTECT, "drop_protect", "dropped: could not be encrypted")
 
 enum sfu_counter {
-#define XX(name, help) SFU_COUNTER_##name,
+#define XX(name, lower, help) SFU_COUNTER_##name,
     SFU_COUNTER_MAP(XX)
 #undef XX
         SFU_COUNTER_COUNT,

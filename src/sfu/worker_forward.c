@@ -1,0 +1,107 @@
+/*
+ * worker_forward: the end of a batch. What tracks received goes to the mirrors on other workers,
+ * then to the subscribers here: gathered per subscriber first, so that everything for one address
+ * stands together and can be sent together.
+ */
+#include <assert.h>
+
+#include "sfu/peer.h"
+#include "sfu/route/consumer.h"
+#include "sfu/worker.h"
+
+static void gather(struct sfu_worker *w, struct track *t)
+{
+    LIST_FOREACH(&t->consumers, node)
+    {
+        struct consumer *c = LIST_ENTRY(node, struct consumer, in_track);
+        if (!list_is_linked(&c->dirty))
+            list_add_tail(&c->peer->dirty_consumers, &c->dirty);
+        if (!list_is_linked(&c->peer->dirty))
+            list_add_tail(&w->dirty_peers, &c->peer->dirty);
+    }
+}
+
+static void forward_peer(struct peer *p)
+{
+    LIST_FOREACH(&p->dirty_consumers, node)
+    {
+        list_remove(node);
+        consumer_forward(LIST_ENTRY(node, struct consumer, dirty));
+    }
+}
+
+static void relay(struct track *t)
+{
+    for (unsigned i = 0; t->mirror_count && i < t->info.layer_count; i++)
+        track_relay(t, t->layers[i]);
+}
+
+static void clear(struct track *t)
+{
+    for (unsigned i = 0; i < t->info.layer_count; i++)
+        layer_clear_batch(t->layers[i]);
+}
+
+HOT void sfu_worker_forward(struct sfu_worker *w)
+{
+    struct list *tracks = &w->dirty_tracks;
+    if (list_is_empty(tracks) && list_is_empty(&w->dirty_peers))
+        return;
+    /* One track, nothing else pending: its consumers are the order already. */
+    bool is_single =
+        !list_is_empty(tracks) && tracks->next->next == tracks && list_is_empty(&w->dirty_peers);
+    LIST_FOREACH(tracks, node)
+    {
+        struct track *t = LIST_ENTRY(node, struct track, dirty);
+        relay(t);
+        if (!is_single)
+            gather(w, t);
+    }
+    if (is_single) {
+        struct track *t = LIST_ENTRY(tracks->next, struct track, dirty);
+        LIST_FOREACH(&t->consumers, node)
+        consumer_forward(LIST_ENTRY(node, struct consumer, in_track));
+    }
+    LIST_FOREACH(&w->dirty_peers, node)
+    {
+        list_remove(node);
+        forward_peer(LIST_ENTRY(node, struct peer, dirty));
+    }
+    LIST_FOREACH(tracks, node)
+    {
+        list_remove(node);
+        clear(LIST_ENTRY(node, struct track, dirty));
+    }
+}
+
+void sfu_worker_take_media(struct sfu_worker *w, const struct ring_media *m, uint32_t n)
+{
+    struct track *t = m->mirror && m->mirror < w->mirrors_capacity ? w->mirrors[m->mirror] : NULL;
+    assert(n >= sizeof(*m) + m->n && m->n <= MEDIA_MAX_BYTES);
+    if (!t || t->peer_id != m->peer || t->number != m->number || !t->is_known ||
+        m->layer >= t->info.layer_count || track_is_silenced(t))
+        return; /* what it was meant for has ended */
+    struct layer *l = t->layers[m->layer];
+    if (layer_batch_is_full(l))
+        sfu_worker_forward(w);
+    struct buf *b = buf_get(w->pool);
+    if (!b) {
+        sfu_count(w, SFU_COUNTER_DROP_POOL, 1);
+        return;
+    }
+    b->offset = MEDIA_HEADROOM;
+    b->n = m->n;
+    *media_of(b) = m->media;
+    memcpy(buf_bytes(b), m->bytes, m->n);
+    if (l->generation != m->generation) {
+        l->generation = m->generation;
+        l->keyframe_us = 0;
+    }
+    l->highest = MAX(l->highest, m->media.seq);
+    if (layer_keep(l, b)) {
+        l->stats.packets++;
+        l->stats.bytes += m->n;
+        track_note_packet(t, l);
+    }
+    buf_unref(&b);
+}
