@@ -43,7 +43,7 @@ enum err app_create(struct app **out, const struct app_config *config, const cha
     enum err err = app_platform_start(app, problem);
     if (err)
         goto fail;
-    err = app_topology_start(app, problem);
+    err = app_topology_start(app);
     if (err)
         goto fail;
     bus_start(app->bus);

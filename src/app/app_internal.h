@@ -47,7 +47,7 @@ void app_note(struct app *app, const char *fmt, ...) PRINTF_LIKE(2, 3);
 MUST_USE enum err app_platform_start(struct app *app, struct strbuf *problem);
 void app_platform_stop(struct app *app);
 
-MUST_USE enum err app_topology_start(struct app *app, struct strbuf *problem);
+MUST_USE enum err app_topology_start(struct app *app);
 /* Sockets are told to come back; nothing new begins. */
 void app_topology_drain(struct app *app);
 void app_topology_stop(struct app *app);

@@ -7,18 +7,68 @@
 
 #include "app/app_internal.h"
 #include "core/mem.h"
-
-const struct edge_route_table *const app_route_tables[] = {NULL};
-const size_t app_route_table_count = 0;
+#include "services/user/user.h"
 
 struct app_services {
-    int none;
+    struct user_service *user_service;
+    ProtobufCService *user; /* the service behind its share of threads: what others call */
+};
+
+/* ---- what can be known without starting ---- */
+
+const struct edge_route_table *const app_route_tables[] = {&user_routes};
+const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
+
+static const struct {
+    const struct store_migration *list;
+    const size_t *count;
+} migrations[] = {
+    {user_migrations, &user_migration_count},
 };
 
 const struct store_migration *app_migrations(struct arena *arena, size_t *count)
 {
     *count = 0;
-    return arena_array(arena, struct store_migration, 1);
+    for (size_t i = 0; i < ARRAY_LEN(migrations); i++)
+        *count += *migrations[i].count;
+    struct store_migration *all = arena_array(arena, struct store_migration, *count);
+    size_t at = 0;
+    for (size_t i = 0; i < ARRAY_LEN(migrations); i++) {
+        for (size_t j = 0; j < *migrations[i].count; j++)
+            all[at++] = migrations[i].list[j];
+    }
+    return all;
+}
+
+/* ---- starting ---- */
+
+/* The service lives here, behind its own share of threads. */
+static ProtobufCService *runs_here(const struct app *app, ProtobufCService *implementation)
+{
+    return rpc_local_create(implementation,
+                            &(struct rpc_local_options){
+                                .workers.thread_count = (unsigned)app->config->service_threads,
+                            });
+}
+
+static enum err start_services(struct app *app)
+{
+    const struct app_config *c = app->config;
+    struct app_services *s = app->services;
+    const struct password_options password = {.ops = c->password_ops,
+                                              .memory_bytes = c->password_memory_bytes};
+
+    enum err err =
+        user_create(&s->user_service,
+                    &(struct user_deps){.store = app->store,
+                                        .bus = app->bus,
+                                        .blob = app->blob,
+                                        .registration = (enum user_registration)c->registration,
+                                        .password = password});
+    if (err)
+        return err;
+    s->user = runs_here(app, user_rpc(s->user_service));
+    return ERR_OK;
 }
 
 static bool is_store_ready(void *arg)
@@ -27,13 +77,20 @@ static bool is_store_ready(void *arg)
     return store_is_writable(app->store);
 }
 
-enum err app_topology_start(struct app *app, struct strbuf *problem)
+static enum err start_edge(struct app *app)
 {
     const struct app_config *c = app->config;
-    app->services = mem_zalloc(sizeof(*app->services));
-    const struct edge_check checks[] = {{"store", is_store_ready, app}};
+    struct app_services *s = app->services;
+    const struct edge_mount mounts[] = {
+        {&user_routes, s->user},
+    };
+    const struct edge_check checks[] = {
+        {"store", is_store_ready, app},
+    };
     return edge_create(&app->edge,
-                       &(struct edge_options){.checks = checks,
+                       &(struct edge_options){.mounts = mounts,
+                                              .mount_count = ARRAY_LEN(mounts),
+                                              .checks = checks,
                                               .check_count = ARRAY_LEN(checks),
                                               .cache = app->cache,
                                               .bus = app->bus,
@@ -44,6 +101,15 @@ enum err app_topology_start(struct app *app, struct strbuf *problem)
                                               .version = app->version});
 }
 
+enum err app_topology_start(struct app *app)
+{
+    app->services = mem_zalloc(sizeof(*app->services));
+    enum err err = start_services(app);
+    return err ? err : start_edge(app);
+}
+
+/* ---- stopping: callers before those whom they call ---- */
+
 void app_topology_drain(struct app *app)
 {
     (void)app;
@@ -51,7 +117,12 @@ void app_topology_drain(struct app *app)
 
 void app_topology_stop(struct app *app)
 {
-    edge_destroy(&app->edge);
-    free(app->services);
+    struct app_services *s = app->services;
+    if (!s)
+        return;
+    rpc_local_destroy(&s->user);
+    user_destroy(&s->user_service);
+    edge_destroy(&app->edge); /* after the answers that go through it */
+    free(s);
     app->services = NULL;
 }
