@@ -193,11 +193,14 @@ static bool finish(struct sdp_parser *p)
     return true;
 }
 
-/* Text that later lands in logs and JSON: UTF-8, and no control characters but the line ends. */
+/* Text that later lands in logs, JSON and other descriptions: UTF-8, and no control characters but
+ * tabs and line ends (a carriage return elsewhere would be a line end to others). */
 static bool is_clean(struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
+        if (c == '\r' && i + 1 < text.n && text.p[i + 1] != '\n')
+            return false;
         if ((c < ' ' && c != '\t' && c != '\r' && c != '\n') || c == 127)
             return false;
     }

@@ -8,7 +8,7 @@
 static bool is_clean(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+        if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 127)
             return false;
     return true;
 }

@@ -371,6 +371,7 @@ static void fails_with_a_reason(void **state)
         {VIDEO "a=extmap:1 a\r\na=extmap:1 b\r\n", ERR_INVALID_ARGUMENT},
         {VIDEO "a=tool:\x01\r\n", ERR_INVALID_ARGUMENT},
         {VIDEO "a=tool:\xff\r\n", ERR_INVALID_ARGUMENT},
+        {VIDEO "a=mid:x\ra=evil\r\n", ERR_INVALID_ARGUMENT},
     };
     for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
         struct sdp_session s;
