@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 #define SRTP_STREAMS_MAX 1024 /* SSRCs that a peer may send under, ever */
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "sfu/congestion/twcc.h"
-#include "sfu/route/track.h"
+#include "sfu/track.h"
 #include "sfu/transport/dtls.h"
 #include "sfu/transport/ice.h"
 #include "sfu/transport/srtp.h"

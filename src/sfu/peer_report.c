@@ -3,7 +3,7 @@
  * (NACK), keyframe requests and receiver reports; to a subscriber, sender reports.
  */
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 #include "sfu/wire/rtcp.h"
 
 #define NACKS_PER_PACKET 256

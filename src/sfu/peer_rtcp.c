@@ -3,7 +3,7 @@
  * reader; what names an SSRC that is none of the peer's is passed over.
  */
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 #include "sfu/wire/rtcp.h"
 
 #define NACKS_MAX 512   /* sequence numbers read from one packet */

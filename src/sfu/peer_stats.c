@@ -3,7 +3,7 @@
 
 #include "core/mem.h"
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 static float ms_of(uint32_t jitter, uint32_t clock_rate)
 {

@@ -3,7 +3,7 @@
 
 #include "core/mem.h"
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 struct track *peer_find_track(const struct peer *p, uint32_t number)
 {

@@ -22,26 +22,21 @@
 
 #include "core/err.h"
 #include "core/str.h"
+#include "sfu/route/names.h"
 #include "sfu/transport/dtls.h"
 #include "sfu/wire/address.h"
 #include "sfu/wire/fingerprint.h"
 #include "sfu/wire/rtp.h"
 
 #define SFU_MAX_WORKERS 64
-#define SFU_MAX_LAYERS 4      /* simulcast layers of a producer */
-#define SFU_MAX_CODECS 32     /* payload types of one track (without rtx) */
 #define SFU_MAX_PRODUCERS 64  /* tracks that one peer sends */
 #define SFU_MAX_CONSUMERS 512 /* tracks that one peer gets */
-#define SFU_MAX_SPEAKERS 8    /* in one speakers event */
-#define SFU_MID_MAX 16        /* RFC 9143 mids and RFC 8852 rids, as header extensions carry them */
 #define SFU_CNAME_MAX 64
 #define SFU_UFRAG_SIZE 20 /* with NUL */
 #define SFU_PWD_SIZE 33
 
 struct sfu;
 struct sfu_worker;
-
-typedef uint64_t sfu_peer_id; /* never 0 */
 
 /* ---- what the outside gives ---- */
 
@@ -157,30 +152,6 @@ MUST_USE enum err sfu_peer_remove(struct sfu *sfu, sfu_peer_id peer);
 
 /* ---- tracks ---- */
 
-enum sfu_codec {
-    SFU_CODEC_NONE = 0,
-    SFU_CODEC_OPUS,
-    SFU_CODEC_VP8,
-    SFU_CODEC_VP9,
-    SFU_CODEC_H264,
-    SFU_CODEC_AV1,
-};
-enum sfu_codec sfu_codec_from_name(struct str name); /* as in a=rtpmap, any case; NONE: unknown */
-const char *sfu_codec_name(enum sfu_codec codec);    /* "opus", "VP8", ... */
-
-/* One payload type. Streams of the same codec and `format` are interchangeable, so format should
- * say what else must agree (H.264 profile and packetization mode, VP9 profile); any number. */
-struct sfu_codec_pt {
-    enum sfu_codec codec;
-    uint32_t format;
-    uint32_t clock_rate;
-    uint8_t pt;
-    uint8_t rtx_pt; /* with apt=pt; 0: none */
-    bool has_nack;  /* a=rtcp-fb of this payload type */
-    bool has_pli;
-    bool has_fir;
-};
-
 struct sfu_layer_id {
     struct str rid;    /* simulcast by rid; else empty */
     uint32_t ssrc;     /* from a=ssrc / SIM groups; 0: not said, found by mid and rid */
@@ -203,11 +174,6 @@ MUST_USE enum err sfu_producer_add(struct sfu *sfu, sfu_peer_id peer,
  * consumers stay. */
 MUST_USE enum err sfu_producer_update(struct sfu *sfu, sfu_peer_id peer,
                                       const struct sfu_producer_options *opt);
-/* Muted by its user or held back by a host: while either is set nothing is forwarded. */
-struct sfu_producer_flags {
-    bool is_muted;
-    bool is_held;
-};
 MUST_USE enum err sfu_producer_set_flags(struct sfu *sfu, sfu_peer_id peer, uint32_t track,
                                          struct sfu_producer_flags flags);
 MUST_USE enum err sfu_producer_remove(struct sfu *sfu, sfu_peer_id peer, uint32_t track);
@@ -273,12 +239,6 @@ enum sfu_event_type {
     SFU_EVENT_SPEAKERS,
     /* Answer to sfu_peer_request_stats: token, stats. */
     SFU_EVENT_STATS,
-};
-
-struct sfu_speaker {
-    sfu_peer_id peer;
-    uint32_t track;
-    float level; /* 0 (silence) to 1 */
 };
 
 struct sfu_peer_stats;

@@ -11,7 +11,7 @@
 #include "core/id.h"
 #include "core/mem.h"
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 /* ---- life ---- */
 

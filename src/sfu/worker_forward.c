@@ -6,7 +6,7 @@
 #include <assert.h>
 
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 #include "sfu/worker.h"
 
 static void gather(struct sfu_worker *w, struct track *t)

@@ -1,6 +1,6 @@
 /* worker_mail: each kind of message, to the function that does it. */
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 #include "sfu/worker.h"
 
 /* A mirror asks for a track of a peer that is gone: its mail crossed ours. */

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "sfu/route/media.h"
-#include "sfu/sfu.h"
+#include "sfu/route/names.h"
 
 struct inspected {
     uint16_t width; /* of a keyframe; 0: not said */

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "sfu/congestion/receive.h"
-#include "sfu/rate.h"
+#include "sfu/congestion/rate.h"
 #include "sfu/route/history.h"
 #include "sfu/route/inspect.h"
 #include "sfu/route/keyframe.h"

@@ -6,8 +6,7 @@
  */
 #pragma once
 
-#include "core/list.h"
-#include "sfu/sfu.h"
+#include "sfu/route/names.h"
 
 struct loudness {
     float level;

@@ -4,7 +4,8 @@
  */
 #pragma once
 
-#include "sfu/sfu.h"
+#include "sfu/route/names.h"
+#include "sfu/wire/rtp.h"
 
 struct track_layer_info {
     char rid[SFU_MID_MAX + 1]; /* empty: found by SSRC or by mid alone */

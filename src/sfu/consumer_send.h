@@ -1,7 +1,7 @@
 /* consumer_send: writing a consumer's packets, for consumer.c alone. */
 #pragma once
 
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 /* Packets of one layer, in order: those that the rewriter knows a number for go out. */
 void consumer_send(struct consumer *c, const struct layer *l, struct buf *const *packets,

@@ -3,13 +3,13 @@
  * and changes its layer, with a keyframe. Nothing is sent from here but through consumer_forward,
  * which runs at the end of a batch: whoever changes a consumer's mind marks it dirty.
  */
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "sfu/peer.h"
-#include "sfu/route/consumer_send.h"
+#include "sfu/consumer_send.h"
 
 #define ALIGN_MAX_US 1000000 /* reports that put time further off than that are not believed */
 #define BEHIND_MAX_MS 50     /* a keyframe older than that is not switched to: time would jump */

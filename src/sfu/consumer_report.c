@@ -4,7 +4,7 @@
  * last report by the time since, so audio and video of one publisher stay on one clock.
  */
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 void consumer_on_keyframe_request(struct consumer *c)
 {

@@ -2,13 +2,13 @@
  * track: finding, making and ending tracks, what is known of them, and their slow clockwork. The
  * packets themselves only pass through track_note_packet.
  */
-#include "sfu/route/track.h"
+#include "sfu/track.h"
 
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "sfu/peer.h"
-#include "sfu/route/consumer.h"
+#include "sfu/consumer.h"
 
 #define LEVEL_INTERVAL_US 200000
 #define LEVEL_HEARD 0.10f

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "sfu/route/rewriter.h"
-#include "sfu/route/track.h"
+#include "sfu/track.h"
 
 #define CONSUMER_NO_CODEC UINT8_MAX
 #define CONSUMER_RESENDS 512 /* packets whose last retransmission is remembered */

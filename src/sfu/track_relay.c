@@ -2,7 +2,7 @@
  * track_relay: packets of a track to the workers that mirror it: one copy per worker, however many
  * subscribers it has. What the ring does not take is noted and tried again from the history.
  */
-#include "sfu/route/track.h"
+#include "sfu/track.h"
 
 static bool write_media(struct track *t, const struct mirror *m, const struct layer *l,
                         struct buf *b)

@@ -6,7 +6,7 @@
  *
  * This is the hot path of the engine: no allocation, nothing but these two loops.
  */
-#include "sfu/route/consumer_send.h"
+#include "sfu/consumer_send.h"
 
 #include <stdlib.h>
 
