@@ -7,16 +7,20 @@
 
 #include "app/app_internal.h"
 #include "core/mem.h"
+#include "services/media/media.h"
 #include "services/user/user.h"
 
 struct app_services {
     struct user_service *user_service;
-    ProtobufCService *user; /* the service behind its share of threads: what others call */
+    struct media_service *media_service;
+    /* The same behind their shares of threads: what others call. */
+    ProtobufCService *user;
+    ProtobufCService *media;
 };
 
 /* ---- what can be known without starting ---- */
 
-const struct edge_route_table *const app_route_tables[] = {&user_routes};
+const struct edge_route_table *const app_route_tables[] = {&user_routes, &media_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 static const struct {
@@ -24,6 +28,7 @@ static const struct {
     const size_t *count;
 } migrations[] = {
     {user_migrations, &user_migration_count},
+    {media_migrations, &media_migration_count},
 };
 
 const struct store_migration *app_migrations(struct arena *arena, size_t *count)
@@ -51,6 +56,17 @@ static ProtobufCService *runs_here(const struct app *app, ProtobufCService *impl
                             });
 }
 
+static struct media_options media_options(const struct app_config *c)
+{
+    return (struct media_options){.host = c->media_host,
+                                  .port = (uint16_t)c->media_port,
+                                  .announced_addresses = c->media_announced.items,
+                                  .announced_count = c->media_announced.count,
+                                  .worker_count = (unsigned)c->media_workers,
+                                  .stun_urls = c->media_stun.items,
+                                  .stun_count = c->media_stun.count};
+}
+
 static enum err start_services(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -68,6 +84,14 @@ static enum err start_services(struct app *app)
     if (err)
         return err;
     s->user = runs_here(app, user_rpc(s->user_service));
+
+    err = media_create(
+        &s->media_service,
+        &(struct media_deps){.store = app->store, .bus = app->bus, .options = media_options(c)});
+    if (err)
+        return err;
+    s->media = runs_here(app, media_rpc(s->media_service));
+    app->report.media_port = media_port(s->media_service);
     return ERR_OK;
 }
 
@@ -83,6 +107,7 @@ static enum err start_edge(struct app *app)
     struct app_services *s = app->services;
     const struct edge_mount mounts[] = {
         {&user_routes, s->user},
+        {&media_routes, s->media},
     };
     const struct edge_check checks[] = {
         {"store", is_store_ready, app},
@@ -120,6 +145,8 @@ void app_topology_stop(struct app *app)
     struct app_services *s = app->services;
     if (!s)
         return;
+    rpc_local_destroy(&s->media);
+    media_destroy(&s->media_service);
     rpc_local_destroy(&s->user);
     user_destroy(&s->user_service);
     edge_destroy(&app->edge); /* after the answers that go through it */
