@@ -43,7 +43,7 @@ def may(rooms, room, other):
     if room == "main.c":
         return other == "cli" or may(rooms, "cli", other)
     if room.startswith("services/") and other.startswith("services/"):
-        return False
+        return other == "services/common"  # one another they never include
     allowed = rooms.get(room, rooms.get("services/*", set()) if room.startswith("services/") else set())
     if "*" in allowed:
         return True
