@@ -96,7 +96,7 @@ def run_node(folder, build):
     if not shutil.which("node"):
         print("  there is no node")
         return 0, len(files)
-    return count_node(*run_streaming(["node", "--test", "--test-reporter=tap", *files], ROOT, build))
+    return count_node(*run_streaming(["node", "--test", "--test-reporter=spec", *files], ROOT, build))
 
 
 def main():
