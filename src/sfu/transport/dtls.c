@@ -284,7 +284,9 @@ static enum dtls_state read_records(struct dtls *d, int64_t now_us)
             d->opt.on_data(d->opt.arg, data, n);
     if (SSL_get_shutdown(d->ssl) & SSL_RECEIVED_SHUTDOWN)
         return set_state(d, DTLS_CLOSED);
-    if (is_handshake && !d->has_sent && now_us - RESEND_ANSWER_US >= d->answered_us) {
+    /* Only who sent the last flight of the handshake answers: else two ends would echo for ever. */
+    if (is_handshake && !d->has_sent && d->opt.role == DTLS_SERVER &&
+        now_us - RESEND_ANSWER_US >= d->answered_us) {
         d->answered_us = now_us;
         send_flight_again(d);
     }

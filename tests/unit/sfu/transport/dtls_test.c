@@ -2,9 +2,11 @@
  * dtls_test: two ends of our own over a virtual network: profiles, fingerprints, lost datagrams in
  * every place, fragments, and bytes that are not DTLS.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -382,6 +384,79 @@ static void refuses_plaintext_after_the_handshake(void **state)
     end_deinit(&server);
 }
 
+/* Each datagram delivered three times, some of them again after the end: no echo between the ends.
+ */
+static void duplicates_die_out(void **state)
+{
+    struct end client, server;
+    struct datagram seen[QUEUE_MAX];
+    bool is_from_client[QUEUE_MAX];
+    size_t count = 0;
+    end_init(&client, DTLS_CLIENT, NULL);
+    end_init(&server, DTLS_SERVER, NULL);
+    dtls_start(client.dtls, 0);
+    while (client.count || server.count) {
+        struct end *from = client.count ? &client : &server;
+        struct end *to = client.count ? &server : &client;
+        assert_true(count < QUEUE_MAX);
+        is_from_client[count] = from == &client;
+        seen[count] = from->out[0];
+        memmove(from->out, from->out + 1, --from->count * sizeof(seen[0]));
+        for (int copies = 0; copies < 3; copies++)
+            dtls_on_datagram(to->dtls, seen[count].bytes, seen[count].n, 0);
+        count++;
+    }
+    assert_same_keys(&client, &server, SRTP_PROFILE_GCM_128);
+    size_t before = client.sent + server.sent;
+    for (int64_t now_us = 1000; now_us < 200000; now_us += 1000) {
+        for (size_t i = 0; i < count; i++)
+            dtls_on_datagram((is_from_client[i] ? &server : &client)->dtls, seen[i].bytes,
+                             seen[i].n, now_us);
+        deliver(&client, &server, now_us);
+    }
+    assert_true(client.sent + server.sent - before <= 4 * 2); /* the last flight every 50 ms */
+    assert_same_keys(&client, &server, SRTP_PROFILE_GCM_128);
+    end_deinit(&client);
+    end_deinit(&server);
+}
+
+static void *shake_hands(void *arg)
+{
+    for (int i = 0; i < 10; i++) {
+        struct end *client = calloc(1, sizeof(*client)), *server = calloc(1, sizeof(*server));
+        end_init(client, DTLS_CLIENT, NULL);
+        end_init(server, DTLS_SERVER, NULL);
+        run(client, server, 1000000);
+        assert_same_keys(client, server, SRTP_PROFILE_GCM_128);
+        struct dtls_srtp_keys keys;
+        struct sfu_srtp_tx *tx;
+        assert_int_equal(dtls_export_keys(client->dtls, &keys), ERR_OK);
+        struct sfu_srtp_options opt = {.profile = keys.profile, .key = &keys.send};
+        assert_int_equal(sfu_srtp_tx_create(&tx, &opt), ERR_OK);
+        static const uint8_t HEADER[12] = {0x80};
+        struct sfu_srtp_parts parts = {.header = HEADER, .header_bytes = 12};
+        uint8_t out[64];
+        size_t n;
+        assert_int_equal(sfu_srtp_protect(tx, &parts, out, sizeof(out), &n), ERR_OK);
+        sfu_srtp_tx_destroy(&tx);
+        end_deinit(client);
+        end_deinit(server);
+        free(client);
+        free(server);
+    }
+    return NULL;
+}
+
+/* The context and the crypto engines are shared by all workers (meant for the thread sanitizer). */
+static void workers_share_one_context(void **state)
+{
+    pthread_t threads[3];
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, shake_hands, NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 /* Random and damaged datagrams end no connection that stands. */
 static void garbage_ends_nothing(void **state)
 {
@@ -459,6 +534,8 @@ int main(void)
         cmocka_unit_test(accepts_a_fragmented_client_hello),
         cmocka_unit_test(carries_application_data),
         cmocka_unit_test(refuses_plaintext_after_the_handshake),
+        cmocka_unit_test(duplicates_die_out),
+        cmocka_unit_test(workers_share_one_context),
         cmocka_unit_test(garbage_ends_nothing),
         cmocka_unit_test(truncated_handshakes),
     };
