@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/config_internal.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 #define ENV_PREFIX "PARLANCE_"
@@ -158,15 +159,18 @@ bool config_set_text(struct config_run *run, const struct config_row *row, struc
     return is_good;
 }
 
+static char env_char(char c)
+{
+    return (char)(c == '.' || c == '-' ? '_' : c >= 'a' && c <= 'z' ? c - 32 : c);
+}
+
 /* http.port -> PARLANCE_HTTP_PORT */
 static void make_env_name(const char *key, struct strbuf *out)
 {
     strbuf_clear(out);
     strbuf_adds(out, ENV_PREFIX);
     for (; *key; key++)
-        strbuf_addc(out, *key == '.' || *key == '-'   ? '_'
-                         : *key >= 'a' && *key <= 'z' ? (char)(*key - 32)
-                                                      : *key);
+        strbuf_addc(out, env_char(*key));
 }
 
 static const char *find_env(char *const *environ_, struct str name)
@@ -202,7 +206,22 @@ static enum err read_env(struct config_run *run, char *const *environ_)
     return err;
 }
 
-/* A default that does not pass its own row is a bug in the table, not in anyone's file. */
+/* Bugs in the table, not in anyone's file: say which row, and stop before anything runs on it. */
+static _Noreturn COLD void table_bug(const struct config_row *row, const char *what)
+{
+    log_error(NULL, "config table: %s: %s", row->key, what);
+    abort();
+}
+
+/* True when both keys have the same name in the environment (which the same key has, too). */
+static bool has_same_env_name(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++)
+        if (env_char(*a) != env_char(*b))
+            return false;
+    return *a == *b;
+}
+
 static void set_defaults(struct config_run *run)
 {
     struct strbuf expected = {0};
@@ -210,7 +229,10 @@ static void set_defaults(struct config_run *run)
         const struct config_row *row = &run->table->rows[i];
         const char *text = row->text_default ? row->text_default : "";
         if (!config_set_text(run, row, str_from(text), &expected))
-            abort();
+            table_bug(row, expected.p);
+        for (size_t k = 0; k < i; k++)
+            if (has_same_env_name(row->key, run->table->rows[k].key))
+                table_bug(row, "another key has the same name in the environment");
     }
     strbuf_deinit(&expected);
 }

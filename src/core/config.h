@@ -5,9 +5,8 @@
  * A room describes its options as rows over its own options struct:
  *
  *   static const struct config_row rows[] = {
- *       CONFIG_INT(struct app_config, http_port, "http.port", 8800, 0, 65535, "", "Port for HTTP
- * and WebSocket."), CONFIG_TEXT(struct app_config, data_dir, "data_dir", "./data", "Where
- * everything that must survive lives."),
+ *       CONFIG_INT(struct app_config, port, "http.port", 8800, 0, 65535, "", "Port for HTTP."),
+ *       CONFIG_TEXT(struct app_config, data_dir, "data_dir", "./data", "Where all is kept."),
  *   };
  *
  * YAML nests by the dots of the key. The environment name is PARLANCE_ plus the key in capitals

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "death.h"
 
 struct options {
     int64_t port;
@@ -291,6 +292,34 @@ static void effective_hides_secrets(void **state)
     strbuf_deinit(&text);
 }
 
+static void parse_with_bad_default(void)
+{
+    static const struct config_row bad[] = {
+        CONFIG_INT(struct options, port, "port", 70000, 0, 65535, "", "Port.")};
+    struct parsed p = {.arena = arena_create()};
+    p.err = config_parse(&(struct config_table){bad, 1}, STR(""), "x", NULL, p.arena, &p.out,
+                         &p.problem);
+}
+
+static void parse_with_twin_keys(void)
+{
+    static const struct config_row bad[] = {
+        CONFIG_TEXT(struct options, data_dir, "data_dir", "", "One."),
+        CONFIG_TEXT(struct options, motto, "data.dir", "", "Two.")};
+    struct parsed p = {.arena = arena_create()};
+    p.err = config_parse(&(struct config_table){bad, 2}, STR(""), "x", NULL, p.arena, &p.out,
+                         &p.problem);
+}
+
+static void broken_tables_do_not_start(void **state)
+{
+    char words[1024];
+    death_words(parse_with_bad_default, words, sizeof(words));
+    assert_non_null(strstr(words, "expected a whole number from 0 to 65535, found \\\"70000"));
+    death_words(parse_with_twin_keys, words, sizeof(words));
+    assert_non_null(strstr(words, "data.dir: another key has the same name"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +330,7 @@ int main(void)
         cmocka_unit_test(environment_overrides),
         cmocka_unit_test(example_parses_back),
         cmocka_unit_test(effective_hides_secrets),
+        cmocka_unit_test(broken_tables_do_not_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

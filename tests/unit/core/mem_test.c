@@ -1,35 +1,11 @@
 /* mem: what it promises, and that it dies rather than return NULL. */
 #include "test.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "core/mem.h"
-
-/* What a child printed before it died by SIGABRT; "" if it did not. */
-static void last_words(void (*fn)(void), char *out, size_t size)
-{
-    int ends[2], status;
-    assert_int_equal(pipe(ends), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        signal(SIGABRT, SIG_DFL); /* cmocka catches it */
-        dup2(ends[1], STDOUT_FILENO);
-        fn();
-        _exit(0);
-    }
-    close(ends[1]);
-    ssize_t n = read(ends[0], out, size - 1);
-    out[n > 0 ? n : 0] = '\0';
-    close(ends[0]);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
-        out[0] = '\0';
-}
+#include "death.h"
 
 static volatile size_t huge = SIZE_MAX / 2 + 2; /* volatile: the compiler would warn at once */
 
@@ -69,9 +45,9 @@ static void values(void **state)
 static void overflow_aborts(void **state)
 {
     char words[256];
-    last_words(overflow_calloc, words, sizeof(words));
+    death_words(overflow_calloc, words, sizeof(words));
     assert_non_null(strstr(words, "allocation overflows"));
-    last_words(overflow_realloc, words, sizeof(words));
+    death_words(overflow_realloc, words, sizeof(words));
     assert_non_null(strstr(words, "allocation overflows"));
 }
 
