@@ -68,7 +68,7 @@ struct sdp_codec {
 struct sdp_extmap {
     uint8_t id;                   /* 1..255; those the RTP parser keeps are 1..14 */
     enum rtp_ext_kind kind;       /* RTP_EXT_NONE: a URI unknown to us */
-    enum sdp_direction direction; /* SDP_SENDRECV when not said */
+    enum sdp_direction direction; /* SDP_SENDRECV when not said; an answer says the reverse */
     struct str uri;
 };
 

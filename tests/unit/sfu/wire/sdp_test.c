@@ -1,6 +1,7 @@
 /*
- * sdp_test: offers in the manner of Chrome, Firefox and Safari (tests/unit/sfu/wire/sdp), what is
- * written read back alike, single attributes in odd forms, and text that is no description.
+ * sdp_test: offers in the manner of Chrome, Firefox and Safari, and two that browsers really made
+ * (tests/unit/sfu/wire/sdp); what is written read back alike, single attributes in odd forms, and
+ * text that is no description.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -155,6 +156,36 @@ static void safari(void **state)
     assert_int_equal(sdp_find_codec(&s.media[1], 0)->clock_rate, 8000); /* named by RFC 3551 */
     assert_int_equal(sdp_find_rtx(&s.media[2], 96)->pt, 97);
     assert_int_equal(s.media[2].codec_count, 6);
+}
+
+/* Taken from the browsers themselves: microphone, camera, and the camera again with three layers.
+ */
+static void captured(void **state)
+{
+    static const char *const NAMES[] = {"chromium_156_offer.sdp", "firefox_153_offer.sdp"};
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        struct sdp_session s = parse(read_fixture(NAMES[i]));
+        bool is_firefox = i == 1;
+        assert_int_equal(s.media_count, 3);
+        assert_true(is(s.bundle, "0 1 2"));
+        for (size_t k = 0; k < 3; k++) {
+            const struct sdp_media *m = &s.media[k];
+            assert_true(m->kind == (k ? SDP_VIDEO : SDP_AUDIO) && m->has_rtcp_mux);
+            assert_true(m->fingerprint.hash == FINGERPRINT_SHA256 && m->setup == SDP_SETUP_ACTPASS);
+            assert_true(m->ice_ufrag.n >= 4 && m->ice_pwd.n >= 22 && m->has_extmap_allow_mixed);
+            assert_int_equal(m->direction, k == 2 ? SDP_SENDONLY : SDP_SENDRECV);
+            assert_true(find_ext(m, RTP_EXT_MID)->id > 0 &&
+                        find_ext(m, RTP_EXT_TRANSPORT_SEQ)->id > 0);
+            for (size_t c = 0; c < m->codec_count; c++)
+                assert_true(m->codecs[c].name.n && m->codecs[c].clock_rate);
+        }
+        const struct sdp_media *layers = &s.media[2];
+        assert_true(layers->rid_count == 3 && layers->simulcast_send_count == 3);
+        assert_true(is(layers->simulcast_send[1].rid, "h") && is(layers->msid_stream, "-"));
+        assert_int_equal(layers->ssrc_group_count, is_firefox ? 3 : 0);
+        assert_int_equal(find_ext(layers, RTP_EXT_RID)->direction,
+                         is_firefox ? SDP_SENDONLY : SDP_SENDRECV);
+    }
 }
 
 /* Reading what was written gives the same again: the second text equals the first. */
@@ -475,6 +506,7 @@ int main(void)
         TEST(chrome),
         TEST(firefox),
         TEST(safari),
+        TEST(captured),
         TEST(reads_what_it_writes),
         TEST(writes_an_answer),
         TEST(leaves_control_characters_out),
