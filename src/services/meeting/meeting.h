@@ -1,0 +1,37 @@
+/*
+ * meeting: meetings, who may be in them and as what. Every change is one transaction, with its
+ * event in the outbox; who is on the wire right now is signaling's affair.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "cache/cache.h"
+#include "core/err.h"
+#include "edge/edge.h"
+#include "services/common/password.h"
+#include "store/store.h"
+
+struct meeting_service;
+
+struct meeting_deps {
+    ProtobufCService *user;
+    ProtobufCService *auth; /* guests' tokens */
+    struct store *store;
+    struct bus *bus;
+    struct cache *cache; /* guesses at meeting passwords */
+    struct password_options password;
+    const char *public_url;   /* for links; "": paths alone */
+    int64_t capacity_default; /* 0: 500 */
+    int64_t empty_grace_ms;   /* an unscheduled meeting ends so long after the last has left; 0:
+                                 300,000 */
+};
+
+MUST_USE enum err meeting_create(struct meeting_service **out, const struct meeting_deps *deps);
+/* The implementation, for rpc_local_create. */
+ProtobufCService *meeting_rpc(struct meeting_service *svc);
+/* No call may be in flight. */
+void meeting_destroy(struct meeting_service **svc);
+
+extern const struct store_migration meeting_migrations[];
+extern const size_t meeting_migration_count;
+extern const struct edge_route_table meeting_routes;

@@ -1,0 +1,165 @@
+/* meeting_internal: what the files of this service share. */
+#pragma once
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/mem.h"
+#include "services/common/audit.h"
+#include "services/common/page.h"
+#include "services/common/text.h"
+#include "services/common/who.h"
+#include "services/meeting/meeting.h"
+
+#include "meeting.pb-c.h"
+
+struct meeting_service {
+    Meeting__Meeting_Service rpc; /* first: handlers get it back by CONTAINER_OF */
+    struct meeting_deps deps;
+    struct password_hasher *hasher;
+};
+
+/* ---- rows; texts live in the arena of the call that read them ---- */
+
+struct meeting_row {
+    const char *id, *code, *title, *description, *host_id, *host_name, *time_zone;
+    const char *password_hash; /* "": none */
+    Meeting__State state;
+    int64_t scheduled_start_ms, scheduled_end_ms;
+    int64_t created_at_ms, started_at_ms, ended_at_ms;
+    int64_t capacity, present_count, revision;
+    bool has_waiting_room, is_locked, are_guests_allowed, is_muted_on_entry, can_participants_share;
+};
+
+struct meeting_person {
+    const char *id, *meeting_id, *user_id, *name, *avatar_url;
+    Meeting__ParticipantRole role;
+    Meeting__ParticipantState state;
+    bool is_guest;
+    int64_t joined_at_ms, left_at_ms;
+};
+
+struct meeting_invitation {
+    const char *id, *meeting_id, *user_id, *user_name;
+    int64_t created_at_ms, expires_at_ms, uses_max, uses_count;
+};
+
+/* ---- meeting_store.c: all the SQL ---- */
+/* By id or code. ERR_NOT_FOUND. */
+enum err meeting_store_find(struct store_tx *tx, struct arena *arena, const char *id,
+                            struct meeting_row *out);
+enum err meeting_store_insert(struct store_tx *tx, const struct meeting_row *m);
+enum err meeting_store_update(struct store_tx *tx, const struct meeting_row *m);
+enum err meeting_store_delete(struct store_tx *tx, const char *id);
+/* One's own (hosted, joined, invited), newest first; one more than page->limit if there is a
+ * further page. state "": all. */
+enum err meeting_store_list(struct store_tx *tx, struct arena *arena, const char *user_id,
+                            const char *state, const struct page *page, struct meeting_row **rows,
+                            size_t *count);
+enum err meeting_store_find_person(struct store_tx *tx, struct arena *arena, const char *meeting_id,
+                                   const char *user_id, struct meeting_person *out);
+enum err meeting_store_get_person(struct store_tx *tx, struct arena *arena, const char *meeting_id,
+                                  const char *id, struct meeting_person *out);
+/* Inserts or replaces by id. */
+enum err meeting_store_put_person(struct store_tx *tx, const struct meeting_person *p);
+/* state -1: all. */
+enum err meeting_store_people(struct store_tx *tx, struct arena *arena, const char *meeting_id,
+                              int state, struct meeting_person **rows, size_t *count);
+enum err meeting_store_add_invitation(struct store_tx *tx, const struct meeting_invitation *i,
+                                      const char *token_hash, const char *created_by);
+enum err meeting_store_invitations(struct store_tx *tx, struct arena *arena, const char *meeting_id,
+                                   struct meeting_invitation **rows, size_t *count);
+enum err meeting_store_delete_invitation(struct store_tx *tx, const char *meeting_id,
+                                         const char *id);
+/* Uses a link once; ERR_NOT_FOUND: unknown, used up or expired. */
+enum err meeting_store_use_link(struct store_tx *tx, const char *meeting_id, const char *token_hash,
+                                int64_t now_ms);
+/* An account's invitation is there and has not expired. */
+bool meeting_store_is_invited(struct store_tx *tx, const char *meeting_id, const char *user_id,
+                              int64_t now_ms);
+/* Active, unscheduled (or past their end), and empty since before. */
+enum err meeting_store_abandoned(struct store_tx *tx, struct arena *arena, int64_t before_ms,
+                                 const char ***ids, size_t *count);
+
+/* ---- meeting_shape.c: rows as messages ---- */
+/* me may be NULL. */
+Meeting__MeetingInfo *meeting_info(struct arena *arena, const struct meeting_row *m,
+                                   const struct meeting_person *me);
+Meeting__Participant *meeting_participant(struct arena *arena, const struct meeting_person *p);
+
+/* ---- meeting_op.c: one change, or one look, in a transaction ---- */
+struct meeting_op;
+typedef enum err meeting_op_fn(struct store_tx *tx, struct meeting_op *op);
+struct meeting_op {
+    struct meeting_service *svc;
+    struct rpc_call *call;
+    const void *in;
+    meeting_op_fn *fn;
+    const char *meeting_id; /* asked for: id or code */
+    enum meeting_needs {
+        MEETING_NEEDS_NOTHING,
+        MEETING_NEEDS_PLACE,  /* one has, or had, a place in it, or is administrator */
+        MEETING_NEEDS_COHOST, /* host, co-host or administrator */
+        MEETING_NEEDS_HOST,
+    } needs;
+    /* found before fn runs */
+    struct meeting_row m;
+    struct meeting_person me; /* me.id NULL: no place */
+    void *reply;              /* set by fn; in the call's arena */
+};
+/* The reply, or NULL after rpc_fail. */
+void *meeting_change(struct meeting_op *op);
+void *meeting_look(struct meeting_op *op);
+/* rpc_fail and the error, in one. */
+enum err meeting_refuse(struct meeting_op *op, enum err err, const char *why);
+/* Only legal moves: scheduled -> active -> ended, scheduled -> ended. */
+enum err meeting_move(struct meeting_op *op, Meeting__State to);
+
+/* ---- meeting_events.c ---- */
+/* "meeting.<type>"; person may be NULL. */
+enum err meeting_publish_tx(struct meeting_op *op, struct store_tx *tx, const char *type,
+                            const struct meeting_person *person, const char *kind);
+
+/* ---- domain ---- */
+void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__CreateMeetingRequest *in);
+void *meeting_do_list(struct meeting_service *svc, struct rpc_call *call,
+                      const Meeting__ListMeetingsRequest *in);
+void *meeting_do_get(struct meeting_service *svc, struct rpc_call *call,
+                     const Meeting__GetMeetingRequest *in);
+void *meeting_do_preview(struct meeting_service *svc, struct rpc_call *call,
+                         const Meeting__GetMeetingRequest *in);
+void *meeting_do_update(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__UpdateMeetingRequest *in);
+void *meeting_do_delete(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__DeleteMeetingRequest *in);
+void *meeting_do_end(struct meeting_service *svc, struct rpc_call *call,
+                     const Meeting__EndMeetingRequest *in);
+void *meeting_do_join(struct meeting_service *svc, struct rpc_call *call,
+                      const Meeting__JoinMeetingRequest *in);
+void *meeting_do_leave(struct meeting_service *svc, struct rpc_call *call,
+                       const Meeting__LeaveMeetingRequest *in);
+void *meeting_do_authorize(struct meeting_service *svc, struct rpc_call *call,
+                           const Meeting__AuthorizeParticipantRequest *in);
+void *meeting_do_people(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__ListParticipantsRequest *in);
+void *meeting_do_set_role(struct meeting_service *svc, struct rpc_call *call,
+                          const Meeting__SetParticipantRoleRequest *in);
+void *meeting_do_remove(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__RemoveParticipantRequest *in);
+void *meeting_do_mute(struct meeting_service *svc, struct rpc_call *call,
+                      const Meeting__MuteParticipantRequest *in);
+void *meeting_do_admit(struct meeting_service *svc, struct rpc_call *call,
+                       const Meeting__AdmitParticipantRequest *in);
+void *meeting_do_refuse(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__RefuseParticipantRequest *in);
+
+/* A field of a request, checked; NULL after rpc_fail. */
+char *meeting_take_title(struct rpc_call *call, const char *value);
+char *meeting_take_description(struct rpc_call *call, const char *value);
+char *meeting_take_name(struct rpc_call *call, const char *value, bool is_needed);
+/* The hash of a meeting's password ("" of ""), in the arena; NULL after rpc_fail. */
+const char *meeting_hash_password(struct meeting_service *svc, struct rpc_call *call,
+                                  const char *password);

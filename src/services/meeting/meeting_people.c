@@ -1,0 +1,275 @@
+/* The host's hand: who takes part, roles, removing, muting, admitting and refusing. */
+#include "services/meeting/meeting_internal.h"
+
+static int state_of(const char *name)
+{
+    static const char *const names[] = {"invited", "waiting", "admitted",
+                                        "left",    "refused", "removed"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(names[i], name) == 0)
+            return (int)i;
+    }
+    return name[0] ? -2 : -1;
+}
+
+static enum err people_job(struct store_tx *tx, struct meeting_op *op)
+{
+    const Meeting__ListParticipantsRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    struct meeting_person *people;
+    size_t count;
+    int state = state_of(in->state);
+    if (state == -2)
+        return meeting_refuse(op, ERR_INVALID_ARGUMENT, "state: no such state of a participant");
+    enum err err = meeting_store_people(tx, arena, op->m.id, state, &people, &count);
+    if (err)
+        return err;
+    Meeting__ParticipantList *list = arena_new(arena, Meeting__ParticipantList);
+    meeting__participant_list__init(list);
+    list->participants = arena_array(arena, Meeting__Participant *, count);
+    for (size_t i = 0; i < count; i++)
+        list->participants[list->n_participants++] = meeting_participant(arena, &people[i]);
+    op->reply = list;
+    return ERR_OK;
+}
+
+void *meeting_do_people(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__ListParticipantsRequest *in)
+{
+    struct meeting_op op = {.svc = svc,
+                            .call = call,
+                            .in = in,
+                            .fn = people_job,
+                            .meeting_id = in->id,
+                            .needs = MEETING_NEEDS_PLACE};
+    return meeting_look(&op);
+}
+
+static enum err find_person(struct store_tx *tx, struct meeting_op *op, const char *id,
+                            struct meeting_person *out)
+{
+    enum err err = meeting_store_get_person(tx, op->call->arena, op->m.id, id, out);
+    return err == ERR_NOT_FOUND
+               ? meeting_refuse(op, err, "There is no such participant in this meeting.")
+               : err;
+}
+
+/* ---- roles ---- */
+
+/* One host at a time: who was it becomes co-host. */
+static enum err transfer(struct store_tx *tx, struct meeting_op *op, struct meeting_person *to)
+{
+    struct meeting_person from = {0};
+    if (to->is_guest)
+        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "A guest cannot be the host.");
+    enum err err = meeting_store_find_person(tx, op->call->arena, op->m.id, op->m.host_id, &from);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    if (!err && strcmp(from.id, to->id) != 0) {
+        from.role = MEETING__PARTICIPANT_ROLE__CO_HOST;
+        if ((err = meeting_store_put_person(tx, &from)))
+            return err;
+    }
+    op->m.host_id = to->user_id;
+    op->m.host_name = to->name;
+    if ((err = meeting_store_update(tx, &op->m)))
+        return err;
+    return from.id ? meeting_publish_tx(op, tx, "role_changed", &from, NULL) : ERR_OK;
+}
+
+static enum err role_job(struct store_tx *tx, struct meeting_op *op)
+{
+    const Meeting__SetParticipantRoleRequest *in = op->in;
+    struct meeting_person p;
+    enum err err = find_person(tx, op, in->participant_id, &p);
+    if (err)
+        return err;
+    bool is_host = strcmp(p.user_id, op->m.host_id) == 0;
+    if (in->role == MEETING__PARTICIPANT_ROLE__HOST)
+        err = transfer(tx, op, &p);
+    else if (is_host)
+        err = meeting_refuse(op, ERR_FAILED_PRECONDITION,
+                             "A meeting needs a host: make somebody else host first.");
+    if (err)
+        return err;
+    p.role = in->role;
+    if ((err = meeting_store_put_person(tx, &p)))
+        return err;
+    if ((err = audit_publish_tx(
+             op->svc->deps.bus, tx, op->call,
+             &(struct audit_note){.action = "meeting_role_changed", .target = p.id})))
+        return err;
+    op->reply = meeting_participant(op->call->arena, &p);
+    return meeting_publish_tx(op, tx, "role_changed", &p, NULL);
+}
+
+void *meeting_do_set_role(struct meeting_service *svc, struct rpc_call *call,
+                          const Meeting__SetParticipantRoleRequest *in)
+{
+    struct meeting_op op = {.svc = svc,
+                            .call = call,
+                            .in = in,
+                            .fn = role_job,
+                            .meeting_id = in->id,
+                            .needs = MEETING_NEEDS_HOST};
+    return meeting_change(&op);
+}
+
+/* ---- removing ---- */
+
+static enum err remove_job(struct store_tx *tx, struct meeting_op *op)
+{
+    const Meeting__RemoveParticipantRequest *in = op->in;
+    struct meeting_person p;
+    enum err err = find_person(tx, op, in->participant_id, &p);
+    if (err)
+        return err;
+    if (p.role == MEETING__PARTICIPANT_ROLE__HOST)
+        return meeting_refuse(op, ERR_PERMISSION_DENIED, "The host cannot be removed.");
+    if (p.state == MEETING__PARTICIPANT_STATE__ADMITTED)
+        op->m.present_count--;
+    p.state = MEETING__PARTICIPANT_STATE__REMOVED;
+    p.role = MEETING__PARTICIPANT_ROLE__PARTICIPANT;
+    p.left_at_ms = clock_wall_ms();
+    if ((err = meeting_store_put_person(tx, &p)))
+        return err;
+    Meeting__RemoveParticipantReply *reply =
+        arena_new(op->call->arena, Meeting__RemoveParticipantReply);
+    meeting__remove_participant_reply__init(reply);
+    op->reply = reply;
+    return meeting_publish_tx(op, tx, "user_removed", &p, NULL);
+}
+
+void *meeting_do_remove(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__RemoveParticipantRequest *in)
+{
+    struct meeting_op op = {.svc = svc,
+                            .call = call,
+                            .in = in,
+                            .fn = remove_job,
+                            .meeting_id = in->id,
+                            .needs = MEETING_NEEDS_COHOST};
+    return meeting_change(&op);
+}
+
+/* ---- muting ---- */
+
+static enum err mute_job(struct store_tx *tx, struct meeting_op *op)
+{
+    const Meeting__MuteParticipantRequest *in = op->in;
+    const char *kind = in->kind[0] ? in->kind : "audio";
+    struct meeting_person *people;
+    size_t count;
+    bool is_all = strcmp(in->participant_id, "all") == 0;
+    enum err err = meeting_store_people(tx, op->call->arena, op->m.id,
+                                        MEETING__PARTICIPANT_STATE__ADMITTED, &people, &count);
+    bool is_found = is_all;
+    for (size_t i = 0; i < count && !err; i++) {
+        bool is_meant = is_all ? people[i].role == MEETING__PARTICIPANT_ROLE__PARTICIPANT
+                               : strcmp(people[i].id, in->participant_id) == 0;
+        is_found = is_found || is_meant;
+        if (is_meant)
+            err = meeting_publish_tx(op, tx, "mute_requested", &people[i], kind);
+    }
+    if (!err && !is_found)
+        err = meeting_refuse(op, ERR_NOT_FOUND, "There is no such participant in this meeting.");
+    Meeting__MuteParticipantReply *reply =
+        arena_new(op->call->arena, Meeting__MuteParticipantReply);
+    meeting__mute_participant_reply__init(reply);
+    op->reply = reply;
+    return err;
+}
+
+void *meeting_do_mute(struct meeting_service *svc, struct rpc_call *call,
+                      const Meeting__MuteParticipantRequest *in)
+{
+    bool is_known = !in->kind[0] || strcmp(in->kind, "audio") == 0 ||
+                    strcmp(in->kind, "video") == 0 || strcmp(in->kind, "screen") == 0;
+    if (!is_known) {
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "kind: expected audio, video or screen");
+        return NULL;
+    }
+    struct meeting_op op = {.svc = svc,
+                            .call = call,
+                            .in = in,
+                            .fn = mute_job,
+                            .meeting_id = in->id,
+                            .needs = MEETING_NEEDS_COHOST};
+    return meeting_change(&op);
+}
+
+/* ---- the waiting room ---- */
+
+static enum err admit_job(struct store_tx *tx, struct meeting_op *op)
+{
+    const Meeting__AdmitParticipantRequest *in = op->in;
+    struct meeting_person *people;
+    size_t count;
+    bool is_all = strcmp(in->participant_id, "all") == 0;
+    Meeting__AdmitParticipantReply *reply =
+        arena_new(op->call->arena, Meeting__AdmitParticipantReply);
+    meeting__admit_participant_reply__init(reply);
+    op->reply = reply;
+    enum err err = meeting_store_people(tx, op->call->arena, op->m.id,
+                                        MEETING__PARTICIPANT_STATE__WAITING, &people, &count);
+    for (size_t i = 0; i < count && !err; i++) {
+        if (!is_all && strcmp(people[i].id, in->participant_id) != 0)
+            continue;
+        if (op->m.present_count >= op->m.capacity)
+            return meeting_refuse(op, ERR_RESOURCE_EXHAUSTED, "The meeting is full.");
+        op->m.present_count++;
+        reply->admitted_count++;
+        people[i].state = MEETING__PARTICIPANT_STATE__ADMITTED;
+        people[i].joined_at_ms = clock_wall_ms();
+        err = meeting_store_put_person(tx, &people[i]);
+        if (!err)
+            err = meeting_publish_tx(op, tx, "user_joined", &people[i], NULL);
+    }
+    if (!err && !is_all && !reply->admitted_count)
+        err = meeting_refuse(op, ERR_NOT_FOUND, "Nobody of that name waits.");
+    return err;
+}
+
+void *meeting_do_admit(struct meeting_service *svc, struct rpc_call *call,
+                       const Meeting__AdmitParticipantRequest *in)
+{
+    struct meeting_op op = {.svc = svc,
+                            .call = call,
+                            .in = in,
+                            .fn = admit_job,
+                            .meeting_id = in->id,
+                            .needs = MEETING_NEEDS_COHOST};
+    return meeting_change(&op);
+}
+
+static enum err refuse_job(struct store_tx *tx, struct meeting_op *op)
+{
+    const Meeting__RefuseParticipantRequest *in = op->in;
+    struct meeting_person p;
+    enum err err = find_person(tx, op, in->participant_id, &p);
+    if (err)
+        return err;
+    if (p.state != MEETING__PARTICIPANT_STATE__WAITING)
+        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "That participant does not wait.");
+    p.state = MEETING__PARTICIPANT_STATE__REFUSED;
+    p.left_at_ms = clock_wall_ms();
+    if ((err = meeting_store_put_person(tx, &p)))
+        return err;
+    Meeting__RefuseParticipantReply *reply =
+        arena_new(op->call->arena, Meeting__RefuseParticipantReply);
+    meeting__refuse_participant_reply__init(reply);
+    op->reply = reply;
+    return meeting_publish_tx(op, tx, "user_refused", &p, NULL);
+}
+
+void *meeting_do_refuse(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__RefuseParticipantRequest *in)
+{
+    struct meeting_op op = {.svc = svc,
+                            .call = call,
+                            .in = in,
+                            .fn = refuse_job,
+                            .meeting_id = in->id,
+                            .needs = MEETING_NEEDS_COHOST};
+    return meeting_change(&op);
+}
