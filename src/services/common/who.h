@@ -40,6 +40,6 @@ bool who_require(struct rpc_call *call, enum identity_role least);
 /* false after rpc_fail: only other services may call this. */
 bool who_require_system(struct rpc_call *call);
 
-/* Records err with its own text unless it was recorded already, with a better one. Always NULL, so that a
- * domain function may end with `return who_fail(call, err)`. */
+/* Records err with its own text unless it was recorded already, with a better one. Always NULL, so
+ * that a domain function may end with `return who_fail(call, err)`. */
 void *who_fail(struct rpc_call *call, enum err err);
