@@ -35,6 +35,9 @@ static const struct config_row rows[] = {
                "Threads that serve sockets; 0: one per core."),
     CONFIG_INT(C, drain_ms, "http.drain_ms", 10000, 0, 600000, "ms",
                "How long a stopping server waits for requests in work."),
+    CONFIG_LIST(C, trusted_proxies, "http.trusted_proxies", "", NULL,
+                "Reverse proxies (addresses or ranges, 127.0.0.1 or 10.0.0.0/8) whose "
+                "X-Forwarded-For and X-Forwarded-Proto are believed."),
     CONFIG_BOOL(C, is_rate_limited, "http.rate_limits", true,
                 "Limit requests per person and address."),
     CONFIG_BOOL(C, has_tls, "tls.enabled", true,

@@ -26,6 +26,7 @@ struct app_config {
     struct config_list allowed_origins;
     bool are_metrics_public;
     bool is_rate_limited;
+    struct config_list trusted_proxies;
     int64_t drain_ms;
 
     const char *jwt_secret;

@@ -117,12 +117,13 @@ static enum err start_edge(struct app *app)
                                               .mount_count = ARRAY_LEN(mounts),
                                               .checks = checks,
                                               .check_count = ARRAY_LEN(checks),
-                                              .cache = app->cache,
                                               .bus = app->bus,
                                               .allowed_origins = c->allowed_origins.items,
                                               .allowed_origin_count = c->allowed_origins.count,
                                               .are_metrics_public = c->are_metrics_public,
                                               .is_rate_limited = c->is_rate_limited,
+                                              .trusted_proxies = c->trusted_proxies.items,
+                                              .trusted_proxy_count = c->trusted_proxies.count,
                                               .version = app->version});
 }
 

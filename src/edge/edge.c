@@ -41,20 +41,6 @@ static void on_options(struct edge *e, struct http_request *req, const struct ed
         req, &(struct http_response){.status = 204, .headers = h.list, .header_count = h.count});
 }
 
-static void on_wrong_method(struct http_request *req, const struct edge_match *match)
-{
-    struct http_header allow = {STR("Allow"), str_from(match->allow)};
-    struct strbuf body = {0};
-    edge_error_body(&body, "unimplemented", "That method is not answered here; see Allow.",
-                    req->id);
-    http_respond(req, &(struct http_response){.status = 405,
-                                              .content_type = "application/json",
-                                              .headers = &allow,
-                                              .header_count = 1,
-                                              .body = strbuf_str(&body)});
-    strbuf_deinit(&body);
-}
-
 static bool is_api(struct str path)
 {
     return str_starts(path, STR("/api/")) || str_starts(path, STR("/ws/"));
@@ -106,19 +92,24 @@ static void on_request(void *arg, struct http_request *req)
     else if (match.is_known_path && req->method == HTTP_METHOD_OPTIONS)
         on_options(e, req, &match);
     else if (match.is_known_path)
-        on_wrong_method(req, &match);
+        edge_reply_wrong_method(e, req, match.allow);
     else
         on_page(e, req);
 }
 
-/* Before the body is read: how much of it this row takes. */
+/* Before the body is read: how much of it this row takes. Who has no token need not send much. */
 static void on_headers(void *arg, struct http_request *req)
 {
     struct edge *e = arg;
     struct edge_match match;
     edge_router_match(e->router, req->method, req->path, &match);
-    size_t most = match.target ? match.target->route->body_max_bytes : 0;
-    req->body_max_bytes = most ? most : EDGE_BODY_DEFAULT_BYTES;
+    const struct edge_route *route = match.target ? match.target->route : NULL;
+    size_t most = route && route->body_max_bytes ? route->body_max_bytes : EDGE_BODY_DEFAULT_BYTES;
+    bool is_open = !route || route->who == EDGE_WHO_ANYONE;
+    if (most > EDGE_BODY_DEFAULT_BYTES && !is_open && !http_request_header(req, "Authorization").p)
+        edge_reply_error(e, req, ERR_UNAUTHENTICATED, NULL);
+    else
+        req->body_max_bytes = most;
 }
 
 static void write_error(void *arg UNUSED, int status UNUSED, const char *code, const char *message,
@@ -164,20 +155,44 @@ static void write_openapi(struct edge *e, const struct edge_options *opt)
     free(tables);
 }
 
+static enum err parse_proxies(struct edge *e, const struct edge_options *opt)
+{
+    e->proxies = mem_zalloc(opt->trusted_proxy_count * sizeof(*e->proxies) + 1);
+    for (size_t i = 0; i < opt->trusted_proxy_count; i++) {
+        if (!guard_range_parse(str_from(opt->trusted_proxies[i]), &e->proxies[i])) {
+            log_error(NULL, "trusted proxies: \"%s\" is no address or range like 10.0.0.0/8",
+                      opt->trusted_proxies[i]);
+            return ERR_INVALID_ARGUMENT;
+        }
+        e->proxy_count++;
+    }
+    return ERR_OK;
+}
+
+static void copy_origins(struct edge *e, const struct edge_options *opt)
+{
+    e->origins = mem_zalloc((opt->allowed_origin_count + 1) * sizeof(*e->origins));
+    for (size_t i = 0; i < opt->allowed_origin_count; i++) {
+        e->origins[i] = mem_strdup(opt->allowed_origins[i]);
+        e->is_any_origin_allowed |= strcmp(e->origins[i], "*") == 0;
+    }
+}
+
 enum err edge_create(struct edge **out, const struct edge_options *opt)
 {
     struct edge *e = mem_zalloc(sizeof(*e));
     e->opt = *opt;
     e->ws_rows = copy_array(opt->ws_rows, opt->ws_row_count, sizeof(*opt->ws_rows));
     e->checks = copy_array(opt->checks, opt->check_count, sizeof(*opt->checks));
-    e->origins = mem_zalloc((opt->allowed_origin_count + 1) * sizeof(*e->origins));
-    for (size_t i = 0; i < opt->allowed_origin_count; i++)
-        e->origins[i] = mem_strdup(opt->allowed_origins[i]);
+    copy_origins(e, opt);
     e->tokens = edge_tokens_create();
+    e->limits = edge_limits_create();
     e->subscription = bus_subscribe(opt->bus, "auth_events", "edge", on_auth_event, e);
     if (opt->auth)
         e->validate_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateToken");
-    enum err err = edge_router_create(&e->router, opt->mounts, opt->mount_count);
+    enum err err = parse_proxies(e, opt);
+    if (!err)
+        err = edge_router_create(&e->router, opt->mounts, opt->mount_count);
     if (err) {
         edge_destroy(&e);
         return err;
@@ -201,6 +216,8 @@ void edge_destroy(struct edge **edge)
     bus_unsubscribe(e->opt.bus, e->subscription);
     edge_router_destroy(&e->router);
     edge_tokens_destroy(&e->tokens);
+    edge_limits_destroy(&e->limits);
+    free(e->proxies);
     for (size_t i = 0; e->origins[i]; i++)
         free(e->origins[i]);
     free(e->origins);

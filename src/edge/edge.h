@@ -88,17 +88,21 @@ struct edge_options {
     const struct edge_check *checks; /* copied */
     size_t check_count;
     ProtobufCService *auth;             /* ValidateToken */
-    struct cache *cache;                /* rate limits */
     struct bus *bus;                    /* auth_events: what is remembered of a token is dropped */
     const char *const *allowed_origins; /* "https://example.org"; "*": any, without credentials */
     size_t allowed_origin_count;
-    const struct static_table *web; /* NULL: built without the web client */
-    bool are_metrics_public;        /* else /metrics answers loopback and private addresses only */
+    const struct static_table *web;     /* NULL: built without the web client */
+    bool are_metrics_public;            /* else /metrics answers loopback and private addresses, and
+                                           administrators */
+    const char *const *trusted_proxies; /* ranges ("10.0.0.0/8") whose X-Forwarded-For and -Proto
+                                           are believed */
+    size_t trusted_proxy_count;
     bool is_rate_limited;
     const char *version;
 };
 
-/* INVALID_ARGUMENT (logged): a row without a rule, an unknown RPC, a path twice. */
+/* INVALID_ARGUMENT (logged): a row without a rule, an unknown RPC, a parameter that is no field, a
+ * path twice, a proxy that is no range. */
 MUST_USE enum err edge_create(struct edge **out, const struct edge_options *opt);
 /* After the servers that use it. Accepts NULL. */
 void edge_destroy(struct edge **edge);

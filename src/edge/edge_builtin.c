@@ -1,7 +1,6 @@
 /* The paths that every process answers by itself: alive, ready, measured, described. */
 #include "core/loop.h"
 #include "edge/edge_internal.h"
-#include "net/guard.h"
 
 static void reply_json(struct http_request *req, int status, const struct strbuf *body)
 {
@@ -38,24 +37,8 @@ static void on_ready(struct edge *e, struct http_request *req)
     strbuf_deinit(&body);
 }
 
-static bool may_see_metrics(const struct edge *e, const struct http_request *req)
+static void reply_metrics(struct http_request *req)
 {
-    if (e->opt.are_metrics_public || req->is_local)
-        return true;
-    struct sockaddr_storage ss;
-    if (!net_address_to(http_request_address(req), &ss))
-        return false;
-    enum guard_kind kind = guard_classify((struct sockaddr *)&ss);
-    return kind == GUARD_LOOPBACK || kind == GUARD_PRIVATE;
-}
-
-static void on_metrics(struct edge *e, struct http_request *req)
-{
-    if (!may_see_metrics(e, req)) {
-        edge_reply_error(e, req, ERR_PERMISSION_DENIED,
-                         "Metrics are for this machine and private networks.");
-        return;
-    }
     struct strbuf text = {0};
     metric_write_prometheus(&text);
     http_respond(req,
@@ -63,6 +46,39 @@ static void on_metrics(struct edge *e, struct http_request *req)
                                          .body = strbuf_str(&text),
                                          .flags = HTTP_RESPONSE_NO_STORE});
     strbuf_deinit(&text);
+}
+
+/* From this machine or a private network, by nobody who merely stands between. */
+static bool is_near(const struct edge *e, const struct http_request *req)
+{
+    struct edge_client client = edge_client_of(e, req);
+    struct sockaddr_storage ss;
+    if (client.is_forwarded)
+        return false;
+    if (req->is_local && client.address.family == AF_UNIX)
+        return true;
+    if (!net_address_to(&client.address, &ss))
+        return false;
+    enum guard_kind kind = guard_classify((struct sockaddr *)&ss);
+    return kind == GUARD_LOOPBACK || kind == GUARD_PRIVATE;
+}
+
+static void on_metrics_asked(struct edge_job *j, struct http_request *req)
+{
+    if (j->is_known && j->who.role == ROLE_ADMIN)
+        reply_metrics(req);
+    else
+        edge_reply_error(j->edge, req, j->is_known ? ERR_PERMISSION_DENIED : ERR_UNAUTHENTICATED,
+                         "Metrics are for private networks and administrators.");
+    edge_job_destroy(j);
+}
+
+static void on_metrics(struct edge *e, struct http_request *req)
+{
+    if (e->opt.are_metrics_public || is_near(e, req))
+        reply_metrics(req);
+    else
+        edge_job_start(e, req, on_metrics_asked);
 }
 
 static void on_openapi(struct edge *e, struct http_request *req)
@@ -86,7 +102,7 @@ bool edge_builtin(struct edge *e, struct http_request *req)
         if (!str_eq(req->path, builtins[i].path))
             continue;
         if (req->method != HTTP_METHOD_GET && req->method != HTTP_METHOD_HEAD)
-            edge_reply_error(e, req, ERR_UNIMPLEMENTED, "Only GET is answered here.");
+            edge_reply_wrong_method(e, req, "GET, HEAD");
         else
             builtins[i].fn(e, req);
         return true;

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 
 #include "bus/bus.h"
-#include "cache/cache.h"
+
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metric.h"
 #include "edge/edge.h"
+#include "net/guard.h"
 
 #define EDGE_SEGMENTS_MAX 12
 #define EDGE_PARAMS_MAX 4
@@ -25,21 +26,28 @@
 /* ---- edge_router.c ---- */
 struct edge_router;
 
+#define EDGE_STATUS_CELLS 16
+
 struct edge_target {
     const struct edge_route *route;
     ProtobufCService *service;
     unsigned method; /* index in the service */
     const ProtobufCMessageDescriptor *request;
+    const ProtobufCFieldDescriptor *raw_field; /* EDGE_RAW_BODY */
+    const ProtobufCFieldDescriptor *raw_type;  /* EDGE_RAW_REPLY: content_type ... */
+    const ProtobufCFieldDescriptor *raw_bytes; /* ... and the bytes */
+    const ProtobufCFieldDescriptor *raw_name;  /* file_name, if there is one */
     struct metric_cell *seconds;
+    _Atomic(struct metric_cell *) statuses[EDGE_STATUS_CELLS]; /* found once, see edge_count */
 };
 
 struct edge_match {
-    const struct edge_target *target; /* NULL: no such path or method */
+    struct edge_target *target; /* NULL: no such path or method */
     size_t param_count;
     struct str names[EDGE_PARAMS_MAX];
     struct str values[EDGE_PARAMS_MAX]; /* still percent-encoded */
     bool is_known_path;                 /* with other methods */
-    char allow[64];                     /* those methods */
+    char allow[64];                     /* those methods, when target is NULL */
 };
 
 MUST_USE enum err edge_router_create(struct edge_router **out, const struct edge_mount *mounts,
@@ -59,22 +67,78 @@ void edge_tokens_add(struct edge_tokens *t, struct str token, const struct ident
 unsigned edge_tokens_epoch(const struct edge_tokens *t);
 void edge_tokens_forget(struct edge_tokens *t);
 
+/* ---- edge_limits.c ---- */
+struct edge_limits;
+struct edge_limits *edge_limits_create(void);
+void edge_limits_destroy(struct edge_limits **l);
+/* Counts one request of this key. 0: it may pass; else how long until the next may, in us. */
+int64_t edge_limits_take(struct edge_limits *l, uint64_t key, int per_minute, int64_t now_us);
+/* who may be NULL: then the address counts. */
+uint64_t edge_limits_key(const struct edge_target *target, const struct identity *who,
+                         const struct net_address *address);
+
 /* ---- edge.c ---- */
 struct edge {
     struct edge_options opt;
     struct edge_router *router;
     struct edge_tokens *tokens;
+    struct edge_limits *limits;
     struct edge_ws_row *ws_rows;
     struct edge_check *checks;
     char **origins;
+    bool is_any_origin_allowed;
+    struct guard_range *proxies;
+    size_t proxy_count;
     int subscription;
     _Atomic bool is_draining;
     struct strbuf openapi;
     unsigned validate_method;
 };
 
+/* ---- edge_client.c ---- */
+struct edge_client {
+    struct net_address address;
+    bool is_tls;       /* as the client sees it */
+    bool is_forwarded; /* somebody in between says that it forwards, and is no proxy we know */
+};
+struct edge_client edge_client_of(const struct edge *e, const struct http_request *req);
+
+/* ---- edge_message.c ---- */
+/* The row's message in the arena, or NULL with the problem. */
+ProtobufCMessage *edge_message_read(const struct edge_match *match, const struct http_request *req,
+                                    struct arena *arena, struct strbuf *problem);
+
 /* ---- edge_origin.c ---- */
 bool edge_origin_is_allowed(void *edge, struct str origin, const struct http_request *req);
+
+/* ---- edge_request.c: from the row to the service ---- */
+/* One request on its way. Lives in its call's arena. */
+struct edge_job {
+    struct edge *edge;
+    struct net_ticket ticket;
+    /* What to do when it is known who asks; on the request's loop, lets the job go. */
+    void (*next)(struct edge_job *j, struct http_request *req);
+    const struct edge_ws_row *ws_row;
+    struct edge_match match; /* target NULL: no row of the API */
+    struct rpc_call *call;
+    struct str token;
+    unsigned token_epoch;
+    struct identity who;
+    bool is_known; /* signed in */
+    struct edge_client client;
+    struct str origin;
+    bool is_origin_allowed;
+    int64_t start_us;
+    enum err err; /* of the validation */
+};
+void edge_request_start(struct edge *e, struct http_request *req, const struct edge_match *match);
+void edge_ws_start(struct edge *e, struct http_request *req, const struct edge_ws_row *row);
+/* For built-in paths that are for administrators: finds out who asks, then `next`. */
+void edge_job_start(struct edge *e, struct http_request *req,
+                    void (*next)(struct edge_job *j, struct http_request *req));
+void edge_job_destroy(struct edge_job *j);
+/* Bearer token of the Authorization header; n == 0: none. False: a malformed header. */
+bool edge_bearer(const struct http_request *req, struct str *token);
 
 /* ---- edge_reply.c ---- */
 /* Headers of one answer; values borrow, or live in the arena that the caller gives. */
@@ -84,21 +148,22 @@ struct edge_headers {
 };
 void edge_headers_add(struct edge_headers *h, const char *name, struct str value);
 /* CORS, for an answer to this Origin ("" when there was none). */
-void edge_headers_cors(struct edge *e, struct edge_headers *h, struct str origin, bool is_allowed);
+void edge_headers_cors(const struct edge *e, struct edge_headers *h, struct str origin,
+                       bool is_allowed);
 /* {"error":{"code","message","request_id"}} */
 void edge_error_body(struct strbuf *out, const char *code, const char *message,
                      const char *request_id);
+/* On the request's loop. */
 void edge_reply_error(struct edge *e, struct http_request *req, enum err err, const char *message);
+void edge_reply_wrong_method(struct edge *e, struct http_request *req, const char *allow);
+/* From any thread. retry_after_ms 0: not said. */
+void edge_reply_failure(struct edge_job *j, enum err err, const char *message,
+                        int64_t retry_after_ms);
+void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply);
 
 /* ---- edge_builtin.c: /health /ready /metrics /openapi.json ---- */
 /* True when the path was one of them (answered). */
 bool edge_builtin(struct edge *e, struct http_request *req);
-
-/* ---- edge_request.c: rows ---- */
-void edge_request_start(struct edge *e, struct http_request *req, const struct edge_match *match);
-void edge_ws_start(struct edge *e, struct http_request *req, const struct edge_ws_row *row);
-/* Bearer token of the Authorization header; n == 0: none. False: a malformed header. */
-bool edge_bearer(const struct http_request *req, struct str *token);
 
 /* ---- edge_cookie.c ---- */
 struct str edge_cookie_find(const struct http_request *req, const char *name);

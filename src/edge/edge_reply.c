@@ -1,5 +1,51 @@
-/* Answers: headers that every answer carries by circumstance, and the one shape of errors. */
+/*
+ * Answers: the headers that an answer carries by circumstance, the one shape of errors, replies as
+ * JSON or as the file that they are, and the counting of it all.
+ */
+#include <ctype.h>
+#include <string.h>
+
 #include "edge/edge_internal.h"
+
+static struct metric requests_total = METRIC_COUNTER(
+    "parlance_http_api_requests_total", "API requests answered.", "route", "method", "status");
+
+/* ---- counting ---- */
+
+static const int common_statuses[EDGE_STATUS_CELLS] = {200, 201, 204, 400, 401, 403, 404, 409,
+                                                       413, 429, 499, 500, 501, 503, 504, 206};
+
+static struct metric_cell *find_cell(const struct edge_target *t, int status)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", status);
+    return metric_cell(&requests_total, t->route->path, t->route->method, text);
+}
+
+static void count(const struct edge_job *j, int status)
+{
+    struct edge_target *t = j->match.target;
+    struct metric_cell *cell = NULL;
+    if (!t)
+        return;
+    for (size_t i = 0; !cell && i < EDGE_STATUS_CELLS; i++) {
+        if (common_statuses[i] != status)
+            continue;
+        cell = atomic_load_explicit(&t->statuses[i], memory_order_acquire);
+        if (!cell) {
+            cell = find_cell(t, status);
+            atomic_store_explicit(&t->statuses[i], cell, memory_order_release);
+        }
+    }
+    metric_cell_add(cell ? cell : find_cell(t, status), 1);
+    metric_cell_observe(t->seconds, (double)(clock_mono_us() - j->start_us) / 1e6);
+    if (status >= 500)
+        log_warn(&j->call->log, "%s %s: %d", t->route->method, t->route->path, status);
+    else
+        log_debug(&j->call->log, "%s %s: %d", t->route->method, t->route->path, status);
+}
+
+/* ---- headers ---- */
 
 void edge_headers_add(struct edge_headers *h, const char *name, struct str value)
 {
@@ -7,26 +53,20 @@ void edge_headers_add(struct edge_headers *h, const char *name, struct str value
         h->list[h->count++] = (struct http_header){str_from(name), value};
 }
 
-static bool is_any_allowed(const struct edge *e)
-{
-    for (size_t i = 0; i < e->opt.allowed_origin_count; i++) {
-        if (e->origins[i][0] == '*')
-            return true;
-    }
-    return false;
-}
-
-void edge_headers_cors(struct edge *e, struct edge_headers *h, struct str origin, bool is_allowed)
+void edge_headers_cors(const struct edge *e, struct edge_headers *h, struct str origin,
+                       bool is_allowed)
 {
     if (!origin.n || !is_allowed)
         return;
-    bool is_any = is_any_allowed(e);
+    bool is_any = e->is_any_origin_allowed;
     edge_headers_add(h, "Access-Control-Allow-Origin", is_any ? STR("*") : origin);
     edge_headers_add(h, "Access-Control-Expose-Headers", STR("X-Request-Id, Retry-After"));
     edge_headers_add(h, "Vary", STR("Origin"));
     if (!is_any)
         edge_headers_add(h, "Access-Control-Allow-Credentials", STR("true"));
 }
+
+/* ---- errors ---- */
 
 void edge_error_body(struct strbuf *out, const char *code, const char *message,
                      const char *request_id)
@@ -40,17 +80,29 @@ void edge_error_body(struct strbuf *out, const char *code, const char *message,
     strbuf_adds(out, "}}");
 }
 
+/* Headers and body of an error; `retry` is the caller's storage. */
+static void write_failure(struct edge_headers *h, struct strbuf *body, char retry[24], enum err err,
+                          const char *message, int64_t retry_after_ms, const char *request_id)
+{
+    if (err == ERR_UNAUTHENTICATED)
+        edge_headers_add(h, "WWW-Authenticate", STR("Bearer"));
+    if (retry_after_ms > 0 || err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED) {
+        int64_t seconds = MAX((retry_after_ms + 999) / 1000, (int64_t)1);
+        snprintf(retry, 24, "%lld", (long long)seconds);
+        edge_headers_add(h, "Retry-After", str_from(retry));
+    }
+    edge_error_body(body, err_name(err), message && message[0] ? message : err_text(err),
+                    request_id);
+}
+
 void edge_reply_error(struct edge *e, struct http_request *req, enum err err, const char *message)
 {
     struct edge_headers h = {0};
+    struct strbuf body = {0};
+    char retry[24];
     struct str origin = http_request_header(req, "Origin");
     edge_headers_cors(e, &h, origin, origin.n && edge_origin_is_allowed(e, origin, req));
-    if (err == ERR_UNAUTHENTICATED)
-        edge_headers_add(&h, "WWW-Authenticate", STR("Bearer"));
-    if (err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED)
-        edge_headers_add(&h, "Retry-After", err == ERR_UNAVAILABLE ? STR("1") : STR("60"));
-    struct strbuf body = {0};
-    edge_error_body(&body, err_name(err), message ? message : err_text(err), req->id);
+    write_failure(&h, &body, retry, err, message, 0, req->id);
     http_respond(req, &(struct http_response){.status = err_http_status(err),
                                               .content_type = "application/json",
                                               .headers = h.list,
@@ -58,4 +110,108 @@ void edge_reply_error(struct edge *e, struct http_request *req, enum err err, co
                                               .body = strbuf_str(&body),
                                               .flags = HTTP_RESPONSE_NO_STORE});
     strbuf_deinit(&body);
+}
+
+void edge_reply_wrong_method(struct edge *e, struct http_request *req, const char *allow)
+{
+    struct edge_headers h = {0};
+    struct strbuf body = {0};
+    struct str origin = http_request_header(req, "Origin");
+    edge_headers_cors(e, &h, origin, origin.n && edge_origin_is_allowed(e, origin, req));
+    edge_headers_add(&h, "Allow", str_from(allow));
+    edge_error_body(&body, "method_not_allowed", "That method is not answered here; see Allow.",
+                    req->id);
+    http_respond(req, &(struct http_response){.status = 405,
+                                              .content_type = "application/json",
+                                              .headers = h.list,
+                                              .header_count = h.count,
+                                              .body = strbuf_str(&body),
+                                              .flags = HTTP_RESPONSE_NO_STORE});
+    strbuf_deinit(&body);
+}
+
+void edge_reply_failure(struct edge_job *j, enum err err, const char *message,
+                        int64_t retry_after_ms)
+{
+    struct edge_headers h = {0};
+    struct strbuf body = {0};
+    char retry[24];
+    int status = err_http_status(err);
+    edge_headers_cors(j->edge, &h, j->origin, j->is_origin_allowed);
+    write_failure(&h, &body, retry, err, message, retry_after_ms, j->call->request_id);
+    http_ticket_respond(j->ticket, &(struct http_response){.status = status,
+                                                           .content_type = "application/json",
+                                                           .headers = h.list,
+                                                           .header_count = h.count,
+                                                           .body = strbuf_str(&body),
+                                                           .flags = HTTP_RESPONSE_NO_STORE});
+    strbuf_deinit(&body);
+    count(j, status);
+}
+
+/* ---- replies ---- */
+
+/* A name that may stand in a header as it is: what is doubtful becomes '_'. */
+static struct str disposition(const char *file_name, struct strbuf *out)
+{
+    strbuf_adds(out, "attachment; filename=\"");
+    for (const char *c = file_name; *c && out->n < 150; c++)
+        strbuf_addc(out, isalnum((unsigned char)*c) || strchr(" ._-", *c) ? *c : '_');
+    strbuf_addc(out, '"');
+    return strbuf_str(out);
+}
+
+static const char *text_of(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+{
+    return f && f->type == PROTOBUF_C_TYPE_STRING ? *(char *const *)((const char *)m + f->offset)
+                                                  : "";
+}
+
+/* A file by itself. It may be somebody's upload: never run as a page of ours. */
+static void write_raw(const struct edge_target *t, const ProtobufCMessage *reply,
+                      struct edge_headers *h, struct strbuf *name, struct http_response *res)
+{
+    const ProtobufCBinaryData *data =
+        (const ProtobufCBinaryData *)((const char *)reply + t->raw_bytes->offset);
+    const char *file_name = text_of(reply, t->raw_name);
+    res->content_type = text_of(reply, t->raw_type);
+    res->body = (struct str){data->data ? (const char *)data->data : "", data->len};
+    edge_headers_add(h, "Content-Security-Policy", STR("default-src 'none'; sandbox"));
+    if (file_name[0])
+        edge_headers_add(h, "Content-Disposition", disposition(file_name, name));
+    /* The address of such a file carries its version, so what it names never changes. */
+    if (rpc_field_find(t->request, STR("version"))) {
+        edge_headers_add(h, "Cache-Control", STR("private, max-age=31536000, immutable"));
+        res->flags &= ~(unsigned)HTTP_RESPONSE_NO_STORE;
+    }
+}
+
+void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply)
+{
+    const struct edge_target *t = j->match.target;
+    struct edge_headers h = {0};
+    struct strbuf text = {0};
+    struct arena *cookies = NULL;
+    struct http_response res = {.status = t->route->ok_status ? t->route->ok_status : 200,
+                                .flags = HTTP_RESPONSE_NO_STORE};
+    edge_headers_cors(j->edge, &h, j->origin, j->is_origin_allowed);
+    if (t->route->flags & EDGE_COOKIE_SET) {
+        cookies = arena_create();
+        edge_cookie_set(&h, reply, j->client.is_tls, cookies);
+    }
+    if (t->route->flags & EDGE_COOKIE_CLEAR)
+        edge_cookie_clear(&h, j->client.is_tls);
+    if (t->route->flags & EDGE_RAW_REPLY) {
+        write_raw(t, reply, &h, &text, &res);
+    } else if (res.status != 204) {
+        rpc_json_write(&text, reply);
+        res.content_type = "application/json";
+        res.body = strbuf_str(&text);
+    }
+    res.headers = h.list;
+    res.header_count = h.count;
+    http_ticket_respond(j->ticket, &res);
+    strbuf_deinit(&text);
+    arena_destroy(&cookies);
+    count(j, res.status);
 }

@@ -7,7 +7,7 @@
 #include "edge/edge_internal.h"
 
 static struct metric request_seconds = METRIC_HISTOGRAM(
-    "parlance_http_request_seconds", "Time from request to answer, by route.", "route");
+    "parlance_http_request_seconds", "Time from request to answer, by route.", "route", "method");
 
 struct node {
     struct str literal; /* n == 0: a parameter */
@@ -21,6 +21,15 @@ struct edge_router {
     struct node root;
 };
 
+static const ProtobufCFieldDescriptor *find_bytes(const ProtobufCMessageDescriptor *d)
+{
+    for (unsigned i = 0; i < d->n_fields; i++) {
+        if (d->fields[i].type == PROTOBUF_C_TYPE_BYTES)
+            return &d->fields[i];
+    }
+    return NULL;
+}
+
 static int method_of(const char *name)
 {
     for (int m = 0; m < HTTP_METHOD_COUNT; m++) {
@@ -30,12 +39,15 @@ static int method_of(const char *name)
     return -1;
 }
 
+/* NULL: the parameter has another name in another row, which would make two trees of one. */
 static struct node *child_for(struct node *parent, struct str segment)
 {
     bool is_param = segment.n > 1 && segment.p[0] == ':';
     struct str name = is_param ? str_sub(segment, 1, segment.n) : STR_NULL;
     for (struct node *n = parent->child; n; n = n->next) {
-        if (is_param ? n->literal.n == 0 && str_eq(n->name, name) : str_eq(n->literal, segment))
+        if (is_param && n->literal.n == 0)
+            return str_eq(n->name, name) ? n : NULL;
+        if (!is_param && str_eq(n->literal, segment))
             return n;
     }
     struct node *n = mem_zalloc(sizeof(*n));
@@ -53,34 +65,80 @@ static struct node *child_for(struct node *parent, struct str segment)
     return n;
 }
 
-static enum err add_route(struct edge_router *r, const struct edge_mount *mount,
-                          const struct edge_route *route)
+static struct edge_target *target_create(const struct edge_mount *mount,
+                                         const struct edge_route *route, unsigned method)
 {
-    int http_method = method_of(route->method);
-    int method = rpc_method_find(mount->table->service, route->rpc);
-    if (route->who == EDGE_WHO_UNSET || method < 0 || http_method < 0 || route->path[0] != '/') {
-        log_error(NULL, "route %s %s: no rule, no such RPC, or a bad method or path", route->method,
-                  route->path);
-        return ERR_INVALID_ARGUMENT;
-    }
-    struct node *n = &r->root;
-    struct str rest = str_sub(str_from(route->path), 1, SIZE_MAX);
-    struct str segment;
-    for (bool is_more = true; is_more;) {
-        is_more = str_cut(&rest, '/', &segment);
-        n = child_for(n, segment);
-    }
-    if (n->targets[http_method]) {
-        log_error(NULL, "route %s %s is there twice", route->method, route->path);
-        return ERR_INVALID_ARGUMENT;
-    }
+    const ProtobufCMethodDescriptor *rpc = &mount->table->service->methods[method];
     struct edge_target *t = mem_zalloc(sizeof(*t));
     t->route = route;
     t->service = mount->service;
-    t->method = (unsigned)method;
-    t->request = mount->table->service->methods[method].input;
-    t->seconds = metric_cell(&request_seconds, route->path, NULL, NULL);
-    n->targets[http_method] = t;
+    t->method = method;
+    t->request = rpc->input;
+    t->seconds = metric_cell(&request_seconds, route->path, route->method, NULL);
+    if (route->flags & EDGE_RAW_BODY)
+        t->raw_field = rpc_field_find(rpc->input, str_from(route->raw_field));
+    if (route->flags & EDGE_RAW_REPLY) {
+        t->raw_type = rpc_field_find(rpc->output, STR("content_type"));
+        t->raw_name = rpc_field_find(rpc->output, STR("file_name"));
+        t->raw_bytes = find_bytes(rpc->output);
+    }
+    return t;
+}
+
+/* Everything that a request relies on later is judged here, at start. */
+static const char *find_fault(const struct edge_mount *mount, const struct edge_route *route)
+{
+    int method = rpc_method_find(mount->table->service, route->rpc);
+    if (route->who == EDGE_WHO_UNSET)
+        return "has no rule who may call it";
+    if (method < 0)
+        return "names an RPC that the contract does not have";
+    if (method_of(route->method) < 0 || route->path[0] != '/')
+        return "has no proper method or path";
+    const ProtobufCMethodDescriptor *rpc = &mount->table->service->methods[method];
+    struct str rest = str_from(route->path);
+    struct str segment;
+    for (bool is_more = true; is_more;) {
+        is_more = str_cut(&rest, '/', &segment);
+        if (segment.n > 1 && segment.p[0] == ':' &&
+            !rpc_field_find(rpc->input, str_sub(segment, 1, segment.n)))
+            return "has a parameter that is no field of the request";
+    }
+    if (route->flags & EDGE_RAW_BODY) {
+        const ProtobufCFieldDescriptor *f =
+            route->raw_field ? rpc_field_find(rpc->input, str_from(route->raw_field)) : NULL;
+        if (!f || f->type != PROTOBUF_C_TYPE_BYTES)
+            return "takes a raw body but names no bytes field";
+    }
+    if ((route->flags & EDGE_RAW_REPLY) &&
+        (!rpc_field_find(rpc->output, STR("content_type")) || !find_bytes(rpc->output)))
+        return "answers raw but the reply has no content_type and bytes";
+    return NULL;
+}
+
+static enum err add_route(struct edge_router *r, const struct edge_mount *mount,
+                          const struct edge_route *route)
+{
+    const char *fault = find_fault(mount, route);
+    if (fault) {
+        log_error(NULL, "route %s %s %s", route->method, route->path, fault);
+        return ERR_INVALID_ARGUMENT;
+    }
+    int http_method = method_of(route->method);
+    int method = rpc_method_find(mount->table->service, route->rpc);
+    struct node *n = &r->root;
+    struct str rest = str_sub(str_from(route->path), 1, SIZE_MAX);
+    struct str segment;
+    for (bool is_more = true; is_more && n;) {
+        is_more = str_cut(&rest, '/', &segment);
+        n = child_for(n, segment);
+    }
+    if (!n || n->targets[http_method]) {
+        log_error(NULL, "route %s %s %s", route->method, route->path,
+                  n ? "is there twice" : "names a parameter otherwise than another row");
+        return ERR_INVALID_ARGUMENT;
+    }
+    n->targets[http_method] = target_create(mount, route, (unsigned)method);
     return ERR_OK;
 }
 
@@ -167,7 +225,10 @@ static void list_methods(const struct node *n, char *allow, size_t size)
 void edge_router_match(const struct edge_router *r, enum http_method method, struct str path,
                        struct edge_match *out)
 {
-    *out = (struct edge_match){0};
+    out->target = NULL;
+    out->param_count = 0;
+    out->is_known_path = false;
+    out->allow[0] = '\0';
     struct str segments[EDGE_SEGMENTS_MAX];
     size_t count = 0;
     struct str rest = path.n ? str_sub(path, 1, path.n) : path;
@@ -180,8 +241,9 @@ void edge_router_match(const struct edge_router *r, enum http_method method, str
     if (!n)
         return;
     out->is_known_path = true;
-    list_methods(n, out->allow, sizeof(out->allow));
     out->target = n->targets[method];
     if (!out->target && method == HTTP_METHOD_HEAD)
         out->target = n->targets[HTTP_METHOD_GET];
+    if (!out->target)
+        list_methods(n, out->allow, sizeof(out->allow));
 }

@@ -39,10 +39,10 @@ static enum err create(struct edge_router **out, const struct edge_route *routes
 
 static const struct edge_route rows[] = {
     ROW("GET", "/api/things", EDGE_WHO_USER),
-    ROW("GET", "/api/things/:id", EDGE_WHO_USER),
-    ROW("PUT", "/api/things/:id", EDGE_WHO_USER),
+    ROW("GET", "/api/things/:meeting_id", EDGE_WHO_USER),
+    ROW("PUT", "/api/things/:meeting_id", EDGE_WHO_USER),
     ROW("GET", "/api/things/mine", EDGE_WHO_USER),
-    ROW("POST", "/api/things/:id/parts/:part_id/mend", EDGE_WHO_USER),
+    ROW("POST", "/api/things/:meeting_id/mend", EDGE_WHO_USER),
 };
 
 static void test_match(void **state UNUSED)
@@ -60,7 +60,7 @@ static void test_match(void **state UNUSED)
         {HTTP_METHOD_PUT, "/api/things/7", 2, true, "7"},
         {HTTP_METHOD_GET, "/api/things/mine", 3, true, NULL},
         {HTTP_METHOD_PUT, "/api/things/mine", -1, true, NULL},
-        {HTTP_METHOD_POST, "/api/things/a%2Fb/parts/9/mend", 4, true, "a%2Fb"},
+        {HTTP_METHOD_POST, "/api/things/a%2Fb/mend", 4, true, "a%2Fb"},
         {HTTP_METHOD_DELETE, "/api/things/7", -1, true, NULL},
         {HTTP_METHOD_GET, "/api/things/", -1, false, NULL},
         {HTTP_METHOD_GET, "/api/things//parts", -1, false, NULL},
@@ -95,12 +95,27 @@ static void test_refuses_tables(void **state UNUSED)
     static const struct edge_route unknown_rpc[] = {
         {.method = "GET", .path = "/api/x", .rpc = "NoSuch", .who = EDGE_WHO_USER}};
     static const struct edge_route bad_method[] = {ROW("FETCH", "/api/x", EDGE_WHO_USER)};
+    static const struct edge_route no_field[] = {ROW("GET", "/api/:nothing", EDGE_WHO_USER)};
+    static const struct edge_route raw_text[] = {{.method = "PUT",
+                                                  .path = "/api/x",
+                                                  .rpc = "ListConnections",
+                                                  .who = EDGE_WHO_USER,
+                                                  .flags = EDGE_RAW_BODY,
+                                                  .raw_field = "meeting_id"}};
+    static const struct edge_route two_names[] = {ROW("GET", "/api/:meeting_id", EDGE_WHO_USER),
+                                                  {.method = "PUT",
+                                                   .path = "/api/:participant_id",
+                                                   .rpc = "Disconnect",
+                                                   .who = EDGE_WHO_USER}};
     struct edge_router *r;
     log_set_level(LOG_OFF);
     assert_int_equal(create(&r, without_rule, 1), ERR_INVALID_ARGUMENT);
     assert_int_equal(create(&r, twice, 2), ERR_INVALID_ARGUMENT);
     assert_int_equal(create(&r, unknown_rpc, 1), ERR_INVALID_ARGUMENT);
     assert_int_equal(create(&r, bad_method, 1), ERR_INVALID_ARGUMENT);
+    assert_int_equal(create(&r, no_field, 1), ERR_INVALID_ARGUMENT);
+    assert_int_equal(create(&r, raw_text, 1), ERR_INVALID_ARGUMENT);
+    assert_int_equal(create(&r, two_names, 2), ERR_INVALID_ARGUMENT);
     log_set_level(LOG_INFO);
 }
 
@@ -125,12 +140,51 @@ static void test_tokens(void **state UNUSED)
     edge_tokens_destroy(&t);
 }
 
+static void test_limits(void **state UNUSED)
+{
+    struct edge_limits *l = edge_limits_create();
+    const int64_t second = 1000000;
+    int64_t now = 1000 * second;
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(edge_limits_take(l, 7, 60, now), 0);
+    assert_int_equal(edge_limits_take(l, 7, 60, now), second);
+    assert_int_equal(edge_limits_take(l, 8, 60, now), 0); /* somebody else */
+    now += second;
+    assert_int_equal(edge_limits_take(l, 7, 60, now), 0);
+    assert_int_equal(edge_limits_take(l, 7, 60, now), second);
+    now += 60 * second; /* full again, not fuller */
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(edge_limits_take(l, 7, 60, now), 0);
+    assert_int_not_equal(edge_limits_take(l, 7, 60, now), 0);
+    edge_limits_destroy(&l);
+}
+
+static uint64_t key_of(const char *address, const char *user)
+{
+    static const struct edge_target target;
+    struct identity who = {.role = ROLE_USER};
+    struct net_address a;
+    assert_true(net_address_parse(str_from(address), &a));
+    snprintf(who.user_id, sizeof(who.user_id), "%s", user ? user : "");
+    return edge_limits_key(&target, user ? &who : NULL, &a);
+}
+
+static void test_limit_keys(void **state UNUSED)
+{
+    assert_true(key_of("192.0.2.1", NULL) == key_of("192.0.2.1", NULL));
+    assert_true(key_of("192.0.2.1", NULL) != key_of("192.0.2.2", NULL));
+    assert_true(key_of("2001:db8::1", NULL) == key_of("2001:db8::ffff:2", NULL));
+    assert_true(key_of("2001:db8::1", NULL) != key_of("2001:db8:0:1::1", NULL));
+    assert_true(key_of("192.0.2.1", "a") == key_of("192.0.2.2", "a"));
+    assert_true(key_of("192.0.2.1", "a") != key_of("192.0.2.1", "b"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_match),
-        cmocka_unit_test(test_refuses_tables),
-        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_match),      cmocka_unit_test(test_refuses_tables),
+        cmocka_unit_test(test_tokens),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_limit_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "bus/bus.h"
-#include "cache/cache.h"
 #include "core/clock.h"
 #include "edge/edge.h"
 #include "net/server.h"
@@ -102,6 +101,10 @@ static const struct edge_route rows[] = {
      .rpc = "Disconnect",
      .who = EDGE_WHO_ANYONE,
      .body_max_bytes = 1000},
+    {.method = "POST",
+     .path = "/api/v1/disconnect/:participant_id",
+     .rpc = "Disconnect",
+     .who = EDGE_WHO_ANYONE},
     {.method = "GET",
      .path = "/api/v1/rare",
      .rpc = "ListConnections",
@@ -118,7 +121,6 @@ static const struct edge_route_table table = {.tag = "test",
 static struct {
     struct loop *loop;
     struct bus *bus;
-    struct cache *cache;
     struct edge *edge;
     struct net_server *server;
     ProtobufCService *signaling;
@@ -128,19 +130,20 @@ static struct {
 static int setup(void **state UNUSED)
 {
     static const char *const origins[] = {"https://friend.example"};
+    static const char *const proxies[] = {"127.0.0.0/8"};
     assert_int_equal(loop_create(&t.loop, "test"), ERR_OK);
     assert_int_equal(bus_open(&t.bus, &(struct bus_options){.driver = "memory"}), ERR_OK);
-    assert_int_equal(cache_open(&t.cache, &(struct cache_options){.driver = "memory"}), ERR_OK);
     t.signaling = rpc_local_create(&signaling.base, NULL);
     t.auth = rpc_local_create(&auth.base, NULL);
     struct edge_mount mount = {&table, t.signaling};
     assert_int_equal(edge_create(&t.edge, &(struct edge_options){.mounts = &mount,
                                                                  .mount_count = 1,
                                                                  .auth = t.auth,
-                                                                 .cache = t.cache,
                                                                  .bus = t.bus,
                                                                  .allowed_origins = origins,
                                                                  .allowed_origin_count = 1,
+                                                                 .trusted_proxies = proxies,
+                                                                 .trusted_proxy_count = 1,
                                                                  .is_rate_limited = true,
                                                                  .version = "0"}),
                      ERR_OK);
@@ -162,7 +165,6 @@ static int teardown(void **state UNUSED)
     rpc_local_destroy(&t.signaling);
     rpc_local_destroy(&t.auth);
     bus_close(&t.bus);
-    cache_close(&t.cache);
     loop_destroy(&t.loop);
     return 0;
 }
@@ -293,12 +295,66 @@ static void test_bodies(void **state UNUSED)
     free(answer);
 }
 
+static void test_one_truth(void **state UNUSED)
+{
+    const char *path = "/api/v1/disconnect/four";
+    char *answer = ask("POST", path, "", "{}");
+    assert_non_null(strstr(answer, "{\"disconnected_count\":4}"));
+    free(answer);
+    /* The same said twice is fine; anything else is not, wherever it stands. */
+    answer = ask("POST", path, "", "{\"participant_id\":\"four\"}");
+    assert_int_equal(status_of(answer), 200);
+    free(answer);
+    expect_error(ask("POST", path, "", "{\"participant_id\":\"three\"}"), 400, "invalid_argument");
+    expect_error(ask("POST", "/api/v1/disconnect/four?participant_id=three", "", NULL), 400,
+                 "invalid_argument");
+    expect_error(ask("POST", "/api/v1/disconnect?participant_id=a&participant_id=b", "", NULL), 400,
+                 "invalid_argument");
+    expect_error(
+        ask("POST", "/api/v1/disconnect?participant_id=a", "", "{\"participant_id\":\"b\"}"), 400,
+        "invalid_argument");
+    /* What a form of another site could send is no JSON. */
+    expect_error(ask("POST", path, "Content-Type: text/plain\r\n", "{}"), 400, "invalid_argument");
+    answer = ask("POST", path, "Content-Type: application/json; charset=utf-8\r\n", "{}");
+    assert_int_equal(status_of(answer), 200);
+    free(answer);
+}
+
+static void test_proxies(void **state UNUSED)
+{
+    /* 127.0.0.1 is a proxy here; its word counts, and only the last hop that is none of ours. */
+    const char *near = "X-Forwarded-For: 203.0.113.7, 10.1.2.3\r\n";
+    const char *far = "X-Forwarded-For: 10.1.2.3, 203.0.113.7\r\n";
+    assert_int_equal(get_status("/metrics", ""), 200);
+    assert_int_equal(get_status("/metrics", near), 200);
+    expect_error(ask("GET", "/metrics", far, NULL), 401, "unauthenticated");
+    char headers[200];
+    snprintf(headers, sizeof(headers), "%sAuthorization: Bearer user\r\n", far);
+    expect_error(ask("GET", "/metrics", headers, NULL), 403, "permission_denied");
+    snprintf(headers, sizeof(headers), "%sAuthorization: Bearer admin\r\n", far);
+    assert_int_equal(get_status("/metrics", headers), 200);
+    assert_int_equal(get_status("/metrics", "X-Forwarded-For: nonsense\r\n"), 401);
+    /* Limits follow the client, not the proxy. */
+    assert_int_equal(get_status("/api/v1/rare", "X-Forwarded-For: 203.0.113.8\r\n"), 200);
+    assert_int_equal(get_status("/api/v1/rare", "X-Forwarded-For: 203.0.113.8\r\n"), 200);
+    assert_int_equal(get_status("/api/v1/rare", "X-Forwarded-For: 203.0.113.8\r\n"), 429);
+    assert_int_equal(get_status("/api/v1/rare", "X-Forwarded-For: 203.0.113.9\r\n"), 200);
+    char *answer = ask("GET", "/api/v1/anyone/m",
+                       "Origin: https://here\r\nX-Forwarded-Proto: https\r\n", NULL);
+    assert_non_null(strstr(answer, "Access-Control-Allow-Origin: https://here\r\n"));
+    free(answer);
+}
+
 static void test_wrong_paths(void **state UNUSED)
 {
     expect_error(ask("GET", "/api/v1/nothing", "", NULL), 404, "not_found");
     char *answer = ask("PUT", "/api/v1/disconnect", "", "{}");
     assert_int_equal(status_of(answer), 405);
     assert_non_null(strstr(answer, "Allow: POST\r\n"));
+    free(answer);
+    answer = ask("POST", "/health", "", NULL);
+    assert_int_equal(status_of(answer), 405);
+    assert_non_null(strstr(answer, "Allow: GET, HEAD\r\n"));
     free(answer);
     answer = ask("GET", "/some/page", "", NULL);
     assert_int_equal(status_of(answer),
@@ -376,6 +432,8 @@ int main(void)
         cmocka_unit_test(test_bad_tokens),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_one_truth),
+        cmocka_unit_test(test_proxies),
         cmocka_unit_test(test_wrong_paths),
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_rate_limit),
