@@ -268,6 +268,21 @@ static enum dtls_state handshake(struct dtls *d, int64_t now_us)
     return d->state;
 }
 
+/*
+ * OpenSSL keeps 33 kB of record buffers, and most connections only ever shake hands. Between calls
+ * they are given back; every call after the handshake begins by having them again.
+ */
+static void have_buffers(struct dtls *d)
+{
+    ERR_clear_error();
+    (void)SSL_alloc_buffers(d->ssl); /* on failure the call that follows fails, too */
+}
+
+static void give_buffers_back(struct dtls *d)
+{
+    (void)SSL_free_buffers(d->ssl); /* refused while anything is pending: they stay */
+}
+
 /* Reads records after the handshake: application data, alerts, repeated flights. What is not
  * authentic OpenSSL drops silently, and no bad record ends the connection. */
 static enum dtls_state read_records(struct dtls *d, int64_t now_us)
@@ -278,10 +293,11 @@ static enum dtls_state read_records(struct dtls *d, int64_t now_us)
         (d->datagram[0] == CONTENT_CHANGE_CIPHER || d->datagram[0] == CONTENT_HANDSHAKE);
     size_t n = 0;
     d->has_sent = false;
-    ERR_clear_error();
+    have_buffers(d);
     while (SSL_read_ex(d->ssl, data, sizeof(data), &n) == 1)
         if (d->state == DTLS_CONNECTED && d->opt.on_data)
             d->opt.on_data(d->opt.arg, data, n);
+    give_buffers_back(d);
     if (SSL_get_shutdown(d->ssl) & SSL_RECEIVED_SHUTDOWN)
         return set_state(d, DTLS_CLOSED);
     /* Only who sent the last flight of the handshake answers: else two ends would echo for ever. */
@@ -376,14 +392,16 @@ enum err dtls_write(struct dtls *d, const uint8_t *bytes, size_t n)
         return ERR_FAILED_PRECONDITION;
     if (n == 0 || n > DTLS_MTU_BYTES - 64)
         return ERR_OUT_OF_RANGE;
-    ERR_clear_error();
-    return SSL_write(d->ssl, bytes, (int)n) == (int)n ? ERR_OK : ERR_INTERNAL;
+    have_buffers(d);
+    bool ok = SSL_write(d->ssl, bytes, (int)n) == (int)n;
+    give_buffers_back(d);
+    return ok ? ERR_OK : ERR_INTERNAL;
 }
 
 void dtls_close(struct dtls *d)
 {
     if (d->state == DTLS_CONNECTED || d->state == DTLS_UNVERIFIED) {
-        ERR_clear_error();
+        have_buffers(d);
         (void)SSL_shutdown(d->ssl);
     }
     if (d->state != DTLS_FAILED)

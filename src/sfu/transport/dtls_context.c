@@ -62,11 +62,11 @@ static bool configure(SSL_CTX *ssl, X509 *certificate, EVP_PKEY *key)
 {
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_QUERY_MTU |
                                  SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(ssl, CERTIFICATE_LIST_MAX);
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_cert_verify_callback(ssl, dtls_on_certificate, NULL);
+    SSL_CTX_set_max_send_fragment(ssl, DTLS_MTU_BYTES); /* its buffer, too, is as large */
     return SSL_CTX_set_min_proto_version(ssl, DTLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
            SSL_CTX_set1_groups_list(ssl, "X25519:P-256:P-384") == 1 &&

@@ -28,6 +28,7 @@ struct end {
     uint64_t lose; /* bit i: the i-th datagram ever sent is lost */
     size_t largest;
     char received[64];
+    int echoes; /* how many messages to answer from inside on_data */
 };
 
 static struct dtls_context *context_a, *context_b;
@@ -53,6 +54,8 @@ static void on_data(void *arg, const uint8_t *bytes, size_t n)
     assert_true(n < sizeof(e->received));
     memcpy(e->received, bytes, n);
     e->received[n] = 0;
+    if (e->echoes-- > 0)
+        assert_int_equal(dtls_write(e->dtls, bytes, n), ERR_OK);
 }
 
 static void end_init(struct end *e, enum dtls_role role, const struct dtls_options *more)
@@ -366,6 +369,30 @@ static void carries_application_data(void **state)
     end_deinit(&server);
 }
 
+/* SCTP answers from inside the callback; two records share a datagram. */
+static void answers_from_inside_the_callback(void **state)
+{
+    struct end client, server;
+    end_init(&client, DTLS_CLIENT, NULL);
+    end_init(&server, DTLS_SERVER, NULL);
+    run(&client, &server, 1000000);
+    server.echoes = 3;
+    assert_int_equal(dtls_write(client.dtls, (const uint8_t *)"one", 3), ERR_OK);
+    assert_int_equal(dtls_write(client.dtls, (const uint8_t *)"two", 3), ERR_OK);
+    assert_int_equal(client.count, 2);
+    struct datagram both = client.out[0];
+    memcpy(both.bytes + both.n, client.out[1].bytes, client.out[1].n);
+    both.n += client.out[1].n;
+    client.count = 0;
+    dtls_on_datagram(server.dtls, both.bytes, both.n, 0);
+    assert_string_equal(server.received, "two");
+    assert_int_equal(server.count, 2);
+    deliver(&client, &server, 0);
+    assert_string_equal(client.received, "two");
+    end_deinit(&client);
+    end_deinit(&server);
+}
+
 /* Incident 4 of the trust notes: data in the clear (epoch 0) must not pass for the peer's. */
 static void refuses_plaintext_after_the_handshake(void **state)
 {
@@ -533,6 +560,7 @@ int main(void)
         cmocka_unit_test(resends_at_100_ms_doubling_to_4_s),
         cmocka_unit_test(accepts_a_fragmented_client_hello),
         cmocka_unit_test(carries_application_data),
+        cmocka_unit_test(answers_from_inside_the_callback),
         cmocka_unit_test(refuses_plaintext_after_the_handshake),
         cmocka_unit_test(duplicates_die_out),
         cmocka_unit_test(workers_share_one_context),
