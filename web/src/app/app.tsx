@@ -18,7 +18,7 @@ interface View {
 }
 
 const views = {
-  // LATER meet: { load: () => import("../prejoin/prejoin") },
+  meet: { load: () => import("../prejoin/prejoin") },
   home: { load: () => import("../pages/home"), part: "pages", tab: "meetings" },
   // LATER settings: { load: () => import("../pages/settings"), part: "pages", tab: "settings" },
   // LATER admin: { load: () => import("../pages/admin"), part: "pages", tab: "admin" },
@@ -28,9 +28,9 @@ const views = {
 
 function viewOf(path: string): View | null {
   if (path === "/") return views.home;
-  // LATER2 if (/^\/m\/[^/]+\/?$/.test(path)) return views.meet;
+  if (/^\/m\/[^/]+\/?$/.test(path)) return views.meet;
   const name = /^\/([a-z]+)\/?$/.exec(path)?.[1];
-  return name && name in views && name !== "home" ? views[name as keyof typeof views] : null;
+  return name && name in views && name !== "meet" && name !== "home" ? views[name as keyof typeof views] : null;
 }
 
 const loaded = new Map<View, ComponentType>();

@@ -1,9 +1,8 @@
 // The frame of the sign-in and register pages: the form, and beside it (on wide screens) a picture of what waits behind.
 import type { ComponentChildren } from "preact";
-import { Languages } from "lucide-preact";
-import { language, languages, setLanguage, t, type Language } from "../i18n/i18n";
+import { t } from "../i18n/i18n";
+import { LanguageSelect } from "../ui/language-select";
 import { Logo } from "../ui/logo";
-import { Select } from "../ui/controls";
 
 export function AuthPage({ title, text, children }: { title: string; text: string; children: ComponentChildren }) {
   return (
@@ -28,19 +27,6 @@ export function AuthPage({ title, text, children }: { title: string; text: strin
         <p class="auth-claim-more">{t("auth.claimMore")}</p>
       </div>
     </div>
-  );
-}
-
-export function LanguageSelect() {
-  return (
-    <Select
-      label={t("language")}
-      isLabelHidden
-      icon={Languages}
-      value={language()}
-      options={languages.map((l) => ({ value: l.id, text: l.name }))}
-      onValue={(v) => void setLanguage(v as Language)}
-    />
   );
 }
 

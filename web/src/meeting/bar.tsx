@@ -1,0 +1,289 @@
+// The bar at the bottom: title and clock at the left, what one does in the middle, people at the right.
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import {
+  Activity, ChevronUp, Ellipsis, Hand, Keyboard, LayoutGrid, LayoutPanelLeft, Link, Lock, Maximize, Mic, MicOff,
+  MonitorUp, PhoneOff, PictureInPicture2, Settings2, ShieldCheck, SignalHigh, SignalLow, SignalMedium, SignalZero, Smile,
+  Sparkles, Users, Video, VideoOff,
+} from "lucide-preact";
+import { copyText } from "../app/clipboard";
+import { clockText } from "../app/dates";
+import { meetingLink } from "../app/meetings";
+import { t } from "../i18n/i18n";
+import { cameraProblem, cameraTrack, choose, deviceLists, micProblem, micTrack, type Kind } from "../media/devices";
+import { problemText } from "../media/problem-note";
+import { prefs } from "../media/prefs";
+import { Menu, type MenuEntry } from "../ui/menu";
+import { toggleFullscreen } from "./keys";
+import { canPip, isPipOpen, togglePip } from "./pip";
+import { ReactionPicker } from "./reactions";
+import { ScreenShare } from "./screen";
+import type { MeetingSession } from "./session";
+import { isPanelOpen, isSelfHidden, layoutMode, openDialog, type LayoutMode } from "./view-state";
+
+interface BarProps {
+  session: MeetingSession;
+}
+
+interface BarButtonProps {
+  icon: typeof Mic;
+  label: string;
+  keyHint?: string;
+  class?: string;
+  isPressed?: boolean;
+  onClick: () => void;
+  children?: ComponentChildren;
+}
+
+function BarButton({ icon: Glyph, label, keyHint, class: extra, isPressed, onClick, children }: BarButtonProps) {
+  return (
+    <button
+      type="button"
+      class={`bar-btn${extra ? ` ${extra}` : ""}`}
+      aria-label={label}
+      aria-pressed={isPressed}
+      aria-keyshortcuts={prefs.value.areKeysOn ? keyHint : undefined}
+      data-tip={keyHint ? `${label} (${keyHint.toUpperCase()})` : label}
+      onClick={onClick}
+    >
+      <Glyph size={22} aria-hidden="true" />
+      {children}
+    </button>
+  );
+}
+
+function Clock({ session }: BarProps) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((n) => n + 1), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  const startedAtMs = session.room.meeting.value.started_at_ms;
+  const now = Date.now() + session.room.clockSkewMs.value;
+  return <span class="tabular">{clockText(startedAtMs ? now - startedAtMs : Date.now() - session.enteredAtMs.value)}</span>;
+}
+
+const signalIcons = [SignalZero, SignalLow, SignalMedium, SignalHigh];
+
+function TitleBlock({ session }: BarProps) {
+  const meeting = session.room.meeting.value;
+  const score = session.quality.verdict.value.score;
+  const Glyph = signalIcons[score] ?? SignalHigh;
+  return (
+    <div class="bar-title">
+      <h1 title={meeting.title}>{meeting.title}</h1>
+      <p class="bar-facts">
+        <Clock session={session} />
+        {meeting.is_locked && <Lock size={14} role="img" aria-label={t("badge.isLocked")} />}
+        <button
+          type="button"
+          class={`signal-btn is-${score}`}
+          aria-label={t(`connection.score${score as 0 | 1 | 2 | 3}`)}
+          onClick={() => (openDialog.value = "connection")}
+        >
+          <Glyph size={16} aria-hidden="true" />
+        </button>
+      </p>
+    </div>
+  );
+}
+
+function deviceEntries(kind: Kind): MenuEntry[] {
+  const isMic = kind === "microphone";
+  const lists = deviceLists.value;
+  const inUse = (isMic ? micTrack : cameraTrack).value?.getSettings().deviceId ?? prefs.value[kind];
+  const list = isMic ? lists.microphones : lists.cameras;
+  return [
+    { title: t(isMic ? "device.microphone" : "device.camera") },
+    ...list.map<MenuEntry>((d, i) => ({
+      text: d.label || t(isMic ? "device.microphoneN" : "device.cameraN", { n: i + 1 }),
+      isChecked: d.deviceId === inUse,
+      onPick: () => void choose(kind, d.deviceId),
+    })),
+    "line",
+    { text: t("more.devices"), icon: Settings2, onPick: () => (openDialog.value = "devices") },
+  ];
+}
+
+function MicButton({ session }: BarProps) {
+  const isOn = session.isMicOn.value;
+  const problem = micProblem.value;
+  const level = session.talk.level.value;
+  return (
+    <div class="bar-split">
+      {session.talk.isHintShown.value && (
+        <div class="bar-hint">
+          <MicOff size={16} aria-hidden="true" />
+          {t("mic.youAreMuted")}
+        </div>
+      )}
+      <BarButton
+        icon={isOn ? Mic : MicOff}
+        label={problem && !isOn ? problemText("microphone", problem) : t(isOn ? "mic.off" : "mic.on")}
+        keyHint="m"
+        class={`is-mic${isOn ? "" : " is-off"}`}
+        onClick={() => void session.toggleMic()}
+      >
+        {isOn && <span class="mic-level" style={{ transform: `scaleY(${level})` }} aria-hidden="true" />}
+        {problem && <span class="round-badge" aria-hidden="true">!</span>}
+      </BarButton>
+      <Menu label={t("device.chooseMicrophone")} class="bar-caret" entries={() => deviceEntries("microphone")}>
+        <ChevronUp size={16} aria-hidden="true" />
+      </Menu>
+    </div>
+  );
+}
+
+function CameraButton({ session }: BarProps) {
+  const isOn = session.isCameraOn.value;
+  const problem = cameraProblem.value;
+  return (
+    <div class="bar-split">
+      <BarButton
+        icon={isOn ? Video : VideoOff}
+        label={problem && !isOn ? problemText("camera", problem) : t(isOn ? "camera.off" : "camera.on")}
+        keyHint="v"
+        class={isOn ? "" : "is-off"}
+        onClick={() => void session.toggleCamera()}
+      >
+        {problem && <span class="round-badge" aria-hidden="true">!</span>}
+      </BarButton>
+      <Menu label={t("device.chooseCamera")} class="bar-caret" entries={() => deviceEntries("camera")}>
+        <ChevronUp size={16} aria-hidden="true" />
+      </Menu>
+    </div>
+  );
+}
+
+const layoutIcons: Record<LayoutMode, typeof LayoutGrid> = { auto: Sparkles, grid: LayoutGrid, speaker: LayoutPanelLeft };
+
+function layoutEntries(): MenuEntry[] {
+  return (["auto", "grid", "speaker"] as const).map((mode) => ({
+    text: t(`layout.${mode}`),
+    icon: layoutIcons[mode],
+    isChecked: layoutMode.value === mode,
+    onPick: () => (layoutMode.value = mode),
+  }));
+}
+
+function moreEntries(session: MeetingSession): MenuEntry[] {
+  const isPhone = matchMedia("(max-width: 720px)").matches;
+  const open = (name: "devices" | "controls" | "connection" | "keys" | "invite") => () => (openDialog.value = name);
+  const keys = prefs.value.areKeysOn;
+  const entries: MenuEntry[] = [];
+  if (isPhone) {
+    if (ScreenShare.isPossible())
+      entries.push({
+        text: t(session.screen.isOn.value ? "share.stop" : "share.start"),
+        icon: MonitorUp,
+        onPick: () => void session.toggleScreen(),
+      });
+    entries.push(
+      {
+        text: t("link.copy"),
+        icon: Link,
+        onPick: () => void copyText(meetingLink(session.room.meeting.value.code), t("link.copied")),
+      },
+      "line",
+    );
+  }
+  entries.push({ title: t("layout") }, ...layoutEntries(), "line");
+  if (isSelfHidden.value) entries.push({ text: t("self.show"), icon: Users, onPick: () => (isSelfHidden.value = false) });
+  if (canPip())
+    entries.push({
+      text: t(isPipOpen.value ? "pip.close" : "pip.open"),
+      icon: PictureInPicture2,
+      ...(keys && !isPhone ? { hint: "I" } : {}),
+      onPick: () => void togglePip(session),
+    });
+  if (document.fullscreenEnabled)
+    entries.push({
+      text: t(document.fullscreenElement ? "fullscreen.off" : "fullscreen.on"),
+      icon: Maximize,
+      ...(keys && !isPhone ? { hint: "F" } : {}),
+      onPick: toggleFullscreen,
+    });
+  entries.push("line");
+  if (session.room.isModerator.value) entries.push({ text: t("controls.title"), icon: ShieldCheck, onPick: open("controls") });
+  entries.push(
+    { text: t("more.devices"), icon: Settings2, onPick: open("devices") },
+    { text: t("connection.title"), icon: Activity, onPick: open("connection") },
+  );
+  if (!isPhone) entries.push({ text: t("keys.title"), icon: Keyboard, ...(keys ? { hint: "?" } : {}), onPick: open("keys") });
+  return entries;
+}
+
+function PeopleButton({ session }: BarProps) {
+  const { room } = session;
+  const count = room.members.value.size;
+  const waiting = room.waiting.value.size;
+  return (
+    <BarButton
+      icon={Users}
+      label={t("people.button", { count, waiting })}
+      keyHint="p"
+      class={`is-plain${isPanelOpen.value ? " is-active" : ""}`}
+      isPressed={isPanelOpen.value}
+      onClick={() => (isPanelOpen.value = !isPanelOpen.value)}
+    >
+      <span class="bar-count" aria-hidden="true">
+        {count}
+      </span>
+      {waiting > 0 && <span class="bar-dot" aria-hidden="true" />}
+    </BarButton>
+  );
+}
+
+export function Bar({ session }: BarProps) {
+  const isSharing = session.screen.isOn.value;
+  const isHandUp = session.isHandUp.value;
+  return (
+    <footer class="bar">
+      <TitleBlock session={session} />
+      <div class="bar-main" role="toolbar" aria-label={t("bar")}>
+        <MicButton session={session} />
+        <CameraButton session={session} />
+        {ScreenShare.isPossible() && (
+          <BarButton
+            icon={MonitorUp}
+            label={t(isSharing ? "share.stop" : "share.start")}
+            keyHint="s"
+            class={`hide-phone${isSharing ? " is-active" : ""}`}
+            isPressed={isSharing}
+            onClick={() => void session.toggleScreen()}
+          />
+        )}
+        <BarButton
+          icon={Hand}
+          label={t(isHandUp ? "hand.lower" : "hand.raise")}
+          keyHint="h"
+          class={isHandUp ? "is-hand" : ""}
+          isPressed={isHandUp}
+          onClick={() => void session.toggleHand()}
+        />
+        <ReactionPicker session={session} icon={Smile} />
+        <Menu label={t("more")} class="bar-btn" entries={() => moreEntries(session)}>
+          <Ellipsis size={22} aria-hidden="true" />
+        </Menu>
+        <BarButton
+          icon={PhoneOff}
+          label={t("leave")}
+          class="is-leave"
+          onClick={() => {
+            if (session.room.isHost.value) openDialog.value = "leave";
+            else session.leave("left");
+          }}
+        />
+      </div>
+      <div class="bar-side">
+        <BarButton
+          icon={Link}
+          label={t("link.copy")}
+          class="is-plain hide-phone"
+          onClick={() => void copyText(meetingLink(session.room.meeting.value.code), t("link.copied"))}
+        />
+        <PeopleButton session={session} />
+      </div>
+    </footer>
+  );
+}
