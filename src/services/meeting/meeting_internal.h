@@ -156,6 +156,15 @@ void *meeting_do_admit(struct meeting_service *svc, struct rpc_call *call,
 void *meeting_do_refuse(struct meeting_service *svc, struct rpc_call *call,
                         const Meeting__RefuseParticipantRequest *in);
 
+void *meeting_do_invite(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__InviteRequest *in);
+void *meeting_do_list_invitations(struct meeting_service *svc, struct rpc_call *call,
+                                  const Meeting__ListInvitationsRequest *in);
+void *meeting_do_revoke_invitation(struct meeting_service *svc, struct rpc_call *call,
+                                   const Meeting__RevokeInvitationRequest *in);
+/* What is kept of an invitation link's token; "" of "". */
+const char *meeting_token_hash(struct arena *arena, const char *token);
+
 /* A field of a request, checked; NULL after rpc_fail. */
 char *meeting_take_title(struct rpc_call *call, const char *value);
 char *meeting_take_description(struct rpc_call *call, const char *value);

@@ -2,8 +2,6 @@
  * Coming and going. What is slow (a password's hash, a name, a guest's token) happens before the
  * transaction; what must not race (capacity, lock, invitation, first to start) inside it.
  */
-#include <sodium.h>
-
 #include "services/common/throttle.h"
 #include "services/meeting/meeting_internal.h"
 
@@ -57,18 +55,6 @@ static bool check_password(struct meeting_service *svc, struct rpc_call *call,
     else if (is_match)
         throttle_forget(svc->deps.cache, &password_rule, key);
     return is_match;
-}
-
-static const char *hash_of_token(struct arena *arena, const char *token)
-{
-    unsigned char digest[crypto_generichash_BYTES];
-    if (!token[0])
-        return "";
-    crypto_generichash(digest, sizeof(digest), (const unsigned char *)token, strlen(token), NULL,
-                       0);
-    char *hex = arena_alloc(arena, 2 * sizeof(digest) + 1);
-    str_hex(hex, digest, sizeof(digest));
-    return hex;
 }
 
 /* Whom the others see: the name given, else the account's own. False after rpc_fail. */
@@ -232,7 +218,7 @@ void *meeting_do_join(struct meeting_service *svc, struct rpc_call *call,
     struct meeting_row m = j.op.m;
     j.is_guest = who_role(call) < ROLE_USER;
     j.user_id = who_id(call);
-    j.link_hash = hash_of_token(call->arena, in->invitation);
+    j.link_hash = meeting_token_hash(call->arena, in->invitation);
     if (j.is_guest && !m.are_guests_allowed) {
         rpc_fail(call, ERR_UNAUTHENTICATED,
                  "This meeting is for people with an account: sign in first.");
