@@ -96,7 +96,10 @@ enum err user_store_find_login(struct store_tx *tx, struct arena *arena, const c
 {
     struct str text = str_from(login);
     if (text.n == ID_SIZE - 1 && id_is_valid(login)) {
-        enum err err = user_store_find(tx, arena, login, out);
+        char id[ID_SIZE] = {0}; /* people may type it in lower case */
+        for (size_t i = 0; i < text.n; i++)
+            id[i] = login[i] >= 'a' ? (char)(login[i] - 'a' + 'A') : login[i];
+        enum err err = user_store_find(tx, arena, id, out);
         if (err != ERR_NOT_FOUND)
             return err;
     }

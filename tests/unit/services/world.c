@@ -63,6 +63,7 @@ struct world *world_open(const struct world_options *opt)
     log_set_level(LOG_ERROR);
     open_rooms(w);
     migrate(w, user_migrations, user_migration_count);
+    migrate(w, auth_migrations, auth_migration_count);
     must(user_create(&w->user_service, &(struct user_deps){
                                            .store = w->store,
                                            .bus = w->bus,
@@ -71,6 +72,19 @@ struct world *world_open(const struct world_options *opt)
                                            .password = cheap,
                                        }));
     w->user = rpc_local_create(user_rpc(w->user_service), &packing);
+    must(auth_create(&w->auth_service, &(struct auth_deps){
+                                           .store = w->store,
+                                           .bus = w->bus,
+                                           .cache = w->cache,
+                                           .user = w->user,
+                                           .secret = STR("a secret of the tests, long enough"),
+                                           .access_ms = opt->access_ms,
+                                           .refresh_ms = opt->refresh_ms,
+                                           .refresh_grace_ms = opt->refresh_grace_ms,
+                                           .session_max = opt->session_max,
+                                           .password = cheap,
+                                       }));
+    w->auth = rpc_local_create(auth_rpc(w->auth_service), &packing);
     bus_start(w->bus);
     return w;
 }
@@ -79,6 +93,8 @@ void world_close(struct world **world)
 {
     struct world *w = *world;
     *world = NULL;
+    rpc_local_destroy(&w->auth);
+    auth_destroy(&w->auth_service);
     bus_close(&w->bus);
     rpc_local_destroy(&w->user);
     user_destroy(&w->user_service);

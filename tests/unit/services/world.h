@@ -11,9 +11,11 @@
 #include "cache/cache.h"
 #include "core/id.h"
 #include "rpc/rpc.h"
+#include "services/auth/auth.h"
 #include "services/user/user.h"
 #include "store/store.h"
 #include "user.pb-c.h"
+#include "auth.pb-c.h"
 
 struct world {
     char dir[64];
@@ -22,13 +24,16 @@ struct world {
     struct cache *cache;
     struct blob_store *blob;
     struct user_service *user_service;
-    ProtobufCService *user;
+    struct auth_service *auth_service;
+    ProtobufCService *user, *auth;
     /* internal: calls whose replies the test may still look at */
     struct world_calls *calls;
 };
 
 struct world_options {
     enum user_registration registration;
+    int64_t access_ms, refresh_ms, refresh_grace_ms; /* as auth_deps */
+    int session_max;
 };
 
 struct world *world_open(const struct world_options *opt);
