@@ -23,6 +23,7 @@ struct app {
 
     /* app_platform.c */
     const char *jwt_secret;
+    const char *jwt_key_pem; /* NULL: tokens are signed by the secret */
     struct store *store;
     struct cache *cache;
     struct bus *bus;

@@ -72,6 +72,22 @@ static enum err find_secret(struct app *app, struct strbuf *problem)
     return err;
 }
 
+static enum err read_key(struct app *app, struct strbuf *problem)
+{
+    const char *path = app->config->jwt_key_file;
+    char *pem = NULL;
+    size_t n = 0;
+    if (!path || !path[0])
+        return ERR_OK;
+    enum err err = file_read(path, 64 << 10, &pem, &n);
+    if (err)
+        return refuse(problem, err, "cannot read jwt.key_file", path);
+    app->jwt_key_pem = str_arena(app->arena, (struct str){pem, n});
+    explicit_bzero(pem, n);
+    free(pem);
+    return ERR_OK;
+}
+
 /* ---- the store ---- */
 
 enum err app_store_open(struct store **out, const struct app_config *config, struct strbuf *problem)
@@ -139,6 +155,8 @@ enum err app_platform_start(struct app *app, struct strbuf *problem)
     if (is_new)
         app_note(app, "made the data directory: %s", dir);
     err = find_secret(app, problem);
+    if (!err)
+        err = read_key(app, problem);
     if (err)
         return err;
     return open_stores(app, problem);

@@ -7,20 +7,25 @@
 
 #include "app/app_internal.h"
 #include "core/mem.h"
+#include "services/auth/auth.h"
 #include "services/media/media.h"
 #include "services/user/user.h"
 
 struct app_services {
+    struct loop *timers; /* what services do by the clock */
     struct user_service *user_service;
+    struct auth_service *auth_service;
     struct media_service *media_service;
     /* The same behind their shares of threads: what others call. */
     ProtobufCService *user;
+    ProtobufCService *auth;
     ProtobufCService *media;
 };
 
 /* ---- what can be known without starting ---- */
 
-const struct edge_route_table *const app_route_tables[] = {&user_routes, &media_routes};
+const struct edge_route_table *const app_route_tables[] = {&user_routes, &auth_routes,
+                                                           &media_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 static const struct {
@@ -28,6 +33,7 @@ static const struct {
     const size_t *count;
 } migrations[] = {
     {user_migrations, &user_migration_count},
+    {auth_migrations, &auth_migration_count},
     {media_migrations, &media_migration_count},
 };
 
@@ -67,6 +73,27 @@ static struct media_options media_options(const struct app_config *c)
                                   .stun_count = c->media_stun.count};
 }
 
+static enum err start_auth(struct app *app, const struct password_options *password)
+{
+    const int64_t hour_ms = 3600 * 1000;
+    const struct app_config *c = app->config;
+    struct app_services *s = app->services;
+    enum err err = auth_create(
+        &s->auth_service, &(struct auth_deps){.store = app->store,
+                                              .bus = app->bus,
+                                              .cache = app->cache,
+                                              .user = s->user,
+                                              .loop = s->timers,
+                                              .secret = str_from(app->jwt_secret),
+                                              .key_pem = app->jwt_key_pem,
+                                              .access_ms = c->jwt_expire_hours * hour_ms,
+                                              .refresh_ms = c->jwt_refresh_expire_hours * hour_ms,
+                                              .password = *password});
+    if (!err)
+        s->auth = runs_here(app, auth_rpc(s->auth_service));
+    return err;
+}
+
 static enum err start_services(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -74,16 +101,21 @@ static enum err start_services(struct app *app)
     const struct password_options password = {.ops = c->password_ops,
                                               .memory_bytes = c->password_memory_bytes};
 
-    enum err err =
-        user_create(&s->user_service,
-                    &(struct user_deps){.store = app->store,
-                                        .bus = app->bus,
-                                        .blob = app->blob,
-                                        .registration = (enum user_registration)c->registration,
-                                        .password = password});
+    enum err err = loop_create(&s->timers, "timers");
+    if (err)
+        return err;
+    err = user_create(&s->user_service,
+                      &(struct user_deps){.store = app->store,
+                                          .bus = app->bus,
+                                          .blob = app->blob,
+                                          .registration = (enum user_registration)c->registration,
+                                          .password = password});
     if (err)
         return err;
     s->user = runs_here(app, user_rpc(s->user_service));
+    err = start_auth(app, &password);
+    if (err)
+        return err;
 
     err = media_create(
         &s->media_service,
@@ -107,6 +139,7 @@ static enum err start_edge(struct app *app)
     struct app_services *s = app->services;
     const struct edge_mount mounts[] = {
         {&user_routes, s->user},
+        {&auth_routes, s->auth},
         {&media_routes, s->media},
     };
     const struct edge_check checks[] = {
@@ -117,6 +150,7 @@ static enum err start_edge(struct app *app)
                                               .mount_count = ARRAY_LEN(mounts),
                                               .checks = checks,
                                               .check_count = ARRAY_LEN(checks),
+                                              .auth = s->auth,
                                               .bus = app->bus,
                                               .allowed_origins = c->allowed_origins.items,
                                               .allowed_origin_count = c->allowed_origins.count,
@@ -148,9 +182,12 @@ void app_topology_stop(struct app *app)
         return;
     rpc_local_destroy(&s->media);
     media_destroy(&s->media_service);
+    rpc_local_destroy(&s->auth);
+    auth_destroy(&s->auth_service);
     rpc_local_destroy(&s->user);
     user_destroy(&s->user_service);
     edge_destroy(&app->edge); /* after the answers that go through it */
+    loop_destroy(&s->timers);
     free(s);
     app->services = NULL;
 }
