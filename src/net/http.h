@@ -49,7 +49,7 @@ struct http_request {
     enum http_method method;
     struct str path;  /* starts with '/', still percent-encoded; "*" only with OPTIONS */
     struct str query; /* after the '?', still encoded; n == 0: none */
-    struct str host;  /* "" only in HTTP/1.0 */
+    struct str host;  /* "" only in HTTP/1.0, or when the client sends an empty Host */
     const struct http_header *headers;
     size_t header_count;
     struct str body;

@@ -17,7 +17,7 @@ struct http_head {
     enum http_method method;
     struct str path;
     struct str query;
-    struct str host;        /* "" only in HTTP/1.0 */
+    struct str host;        /* never NULL; "" only in HTTP/1.0 or with an empty Host */
     struct str target_host; /* of a target in absolute form */
     struct http_header headers[HTTP_HEADERS_MAX];
     size_t header_count;
