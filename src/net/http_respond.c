@@ -198,6 +198,8 @@ static void send_answer(struct stream *s, struct str head, const struct http_res
     } else if (res->file_fd > 0) {
         stream_send(s, parts, 1);
         stream_send_file(s, res->file_fd, res->file_offset, res->file_bytes);
+        if (res->release)
+            res->release(res->release_arg);
     } else if (res->release) {
         stream_send_shared(s, parts, 2, res->release, res->release_arg);
     } else {
@@ -289,19 +291,20 @@ static struct str carry(char **at, struct str s)
 static void deliver(void *arg)
 {
     struct mail *mail = arg;
-    bool is_owner = !mail->res.release; /* then the mail lives until its body is sent */
-    if (is_owner) {
-        mail->res.release = free;
-        mail->res.release_arg = mail;
+    struct http_response res = mail->res;
+    bool is_body_inside = !res.release; /* then the mail lives until its body is sent */
+    if (is_body_inside) {
+        res.release = free;
+        res.release_arg = mail;
     }
     struct http_request *req = http_ticket_find(mail->ticket);
     if (req) {
-        http_respond(req, &mail->res);
+        http_respond(req, &res);
     } else {
         net_count(NET_ANSWER_STALE, 1);
-        drop_body(&mail->res);
+        drop_body(&res);
     }
-    if (!is_owner)
+    if (!is_body_inside)
         free(mail);
 }
 

@@ -226,7 +226,8 @@ static enum ws_event on_payload(struct ws_parser *p, uint8_t *bytes, size_t n,
     p->in_frame = !is_frame_done;
     if (is_done && p->message.n == 0)
         return on_message_end(p, (struct str){(const char *)bytes, n}, out);
-    strbuf_add(&p->message, bytes, n);
+    if (n > 0)
+        strbuf_add(&p->message, bytes, n);
     return is_done ? on_message_end(p, strbuf_str(&p->message), out) : WS_EVENT_NONE;
 }
 
