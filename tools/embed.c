@@ -3,11 +3,13 @@
  * variants made now, at their strongest, so that serving costs nothing. The bytes go into one blob
  * that the assembler includes: compiling a megabyte of numbers would take a minute.
  *
- *   embed NAME DIR OUT.c OUT.bin
+ *   embed NAME DIR OUT.c OUT.bin OUT.d
  *
- * defines `const struct static_table NAME`. Files are sorted, so the same input gives the same
- * output. Runs at build time on trusted input, so any trouble just ends it.
+ * defines `const struct static_table NAME`, and says in OUT.d which files it read. Files are
+ * sorted, so the same input gives the same output. Runs at build time on trusted input, so any
+ * trouble just ends it.
  */
+#define _GNU_SOURCE /* memrchr */
 #include <brotli/encode.h>
 #include <ctype.h>
 #include <dirent.h>
@@ -260,10 +262,23 @@ static void write_table(FILE *c, const char *name, const char *blob_path)
     fprintf(c, "};\nconst struct static_table %s = {files, %zu};\n", name, entry_count);
 }
 
+static void write_depfile(const char *path, const char *target, const char *root)
+{
+    FILE *d = fopen(path, "w");
+    if (!d)
+        die("%s: %s", path, strerror(errno));
+    fprintf(d, "%s:", target);
+    for (size_t i = 0; i < entry_count; i++)
+        fprintf(d, " \\\n %s%s", root, entries[i].path);
+    fputc('\n', d);
+    if (fclose(d) != 0)
+        die("%s: %s", path, strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        die("usage: embed NAME DIR OUT.c OUT.bin");
+    if (argc != 6)
+        die("usage: embed NAME DIR OUT.c OUT.bin OUT.d");
     collect(argv[2], "");
     if (entry_count == 0)
         die("%s holds no files", argv[2]);
@@ -283,5 +298,6 @@ int main(int argc, char **argv)
     if (fclose(c) != 0)
         die("%s: %s", argv[3], strerror(errno));
     free(blob_path);
+    write_depfile(argv[5], argv[3], argv[2]);
     return 0;
 }

@@ -238,16 +238,22 @@ static void on_timeout(struct conn *conn)
     } else if (s->is_handshaking) {
         net_count(NET_TIMEOUT_HEAD, 1);
         stream_abort(s);
+    } else if (s->out_bytes > 0) {
+        update_deadline(conn);
     } else {
-        conn_linger(conn);
+        stream_part(s);
     }
 }
 
 /* Idle connections close; an answer that is due says Connection: close. */
 static void on_drain(struct conn *conn)
 {
-    if (!conn->exchange && conn->stream.in_n == 0)
+    if (conn->exchange || conn->stream.in_n > 0)
+        return;
+    if (conn->stream.out_bytes > 0)
         conn_linger(conn);
+    else
+        stream_part(&conn->stream);
 }
 
 const struct conn_protocol http_protocol = {

@@ -25,6 +25,8 @@
 #define ACCEPTS_PER_TURN 64
 #define SAY_AGAIN_US 60000000
 #define PAUSE_MS 100
+/* Else the kernel would take megabytes for a peer that does not read, before we notice. */
+#define KERNEL_UNSENT_BYTES (128 * 1024)
 #define FULL_BODY \
     "{\"error\":{\"code\":\"unavailable\",\"message\":\"too many connections, try later\"}}"
 
@@ -66,6 +68,7 @@ static enum err bind_address(struct listener *l, const struct addrinfo *ai, cons
     /* Accepted sockets inherit these. */
     set_option(l->fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(l->fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(l->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, KERNEL_UNSENT_BYTES);
     if (ai->ai_family == AF_INET6)
         set_option(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (bind(l->fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(l->fd, BACKLOG) != 0)
@@ -154,15 +157,15 @@ static bool may_say(struct listener *l, int64_t *said_us)
     return true;
 }
 
-static void say_descriptors(struct listener *l, const char *what)
+static void say_full(struct listener *l, const char *what)
 {
     struct rlimit limit = {0};
     getrlimit(RLIMIT_NOFILE, &limit);
     log_error(NULL,
-              "%s: %s (descriptor limit %llu); refusing newcomers, serving %zu. Raise it with "
-              "`ulimit -n` or LimitNOFILE= in the systemd unit",
-              l->server->name, what, (unsigned long long)limit.rlim_cur,
-              atomic_load(&l->server->connection_count));
+              "%s: %s; refusing newcomers, serving %zu (at most %zu; descriptor limit %llu: raise "
+              "it with `ulimit -n` or LimitNOFILE= in the systemd unit)",
+              l->server->name, what, atomic_load(&l->server->connection_count),
+              l->server->connections_max, (unsigned long long)limit.rlim_cur);
 }
 
 /* Closes a newcomer; in plain HTTP it can be told why without waiting for it. */
@@ -205,11 +208,11 @@ static void hand_over(struct listener *l, int fd, const struct net_address *addr
     net_count(NET_ACCEPTED, 1);
     net_connections_add(server->name, 1);
     if (atomic_fetch_add(&server->connection_count, 1) >= server->connections_max) {
-        if (may_say(l, &l->said_full_us))
-            say_descriptors(l, "all connections are taken");
-        net_count(NET_REFUSED_FULL, 1);
         net_connections_add(server->name, -1);
         atomic_fetch_sub(&server->connection_count, 1);
+        net_count(NET_REFUSED_FULL, 1);
+        if (may_say(l, &l->said_full_us))
+            say_full(l, "all connections are taken");
         refuse(l, fd);
     } else if (shard->loop == l->loop) {
         conn_create(shard, fd, address);
@@ -227,7 +230,7 @@ static int accept_one(struct listener *l, struct net_address *address)
     int fd = accept4(l->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
         *address = net_address_from((struct sockaddr *)&from);
-    return fd;
+    return fd; /* else errno says why */
 }
 
 static void on_acceptable(uv_poll_t *poll, int status, int events);
@@ -245,43 +248,55 @@ static void take_a_pause(struct listener *l)
     loop_timer_start(l->loop, &l->pause, PAUSE_MS, on_pause_over, l);
 }
 
-/* False: stop accepting for now. */
-static bool out_of_descriptors(struct listener *l)
+/* What accept said last; accept4 wants a descriptor before it looks whether anyone is waiting. */
+enum accepted { TAKEN, NOBODY, TROUBLE };
+
+static enum accepted refuse_one(struct listener *l)
 {
     struct net_address address;
-    if (may_say(l, &l->said_descriptors_us))
-        say_descriptors(l, "no file descriptors left");
     close(l->spare_fd);
     int fd = accept_one(l, &address);
+    enum accepted result = fd >= 0 ? TAKEN : errno == EAGAIN ? NOBODY : TROUBLE;
     if (fd >= 0) {
+        if (may_say(l, &l->said_descriptors_us))
+            say_full(l, "no file descriptors left");
         net_count(NET_REFUSED_DESCRIPTORS, 1);
         refuse(l, fd);
     }
     l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && l->spare_fd >= 0;
+    return l->spare_fd >= 0 ? result : TROUBLE;
+}
+
+static enum accepted accept_next(struct listener *l)
+{
+    struct net_address address;
+    int fd = accept_one(l, &address);
+    if (fd >= 0) {
+        hand_over(l, fd, &address);
+        return TAKEN;
+    }
+    switch (errno) {
+    case EAGAIN:
+        return NOBODY;
+    case EMFILE:
+    case ENFILE:
+        return refuse_one(l);
+    case ENOBUFS:
+    case ENOMEM:
+        return TROUBLE;
+    default: /* of a connection that is gone already */
+        return TAKEN;
+    }
 }
 
 static void on_acceptable(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = CONTAINER_OF(poll, struct listener, poll);
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        struct net_address address;
-        int fd = accept_one(l, &address);
-        if (fd >= 0) {
-            hand_over(l, fd, &address);
-        } else if (errno == EMFILE || errno == ENFILE) {
-            if (out_of_descriptors(l))
-                continue;
-            take_a_pause(l);
-            return;
-        } else if (errno == ENOBUFS || errno == ENOMEM) {
-            take_a_pause(l);
-            return;
-        } else if (errno == EAGAIN) {
-            return;
-        }
-        /* Other errors belong to a connection that is gone already. */
-    }
+    enum accepted result = TAKEN;
+    for (int i = 0; i < ACCEPTS_PER_TURN && result == TAKEN; i++)
+        result = accept_next(l);
+    if (result == TROUBLE)
+        take_a_pause(l);
 }
 
 static void start(void *arg)

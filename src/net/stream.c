@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "net/metrics_internal.h"
 
 /* Bounds on one turn of one stream, so that a busy peer does not starve the others. */
 #define READ_ROUNDS 16
@@ -28,7 +29,6 @@ struct stream_io *stream_io_create(struct loop *loop)
     io->loop = loop;
     io->corked = NULL;
     io->cork_n = 0;
-    io->bytes_in = io->bytes_out = 0;
     list_init(&io->deferred);
     uv_idle_init(loop_uv(loop), &io->idle);
     return io;
@@ -143,7 +143,7 @@ static void offer_kept(struct stream *s)
 
 static void take_bytes(struct stream *s, uint8_t *at, size_t n)
 {
-    s->io->bytes_in += n;
+    net_count(NET_BYTES_IN, n);
     if (s->in_n > 0) {
         s->in_n += (uint32_t)n;
         offer_kept(s);
@@ -307,6 +307,13 @@ void stream_finish(struct stream *s)
         return; /* stream_uncork sees to it */
     if (!s->out_head)
         stream_shut(s);
+}
+
+void stream_part(struct stream *s)
+{
+    if (s->ssl && !s->is_closing && !s->is_handshaking && !s->out_head)
+        stream_tls_shut(s);
+    stream_abort(s);
 }
 
 static void on_poll_closed(uv_handle_t *handle)

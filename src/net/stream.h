@@ -56,6 +56,7 @@ struct stream {
     bool is_finishing : 1; /* closes when all is sent */
     bool is_shut : 1;      /* we send no more */
     bool is_closing : 1;   /* gone but for on_closed */
+    bool is_cut : 1;       /* the last send was taken in part only */
 };
 
 struct stream_io *stream_io_create(struct loop *loop);
@@ -81,8 +82,8 @@ void stream_send_file(struct stream *s, int fd, int64_t offset, int64_t n);
 size_t stream_send_now(struct stream *s, const void *bytes, size_t n);
 void stream_queue_shared(struct stream *s, const void *bytes, size_t n, stream_release_fn *release,
                          void *arg);
-/* Drops queued chunks of which nothing was sent yet: a peer that does not read will not miss them.
- */
+/* Drops what was queued and not begun to be sent, call by call: a peer that does not read will not
+ * miss it. Where it matters, a message must have been sent in one call. */
 void stream_drop_unsent(struct stream *s);
 
 /* No on_bytes until resumed. A little more is read meanwhile, to notice a reset. */
@@ -95,5 +96,7 @@ void stream_set_handler(struct stream *s, const struct stream_handler *handler);
 /* Closes when all is sent: our side at once, the socket when the peer closes too. What still comes
  * in is discarded. The owner bounds the time with stream_abort. */
 void stream_finish(struct stream *s);
+/* Says goodbye (in TLS) and closes at once: for idle streams, whose peer is owed nothing. */
+void stream_part(struct stream *s);
 /* Closes now. */
 void stream_abort(struct stream *s);

@@ -13,8 +13,6 @@ struct stream_io {
     uv_idle_t idle;       /* runs while there are any */
     struct stream *corked;
     size_t cork_n;
-    uint64_t bytes_in;
-    uint64_t bytes_out;
     uint8_t read_buffer[STREAM_READ_BYTES];
     uint8_t cork[STREAM_CORK_BYTES];
     uint8_t record[STREAM_TLS_RECORD_BYTES]; /* what leaves as one TLS record */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "net/metrics_internal.h"
 
 #define PARTS_MAX 6
 #define FLUSH_PARTS_MAX 32
@@ -42,6 +43,8 @@ static void chunk_free(struct stream_chunk *c)
 
 static void chunk_add(struct stream *s, struct stream_chunk *c)
 {
+    c->is_begun |= s->is_cut;
+    s->is_cut = false;
     if (s->out_tail)
         s->out_tail->next = c;
     else
@@ -52,11 +55,20 @@ static void chunk_add(struct stream *s, struct stream_chunk *c)
     s->out_bytes += c->n;
 }
 
-static void queue_copy(struct stream *s, const void *bytes, size_t n)
+/* One chunk for all parts: what was sent in one call is dropped or kept as a whole. */
+static void queue_copy(struct stream *s, const struct iovec *parts, int count)
 {
+    size_t n = 0;
+    for (int i = 0; i < count; i++)
+        n += parts[i].iov_len;
+    if (n == 0)
+        return;
     struct stream_chunk *c = mem_alloc(sizeof(*c) + n);
-    *c = (struct stream_chunk){.p = c->own, .n = n, .fd = -1};
-    memcpy(c->own, bytes, n);
+    *c = (struct stream_chunk){.p = c->own, .fd = -1};
+    for (int i = 0; i < count; i++) {
+        memcpy(c->own + c->n, parts[i].iov_base, parts[i].iov_len);
+        c->n += parts[i].iov_len;
+    }
     chunk_add(s, c);
 }
 
@@ -112,7 +124,7 @@ static ssize_t write_parts(struct stream *s, const struct iovec *parts, int coun
         n = n < 0 ? -errno : n;
     }
     if (n > 0)
-        s->io->bytes_out += (uint64_t)n;
+        net_count(NET_BYTES_OUT, (uint64_t)n);
     return n;
 }
 
@@ -133,6 +145,7 @@ static void parts_skip(struct iovec **parts, int *count, size_t n)
 /* Sends at once what the socket takes; *parts is what is left. TLS takes a record at a time. */
 static void send_parts(struct stream *s, struct iovec **parts, int *count)
 {
+    s->is_cut = false;
     if (s->out_head || s->is_handshaking)
         return;
     while (*count > 0) {
@@ -144,6 +157,7 @@ static void send_parts(struct stream *s, struct iovec **parts, int *count)
             return;
         }
         parts_skip(parts, count, (size_t)n);
+        s->is_cut = *count > 0;
     }
 }
 
@@ -153,24 +167,33 @@ void stream_cork(struct stream *s)
     s->io->cork_n = 0;
 }
 
-/* Sends what is in the cork together with `more`, and queues a copy of what is left. */
-static void send_copying(struct stream *s, const struct iovec *more, int more_count)
+/* Sends what is in the cork, if it is this stream's, and then the parts, as far as the socket takes
+ * them. Returns how many parts of *left are left; `storage` holds them. */
+static int send_with_cork(struct stream *s, const struct iovec *parts, int count,
+                          struct iovec storage[PARTS_MAX + 1], struct iovec **left)
 {
-    struct iovec storage[PARTS_MAX + 1];
-    struct iovec *parts = storage;
-    int count = 0;
+    int left_count = 0;
     if (s->io->corked == s && s->io->cork_n > 0) {
-        storage[count++] = (struct iovec){s->io->cork, s->io->cork_n};
+        storage[left_count++] = (struct iovec){s->io->cork, s->io->cork_n};
         s->io->cork_n = 0;
     }
-    for (int i = 0; i < more_count; i++)
-        if (more[i].iov_len > 0)
-            storage[count++] = more[i];
-    send_parts(s, &parts, &count);
+    for (int i = 0; i < count; i++)
+        if (parts[i].iov_len > 0)
+            storage[left_count++] = parts[i];
+    *left = storage;
+    send_parts(s, left, &left_count);
+    return left_count;
+}
+
+/* Queues a copy of what the socket does not take. */
+static void send_copying(struct stream *s, const struct iovec *parts, int count)
+{
+    struct iovec storage[PARTS_MAX + 1];
+    struct iovec *left;
+    int left_count = send_with_cork(s, parts, count, storage, &left);
     if (s->is_closing)
         return;
-    for (int i = 0; i < count; i++)
-        queue_copy(s, parts[i].iov_base, parts[i].iov_len);
+    queue_copy(s, left, left_count);
     stream_update_poll(s);
 }
 
@@ -220,14 +243,16 @@ void stream_send_shared(struct stream *s, const struct iovec *parts, int count,
         release(arg);
         return;
     }
-    const struct iovec *last = &parts[count - 1];
-    send_copying(s, parts, count - 1);
-    size_t sent = is_sending(s) ? stream_send_now(s, last->iov_base, last->iov_len) : 0;
-    if (is_sending(s) && sent < last->iov_len)
-        stream_queue_shared(s, (const uint8_t *)last->iov_base + sent, last->iov_len - sent,
-                            release, arg);
-    else
+    struct iovec storage[PARTS_MAX + 1];
+    struct iovec *left;
+    int left_count = send_with_cork(s, parts, count, storage, &left);
+    if (s->is_closing || left_count == 0) {
         release(arg);
+        return;
+    }
+    queue_copy(s, left, left_count - 1);
+    stream_queue_shared(s, left[left_count - 1].iov_base, left[left_count - 1].iov_len, release,
+                        arg);
 }
 
 size_t stream_send_now(struct stream *s, const void *bytes, size_t n)
@@ -294,7 +319,7 @@ static ssize_t flush_file(struct stream *s, struct stream_chunk *c)
     }
     if (n > 0) {
         c->offset += n;
-        s->io->bytes_out += (uint64_t)n;
+        net_count(NET_BYTES_OUT, (uint64_t)n);
     }
     return n;
 }

@@ -1,0 +1,21 @@
+// hashed
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
+console.log("the same line again and again");
