@@ -27,6 +27,7 @@ void receive_stats_packet(struct receive_stats *r, int64_t seq, uint32_t timesta
         r->first_seq = r->highest_seq = seq;
         r->has_begun = true;
     }
+    r->first_seq = MIN(r->first_seq, seq); /* the first ones may come out of order */
     r->highest_seq = MAX(r->highest_seq, seq);
     r->received++;
     r->packets++;

@@ -55,6 +55,7 @@ void layer_restart(struct layer *l)
 static void begin_numbering(struct layer *l, uint16_t seq)
 {
     l->highest = ((l->highest >> 16) + 2) << 16 | seq;
+    l->lowest = l->highest;
     l->has_packets = true;
 }
 
@@ -71,6 +72,20 @@ static bool is_odd(struct layer *l, uint16_t seq, int64_t distance)
         begin_numbering(l, seq);
     }
     return !is_confirmed;
+}
+
+/* Before the first that came: then what lies between is missing, too. */
+static enum layer_verdict place_below(struct layer *l, const struct layer_arrival *a, int64_t seq)
+{
+    int64_t above = l->lowest;
+    if (seq >= above)
+        return LAYER_TAKEN;
+    if (above - seq > LAYER_BATCH_MAX)
+        return LAYER_TOO_OLD;
+    l->lowest = seq;
+    if (a->can_nack && !nack_list_gap(&l->nacks, seq + 1, above, a->now_us))
+        return LAYER_LOST_TOO_MUCH;
+    return LAYER_TAKEN;
 }
 
 enum layer_verdict layer_place(struct layer *l, const struct layer_arrival *a, int64_t *seq,
@@ -95,7 +110,7 @@ enum layer_verdict layer_place(struct layer *l, const struct layer_arrival *a, i
     *seq = l->highest + distance;
     if (distance <= 0) {
         (void)nack_list_got(&l->nacks, *seq, a->now_us, round_trip_us);
-        return LAYER_TAKEN;
+        return place_below(l, a, *seq);
     }
     int64_t expected = l->highest + 1;
     l->highest = *seq;

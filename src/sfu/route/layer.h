@@ -35,6 +35,7 @@ struct layer {
     uint32_t generation; /* of the numbering */
     uint8_t codec;       /* of the newest packet: index into the track's */
     int64_t highest;     /* sequence number, unwrapped */
+    int64_t lowest;      /* of this numbering: the first packets may come out of order, too */
     int64_t last_us;     /* newest media packet */
     int64_t keyframe_seq;
     int64_t keyframe_us; /* 0: none that could be started from */

@@ -31,9 +31,13 @@ bool nack_list_gap(struct nack_list *n, int64_t from, int64_t to, int64_t now_us
     }
     if (!n->missing)
         n->missing = mem_calloc(NACK_MAX_MISSING, sizeof(struct nack_missing));
-    for (int64_t seq = from; seq < to; seq++)
-        n->missing[n->count++] = (struct nack_missing){
-            .seq = seq, .since_us = now_us, .due_us = now_us + NACK_REORDER_US};
+    unsigned gap = (unsigned)MAX(to - from, 0);
+    unsigned at = n->count && from < n->missing[0].seq ? 0 : n->count;
+    memmove(&n->missing[at + gap], &n->missing[at], (n->count - at) * sizeof(n->missing[0]));
+    for (unsigned i = 0; i < gap; i++)
+        n->missing[at + i] = (struct nack_missing){
+            .seq = from + i, .since_us = now_us, .due_us = now_us + NACK_REORDER_US};
+    n->count += gap;
     return true;
 }
 

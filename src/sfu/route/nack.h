@@ -28,7 +28,8 @@ struct nack_list {
 };
 
 void nack_list_deinit(struct nack_list *n);
-/* Packets [from, to) did not come, while `to` did. False: too many; the list is now empty. */
+/* Packets [from, to) did not come, while one at their border did; all of them above or all below
+ * what is listed. False: too many; the list is now empty. */
 MUST_USE bool nack_list_gap(struct nack_list *n, int64_t from, int64_t to, int64_t now_us);
 /* A packet came. True: it had been missing; *round_trip_us is then the time since it was asked for,
  * if that was once, else 0. */
