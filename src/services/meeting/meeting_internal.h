@@ -162,6 +162,9 @@ void *meeting_do_list_invitations(struct meeting_service *svc, struct rpc_call *
                                   const Meeting__ListInvitationsRequest *in);
 void *meeting_do_revoke_invitation(struct meeting_service *svc, struct rpc_call *call,
                                    const Meeting__RevokeInvitationRequest *in);
+void *meeting_do_calendar(struct meeting_service *svc, struct rpc_call *call,
+                          const Meeting__GetCalendarRequest *in);
+extern const Meeting__Meeting_Service meeting_rpc_table;
 /* What is kept of an invitation link's token; "" of "". */
 const char *meeting_token_hash(struct arena *arena, const char *token);
 
