@@ -69,15 +69,20 @@ const ProtobufCFieldDescriptor *rpc_field_find(const ProtobufCMessageDescriptor 
 
 /* ---- copying ---- */
 
+/* protobuf-c takes an optional text for unset when it points to its own empty string, so an empty
+ * text of one's own must stay one's own. */
 static void copy_value(struct arena *arena, ProtobufCType type, void *value)
 {
     if (type == PROTOBUF_C_TYPE_STRING) {
         char **text = value;
-        *text = *text && **text ? arena_strdup(arena, *text)
-                                : (char *)(uintptr_t)protobuf_c_empty_string;
+        if (!*text)
+            *text = (char *)(uintptr_t)protobuf_c_empty_string;
+        else if (*text != protobuf_c_empty_string)
+            *text = arena_strdup(arena, *text);
     } else if (type == PROTOBUF_C_TYPE_BYTES) {
         ProtobufCBinaryData *bytes = value;
-        bytes->data = bytes->len ? arena_memdup(arena, bytes->data, bytes->len) : NULL;
+        if (bytes->data)
+            bytes->data = arena_memdup(arena, bytes->data, bytes->len);
     } else if (type == PROTOBUF_C_TYPE_MESSAGE) {
         ProtobufCMessage **message = value;
         *message = *message ? rpc_message_copy(arena, *message) : NULL;
