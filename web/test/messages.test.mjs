@@ -49,7 +49,7 @@ test("every key named in the code exists, and every key is used", () => {
   assert.ok(named.length > 100);
   for (const key of named) assert.ok(keys.has(key), `${key} is not in the catalogues`);
   // Keys made at run time: `prefix.${…}`.
-  const prefixes = [...code.matchAll(/`([a-z]+(?:\.[A-Za-z_]+)*\.)\$\{/gi)].map((m) => m[1]);
+  const prefixes = [...code.matchAll(/`([a-z]+(?:\.[A-Za-z_]+)*\.[A-Za-z_]*)\$\{/gi)].map((m) => m[1]);
   for (const key of keys) {
     const isNamed = code.includes(`"${key}"`) || prefixes.some((p) => key.startsWith(p));
     assert.ok(isNamed, `${key} is never used`);

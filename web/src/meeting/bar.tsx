@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import {
   Activity, ChevronUp, Ellipsis, Hand, Keyboard, LayoutGrid, LayoutPanelLeft, Link, Lock, Maximize, Mic, MicOff,
-  MonitorUp, PhoneOff, PictureInPicture2, Settings2, ShieldCheck, SignalHigh, SignalLow, SignalMedium, SignalZero, Smile,
+  MonitorUp, Phone, PictureInPicture2, Settings2, ShieldCheck, SignalHigh, SignalLow, SignalMedium, SignalZero, Smile,
   Sparkles, Users, Video, VideoOff,
 } from "lucide-preact";
 import { copyText } from "../app/clipboard";
@@ -266,7 +266,7 @@ export function Bar({ session }: BarProps) {
           <Ellipsis size={22} aria-hidden="true" />
         </Menu>
         <BarButton
-          icon={PhoneOff}
+          icon={Phone}
           label={t("leave")}
           class="is-leave"
           onClick={() => {

@@ -2,7 +2,7 @@
 // whoever has the stage.
 import { signal } from "@preact/signals";
 import { render } from "preact";
-import { Mic, MicOff, PhoneOff, Video, VideoOff } from "lucide-preact";
+import { Mic, MicOff, Phone, Video, VideoOff } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
 import { toast } from "../ui/toast";
@@ -58,7 +58,7 @@ function PipView({ session, area }: { session: MeetingSession; area: { w: number
           label={t(isCameraOn ? "camera.off" : "camera.on")}
           onClick={() => void session.toggleCamera()}
         />
-        <IconButton icon={PhoneOff} class="bar-btn is-leave" label={t("leave")} onClick={() => session.leave("left")} />
+        <IconButton icon={Phone} class="bar-btn is-leave" label={t("leave")} onClick={() => session.leave("left")} />
       </div>
     </div>
   );
