@@ -47,6 +47,10 @@ static void write_double(struct strbuf *out, double value)
         strbuf_adds(out, "null");
         return;
     }
+    if (value == 0) { /* "-0" would read back as the integer 0 */
+        strbuf_adds(out, signbit(value) ? "-0.0" : "0");
+        return;
+    }
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, value);
         if (strtod(text, NULL) == value)
