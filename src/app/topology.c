@@ -9,6 +9,8 @@
 #include "core/mem.h"
 #include "services/auth/auth.h"
 #include "services/media/media.h"
+#include "services/meeting/meeting.h"
+#include "services/signaling/signaling.h"
 #include "services/user/user.h"
 
 struct app_services {
@@ -16,16 +18,20 @@ struct app_services {
     struct user_service *user_service;
     struct auth_service *auth_service;
     struct media_service *media_service;
+    struct meeting_service *meeting_service;
+    struct signaling_service *signaling_service;
     /* The same behind their shares of threads: what others call. */
     ProtobufCService *user;
     ProtobufCService *auth;
     ProtobufCService *media;
+    ProtobufCService *meeting;
+    ProtobufCService *signaling;
 };
 
 /* ---- what can be known without starting ---- */
 
-const struct edge_route_table *const app_route_tables[] = {&user_routes, &auth_routes,
-                                                           &media_routes};
+const struct edge_route_table *const app_route_tables[] = {
+    &user_routes, &auth_routes, &media_routes, &meeting_routes, &signaling_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 static const struct {
@@ -35,6 +41,7 @@ static const struct {
     {user_migrations, &user_migration_count},
     {auth_migrations, &auth_migration_count},
     {media_migrations, &media_migration_count},
+    {meeting_migrations, &meeting_migration_count},
 };
 
 const struct store_migration *app_migrations(struct arena *arena, size_t *count)
@@ -94,6 +101,33 @@ static enum err start_auth(struct app *app, const struct password_options *passw
     return err;
 }
 
+static enum err start_meetings(struct app *app, const struct password_options *password)
+{
+    const struct app_config *c = app->config;
+    struct app_services *s = app->services;
+    enum err err = meeting_create(&s->meeting_service,
+                                  &(struct meeting_deps){.user = s->user,
+                                                         .auth = s->auth,
+                                                         .store = app->store,
+                                                         .bus = app->bus,
+                                                         .cache = app->cache,
+                                                         .password = *password,
+                                                         .public_url = c->public_url,
+                                                         .capacity_default = c->meeting_capacity});
+    if (err)
+        return err;
+    s->meeting = runs_here(app, meeting_rpc(s->meeting_service));
+    err = signaling_create(&s->signaling_service,
+                           &(struct signaling_deps){.auth = s->auth,
+                                                    .meeting = s->meeting,
+                                                    .media = s->media,
+                                                    .bus = app->bus,
+                                                    .resume_ms = c->signaling_resume_s * 1000});
+    if (!err)
+        s->signaling = runs_here(app, signaling_rpc(s->signaling_service));
+    return err;
+}
+
 static enum err start_services(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -124,7 +158,7 @@ static enum err start_services(struct app *app)
         return err;
     s->media = runs_here(app, media_rpc(s->media_service));
     app->report.media_port = media_port(s->media_service);
-    return ERR_OK;
+    return start_meetings(app, &password);
 }
 
 static bool is_store_ready(void *arg)
@@ -133,14 +167,22 @@ static bool is_store_ready(void *arg)
     return store_is_writable(app->store);
 }
 
+static void accept_signaling(void *arg, struct http_request *req, const struct identity *who,
+                             ws_origin_fn *is_origin_allowed, void *origin_arg)
+{
+    signaling_accept(arg, req, who, is_origin_allowed, origin_arg);
+}
+
 static enum err start_edge(struct app *app)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
     const struct edge_mount mounts[] = {
-        {&user_routes, s->user},
-        {&auth_routes, s->auth},
-        {&media_routes, s->media},
+        {&user_routes, s->user},       {&auth_routes, s->auth},           {&media_routes, s->media},
+        {&meeting_routes, s->meeting}, {&signaling_routes, s->signaling},
+    };
+    const struct edge_ws_row ws_rows[] = {
+        {"/ws/signaling", accept_signaling, s->signaling_service},
     };
     const struct edge_check checks[] = {
         {"store", is_store_ready, app},
@@ -148,6 +190,8 @@ static enum err start_edge(struct app *app)
     return edge_create(&app->edge,
                        &(struct edge_options){.mounts = mounts,
                                               .mount_count = ARRAY_LEN(mounts),
+                                              .ws_rows = ws_rows,
+                                              .ws_row_count = ARRAY_LEN(ws_rows),
                                               .checks = checks,
                                               .check_count = ARRAY_LEN(checks),
                                               .auth = s->auth,
@@ -172,7 +216,8 @@ enum err app_topology_start(struct app *app)
 
 void app_topology_drain(struct app *app)
 {
-    (void)app;
+    if (app->services && app->services->signaling_service)
+        signaling_drain(app->services->signaling_service);
 }
 
 void app_topology_stop(struct app *app)
@@ -180,6 +225,10 @@ void app_topology_stop(struct app *app)
     struct app_services *s = app->services;
     if (!s)
         return;
+    rpc_local_destroy(&s->signaling);
+    signaling_destroy(&s->signaling_service);
+    rpc_local_destroy(&s->meeting);
+    meeting_destroy(&s->meeting_service);
     rpc_local_destroy(&s->media);
     media_destroy(&s->media_service);
     rpc_local_destroy(&s->auth);
