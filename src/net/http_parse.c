@@ -134,6 +134,16 @@ static bool parse_version(struct str text, struct http_head *out, struct http_fa
     return bad(fault, "malformed request line");
 }
 
+/* uri-host [":" port]; names, IPv4 and bracketed IPv6 (RFC 9110, 7.2). */
+static bool is_host(struct str s)
+{
+    static const char never[] = "\"/\\?@<>{}|^`,";
+    for (size_t i = 0; i < s.n; i++)
+        if (!(byte_classes[(uint8_t)s.p[i]] & TARGET) || memchr(never, s.p[i], sizeof(never) - 1))
+            return false;
+    return true;
+}
+
 /* RFC 9112, 3.2: origin form, absolute form, "*". */
 static bool parse_target(struct str target, struct http_head *out, struct http_fault *fault)
 {
@@ -148,9 +158,9 @@ static bool parse_target(struct str target, struct http_head *out, struct http_f
     if (str_starts(target, STR("http://")) || str_starts(target, STR("https://"))) {
         struct str rest = str_sub(target, target.p[4] == 's' ? 8 : 7, SIZE_MAX);
         ptrdiff_t slash = str_find(rest, '/');
-        if (slash <= 0)
+        out->target_host = str_sub(rest, 0, (size_t)MAX(slash, 0));
+        if (slash <= 0 || !is_host(out->target_host))
             return bad(fault, "malformed request target");
-        out->target_host = str_sub(rest, 0, (size_t)slash);
         target = str_sub(rest, (size_t)slash, SIZE_MAX);
     }
     if (target.n == 0 || target.p[0] != '/')
@@ -218,15 +228,10 @@ static bool on_transfer_encoding(struct str value, struct http_head *out, struct
     return true;
 }
 
-/* uri-host [":" port]; names, IPv4 and bracketed IPv6 (RFC 9110, 7.2). */
 static bool on_host(struct str value, struct http_head *out, struct http_fault *fault)
 {
-    for (size_t i = 0; i < value.n; i++)
-        if (!(byte_classes[(uint8_t)value.p[i]] & TARGET) ||
-            memchr("\"/\\?@<>{}|^`,", value.p[i], 13))
-            return bad(fault, "malformed Host");
     out->host = value;
-    return true;
+    return is_host(value) || bad(fault, "malformed Host");
 }
 
 static bool on_connection(struct str value, struct http_head *out, struct http_fault *fault)

@@ -111,6 +111,8 @@ static const struct {
     {"GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400},
     {"GET http://x/a?b HTTP/1.1\r\nHost: X\r\n\r\n", 0},
     {"GET http://x/a HTTP/1.1\r\nHost: y\r\n\r\n", 400},
+    {"GET http://`/ HTTP/1.0\r\n\r\n", 400},
+    {"GET http://user@x/ HTTP/1.0\r\n\r\n", 400},
     {"GET http:///a HTTP/1.1\r\nHost: y\r\n\r\n", 400},
     {"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", 400},
     {"GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400},
