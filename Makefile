@@ -42,7 +42,9 @@ build-fuzz/build.ninja:
 web:
 	@tools/build_web.sh
 
+# The pages can come after the first setup (Node was installed since): then Meson has to look again.
 build: deps web $(BUILD)/build.ninja
+	@if [ -f web/dist/index.html ] && ! grep -q web_table.bin $(BUILD)/build.ninja; then meson setup --reconfigure $(BUILD) > /dev/null; fi
 	@ninja -C $(BUILD)
 
 run: build

@@ -7,11 +7,14 @@
 
 #include "app/app_internal.h"
 #include "core/mem.h"
+#include "net/static.h"
 #include "services/auth/auth.h"
 #include "services/media/media.h"
 #include "services/meeting/meeting.h"
 #include "services/signaling/signaling.h"
 #include "services/user/user.h"
+
+extern const struct static_table web_table; /* web/meson.build: the pages, or none */
 
 struct app_services {
     struct loop *timers; /* what services do by the clock */
@@ -202,6 +205,7 @@ static enum err start_edge(struct app *app)
                                               .is_rate_limited = c->is_rate_limited,
                                               .trusted_proxies = c->trusted_proxies.items,
                                               .trusted_proxy_count = c->trusted_proxies.count,
+                                              .web = web_table.count ? &web_table : NULL,
                                               .version = app->version});
 }
 
