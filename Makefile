@@ -15,7 +15,7 @@ help:
 	@echo "make check   format, rooms, warnings, symbols, unit tests, fuzz corpora: under a minute"
 	@echo "make format  put all C into the house's form"
 	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
-	@echo "make bench   measure beside others, into docs/benchmarks.md"
+	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, bench-http, bench-ws: one"
 	@echo "make clean   remove what was built"
 
 deps:
@@ -74,8 +74,18 @@ fuzz:
 	@$(MAKE) --no-print-directory build-fuzz/build.ninja
 	@tools/run_fuzzers.sh build-fuzz $(FUZZ_SECONDS)
 
+# ROUNDS=, SECONDS=, CASES=, PEERS= shorten or choose: bench/README.md.
+BENCHES = $(patsubst bench/bench_%.py,%,$(wildcard bench/bench_*.py))
 bench:
-	@echo "bench: nothing to measure yet"; exit 1
+	@tools/deps.sh bench
+	@for name in $(BENCHES); do $(MAKE) --no-print-directory bench-$$name || exit 1; done
+
+bench-%:
+	@tools/deps.sh bench
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+	@ROUNDS="$(ROUNDS)" BENCH_SECONDS="$(SECONDS)" CASES="$(CASES)" PEERS="$(PEERS)" \
+	  PARLANCE_BUILD=$(abspath $(BUILD)) python3 bench/bench_$*.py
 
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz build*.log web/dist web/.cache
