@@ -1,4 +1,5 @@
 /* Meetings as such: made, listed, shown, changed, deleted, ended. */
+#include "services/common/zone.h"
 #include "services/meeting/meeting_internal.h"
 
 #define TITLE_MAX 200
@@ -101,7 +102,7 @@ void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
         return NULL;
     if (!(m->password_hash = meeting_hash_password(svc, call, in->password)))
         return NULL;
-    char *time_zone = text_take(call, in->time_zone, &(struct text_rule){"time_zone", 0, 64, 0});
+    char *time_zone = zone_take(call, in->time_zone, NULL);
     if (!time_zone)
         return NULL;
     char *id = arena_alloc(call->arena, ID_SIZE);
@@ -289,8 +290,7 @@ void *meeting_do_update(struct meeting_service *svc, struct rpc_call *call,
     if (GIVEN(description) &&
         !(checked.description = meeting_take_description(call, in->description)))
         return NULL;
-    if (GIVEN(time_zone) && !(checked.time_zone = text_take(
-                                  call, in->time_zone, &(struct text_rule){"time_zone", 0, 64, 0})))
+    if (GIVEN(time_zone) && !(checked.time_zone = zone_take(call, in->time_zone, NULL)))
         return NULL;
     if (GIVEN(password) &&
         !(checked.password = (char *)meeting_hash_password(svc, call, in->password)))

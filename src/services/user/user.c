@@ -14,8 +14,6 @@ enum err user_create(struct user_service **out, const struct user_deps *deps)
     struct user_service *svc = mem_zalloc(sizeof(*svc));
     svc->rpc = user_rpc_table;
     svc->deps = *deps;
-    if (!svc->deps.zoneinfo_dir)
-        svc->deps.zoneinfo_dir = "/usr/share/zoneinfo";
     enum err err = password_create(&svc->hasher, &deps->password);
     if (err)
         user_destroy(&svc);

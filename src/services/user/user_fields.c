@@ -3,11 +3,9 @@
  * canonical form (trimmed, lower case where case means nothing) in the call's arena, or NULL after
  * saying what was expected.
  */
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "core/id.h"
 #include "services/common/text.h"
+#include "services/common/zone.h"
 #include "services/user/user_internal.h"
 
 static bool is_lower(char c)
@@ -160,48 +158,7 @@ char *user_take_locale(struct rpc_call *call, const char *value)
     return tag;
 }
 
-/* "Area/Place": parts of letters, digits, '_', '+', '-', each begun by a letter, so no path tricks.
- */
-static bool is_zone_shape(const char *zone)
-{
-    bool is_start = true;
-    for (const char *p = zone; *p; p++) {
-        if (is_start && !is_lower(*p) && !is_upper(*p))
-            return false;
-        if (!is_alnum(*p) && !strchr("_+-/", *p))
-            return false;
-        is_start = *p == '/';
-    }
-    return !is_start;
-}
-
-/* A file beneath the directory that begins like compiled zone data. */
-static bool is_zone_file(int dir, const char *zone)
-{
-    char magic[4];
-    int fd = openat(dir, zone, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    bool is_zone = read(fd, magic, sizeof(magic)) == 4 && memcmp(magic, "TZif", 4) == 0;
-    close(fd);
-    return is_zone;
-}
-
 char *user_take_time_zone(struct rpc_call *call, const char *value, const char *zoneinfo_dir)
 {
-    char *zone = text_take(call, value, &(struct text_rule){"time_zone", 0, 64, 0});
-    if (!zone)
-        return NULL;
-    if (!zone[0])
-        return arena_strdup(call->arena, "UTC");
-    bool is_known = is_zone_shape(zone);
-    int dir = is_known ? open(zoneinfo_dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (dir >= 0) {
-        is_known = strcmp(zone, "UTC") == 0 || is_zone_file(dir, zone);
-        close(dir);
-    }
-    if (is_known)
-        return zone;
-    rpc_fail(call, ERR_INVALID_ARGUMENT, "time_zone: expected a zone like Europe/Berlin");
-    return NULL;
+    return zone_take(call, value, zoneinfo_dir);
 }
