@@ -2,7 +2,7 @@
 // weak line, somebody at the door.
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { CloudOff, DoorOpen, RefreshCw, ShieldAlert, SignalLow, Volume2, X } from "lucide-preact";
+import { CloudOff, DoorOpen, RefreshCw, ShieldAlert, TriangleAlert, Volume2, X } from "lucide-preact";
 import { admitParticipant } from "../app/meetings";
 import { t } from "../i18n/i18n";
 import { Button, IconButton } from "../ui/controls";
@@ -62,7 +62,7 @@ function QualityBanner({ session }: { session: MeetingSession }) {
   const args = { loss: Math.round((told?.loss ?? 0) * 100), ms: Math.round(told?.roundTripMs ?? 0) };
   const canHelp = session.isCameraOn.value && cause !== "round_trip";
   return (
-    <Banner kind="warn" icon={SignalLow} text={t(`cause.${cause}`, args)}>
+    <Banner kind="warn" icon={TriangleAlert} text={t(`cause.${cause}`, args)}>
       {canHelp && <Button onClick={() => void session.toggleCamera()}>{t("camera.off")}</Button>}
       <IconButton icon={X} label={t("dismiss")} onClick={() => (dismissed.value = cause)} />
     </Banner>

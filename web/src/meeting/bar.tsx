@@ -2,8 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import {
-  Activity, ChevronUp, Ellipsis, Hand, Keyboard, LayoutGrid, LayoutPanelLeft, Link, Lock, Maximize, Mic, MicOff,
-  MonitorUp, Phone, PictureInPicture2, Settings2, ShieldCheck, SignalHigh, SignalLow, SignalMedium, SignalZero, Smile,
+  Activity, ChevronLeft, ChevronRight, ChevronUp, Ellipsis, Hand, Keyboard, LayoutGrid, LayoutPanelLeft, Link, Lock, Maximize, Mic, MicOff,
+  MonitorUp, Phone, PictureInPicture2, Settings2, ShieldCheck, Smile,
   Sparkles, Users, Video, VideoOff,
 } from "lucide-preact";
 import { copyText } from "../app/clipboard";
@@ -18,8 +18,9 @@ import { toggleFullscreen } from "./keys";
 import { canPip, isPipOpen, togglePip } from "./pip";
 import { ReactionPicker } from "./reactions";
 import { ScreenShare } from "./screen";
+import { SignalBars } from "./signal-bars";
 import type { MeetingSession } from "./session";
-import { isPanelOpen, isSelfHidden, layoutMode, openDialog, type LayoutMode } from "./view-state";
+import { gridPage, gridPages, isPanelOpen, isSelfHidden, layoutMode, openDialog, type LayoutMode } from "./view-state";
 
 interface BarProps {
   session: MeetingSession;
@@ -63,12 +64,9 @@ function Clock({ session }: BarProps) {
   return <span class="tabular">{clockText(startedAtMs ? now - startedAtMs : Date.now() - session.enteredAtMs.value)}</span>;
 }
 
-const signalIcons = [SignalZero, SignalLow, SignalMedium, SignalHigh];
-
 function TitleBlock({ session }: BarProps) {
   const meeting = session.room.meeting.value;
   const score = session.quality.verdict.value.score;
-  const Glyph = signalIcons[score] ?? SignalHigh;
   return (
     <div class="bar-title">
       <h1 title={meeting.title}>{meeting.title}</h1>
@@ -81,7 +79,7 @@ function TitleBlock({ session }: BarProps) {
           aria-label={t(`connection.score${score as 0 | 1 | 2 | 3}`)}
           onClick={() => (openDialog.value = "connection")}
         >
-          <Glyph size={16} aria-hidden="true" />
+          <SignalBars score={score} />
         </button>
       </p>
     </div>
@@ -234,6 +232,27 @@ function PeopleButton({ session }: BarProps) {
   );
 }
 
+// Turning the pages of tiles when there are more than fit.
+function Pager() {
+  const page = gridPage.value;
+  const pages = gridPages.value;
+  if (pages < 2) return null;
+  const turn = (by: number) => () => (gridPage.value = page + by);
+  return (
+    <div class="pager" role="group" aria-label={t("pager")}>
+      <button type="button" class="pager-btn" aria-label={t("pager.back")} disabled={page === 0} onClick={turn(-1)}>
+        <ChevronLeft size={20} aria-hidden="true" />
+      </button>
+      <span class="tabular" aria-live="polite">
+        {page + 1} / {pages}
+      </span>
+      <button type="button" class="pager-btn" aria-label={t("pager.next")} disabled={page >= pages - 1} onClick={turn(1)}>
+        <ChevronRight size={20} aria-hidden="true" />
+      </button>
+    </div>
+  );
+}
+
 export function Bar({ session }: BarProps) {
   const isSharing = session.screen.isOn.value;
   const isHandUp = session.isHandUp.value;
@@ -276,6 +295,7 @@ export function Bar({ session }: BarProps) {
         />
       </div>
       <div class="bar-side">
+        <Pager />
         <BarButton
           icon={Link}
           label={t("link.copy")}

@@ -15,6 +15,8 @@ export interface Area {
 export const gapPx = 8;
 const widest = 16 / 9;
 const narrowest = 3 / 4;
+// One or two people on a phone fill it.
+const narrowestAlone = 1 / 2;
 const tilesMost = 25;
 const tileWidthMin = 150;
 const phoneWidth = 600;
@@ -45,7 +47,7 @@ function cellsFor(count: number, cols: number, area: Area): Cells {
   const cellW = (area.w - gapPx * (cols - 1)) / cols;
   const cellH = (area.h - gapPx * (rows - 1)) / rows;
   const w = Math.min(cellW, cellH * widest);
-  const h = Math.min(cellH, cellW / narrowest);
+  const h = Math.min(cellH, cellW / (count === 1 ? narrowestAlone : narrowest));
   // On wide screens pictures keep the camera's shape; on phones they fill what there is.
   return isNarrow(area) ? { cols, w, h } : { cols, w, h: Math.min(h, w / widest) };
 }
@@ -94,7 +96,7 @@ export function stagePlan(count: number, area: Area): StagePlan {
     };
   }
   const h = Math.min(stripHeightPx, area.h / 4);
-  const w = h * (4 / 3);
+  const w = isNarrow(area) ? h : h * (4 / 3);
   const shown = Math.min(count, Math.max(1, Math.floor((area.w + gapPx) / (w + gapPx))));
   const left = (area.w - shown * w - (shown - 1) * gapPx) / 2;
   return {

@@ -1,14 +1,13 @@
 // The place of the pictures: measures itself, asks layout.ts where each goes, and draws them all in one list, so that a
 // change of layout moves the elements and never starts a picture anew.
 import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { ChevronLeft, ChevronRight } from "lucide-preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { t } from "../i18n/i18n";
 import { cornerBox, gridBoxes, pageSize, stagePlan, type Area, type Box } from "./layout";
 import type { MeetingSession } from "./session";
 import { Tile } from "./tile";
 import { stageKey, tileItems, TileOrder, type TileItem } from "./tiles";
-import { gridPage } from "./view-state";
+import { gridPage, gridPages } from "./view-state";
 
 interface Placed {
   item: TileItem;
@@ -87,6 +86,10 @@ export function Stage({ session, children }: { session: MeetingSession; children
   const [setElement, area] = useArea();
   const order = useRef(new TileOrder());
   const { placed, page, pages } = planOf(session, area, order.current);
+  useEffect(() => {
+    gridPages.value = pages;
+    gridPage.value = page;
+  }, [page, pages]);
   // One order of elements whatever the layout: a moved <video> would start anew.
   const stable = [...placed].sort((a, b) => (a.item.key < b.item.key ? -1 : 1));
   return (
@@ -96,19 +99,6 @@ export function Stage({ session, children }: { session: MeetingSession; children
           <Tile key={p.item.key} session={session} item={p.item} box={p.box} place={p.place} />
         ))}
       </div>
-      {pages > 1 && (
-        <nav class="pager" aria-label={t("pager")}>
-          <button type="button" class="pager-btn" aria-label={t("pager.back")} disabled={page === 0} onClick={() => (gridPage.value = page - 1)}>
-            <ChevronLeft size={20} aria-hidden="true" />
-          </button>
-          <span class="tabular" aria-live="polite">
-            {page + 1} / {pages}
-          </span>
-          <button type="button" class="pager-btn" aria-label={t("pager.next")} disabled={page === pages - 1} onClick={() => (gridPage.value = page + 1)}>
-            <ChevronRight size={20} aria-hidden="true" />
-          </button>
-        </nav>
-      )}
       {children}
     </section>
   );

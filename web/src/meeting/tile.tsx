@@ -1,6 +1,6 @@
 // One person (or one shared screen): picture or avatar, name, and what one must know of them at a glance.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { EllipsisVertical, Hand, MicOff, MonitorUp, Pin, SignalLow, Volume2 } from "lucide-preact";
+import { EllipsisVertical, Hand, MicOff, MonitorUp, Pin, Volume2 } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { cameraTrack } from "../media/devices";
 import { prefs } from "../media/prefs";
@@ -10,6 +10,7 @@ import { Menu } from "../ui/menu";
 import type { Box } from "./layout";
 import { personMenu, VolumeSlider } from "./person-menu";
 import type { MeetingSession } from "./session";
+import { SignalBars } from "./signal-bars";
 import type { TileItem } from "./tiles";
 import { pinnedKey, togglePin } from "./view-state";
 
@@ -69,7 +70,7 @@ function NameTag({ session, item }: TileProps) {
   const mic = room.track(item.member.id, "microphone");
   const isMuted = item.isSelf ? !session.isMicOn.value : !mic || mic.is_muted;
   const isSpeaking = !isMuted && room.speakers.value.has(item.member.id);
-  const name = item.isSelf ? t("you", { name: item.member.name }) : item.member.name;
+  const name = item.isSelf ? t("youShort") : item.member.name;
   return (
     <div class="tag">
       {item.kind === "screen" ? (
@@ -98,7 +99,11 @@ function Badges({ session, item }: TileProps) {
         </span>
       )}
       {pinnedKey.value === item.key && <Pin size={16} role="img" aria-label={t("state.pinned")} />}
-      {isWeak && <SignalLow size={16} class="weak" role="img" aria-label={t("state.weak")} />}
+      {isWeak && (
+        <span class="weak" role="img" aria-label={t("state.weak")}>
+          <SignalBars score={quality.score} />
+        </span>
+      )}
     </div>
   );
 }
@@ -112,7 +117,7 @@ export function Tile(props: TileProps) {
   useSubscription(props, isScreen || !item.track?.is_muted);
 
   const style = { width: box.w, height: box.h, transform: `translate(${box.x}px, ${box.y}px)` };
-  const isSmall = box.w < 180;
+  const isSmall = box.w < 200;
   const avatarSize = Math.round(Math.max(32, Math.min(120, Math.min(box.w, box.h) * 0.42)));
   return (
     <div

@@ -10,6 +10,8 @@ export const isSelfHidden = signal(false);
 export const isPanelOpen = signal(false);
 export const openDialog = signal<DialogName>(null);
 export const gridPage = signal(0);
+// How many pages of tiles there are at the moment; the stage knows.
+export const gridPages = signal(1);
 // One person's sound is too loud or too low: 0 to 1 by participant.
 export const volumes = signal<ReadonlyMap<string, number>>(new Map());
 
