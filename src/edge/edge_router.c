@@ -178,21 +178,28 @@ void edge_router_destroy(struct edge_router **r)
     *r = NULL;
 }
 
-static bool has_targets(const struct node *n)
+struct search {
+    enum http_method method;
+    unsigned methods; /* bits: those that whole matches answer */
+    struct edge_match *out;
+};
+
+static struct edge_target *target_of(const struct node *n, struct search *s)
 {
-    for (int m = 0; m < HTTP_METHOD_COUNT; m++) {
-        if (n->targets[m])
-            return true;
-    }
-    return false;
+    for (int m = 0; m < HTTP_METHOD_COUNT; m++)
+        s->methods |= n->targets[m] ? 1u << m : 0;
+    struct edge_target *target = n->targets[s->method];
+    return !target && s->method == HTTP_METHOD_HEAD ? n->targets[HTTP_METHOD_GET] : target;
 }
 
-/* Depth first; the first whole match wins. Depth is bounded by EDGE_SEGMENTS_MAX. */
-static const struct node *find_node(const struct node *n, const struct str *segments, size_t count,
-                                    struct edge_match *out)
+/* Depth first; the first whole match that answers the method wins, so "users/me" takes only what
+ * its own rows name from "users/:id". Depth is bounded by EDGE_SEGMENTS_MAX. */
+static struct edge_target *find_target(const struct node *n, const struct str *segments,
+                                       size_t count, struct search *s)
 {
+    struct edge_match *out = s->out;
     if (count == 0)
-        return has_targets(n) ? n : NULL;
+        return target_of(n, s);
     for (const struct node *c = n->child; c; c = c->next) {
         size_t before = out->param_count;
         if (c->literal.n ? !str_eq(c->literal, segments[0]) : segments[0].n == 0)
@@ -203,7 +210,7 @@ static const struct node *find_node(const struct node *n, const struct str *segm
             out->names[out->param_count] = c->name;
             out->values[out->param_count++] = segments[0];
         }
-        const struct node *found = find_node(c, segments + 1, count - 1, out);
+        struct edge_target *found = find_target(c, segments + 1, count - 1, s);
         if (found)
             return found;
         out->param_count = before;
@@ -211,12 +218,12 @@ static const struct node *find_node(const struct node *n, const struct str *segm
     return NULL;
 }
 
-static void list_methods(const struct node *n, char *allow, size_t size)
+static void list_methods(unsigned methods, char *allow, size_t size)
 {
     size_t used = 0;
     allow[0] = '\0';
     for (int m = 0; m < HTTP_METHOD_COUNT; m++) {
-        if (n->targets[m] && used < size)
+        if ((methods & 1u << m) && used < size)
             used += (size_t)snprintf(allow + used, size - used, "%s%s", used ? ", " : "",
                                      http_method_name((enum http_method)m));
     }
@@ -237,13 +244,9 @@ void edge_router_match(const struct edge_router *r, enum http_method method, str
             return;
         is_more = str_cut(&rest, '/', &segments[count++]);
     }
-    const struct node *n = find_node(&r->root, segments, count, out);
-    if (!n)
-        return;
-    out->is_known_path = true;
-    out->target = n->targets[method];
-    if (!out->target && method == HTTP_METHOD_HEAD)
-        out->target = n->targets[HTTP_METHOD_GET];
+    struct search search = {.method = method, .out = out};
+    out->target = find_target(&r->root, segments, count, &search);
+    out->is_known_path = search.methods != 0;
     if (!out->target)
-        list_methods(n, out->allow, sizeof(out->allow));
+        list_methods(search.methods, out->allow, sizeof(out->allow));
 }

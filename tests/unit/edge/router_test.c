@@ -59,7 +59,8 @@ static void test_match(void **state UNUSED)
         {HTTP_METHOD_GET, "/api/things/7", 1, true, "7"},
         {HTTP_METHOD_PUT, "/api/things/7", 2, true, "7"},
         {HTTP_METHOD_GET, "/api/things/mine", 3, true, NULL},
-        {HTTP_METHOD_PUT, "/api/things/mine", -1, true, NULL},
+        {HTTP_METHOD_PUT, "/api/things/mine", 2, true, "mine"},
+        {HTTP_METHOD_DELETE, "/api/things/mine", -1, true, NULL},
         {HTTP_METHOD_POST, "/api/things/a%2Fb/mend", 4, true, "a%2Fb"},
         {HTTP_METHOD_DELETE, "/api/things/7", -1, true, NULL},
         {HTTP_METHOD_GET, "/api/things/", -1, false, NULL},
@@ -82,6 +83,8 @@ static void test_match(void **state UNUSED)
     }
     struct edge_match m;
     edge_router_match(r, HTTP_METHOD_DELETE, STR("/api/things/7"), &m);
+    assert_string_equal(m.allow, "GET, PUT");
+    edge_router_match(r, HTTP_METHOD_DELETE, STR("/api/things/mine"), &m);
     assert_string_equal(m.allow, "GET, PUT");
     edge_router_destroy(&r);
     assert_null(r);
