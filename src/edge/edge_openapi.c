@@ -192,6 +192,19 @@ static void responses(struct writer_state *w, const struct edge_route *route,
     strbuf_adds(w->out, "}},\"default\":{\"$ref\":\"#/components/responses/error\"}}");
 }
 
+/* "users_GetUser"; where several rows ask the same RPC, those that end in a word carry it, too. */
+static void write_operation_id(struct writer_state *w, const struct edge_route_table *table,
+                               const struct edge_route *route)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < table->count; i++)
+        rows += strcmp(table->routes[i].rpc, route->rpc) == 0;
+    const char *last = strrchr(route->path, '/') + 1;
+    bool has_suffix = rows > 1 && last[0] != ':';
+    strbuf_printf(w->out, "\"operationId\":\"%s_%s%s%s\"", table->tag, route->rpc,
+                  has_suffix ? "_" : "", has_suffix ? last : "");
+}
+
 static void write_operation(struct writer_state *w, const struct edge_route_table *table,
                             const struct edge_route *route)
 {
@@ -200,9 +213,9 @@ static void write_operation(struct writer_state *w, const struct edge_route_tabl
     strbuf_addc(w->out, '"');
     for (const char *c = route->method; *c; c++)
         strbuf_addc(w->out, (char)tolower((unsigned char)*c));
-    strbuf_printf(w->out,
-                  "\":{\"operationId\":\"%s_%s\",\"tags\":[\"%s\"],\"summary\":", table->tag,
-                  method->name, table->tag);
+    strbuf_adds(w->out, "\":{");
+    write_operation_id(w, table, route);
+    strbuf_printf(w->out, ",\"tags\":[\"%s\"],\"summary\":", table->tag);
     quote(w->out, route->summary ? route->summary : method->name);
     strbuf_printf(w->out, ",\"x-who\":\"%s\",", who_names[route->who]);
     if (route->who == EDGE_WHO_ANYONE)
@@ -281,8 +294,12 @@ void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const
     w->seen = map_create();
     strbuf_adds(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Parlance\",\"version\":");
     quote(out, version);
-    strbuf_adds(out, ",\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
-                     "\"servers\":[{\"url\":\"/\"}],\"security\":[{\"bearer\":[]}],\"paths\":{");
+    strbuf_adds(out, ",\"description\":\"Accounts and meetings. Conventions: docs/api.md.\","
+                     "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
+                     "\"servers\":[{\"url\":\"/\"}],\"security\":[{\"bearer\":[]}],\"tags\":[");
+    for (size_t t = 0; t < count; t++)
+        strbuf_printf(out, "%s{\"name\":\"%s\"}", t ? "," : "", tables[t]->tag);
+    strbuf_adds(out, "],\"paths\":{");
     bool is_first = true;
     for (size_t t = 0; t < count; t++) {
         for (size_t r = 0; r < tables[t]->count; r++) {
