@@ -86,6 +86,8 @@ static const struct config_row rows[] = {
                "Memory of the embedded cache."),
     CONFIG_INT(C, service_threads, "services.threads", 4, 1, 256, "",
                "Worker threads of each service."),
+    CONFIG_BOOL(C, is_packing_calls, "services.pack_calls", false,
+                "Pack and unpack calls within the process too, as between processes: for tests."),
 };
 
 #undef C

@@ -49,6 +49,7 @@ struct app_config {
 
     int64_t cache_bytes;
     int64_t service_threads;
+    bool is_packing_calls;
 };
 
 extern const struct config_table app_config_table;

@@ -69,6 +69,7 @@ static ProtobufCService *runs_here(const struct app *app, ProtobufCService *impl
     return rpc_local_create(implementation,
                             &(struct rpc_local_options){
                                 .workers.thread_count = (unsigned)app->config->service_threads,
+                                .is_packing = app->config->is_packing_calls,
                             });
 }
 
