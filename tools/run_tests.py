@@ -4,8 +4,10 @@
 usage: run_tests.py BUILD_DIR [BUILD_DIR ...]
 
 Runs Meson's suites in each build directory, the browser client's own checks (web/), then tests/flow and tests/browser
-under node --test with PARLANCE_BUILD naming the first build directory. Prints a line per suite and, last,
-`N passed, N failed` over all cases; exits 1 if anything failed or no case ran.
+under node --test with PARLANCE_BUILD naming the first build directory. tests/flow runs a second time against the last
+build directory (the one with sanitizers) with every call between services packed and unpacked, so that whoever keeps
+what is not theirs is found; tests/flow/once holds what is about time or numbers and runs the first time only.
+Prints a line per suite and, last, `N passed, N failed` over all cases; exits 1 if anything failed or no case ran.
 """
 import glob
 import json
@@ -66,9 +68,9 @@ def run_meson(build):
     return passed, failed
 
 
-def run_streaming(command, cwd, build):
+def run_streaming(command, cwd, build, extra=None):
     """Runs a command, shows its output as it comes, and returns (output, return code)."""
-    environment = dict(os.environ, PARLANCE_BUILD=os.path.join(ROOT, build))
+    environment = dict(os.environ, PARLANCE_BUILD=os.path.join(ROOT, build), **(extra or {}))
     lines = []
     with subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace") as process:
@@ -87,16 +89,16 @@ def run_web(build):
     return count_node(*run_streaming(["npm", "run", "--silent", "check"], web, build))
 
 
-def run_node(folder, build):
-    """Node's own test runner over the *.test.mjs of a folder."""
-    files = sorted(glob.glob(os.path.join(ROOT, folder, "**", "*.test.mjs"), recursive=True))
+def run_node(name, pattern, build, extra=None):
+    """Node's own test runner over the files of a pattern."""
+    files = sorted(glob.glob(os.path.join(ROOT, pattern), recursive=True))
     if not files:
         return None
-    print(f"\n{folder}:", flush=True)
+    print(f"\n{name}:", flush=True)
     if not shutil.which("node"):
         print("  there is no node")
         return 0, len(files)
-    return count_node(*run_streaming(["node", "--test", "--test-reporter=spec", *files], ROOT, build))
+    return count_node(*run_streaming(["node", "--test", "--test-reporter=spec", *files], ROOT, build, extra))
 
 
 def main():
@@ -105,7 +107,13 @@ def main():
         sys.exit(__doc__)
     suites = [(build, run_meson(build)) for build in builds]
     suites.append(("web", run_web(builds[0])))
-    suites += [(folder, run_node(folder, builds[0])) for folder in ("tests/flow", "tests/browser")]
+    for name, pattern, build, extra in (
+        ("tests/flow", "tests/flow/**/*.test.mjs", builds[0], None),
+        (f"tests/flow, {builds[-1]}, calls packed", "tests/flow/*.test.mjs", builds[-1],
+         {"PARLANCE_SERVICES_PACK_CALLS": "true"}),
+        ("tests/browser", "tests/browser/**/*.test.mjs", builds[0], None),
+    ):
+        suites.append((name, run_node(name, pattern, build, extra)))
     total_passed = total_failed = 0
     print("\nsuites:")
     for name, counts in suites:
