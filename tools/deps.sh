@@ -11,7 +11,7 @@ build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-pa
 test_packages="libcmocka-dev libsrtp2-dev clang-format python3"
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"
-bench_packages="janus nginx-light libnginx-mod-nchan"
+bench_packages="janus nginx-light libnginx-mod-nchan wrk"
 
 list_packages()
 {
