@@ -72,21 +72,62 @@ bool cli_has_words(const struct cli_command *command, int argc, char **argv, int
     return false;
 }
 
-static int run_help(int argc, char **argv)
+static const struct cli_command *find(const char *name)
 {
-    for (int i = 0; argc > 1 && cli_commands[i]; i++) {
-        if (strcmp(cli_commands[i]->name, argv[1]) == 0) {
-            printf("%s\n\nusage: %s\n", cli_commands[i]->summary, cli_commands[i]->usage);
-            return 0;
-        }
-    }
-    if (argc > 1)
-        return cli_usage_error(&cli_help, "there is no such command");
-    printf("Parlance: accounts, messaging and meetings in one program.\n\nusage: parlance COMMAND "
-           "[...]\n\n");
+    for (int i = 0; cli_commands[i]; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+    return NULL;
+}
+
+static int print_about(const struct cli_command *command)
+{
+    printf("%s\n\nusage: %s\n", command->summary, command->usage);
+    if (command->about)
+        printf("\n%s", command->about);
+    return 0;
+}
+
+static int print_list(void)
+{
+    printf("Parlance: accounts, messaging and meetings in one program.\n\n"
+           "usage: parlance COMMAND [...]\n\n");
     for (int i = 0; cli_commands[i]; i++)
         printf("  %-14s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    printf("\n`parlance help COMMAND` (or `parlance COMMAND --help`) tells about one.\n");
     return 0;
+}
+
+static int run_help(int argc, char **argv)
+{
+    if (argc < 2)
+        return print_list();
+    if (argc > 2)
+        return cli_usage_error(&cli_help, "one command at a time");
+    const struct cli_command *command = find(argv[1]);
+    return command ? print_about(command) : cli_usage_error(&cli_help, "there is no such command");
+}
+
+static bool is_help_wanted(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+int cli_main(int argc, char **argv)
+{
+    bool has_command = argc > 1 && argv[1][0] != '-';
+    const struct cli_command *command = has_command ? find(argv[1]) : &cli_serve;
+    if (!command) {
+        fprintf(stderr, "parlance: there is no command \"%s\"; `parlance help` lists them\n",
+                argv[1]);
+        return 2;
+    }
+    if (is_help_wanted(argc, argv))
+        return has_command ? print_about(command) : print_list();
+    return has_command ? command->run(argc - 1, argv + 1) : command->run(argc, argv);
 }
 
 const struct cli_command cli_help = {

@@ -7,9 +7,13 @@
 struct cli_command {
     const char *name;
     const char *summary;               /* one line */
-    const char *usage;                 /* what `parlance help NAME` prints */
+    const char *usage;                 /* how it is called; also shown beside an error */
+    const char *about;                 /* what else `parlance help NAME` tells; may be NULL */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 };
+
+/* Picks the command by the first word: `serve` without one, `help` wherever --help or -h stands. */
+int cli_main(int argc, char **argv);
 
 /* 2 after saying what is wrong with the words of the call. */
 int cli_usage_error(const struct cli_command *command, const char *problem);

@@ -49,5 +49,10 @@ const struct cli_command cli_check_config = {
     .name = "check-config",
     .summary = "Checks the configuration and prints what is in force.",
     .usage = "parlance check-config [--config FILE] [--example]",
+    .about = "  --config FILE  the file to check; without it ./parlance.yaml if it is there\n"
+             "  --example      print a file with every option, its default and what it does\n\n"
+             "Reads the file and the environment (PARLANCE_...) as `serve` would, and prints what\n"
+             "is in force, secrets left out. What is wrong is named with its line and what was\n"
+             "expected there; the exit status is then 1.\n",
     .run = run,
 };

@@ -80,7 +80,11 @@ static int run(int argc, char **argv)
 const struct cli_command cli_migrate = {
     .name = "migrate",
     .summary = "Shows or brings up to date the database.",
-    .usage = "parlance migrate status|up [--dry-run] [--config FILE]\n\n"
-             "The server must not be running. `up --dry-run` prints the SQL that would run.",
+    .usage = "parlance migrate status|up [--dry-run] [--config FILE]",
+    .about = "  status         how far each service's tables are\n"
+             "  up             apply what is missing (serve does so by itself)\n"
+             "  --dry-run      with up: print the SQL that would run, change nothing\n"
+             "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n\n"
+             "The server must not be running.\n",
     .run = run,
 };

@@ -20,5 +20,8 @@ const struct cli_command cli_openapi = {
     .name = "openapi",
     .summary = "Prints the OpenAPI 3.1 document of the HTTP API.",
     .usage = "parlance openapi",
+    .about =
+        "It is made from the tables that serve the API, so it needs neither configuration nor\n"
+        "a running server.\n",
     .run = run,
 };

@@ -109,8 +109,12 @@ static int run(int argc, char **argv)
 const struct cli_command cli_serve = {
     .name = "serve",
     .summary = "Runs the server (the default).",
-    .usage = "parlance [serve] [--config FILE]\n\n"
-             "Without a file ./parlance.yaml is read if it is there. `parlance check-config "
-             "--example` prints a file with every option.",
+    .usage = "parlance [serve] [--config FILE]",
+    .about = "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n\n"
+             "Every option has a default, and every one can be set from the environment too:\n"
+             "http.port is PARLANCE_HTTP_PORT. `parlance check-config --example` prints a file\n"
+             "with all of them.\n\n"
+             "SIGTERM and SIGINT stop it: nothing new is accepted, sockets are told to come back,\n"
+             "what is in work ends within http.drain_ms. SIGHUP reads the certificate again.\n",
     .run = run,
 };

@@ -243,14 +243,16 @@ static int run(int argc, char **argv)
 const struct cli_command cli_user = {
     .name = "user",
     .summary = "Lists and mends accounts.",
-    .usage =
-        "parlance user list\n"
-        "       parlance user create NAME [--email ADDRESS] [--admin]\n"
-        "       parlance user set-password NAME\n"
-        "       parlance user set-role NAME admin|user\n"
-        "       parlance user disable|enable NAME\n\n"
-        "NAME is an account's name, e-mail or id. The password is asked for, or read from "
-        "standard input; an\n"
-        "empty one is made and printed. The server must not be running. All take --config FILE.",
+    .usage = "parlance user list\n"
+             "       parlance user create NAME [--email ADDRESS] [--admin]\n"
+             "       parlance user set-password NAME\n"
+             "       parlance user set-role NAME admin|user\n"
+             "       parlance user disable|enable NAME",
+    .about = "  --email ADDRESS  with create: the account's e-mail\n"
+             "  --admin          with create: make it an administrator\n"
+             "  --config FILE    the configuration; without it ./parlance.yaml if it is there\n\n"
+             "NAME is an account's name, e-mail or id. The password is asked for, or read from\n"
+             "standard input; an empty one is made and printed. The server must not be running:\n"
+             "while it runs, an administrator does the same over the API.\n",
     .run = run,
 };

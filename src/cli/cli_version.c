@@ -3,8 +3,10 @@
 
 #include "cli/cli.h"
 
-static int run(int argc UNUSED, char **argv UNUSED)
+static int run(int argc, char **argv)
 {
+    if (!cli_has_words(&cli_version, argc, argv, 0))
+        return 2;
     printf("parlance %s\n", PARLANCE_VERSION);
     return 0;
 }
