@@ -1,0 +1,38 @@
+// The first promise: people open a link, and see and hear one another.
+import assert from 'node:assert/strict';
+import { scene, setUp } from './stage.mjs';
+
+setUp();
+
+scene('three pages in one meeting see and hear each other', async (stage) => {
+  const ada = await stage.account('Ada');
+  const link = await ada.newMeeting();
+  await ada.join();
+  const bo = await stage.account('Bo');
+  await bo.enter(link);
+  const cleo = await stage.person('Cleo');
+  await cleo.enter(link);
+
+  const people = [ada, bo, cleo];
+  for (const person of people) {
+    const others = people.filter((p) => p !== person).map((p) => p.name);
+    await person.receives(others);
+    for (const other of others) await person.tile(other).locator('video').waitFor();
+    assert.equal(await person.page.locator('.tile').count(), people.length);
+  }
+  // What stands on the page is a picture, and it moves.
+  for (const other of ['Ada', 'Bo']) {
+    const first = await cleo.until(`a picture of ${other}`, (name) => window.seen.picture(name, 'camera'), other);
+    assert.ok(first.spread > 5, `a picture, not one colour: ${JSON.stringify(first)}`);
+    await cleo.until(`a moving picture of ${other}`, ([name, hash]) => {
+      const now = window.seen.picture(name, 'camera');
+      return now && now.hash !== hash;
+    }, [other, first.hash]);
+  }
+  const ciphers = await cleo.page.evaluate(() => window.seen.ciphers());
+  assert.equal(ciphers.length, 2);
+  for (const { dtlsState, srtpCipher } of ciphers) {
+    assert.equal(dtlsState, 'connected');
+    assert.match(srtpCipher, /GCM/);
+  }
+});
