@@ -171,7 +171,7 @@ void consumer_adapt(struct consumer *c)
     map_extensions(c);
     map_codecs(c);
     c->refused = CONSUMER_NO_CODEC;
-    if (!has_any_codec(c))
+    if (!c->is_clashing && !has_any_codec(c))
         consumer_refuse(c, 0);
     consumer_retarget(c);
 }
@@ -210,6 +210,10 @@ uint8_t consumer_needs(const struct consumer *c)
     uint8_t needs = (uint8_t)(1u << c->target);
     if (c->is_flowing)
         needs |= (uint8_t)(1u << c->current);
+    /* Of a layer that was left just now something may still be missing. */
+    for (unsigned i = 1; i < c->rewriter.count; i++)
+        if (c->peer->worker->now_us - c->rewriter.epochs[i].ended_us <= REWRITER_LATE_US)
+            needs |= (uint8_t)(1u << c->rewriter.epochs[i].source.layer);
     return needs;
 }
 

@@ -70,6 +70,8 @@ static void remove_track(struct track *t)
     give_back_handle(t);
     for (unsigned i = 0; i < SFU_MAX_LAYERS; i++)
         layer_destroy(&t->layers[i]);
+    for (unsigned i = 0; i < t->mirror_count; i++)
+        free(t->mirrors[i].missed);
     free(t->mirrors);
     free(t);
 }
@@ -327,6 +329,7 @@ void track_tick(struct track *t)
     }
     for (unsigned i = 0; i < t->mirror_count; i++)
         track_resend_missed(t, &t->mirrors[i]);
+    track_update_wanted(t); /* what is left of former layers has had its time */
 }
 
 void track_update_wanted(struct track *t)
@@ -361,6 +364,8 @@ void track_add_mirror(struct track *t, unsigned worker, uint32_t handle, uint8_t
     if (!m) {
         t->mirrors = mem_realloc_array(t->mirrors, t->mirror_count + 1, sizeof(struct mirror));
         m = &t->mirrors[t->mirror_count++];
+    } else {
+        free(m->missed);
     }
     *m = (struct mirror){.worker = worker, .handle = handle};
     if (!t->is_known)
@@ -388,6 +393,8 @@ void track_set_mirror_wanted(struct track *t, unsigned worker, uint8_t wanted)
 void track_remove_mirror(struct track *t, unsigned worker)
 {
     struct mirror *m = find_mirror(t, worker);
-    if (m)
-        *m = t->mirrors[--t->mirror_count];
+    if (!m)
+        return;
+    free(m->missed);
+    *m = t->mirrors[--t->mirror_count];
 }

@@ -11,19 +11,21 @@
 
 #define TRACK_TICK_US 100000
 #define TRACK_NO_CODEC UINT8_MAX
-#define MIRROR_MISSED_MAX 64
+#define MIRROR_MISSED_MAX 1024
+
+struct mirror_missed {
+    int64_t seq;
+    uint8_t layer;
+};
 
 /* A worker that mirrors this track. */
 struct mirror {
     unsigned worker;
     uint32_t handle;
     uint8_t wanted; /* bit i: it wants layer i */
-    /* What did not fit into the ring, to be tried again. */
+    /* What did not fit into the ring, to be tried again; made when first needed. */
     unsigned missed_count;
-    struct {
-        uint8_t layer;
-        int64_t seq;
-    } missed[MIRROR_MISSED_MAX];
+    struct mirror_missed *missed;
 };
 
 struct track {

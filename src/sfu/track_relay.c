@@ -2,7 +2,10 @@
  * track_relay: packets of a track to the workers that mirror it: one copy per worker, however many
  * subscribers it has. What the ring does not take is noted and tried again from the history.
  */
+#include "core/mem.h"
 #include "sfu/track.h"
+
+#define RELAY_RECENT_US 100000
 
 static bool write_media(struct track *t, const struct mirror *m, const struct layer *l,
                         struct buf *b)
@@ -28,10 +31,10 @@ static void send_or_note(struct track *t, struct mirror *m, const struct layer *
     if (write_media(t, m, l, b))
         return;
     sfu_count(t->worker, SFU_COUNTER_DROP_RING, 1);
-    if (m->missed_count < MIRROR_MISSED_MAX) {
-        m->missed[m->missed_count].layer = l->index;
-        m->missed[m->missed_count++].seq = media_of(b)->seq;
-    }
+    if (!m->missed)
+        m->missed = mem_calloc(MIRROR_MISSED_MAX, sizeof(*m->missed));
+    if (m->missed_count < MIRROR_MISSED_MAX)
+        m->missed[m->missed_count++] = (struct mirror_missed){media_of(b)->seq, l->index};
 }
 
 void track_relay(struct track *t, struct layer *l)
@@ -40,6 +43,8 @@ void track_relay(struct track *t, struct layer *l)
         struct mirror *m = &t->mirrors[i];
         if (!(m->wanted >> l->index & 1))
             continue;
+        if (m->missed_count)
+            track_resend_missed(t, m);
         for (unsigned k = 0; k < l->batch_count; k++)
             send_or_note(t, m, l, l->batch[k]);
     }
@@ -47,11 +52,16 @@ void track_relay(struct track *t, struct layer *l)
 
 void track_relay_start(struct track *t, struct mirror *m, struct layer *l)
 {
-    if (t->info.is_audio || !layer_can_start(l, t->worker->now_us))
+    if (t->info.is_audio || l->history.is_empty)
         return;
-    for (int64_t seq = l->keyframe_seq; seq <= l->history.newest; seq++) {
+    /* Without a keyframe to start from, one may be coming just now, its first packet not first:
+     * what came of late belongs to it. */
+    bool can_start = layer_can_start(l, t->worker->now_us);
+    int64_t since_us = can_start ? 0 : t->worker->now_us - RELAY_RECENT_US;
+    int64_t seq = can_start ? l->keyframe_seq : l->history.newest - LAYER_START_PACKETS;
+    for (; seq <= l->history.newest; seq++) {
         struct buf *b = history_find(&l->history, seq);
-        if (b)
+        if (b && media_of(b)->arrival_us >= since_us)
             send_or_note(t, m, l, b);
     }
 }

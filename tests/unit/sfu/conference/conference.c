@@ -244,8 +244,13 @@ struct client *conference_add_client(struct conference *f, const struct sfu_peer
 static void publish(struct conference *f, struct person *who, const struct client_track *t)
 {
     struct sfu_layer_id layers[CLIENT_LAYERS] = {0};
-    for (unsigned i = 0; i < t->layer_count; i++)
+    for (unsigned i = 0; i < t->layer_count; i++) {
         layers[i].rid = str_from(t->layers[i].rid);
+        if (t->layer_count == 1) { /* without rids signaling declares the SSRCs */
+            layers[i].ssrc = t->layers[i].ssrc;
+            layers[i].rtx_ssrc = t->is_audio ? 0 : t->layers[i].rtx_ssrc;
+        }
+    }
     struct sfu_producer_options opt = {
         .track = t->number,
         .mid = str_from(t->mid),
@@ -265,6 +270,7 @@ struct person *conference_join(struct conference *f, const struct person_options
     *who = (struct person){0};
     struct sfu_peer_options pub = {.room = CONFERENCE_ROOM, .ext_ids = PUBLISHER_EXT};
     struct sfu_peer_options sub = {.room = CONFERENCE_ROOM, .ext_ids = SUBSCRIBER_EXT};
+    who->is_without_rtx = opt->is_without_rtx;
     who->publisher = conference_add_client(f, &pub, opt->publisher_worker, &who->publisher_id);
     who->subscriber = conference_add_client(f, &sub, opt->subscriber_worker, &who->subscriber_id);
     if (opt->has_audio)
@@ -286,7 +292,7 @@ struct client_receiver *conference_subscribe(struct conference *f, struct person
         .producer_track = t->number,
         .mid = STR("m7"),
         .ssrc = ssrc,
-        .rtx_ssrc = t->is_audio ? 0 : ssrc + 1,
+        .rtx_ssrc = t->is_audio || who->is_without_rtx ? 0 : ssrc + 1,
         .cname = STR("publisher"),
         .codecs = SUBSCRIBED,
         .codec_count = ARRAY_LEN(SUBSCRIBED),

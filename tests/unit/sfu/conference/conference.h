@@ -25,6 +25,7 @@ struct person {
     unsigned track_count;
     struct person_track tracks[CLIENT_TRACKS];
     uint32_t next_consumer;
+    bool is_without_rtx;
 };
 
 struct conference {
