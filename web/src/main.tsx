@@ -1,7 +1,9 @@
 // Starts the client: language, theme, router, sign-in; then draws what the path names. Every view is a chunk of its own.
+import { effect } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./app/app";
-import { restore } from "./app/api";
+import { restore, signedIn } from "./app/api";
+import { setShownZone } from "./app/dates";
 import { startRouter } from "./app/router";
 import { startTheme } from "./app/theme";
 import { startI18n } from "./i18n/i18n";
@@ -10,5 +12,6 @@ const root = document.getElementById("app");
 
 startTheme();
 startRouter();
+effect(() => setShownZone(signedIn.value?.user.time_zone ?? ""));
 void restore();
 void startI18n().then(() => root && render(<App />, root));

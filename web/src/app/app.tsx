@@ -20,7 +20,7 @@ interface View {
 const views = {
   meet: { load: () => import("../prejoin/prejoin") },
   home: { load: () => import("../pages/home"), part: "pages", tab: "meetings" },
-  // LATER settings: { load: () => import("../pages/settings"), part: "pages", tab: "settings" },
+  settings: { load: () => import("../pages/settings"), part: "pages", tab: "settings" },
   // LATER admin: { load: () => import("../pages/admin"), part: "pages", tab: "admin" },
   login: { load: () => import("../pages/login"), part: "pages" },
   register: { load: () => import("../pages/register"), part: "pages" },

@@ -1,25 +1,63 @@
-// Dates and times as the reader's language writes them, all by Intl.
+// Dates and times as the reader's language writes them, in the time zone of the account; all by Intl.
+import { signal } from "@preact/signals";
 import { locale } from "../i18n/i18n";
 
 const dayMs = 86_400_000;
 
+export function deviceZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+// The zone of the account; empty: this device's.
+const accountZone = signal("");
+
+export function shownZone(): string {
+  return accountZone.value || deviceZone();
+}
+
+export function isZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// A zone that this browser does not know is as good as none.
+export function setShownZone(name: string): void {
+  accountZone.value = name && isZone(name) ? name : "";
+}
+
+function dateFormat(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat(locale(), { ...options, timeZone: shownZone() });
+}
+
+// What clock and calendar say there at that moment, as if it were UTC.
+function wallMs(ms: number): number {
+  const format = new Intl.DateTimeFormat("en-US", {
+    timeZone: shownZone(), hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric",
+  });
+  const parts = new Map(format.formatToParts(ms).map((p) => [p.type, Number(p.value)]));
+  const of = (type: Intl.DateTimeFormatPartTypes) => parts.get(type) ?? 0;
+  return Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"));
+}
+
+function dayNumber(ms: number): number {
+  return Math.floor(wallMs(ms) / dayMs);
+}
+
 export function timeText(ms: number): string {
-  return new Intl.DateTimeFormat(locale(), { hour: "numeric", minute: "2-digit" }).format(ms);
+  return dateFormat({ hour: "numeric", minute: "2-digit" }).format(ms);
 }
 
 export function dateText(ms: number): string {
-  const options: Intl.DateTimeFormatOptions = { weekday: "long", day: "numeric", month: "long" };
-  if (new Date(ms).getFullYear() !== new Date().getFullYear()) options.year = "numeric";
-  return new Intl.DateTimeFormat(locale(), options).format(ms);
+  const isThisYear = new Date(wallMs(ms)).getUTCFullYear() === new Date(wallMs(Date.now())).getUTCFullYear();
+  return dateFormat({ weekday: "long", day: "numeric", month: "long", ...(isThisYear ? {} : { year: "numeric" }) }).format(ms);
 }
 
 export function dateTimeText(ms: number): string {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(ms);
-}
-
-export function startOfDay(ms: number): number {
-  const d = new Date(ms);
-  return new Date(d.getFullYear(), d.getMonth(), d.getDate()).getTime();
+  return dateFormat({ dateStyle: "medium", timeStyle: "short" }).format(ms);
 }
 
 function capitalized(text: string): string {
@@ -28,7 +66,7 @@ function capitalized(text: string): string {
 
 // "Today", "Tomorrow", else the date.
 export function dayText(ms: number): string {
-  const days = Math.round((startOfDay(ms) - startOfDay(Date.now())) / dayMs);
+  const days = dayNumber(ms) - dayNumber(Date.now());
   if (Math.abs(days) <= 1) return capitalized(new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(days, "day"));
   return dateText(ms);
 }
@@ -65,21 +103,24 @@ export function clockText(ms: number): string {
   return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`;
 }
 
-// The values of <input type="date"> and <input type="time">, in local time.
+export function hourOfDay(ms: number): number {
+  return new Date(wallMs(ms)).getUTCHours();
+}
+
+// The values of <input type="date"> and <input type="time">.
 export function dateField(ms: number): string {
-  const d = new Date(ms);
-  return `${d.getFullYear()}-${String(d.getMonth() + 1).padStart(2, "0")}-${String(d.getDate()).padStart(2, "0")}`;
+  return new Date(wallMs(ms)).toISOString().slice(0, 10);
 }
 
 export function timeField(ms: number): string {
-  const d = new Date(ms);
-  return `${String(d.getHours()).padStart(2, "0")}:${String(d.getMinutes()).padStart(2, "0")}`;
+  return new Date(wallMs(ms)).toISOString().slice(11, 16);
 }
 
+// The moment at which clock and calendar there say that; NaN: they never do. Asked twice, because the first guess may lie
+// on the other side of a change to or from summer time.
 export function fieldsToMs(date: string, time: string): number {
-  return new Date(`${date}T${time}`).getTime();
-}
-
-export function ownTimeZone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const wanted = Date.parse(`${date}T${time}Z`);
+  if (Number.isNaN(wanted)) return NaN;
+  const guess = wanted - (wallMs(wanted) - wanted);
+  return guess + (wanted - wallMs(guess));
 }

@@ -1,4 +1,4 @@
-// Choosing microphone, camera and speaker, and the echo test: in prejoin, in the meeting and in the settings.
+// Choosing microphone, camera and speaker, and the echo test: in prejoin and in the meeting.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { AudioLines, Mic, Square, Video, Volume2 } from "lucide-preact";
 import { t } from "../i18n/i18n";

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { CalendarPlus, ChevronDown, Keyboard, Video } from "lucide-preact";
 import { signedIn } from "../app/api";
-import { dateText, dayText, startOfDay } from "../app/dates";
+import { dateText, dayText, hourOfDay } from "../app/dates";
 import { codeFromText, createMeeting, listMeetings } from "../app/meetings";
 import { go } from "../app/router";
 import { useTitle } from "../app/title";
@@ -17,7 +17,7 @@ import { ShareDialog } from "./share";
 type DayPart = "home.morning" | "home.afternoon" | "home.evening";
 
 function dayPart(): DayPart {
-  const hour = new Date().getHours();
+  const hour = hourOfDay(Date.now());
   return hour < 12 ? "home.morning" : hour < 18 ? "home.afternoon" : "home.evening";
 }
 
@@ -33,7 +33,7 @@ export function groupUpcoming(meetings: Meeting[]): Group[] {
   const byStart = [...meetings].sort((a, b) => (a.scheduled_start_ms || Infinity) - (b.scheduled_start_ms || Infinity));
   for (const m of byStart) if (m.state === "active") add(t("home.now"), m);
   for (const m of byStart)
-    if (m.state === "scheduled" && m.scheduled_start_ms) add(dayText(startOfDay(m.scheduled_start_ms)), m);
+    if (m.state === "scheduled" && m.scheduled_start_ms) add(dayText(m.scheduled_start_ms), m);
   for (const m of byStart) if (m.state === "scheduled" && !m.scheduled_start_ms) add(t("home.anyTime"), m);
   return [...groups].map(([name, list]) => ({ name, meetings: list }));
 }

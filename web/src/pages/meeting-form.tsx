@@ -1,7 +1,7 @@
 // Creating, scheduling and changing a meeting: one form.
 import { useState } from "preact/hooks";
 import { CircleAlert } from "lucide-preact";
-import { dateField, durationText, fieldsToMs, ownTimeZone, timeField } from "../app/dates";
+import { dateField, durationText, fieldsToMs, shownZone, timeField } from "../app/dates";
 import { errorText } from "../app/errors";
 import { createMeeting, updateMeeting } from "../app/meetings";
 import type { Meeting, MeetingFields, Profile } from "../app/types";
@@ -55,7 +55,7 @@ export function MeetingForm({ meeting, onClose, onDone }: FormProps) {
       description: description.trim(),
       scheduled_start_ms: from,
       scheduled_end_ms: from ? from + minutes * 60_000 : 0,
-      time_zone: ownTimeZone(),
+      time_zone: shownZone(),
       has_waiting_room: hasWaitingRoom,
       are_guests_allowed: areGuestsAllowed,
       is_muted_on_entry: isMutedOnEntry,
@@ -126,7 +126,7 @@ export function MeetingForm({ meeting, onClose, onDone }: FormProps) {
                 onValue={(v) => setMinutes(Number(v))}
               />
             </div>
-            <p class="field-hint form-zone">{t("form.zone", { zone: ownTimeZone().replace(/_/g, " ") })}</p>
+            <p class="field-hint form-zone">{t("form.zone", { zone: shownZone().replace(/_/g, " ") })}</p>
           </>
         )}
         {!meeting && <PeoplePicker label={t("form.people")} people={people} onPeople={setPeople} />}
