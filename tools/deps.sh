@@ -35,7 +35,7 @@ list_packages()
 
 needs_node()
 {
-    [ "${WEB:-yes}" != no ] && { [ -f web/package.json ] || [ -f tests/package.json ]; }
+    [ "$level" != fuzz ] && [ "${WEB:-yes}" != no ]
 }
 
 # The packages of the list that dpkg does not know as installed, one a line.
@@ -97,14 +97,18 @@ install_debian()
 # npm ci when package-lock.json is not the one that node_modules was made from.
 install_npm()
 {
-    for dir in web tests; do
-        [ -f $dir/package-lock.json ] || continue
+    dirs=web
+    [ "$level" != test ] || dirs="web tests"
+    for dir in $dirs; do
         if cmp -s $dir/package-lock.json $dir/node_modules/.installed-lock.json; then
             echo "deps: npm packages of $dir/ are all there"
             continue
         fi
         echo "deps: npm ci in $dir/"
-        (cd $dir && npm ci --no-audit --no-fund --loglevel=error)
+        (cd $dir && npm ci --no-audit --no-fund --loglevel=error) || {
+            echo "deps: npm could not install $dir/package-lock.json (make WEB=no build leaves the browser client out)" >&2
+            exit 1
+        }
         cp $dir/package-lock.json $dir/node_modules/.installed-lock.json
     done
 }

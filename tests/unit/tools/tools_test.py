@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Tests of tools/: the room check must find what it is there to find, and the runner must count honestly."""
+"""Tests of tools/: the room check must find what it is there to find, and the runner must count honestly;
+npm's packages must run on Debian 12."""
 import importlib.util
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -106,6 +109,42 @@ class Counting(unittest.TestCase):
         self.assertEqual(count("ℹ pass 5\nℹ fail 0\n", 0), (5, 0))
         self.assertEqual(count("# pass 5\n# fail 0\n# cancelled 2\n", 1), (5, 2))
         self.assertEqual(count("cannot find module", 1), (0, 1))
+
+
+def admits(engines, version):
+    """Whether npm's range (of the forms that lock files hold) admits this Node version."""
+    def admits_one(term):
+        match = re.match(r"^(>=|\^|~)?\s*v?([\d.x*]+)$", term.strip())
+        if not match:
+            raise ValueError(f"what is {engines!r}?")
+        sign, wanted = match[1], [int(n) for n in re.findall(r"\d+", match[2])]
+        if not wanted:
+            return True
+        if sign == ">=":
+            return version >= tuple(wanted)
+        length = 1 if sign == "^" else 2 if sign == "~" else len(wanted)
+        return version[:length] == tuple(wanted[:length]) and version >= tuple(wanted)
+    return any(all(admits_one(term) for term in re.sub(r"(>=|\^|~)\s+", r"\1", alternative).split())
+               for alternative in engines.split("||"))
+
+
+class Packages(unittest.TestCase):
+    def test_ranges(self):
+        node = (18, 20, 4)
+        for text in [">=18", "^16.20 || ^18.18 || >= 20.17", ">= 0.4", "*", "4.x || >=6.0.0", ">=18.0.0"]:
+            self.assertTrue(admits(text, node), text)
+        for text in [">= 20.16.0", "^20.19 || >=22.12", "^18.21", "16.x", ">=18.20.5"]:
+            self.assertFalse(admits(text, node), text)
+
+    def test_all_run_on_debian_12(self):
+        """npm on a newer Node locks versions that Debian's refuses (engine-strict)."""
+        for folder in ["web", "tests"]:
+            with open(os.path.join(TOOLS, "..", folder, "package-lock.json"), encoding="utf-8") as text:
+                packages = json.load(text)["packages"]
+            self.assertGreater(len(packages), 5)
+            for name, package in packages.items():
+                wanted = package.get("engines", {}).get("node", "*")
+                self.assertTrue(admits(wanted, (18, 20, 4)), f"{folder}: {name} wants Node {wanted}")
 
 
 if __name__ == "__main__":
