@@ -71,8 +71,11 @@ enum err meeting_store_add_invitation(struct store_tx *tx, const struct meeting_
                                       const char *token_hash, const char *created_by);
 enum err meeting_store_invitations(struct store_tx *tx, struct arena *arena, const char *meeting_id,
                                    struct meeting_invitation **rows, size_t *count);
+/* With the place of an account that has not come yet. ERR_NOT_FOUND. */
 enum err meeting_store_delete_invitation(struct store_tx *tx, const char *meeting_id,
                                          const char *id);
+enum err meeting_store_forget_invited(struct store_tx *tx, const char *meeting_id,
+                                      const char *user_id);
 /* Uses a link once; ERR_NOT_FOUND: unknown, used up or expired. */
 enum err meeting_store_use_link(struct store_tx *tx, const char *meeting_id, const char *token_hash,
                                 int64_t now_ms);
@@ -112,6 +115,8 @@ struct meeting_op {
 /* The reply, or NULL after rpc_fail. */
 void *meeting_change(struct meeting_op *op);
 void *meeting_look(struct meeting_op *op);
+/* Those who wait, and those who were put out, do not see who is inside. */
+bool meeting_sees_people(const struct meeting_op *op);
 /* rpc_fail and the error, in one. */
 enum err meeting_refuse(struct meeting_op *op, enum err err, const char *why);
 /* Only legal moves: scheduled -> active -> ended, scheduled -> ended. */
@@ -156,6 +161,13 @@ void *meeting_do_admit(struct meeting_service *svc, struct rpc_call *call,
 void *meeting_do_refuse(struct meeting_service *svc, struct rpc_call *call,
                         const Meeting__RefuseParticipantRequest *in);
 
+/* Accounts to invite, each once, the caller left out. False after rpc_fail. */
+bool meeting_take_invitees(struct meeting_service *svc, struct rpc_call *call,
+                           char *const *user_ids, size_t n, struct meeting_invitation **rows,
+                           size_t *count);
+/* Of an account (op->m must be known): the row, and the meeting on the account's list. */
+enum err meeting_invite_account(struct store_tx *tx, struct meeting_op *op,
+                                struct meeting_invitation *row);
 void *meeting_do_invite(struct meeting_service *svc, struct rpc_call *call,
                         const Meeting__InviteRequest *in);
 void *meeting_do_list_invitations(struct meeting_service *svc, struct rpc_call *call,

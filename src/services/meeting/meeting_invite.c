@@ -6,6 +6,7 @@
 #include "user.pb-c.h"
 
 #define LINK_CHARS 32 /* 192 bits */
+#define INVITEES_MAX 100
 
 struct inviting {
     struct meeting_op op; /* first */
@@ -41,11 +42,12 @@ const char *meeting_token_hash(struct arena *arena, const char *token)
 }
 
 /* An invited account sees the meeting in its list. */
-static enum err add_place(struct store_tx *tx, struct inviting *v)
+static enum err add_place(struct store_tx *tx, struct meeting_op *op,
+                          const struct meeting_invitation *row)
 {
     struct meeting_person p = {0};
-    struct arena *arena = v->op.call->arena;
-    enum err err = meeting_store_find_person(tx, arena, v->op.m.id, v->row.user_id, &p);
+    struct arena *arena = op->call->arena;
+    enum err err = meeting_store_find_person(tx, arena, op->m.id, row->user_id, &p);
     if (err && err != ERR_NOT_FOUND)
         return err;
     bool was_out = p.id && (p.state == MEETING__PARTICIPANT_STATE__REMOVED ||
@@ -56,14 +58,25 @@ static enum err add_place(struct store_tx *tx, struct inviting *v)
         char *id = arena_alloc(arena, ID_SIZE);
         id_make(id);
         p = (struct meeting_person){.id = id,
-                                    .meeting_id = v->op.m.id,
-                                    .user_id = v->row.user_id,
-                                    .name = v->row.user_name,
+                                    .meeting_id = op->m.id,
+                                    .user_id = row->user_id,
+                                    .name = row->user_name,
                                     .avatar_url = "",
                                     .role = MEETING__PARTICIPANT_ROLE__PARTICIPANT};
     }
     p.state = MEETING__PARTICIPANT_STATE__INVITED;
-    return meeting_store_put_person(tx, &p);
+    err = meeting_store_put_person(tx, &p);
+    return err ? err : meeting_publish_tx(op, tx, "user_invited", &p, NULL);
+}
+
+enum err meeting_invite_account(struct store_tx *tx, struct meeting_op *op,
+                                struct meeting_invitation *row)
+{
+    row->meeting_id = op->m.id;
+    enum err err = meeting_store_forget_invited(tx, op->m.id, row->user_id);
+    if (!err)
+        err = meeting_store_add_invitation(tx, row, "", who_id(op->call));
+    return err ? err : add_place(tx, op, row);
 }
 
 static enum err invite_job(struct store_tx *tx, struct meeting_op *op)
@@ -73,10 +86,10 @@ static enum err invite_job(struct store_tx *tx, struct meeting_op *op)
     if (op->m.state == MEETING__STATE__ENDED)
         return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting has ended.");
     v->row.meeting_id = op->m.id;
-    enum err err = meeting_store_add_invitation(tx, &v->row, meeting_token_hash(arena, v->token),
-                                                who_id(op->call));
-    if (!err && v->row.user_id[0])
-        err = add_place(tx, v);
+    enum err err = v->row.user_id[0]
+                       ? meeting_invite_account(tx, op, &v->row)
+                       : meeting_store_add_invitation(
+                             tx, &v->row, meeting_token_hash(arena, v->token), who_id(op->call));
     if (err)
         return err;
     Meeting__Invitation *reply = shape_of(arena, &v->row);
@@ -105,6 +118,59 @@ static const char *name_of(struct meeting_service *svc, struct rpc_call *call, c
     return name;
 }
 
+/* False after rpc_fail. */
+static bool make_row(struct meeting_service *svc, struct rpc_call *call, const char *user_id,
+                     struct meeting_invitation *row)
+{
+    char *id = arena_alloc(call->arena, ID_SIZE);
+    id_make(id);
+    *row = (struct meeting_invitation){.id = id,
+                                       .user_id = user_id,
+                                       .user_name = "",
+                                       .created_at_ms = clock_wall_ms(),
+                                       .uses_max = user_id[0] ? 1 : 0};
+    if (user_id[0] && !id_is_valid(user_id)) {
+        rpc_fail(call, ERR_NOT_FOUND, "There is no such account.");
+        return false;
+    }
+    return !user_id[0] || (row->user_name = name_of(svc, call, user_id));
+}
+
+static bool is_listed(const struct meeting_invitation *rows, size_t count, const char *user_id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rows[i].user_id, user_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool meeting_take_invitees(struct meeting_service *svc, struct rpc_call *call,
+                           char *const *user_ids, size_t n, struct meeting_invitation **rows,
+                           size_t *count)
+{
+    *count = 0;
+    if (n > INVITEES_MAX) {
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "invite_user_ids: expected at most %d", INVITEES_MAX);
+        return false;
+    }
+    *rows = arena_array(call->arena, struct meeting_invitation, n);
+    for (size_t i = 0; i < n; i++) {
+        bool is_known =
+            strcmp(user_ids[i], who_id(call)) == 0 || is_listed(*rows, *count, user_ids[i]);
+        if (is_known)
+            continue;
+        if (make_row(svc, call, user_ids[i], &(*rows)[*count])) {
+            ++*count;
+            continue;
+        }
+        if (rpc_failure(call) == ERR_NOT_FOUND)
+            rpc_fail(call, ERR_INVALID_ARGUMENT, "invite_user_ids: there is no such account");
+        return false;
+    }
+    return true;
+}
+
 void *meeting_do_invite(struct meeting_service *svc, struct rpc_call *call,
                         const Meeting__InviteRequest *in)
 {
@@ -114,27 +180,22 @@ void *meeting_do_invite(struct meeting_service *svc, struct rpc_call *call,
                  "expires_at_ms: must be in the future; uses_max: not negative");
         return NULL;
     }
-    char *id = arena_alloc(call->arena, ID_SIZE);
     char *token = arena_alloc(call->arena, LINK_CHARS + 1);
-    id_make(id);
     struct inviting v = {
         .op = {.svc = svc,
                .call = call,
                .fn = invite_job,
                .meeting_id = in->id,
                .needs = MEETING_NEEDS_COHOST},
-        .row = {.id = id,
-                .user_id = in->user_id,
-                .user_name = "",
-                .created_at_ms = clock_wall_ms(),
-                .expires_at_ms = in->expires_at_ms,
-                .uses_max = in->user_id[0] ? 1 : in->uses_max},
         .token = token,
     };
-    if (!in->user_id[0])
-        id_token(token, LINK_CHARS);
-    else if (!(v.row.user_name = name_of(svc, call, in->user_id)))
+    if (!make_row(svc, call, in->user_id, &v.row))
         return NULL;
+    v.row.expires_at_ms = in->expires_at_ms;
+    if (!in->user_id[0]) {
+        v.row.uses_max = in->uses_max;
+        id_token(token, LINK_CHARS);
+    }
     return meeting_change(&v.op);
 }
 

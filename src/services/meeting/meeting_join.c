@@ -123,8 +123,12 @@ static enum err check_entry(struct store_tx *tx, struct joining *j, bool is_know
     struct meeting_op *op = &j->op;
     const struct meeting_row *m = &op->m;
     int64_t now_ms = clock_wall_ms();
+    bool is_out = is_known && op->me.state == MEETING__PARTICIPANT_STATE__REMOVED;
+    bool is_back = is_known && op->me.state == MEETING__PARTICIPANT_STATE__ADMITTED;
     *is_invited = is_host || meeting_store_is_invited(tx, m->id, j->user_id, now_ms);
-    if (!*is_invited && j->link_hash[0]) {
+    if (is_out && !*is_invited) /* a link from before does not count */
+        return meeting_refuse(op, ERR_PERMISSION_DENIED, "You were removed from this meeting.");
+    if (!*is_invited && !is_back && j->link_hash[0]) {
         enum err err = meeting_store_use_link(tx, m->id, j->link_hash, now_ms);
         if (err)
             return err == ERR_NOT_FOUND
@@ -133,17 +137,13 @@ static enum err check_entry(struct store_tx *tx, struct joining *j, bool is_know
                        : err;
         *is_invited = true;
     }
-    bool is_out = is_known && op->me.state == MEETING__PARTICIPANT_STATE__REMOVED;
-    if (is_out && !*is_invited)
-        return meeting_refuse(op, ERR_PERMISSION_DENIED, "You were removed from this meeting.");
     if (is_host)
         return ERR_OK;
     if (j->is_guest && !m->are_guests_allowed)
         return meeting_refuse(op, ERR_PERMISSION_DENIED,
                               "This meeting is for people with an account.");
-    if (m->password_hash[0] && !j->has_password && !*is_invited)
+    if (m->password_hash[0] && !j->has_password && !*is_invited && !is_back)
         return meeting_refuse(op, ERR_PERMISSION_DENIED, "The meeting's password is needed.");
-    bool is_back = is_known && op->me.state == MEETING__PARTICIPANT_STATE__ADMITTED;
     if (m->is_locked && !is_back)
         return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting is locked.");
     return ERR_OK;

@@ -5,6 +5,7 @@
 #define TITLE_MAX 200
 #define DESCRIPTION_MAX 5000
 #define CAPACITY_MAX 10000
+#define TIME_MAX_MS 253402300799000 /* the end of 9999: calendars know no later */
 
 char *meeting_take_title(struct rpc_call *call, const char *value)
 {
@@ -36,8 +37,10 @@ const char *meeting_hash_password(struct meeting_service *svc, struct rpc_call *
 static bool check_times(struct rpc_call *call, int64_t start_ms, int64_t end_ms)
 {
     const char *problem = NULL;
-    if (start_ms < 0 || end_ms < 0)
-        problem = "scheduled_start_ms: expected a time after 1970";
+    if (start_ms < 0 || start_ms > TIME_MAX_MS)
+        problem = "scheduled_start_ms: expected a time between 1970 and 9999";
+    else if (end_ms < 0 || end_ms > TIME_MAX_MS)
+        problem = "scheduled_end_ms: expected a time between 1970 and 9999";
     else if (end_ms && !start_ms)
         problem = "scheduled_end_ms: a start is needed too";
     else if (end_ms && end_ms <= start_ms)
@@ -72,8 +75,15 @@ static void host_place(struct meeting_op *op, struct meeting_person *host)
     };
 }
 
+struct creating {
+    struct meeting_op op; /* first */
+    struct meeting_invitation *invitees;
+    size_t invitee_count;
+};
+
 static enum err create_job(struct store_tx *tx, struct meeting_op *op)
 {
+    struct creating *c = (struct creating *)op;
     enum err err = meeting_store_insert(tx, &op->m);
     if (err)
         return err;
@@ -82,6 +92,10 @@ static enum err create_job(struct store_tx *tx, struct meeting_op *op)
         return err;
     if ((err = meeting_publish_tx(op, tx, "created", NULL, NULL)))
         return err;
+    for (size_t i = 0; i < c->invitee_count; i++) {
+        if ((err = meeting_invite_account(tx, op, &c->invitees[i])))
+            return err;
+    }
     op->reply = meeting_info(op->call->arena, &op->m, &op->me);
     return ERR_OK;
 }
@@ -89,8 +103,8 @@ static enum err create_job(struct store_tx *tx, struct meeting_op *op)
 void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
                         const Meeting__CreateMeetingRequest *in)
 {
-    struct meeting_op op = {.svc = svc, .call = call, .in = in, .fn = create_job};
-    struct meeting_row *m = &op.m;
+    struct creating c = {.op = {.svc = svc, .call = call, .in = in, .fn = create_job}};
+    struct meeting_row *m = &c.op.m;
     int64_t default_capacity = svc->deps.capacity_default ? svc->deps.capacity_default : 500;
     m->title = meeting_take_title(call, in->title);
     m->description = m->title ? meeting_take_description(call, in->description) : NULL;
@@ -103,7 +117,8 @@ void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
     if (!(m->password_hash = meeting_hash_password(svc, call, in->password)))
         return NULL;
     char *time_zone = zone_take(call, in->time_zone, NULL);
-    if (!time_zone)
+    if (!time_zone || !meeting_take_invitees(svc, call, in->invite_user_ids, in->n_invite_user_ids,
+                                             &c.invitees, &c.invitee_count))
         return NULL;
     char *id = arena_alloc(call->arena, ID_SIZE);
     char *code = arena_alloc(call->arena, ID_CODE_SIZE);
@@ -125,7 +140,7 @@ void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
         in->_can_participants_share_case !=
             MEETING__CREATE_MEETING_REQUEST___CAN_PARTICIPANTS_SHARE_CAN_PARTICIPANTS_SHARE ||
         in->can_participants_share;
-    return meeting_change(&op);
+    return meeting_change(&c.op);
 }
 
 /* ---- look ---- */
@@ -215,7 +230,7 @@ static enum err preview_job(struct store_tx *tx, struct meeting_op *op)
     p->are_guests_allowed = op->m.are_guests_allowed;
     p->is_full = op->m.present_count >= op->m.capacity;
     op->reply = p;
-    if (!op->me.id)
+    if (!meeting_sees_people(op))
         return ERR_OK;
     struct meeting_person *people;
     size_t count;

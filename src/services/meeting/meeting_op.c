@@ -21,6 +21,14 @@ static bool has_place(const struct meeting_op *op)
     return op->me.id || who_is_admin(op->call);
 }
 
+bool meeting_sees_people(const struct meeting_op *op)
+{
+    return who_is_admin(op->call) ||
+           (op->me.id && op->me.state != MEETING__PARTICIPANT_STATE__WAITING &&
+            op->me.state != MEETING__PARTICIPANT_STATE__REFUSED &&
+            op->me.state != MEETING__PARTICIPANT_STATE__REMOVED);
+}
+
 static enum err check_needs(struct meeting_op *op)
 {
     if (op->needs == MEETING_NEEDS_NOTHING || who_is_admin(op->call))

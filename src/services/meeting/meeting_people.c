@@ -19,6 +19,8 @@ static enum err people_job(struct store_tx *tx, struct meeting_op *op)
     struct meeting_person *people;
     size_t count;
     int state = state_of(in->state);
+    if (!meeting_sees_people(op))
+        return meeting_refuse(op, ERR_PERMISSION_DENIED, "You have not been let in yet.");
     if (state == -2)
         return meeting_refuse(op, ERR_INVALID_ARGUMENT, "state: no such state of a participant");
     enum err err = meeting_store_people(tx, arena, op->m.id, state, &people, &count);
@@ -84,6 +86,10 @@ static enum err role_job(struct store_tx *tx, struct meeting_op *op)
     enum err err = find_person(tx, op, in->participant_id, &p);
     if (err)
         return err;
+    bool is_out = p.state == MEETING__PARTICIPANT_STATE__REMOVED ||
+                  p.state == MEETING__PARTICIPANT_STATE__REFUSED;
+    if (is_out)
+        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "That participant was put out.");
     bool is_host = strcmp(p.user_id, op->m.host_id) == 0;
     if (in->role == MEETING__PARTICIPANT_ROLE__HOST)
         err = transfer(tx, op, &p);
@@ -131,7 +137,8 @@ static enum err remove_job(struct store_tx *tx, struct meeting_op *op)
     p.state = MEETING__PARTICIPANT_STATE__REMOVED;
     p.role = MEETING__PARTICIPANT_ROLE__PARTICIPANT;
     p.left_at_ms = clock_wall_ms();
-    if ((err = meeting_store_put_person(tx, &p)))
+    if ((err = meeting_store_put_person(tx, &p)) ||
+        (err = meeting_store_forget_invited(tx, op->m.id, p.user_id)))
         return err;
     Meeting__RemoveParticipantReply *reply =
         arena_new(op->call->arena, Meeting__RemoveParticipantReply);

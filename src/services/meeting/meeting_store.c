@@ -290,9 +290,24 @@ enum err meeting_store_invitations(struct store_tx *tx, struct arena *arena, con
 enum err meeting_store_delete_invitation(struct store_tx *tx, const char *meeting_id,
                                          const char *id)
 {
-    enum err err = store_run(tx, "DELETE FROM meeting_invitations WHERE meeting_id = ? AND id = ?",
-                             "ss", meeting_id, id);
+    enum err err = store_run(tx,
+                             "DELETE FROM meeting_participants WHERE meeting_id = ? AND state = 0"
+                             " AND role = 0 AND user_id = (SELECT i.user_id FROM"
+                             " meeting_invitations i WHERE i.meeting_id = ? AND i.id = ?)",
+                             "sss", meeting_id, meeting_id, id);
+    if (!err)
+        err = store_run(tx, "DELETE FROM meeting_invitations WHERE meeting_id = ? AND id = ?", "ss",
+                        meeting_id, id);
     return err ? err : store_changes(tx) > 0 ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err meeting_store_forget_invited(struct store_tx *tx, const char *meeting_id,
+                                      const char *user_id)
+{
+    return store_run(tx,
+                     "DELETE FROM meeting_invitations WHERE meeting_id = ? AND user_id = ?"
+                     " AND user_id <> ''",
+                     "ss", meeting_id, user_id);
 }
 
 enum err meeting_store_use_link(struct store_tx *tx, const char *meeting_id, const char *token_hash,
