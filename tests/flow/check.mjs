@@ -39,3 +39,6 @@ export async function endsSoon(client) {
   }, { ms: 1000 });
   refused(reply, 'unauthenticated');
 }
+
+// For what comes by an event: tries for two seconds until the assertions hold.
+export const eventuallyOk = (check) => eventually(async () => { await check(); });
