@@ -22,10 +22,13 @@
 
 #include "media.pb-c.h"
 
-#define MEDIA_TRACKS_MAX 16     /* of one session */
-#define MEDIA_SLOTS_MAX 250     /* m-lines of one subscriber's offer */
+#define MEDIA_TRACKS_MAX 16 /* of one session */
+#define MEDIA_SLOTS_MAX 250 /* m-lines of one subscriber's offer */
+#define MEDIA_PUBLISH_SDP_MAX 65536
 #define MEDIA_CANDIDATES_MAX 16 /* addresses announced */
 #define MEDIA_STATS_EVERY_MS 2000
+static_assert(MEDIA_SLOTS_MAX <= SDP_MAX_MEDIA, "our own offers, and answers to them, are read");
+static_assert(MEDIA_SLOTS_MAX <= SFU_MAX_CONSUMERS, "every m-line can be forwarded");
 
 struct media_hub {
     struct loop *loop;

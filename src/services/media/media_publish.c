@@ -281,6 +281,10 @@ enum err media_publish(struct media_session *s, const Media__PublishRequest *req
                        struct arena *arena, Media__PublishReply *reply, const char **problem)
 {
     struct sdp_session offer;
+    if (strlen(req->sdp) > MEDIA_PUBLISH_SDP_MAX) {
+        *problem = "The offer is longer than 64 kB.";
+        return ERR_RESOURCE_EXHAUSTED;
+    }
     enum err err = sdp_parse(&offer, arena, str_from(req->sdp), problem);
     if (err)
         return err;

@@ -37,12 +37,13 @@ static uint32_t random_ssrc(void)
     return ssrc;
 }
 
-static void place_track(struct media_session *s, const struct media_track *t)
+/* False: no m-line is left. It is tried again with every change of the room. */
+static bool place_track(struct media_session *s, const struct media_track *t)
 {
     struct media_slot *slot = take_slot(s, t->is_audio);
     if (!slot) {
-        log_warn(NULL, "media: no m-line left for another track in session %s", s->id);
-        return;
+        log_debug(NULL, "media: no m-line left for another track in session %s", s->id);
+        return false;
     }
     *slot = (struct media_slot){
         .is_audio = t->is_audio,
@@ -54,6 +55,7 @@ static void place_track(struct media_session *s, const struct media_track *t)
     };
     snprintf(slot->track_id, sizeof(slot->track_id), "%s", t->id);
     snprintf(slot->participant_id, sizeof(slot->participant_id), "%s", t->session->participant_id);
+    return true;
 }
 
 /* Every started track of the others has a slot; true when one was added. */
@@ -70,8 +72,7 @@ static bool place_tracks(struct media_session *s)
             struct media_track *t = LIST_ENTRY(track_node, struct media_track, in_session);
             if (!t->is_started || find_slot(s, t->id))
                 continue;
-            place_track(s, t);
-            is_changed = true;
+            is_changed |= place_track(s, t);
         }
     }
     return is_changed;

@@ -22,7 +22,7 @@
 #include "meeting.pb-c.h"
 #include "signaling.pb-c.h"
 
-#define SIGNALING_FRAME_MAX (256 * 1024) /* bytes of one frame from a client */
+#define SIGNALING_FRAME_MAX (512 * 1024) /* bytes of one frame; descriptions of large meetings */
 #define SIGNALING_QUEUE_MAX 64           /* frames of one socket that wait for the one in work */
 #define SIGNALING_EMOJI_MAX 32           /* bytes */
 #define SIGNALING_REACTIONS_PER_S 5

@@ -90,7 +90,8 @@ static void on_close(void *arg, struct ws *ws UNUSED, unsigned code UNUSED,
 
 static const struct ws_handler handler = {.on_message = on_message, .on_close = on_close};
 static const struct ws_limits limits = {.message_max_bytes = SIGNALING_FRAME_MAX,
-                                        .unauthenticated_max_bytes = 16 * 1024};
+                                        .unauthenticated_max_bytes = 16 * 1024,
+                                        .queue_hard_bytes = 2 * SIGNALING_FRAME_MAX};
 static const char *const subprotocols[] = {"parlance.signaling.v1", NULL};
 
 void signaling_socket_accept(struct signaling_hub *hub, struct http_request *req,

@@ -214,7 +214,7 @@ enum err sdp_parse(struct sdp_session *out, struct arena *arena, struct str text
     struct sdp_parser p = {.arena = arena, .session = out};
     p.media = &p.defaults;
     if (text.n > SDP_MAX_BYTES)
-        (void)sdp_fail(&p, ERR_RESOURCE_EXHAUSTED, "the description is longer than 64 kB");
+        (void)sdp_fail(&p, ERR_RESOURCE_EXHAUSTED, "the description is longer than 512 kB");
     else if (!is_clean(text))
         (void)sdp_fail(&p, ERR_INVALID_ARGUMENT, "the description holds control characters");
     else if (parse_lines(&p, text))

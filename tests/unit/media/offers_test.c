@@ -303,12 +303,71 @@ static void test_refusals(void **state UNUSED)
     rpc_call_unref(&c);
 }
 
+/* Everything offered is taken: the offer itself, seen from the other side. */
+static void answer_all(const char *session_id, const struct offer *o)
+{
+    struct strbuf text = {0};
+    struct str rest = str_from(o->sdp), line;
+    while (str_cut(&rest, '\n', &line)) {
+        if (str_starts(line, STR("a=ssrc")) || str_starts(line, STR("a=msid:")) ||
+            str_starts(line, STR("a=candidate:")) || str_starts(line, STR("a=ice-lite")))
+            continue;
+        if (str_starts(line, STR("a=sendonly")))
+            line = STR("a=recvonly\r");
+        else if (str_starts(line, STR("a=setup:")))
+            line = STR("a=setup:active\r");
+        strbuf_printf(&text, "%.*s\n", STR_FMT(line));
+    }
+    struct rpc_call *c = rpc_call_create(NULL);
+    Media__AnswerRequest answer = MEDIA__ANSWER_REQUEST__INIT;
+    answer.session_id = (char *)session_id;
+    answer.revision = o->revision;
+    answer.sdp = text.p;
+    if (!call(c, "Answer", &answer.base))
+        fail_msg("an answer of %zu bytes: %s", text.n, err_text(c->err));
+    rpc_call_unref(&c);
+    strbuf_deinit(&text);
+}
+
+/* Sixteen times as many tracks as one may send: more than one may get. What fits is offered in one
+ * description that a signaling frame can carry, can be answered, and nothing goes round in circles
+ * for what does not fit. */
+static void test_more_tracks_than_m_lines(void **state UNUSED)
+{
+    char meeting[ID_SIZE], session[ID_SIZE], all[ID_SIZE];
+    struct strbuf offer = {0};
+    id_make(meeting);
+    strbuf_adds(&offer, "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n");
+    for (unsigned i = 0; i < 16; i++)
+        strbuf_printf(&offer,
+                      "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:v%u\r\na=sendonly\r\n" TRANSPORT
+                      "a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n",
+                      i);
+    for (unsigned i = 0; i < 16; i++) {
+        char *sdp;
+        size_t tracks;
+        open_session(meeting, session);
+        assert_int_equal(publish(session, offer.p, &sdp, &tracks), ERR_OK);
+        assert_int_equal(tracks, 16);
+        free(sdp);
+    }
+    strbuf_deinit(&offer);
+    open_session(meeting, all);
+    struct offer o = wait_offer(all, 1);
+    assert_int_equal(o.place_count, 250);
+    assert_true(strlen(o.sdp) < 480 * 1024);
+    answer_all(all, &o);
+    usleep(50000);
+    assert_int_equal(wait_offer(all, 1).revision, o.revision);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_others_are_offered_what_is_published, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_tracks_than_m_lines, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
