@@ -1,10 +1,16 @@
 /*
  * arena: allocations of one request live in a few chunks and go at once. Chunks start at 4 KiB and
- * double up to 64 KiB; what is larger than a chunk gets one of its own. With ARENA_DEBUG each
- * allocation is a chunk of exactly its size, so AddressSanitizer sees every overrun.
+ * double up to 64 KiB; what is larger than a chunk gets one of its own. The arena itself lives in
+ * its first chunk. With ARENA_DEBUG each allocation is a chunk of exactly its size, so
+ * AddressSanitizer sees every overrun.
+ *
+ * First chunks are kept for the next arena. Most are filled on a loop and freed on a worker, which
+ * is malloc's worst case (foreign lists, foreign locks): so each thread has a few of its own, and
+ * surplus moves in batches over a common stock.
  */
 #include "core/arena.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,37 +43,149 @@ struct arena {
     size_t next_capacity;
 };
 
-struct arena *arena_create(void)
-{
-    struct arena *a = mem_new(struct arena);
-    a->next_capacity = CHUNK_MIN;
-    return a;
-}
-
-void arena_destroy(struct arena **a)
-{
-    if (!*a)
-        return;
-    /* A deferred call may defer further ones: always take the newest. */
-    while ((*a)->deferred) {
-        struct deferred *d = (*a)->deferred;
-        (*a)->deferred = d->next;
-        d->fn(d->arg);
-    }
-    for (struct chunk *c = (*a)->chunks, *next; c; c = next) {
-        next = c->next;
-        free(c);
-    }
-    free(*a);
-    *a = NULL;
-}
-
 static struct chunk *chunk_create(size_t capacity)
 {
     struct chunk *c = mem_alloc(sizeof(*c) + capacity);
+    c->next = NULL;
     c->used = 0;
     c->capacity = capacity;
     return c;
+}
+
+/* ---- the stock of first chunks ---- */
+
+#define OWN_MAX 32    /* of a thread: 128 KiB */
+#define BATCH 16      /* that move at once */
+#define COMMON_MAX 64 /* batches: 4 MiB */
+
+struct stock {
+    struct chunk *chunks;
+    unsigned count;
+};
+
+static _Thread_local struct stock own;
+static pthread_mutex_t common_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct chunk *common[COMMON_MAX]; /* full batches; under lock */
+static unsigned common_count;
+static pthread_once_t own_once = PTHREAD_ONCE_INIT;
+static pthread_key_t own_key; /* for its destructor alone */
+
+static void chunks_free(struct chunk *c)
+{
+    for (struct chunk *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+}
+
+static void on_thread_end(void *unused)
+{
+    chunks_free(own.chunks);
+    own = (struct stock){0};
+}
+
+static void make_own_key(void)
+{
+    if (pthread_key_create(&own_key, on_thread_end) != 0)
+        abort();
+}
+
+/* Of this thread's chunks, one batch goes to whoever runs short. */
+static void give_batch(void)
+{
+    struct chunk *batch = own.chunks, *last = batch;
+    for (unsigned i = 1; i < BATCH; i++)
+        last = last->next;
+    own.chunks = last->next;
+    own.count -= BATCH;
+    last->next = NULL;
+    pthread_mutex_lock(&common_lock);
+    bool is_taken = common_count < COMMON_MAX;
+    if (is_taken)
+        common[__atomic_fetch_add(&common_count, 1, __ATOMIC_RELAXED)] = batch;
+    pthread_mutex_unlock(&common_lock);
+    if (!is_taken)
+        chunks_free(batch);
+}
+
+static void fetch_batch(void)
+{
+    if (__atomic_load_n(&common_count, __ATOMIC_RELAXED) == 0)
+        return;
+    pthread_mutex_lock(&common_lock);
+    if (common_count) {
+        own.chunks = common[__atomic_sub_fetch(&common_count, 1, __ATOMIC_RELAXED)];
+        own.count = BATCH;
+    }
+    pthread_mutex_unlock(&common_lock);
+}
+
+static struct chunk *stock_take(void)
+{
+    if (!own.chunks)
+        fetch_batch();
+    struct chunk *c = own.chunks;
+    if (!c)
+        return chunk_create(CHUNK_MIN - sizeof(struct chunk));
+    own.chunks = c->next;
+    own.count--;
+    c->next = NULL;
+    c->used = 0;
+    return c;
+}
+
+static void stock_give(struct chunk *c)
+{
+    if (!own.chunks) {
+        pthread_once(&own_once, make_own_key);
+        pthread_setspecific(own_key, &own);
+    }
+    c->next = own.chunks;
+    own.chunks = c;
+    if (++own.count == OWN_MAX)
+        give_batch();
+}
+
+/* ---- arenas ---- */
+
+#ifdef ARENA_DEBUG
+#define IS_STOCKED false
+#else
+#define IS_STOCKED true
+#endif
+
+struct arena *arena_create(void)
+{
+    size_t size = (sizeof(struct arena) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    struct chunk *c = IS_STOCKED ? stock_take() : chunk_create(size);
+    struct arena *a = (struct arena *)(void *)c->bytes;
+    c->used = size;
+    *a = (struct arena){.chunks = c, .next_capacity = 2 * CHUNK_MIN};
+    return a;
+}
+
+void arena_destroy(struct arena **ap)
+{
+    struct arena *a = *ap;
+    if (!a)
+        return;
+    /* A deferred call may defer further ones: always take the newest. */
+    while (a->deferred) {
+        struct deferred *d = a->deferred;
+        a->deferred = d->next;
+        d->fn(d->arg);
+    }
+    struct chunk *first = (struct chunk *)(void *)((uint8_t *)a - offsetof(struct chunk, bytes));
+    for (struct chunk *c = a->chunks, *next; c; c = next) {
+        next = c->next;
+        if (c != first)
+            free(c);
+    }
+    if (IS_STOCKED)
+        stock_give(first);
+    else
+        free(first);
+    *ap = NULL;
 }
 
 #ifdef ARENA_DEBUG
@@ -83,19 +201,16 @@ static void *take(struct arena *a, size_t bytes)
 {
     size_t rounded = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     struct chunk *c = a->chunks;
-    if (likely(c && c->capacity - c->used >= rounded)) {
+    if (likely(c->capacity - c->used >= rounded)) {
         c->used += rounded;
         return c->bytes + c->used - rounded;
     }
     if (rounded > a->next_capacity / 4) { /* its own chunk, behind the one being filled */
-        struct chunk *own = chunk_create(rounded);
-        own->used = rounded;
-        own->next = c ? c->next : NULL;
-        if (c)
-            c->next = own;
-        else
-            a->chunks = own;
-        return own->bytes;
+        struct chunk *big = chunk_create(rounded);
+        big->used = rounded;
+        big->next = c->next;
+        c->next = big;
+        return big->bytes;
     }
     struct chunk *fresh = chunk_create(a->next_capacity - sizeof(struct chunk));
     a->next_capacity = MIN(a->next_capacity * 2, CHUNK_MAX);

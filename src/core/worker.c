@@ -29,6 +29,8 @@ struct worker_pool {
     unsigned ring_size;
     unsigned head;   /* the oldest job */
     unsigned queued; /* jobs waiting; read by worker_queued without the lock */
+    unsigned idle;   /* threads that sleep and that nobody has woken */
+    bool is_waking;  /* a woken thread has not come yet: it will wake the next if need be */
     bool is_stopping;
     unsigned thread_count;
     pthread_t threads[];
@@ -41,19 +43,41 @@ bool worker_is_current(void)
     return is_worker;
 }
 
+/* Under lock. At most one thread is on its way at a time: a burst of jobs costs a system call for
+ * each thread that it takes, not one for each job. */
+static bool claim_wake(struct worker_pool *pool)
+{
+    if (pool->idle == 0 || pool->queued == 0 || pool->is_waking)
+        return false;
+    pool->idle--;
+    return pool->is_waking = true;
+}
+
+static void wait_for_job(struct worker_pool *pool)
+{
+    pool->idle++;
+    do
+        pthread_cond_wait(&pool->has_work, &pool->lock);
+    while (!pool->is_waking && !pool->is_stopping); /* nobody called */
+    pool->is_waking = false;
+}
+
 /* False: stopping, and nothing is left to do. */
 static bool take_job(struct worker_pool *pool, struct job *job)
 {
     pthread_mutex_lock(&pool->lock);
     while (pool->queued == 0 && !pool->is_stopping)
-        pthread_cond_wait(&pool->has_work, &pool->lock);
+        wait_for_job(pool);
     bool has_job = pool->queued > 0;
     if (has_job) {
         *job = pool->ring[pool->head];
         pool->head = (pool->head + 1) % pool->ring_size;
         __atomic_store_n(&pool->queued, pool->queued - 1, __ATOMIC_RELAXED);
     }
+    bool is_waking = claim_wake(pool);
     pthread_mutex_unlock(&pool->lock);
+    if (is_waking)
+        pthread_cond_signal(&pool->has_work);
     return has_job;
 }
 
@@ -118,7 +142,9 @@ enum err worker_run(struct worker_pool *pool, worker_fn *fn, void *arg)
     if (pool->queued < pool->ring_size && !pool->is_stopping) {
         pool->ring[(pool->head + pool->queued) % pool->ring_size] = (struct job){fn, arg};
         __atomic_store_n(&pool->queued, pool->queued + 1, __ATOMIC_RELAXED);
-        pthread_cond_signal(&pool->has_work);
+        /* Under the lock: once the job runs, nothing else keeps the pool from being destroyed. */
+        if (claim_wake(pool))
+            pthread_cond_signal(&pool->has_work);
         err = ERR_OK;
     }
     pthread_mutex_unlock(&pool->lock);

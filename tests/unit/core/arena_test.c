@@ -1,6 +1,7 @@
 /* arena: alignment, zeroing, growth, deferred calls, the limit for protobuf-c. */
 #include "test.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "core/arena.h"
@@ -104,6 +105,37 @@ static void protobuf_limit(void **state)
     arena_destroy(&a);
 }
 
+/* What one thread creates another destroys, as requests do: the stock of chunks moves along. */
+#define TRAVELLERS 500
+
+static void *destroy_all(void *arg)
+{
+    struct arena **arenas = arg;
+    for (size_t i = 0; i < TRAVELLERS; i++)
+        arena_destroy(&arenas[i]);
+    return NULL;
+}
+
+static void arenas_that_change_threads(void **state)
+{
+    static struct arena *arenas[TRAVELLERS];
+    for (size_t round = 0; round < 5; round++) {
+        for (size_t i = 0; i < TRAVELLERS; i++) {
+            arenas[i] = arena_create();
+            uint8_t *p = arena_alloc(arenas[i], 3000); /* second hand, and yet zeroed */
+            for (size_t k = 0; k < 3000; k++)
+                assert_int_equal(p[k], 0);
+            memset(p, 0xff, 3000);
+            memset(arena_alloc(arenas[i], 3000), 0xff, 3000); /* beyond the first chunk */
+        }
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, destroy_all, arenas), 0);
+        pthread_join(thread, NULL);
+        for (size_t i = 0; i < TRAVELLERS; i++)
+            assert_null(arenas[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +144,7 @@ int main(void)
         cmocka_unit_test(texts),
         cmocka_unit_test(deferred_calls),
         cmocka_unit_test(protobuf_limit),
+        cmocka_unit_test(arenas_that_change_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

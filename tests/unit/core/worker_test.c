@@ -45,6 +45,8 @@ static void wait_at_gate(void *arg)
     pthread_cond_broadcast(&gate->changed);
     while (!gate->is_open)
         pthread_cond_wait(&gate->changed, &gate->lock);
+    gate->inside--;
+    pthread_cond_broadcast(&gate->changed);
     pthread_mutex_unlock(&gate->lock);
 }
 
@@ -74,6 +76,35 @@ static void full_means_no(void **state)
     pthread_mutex_unlock(&gate.lock);
     worker_pool_destroy(&pool);
     assert_int_equal(done_count, 3);
+}
+
+/* However few wake-ups a burst is worth, all threads must come when all are needed, every time. */
+static void a_burst_brings_all_threads(void **state)
+{
+    struct worker_pool *pool;
+    assert_int_equal(worker_pool_create(&pool, &(struct worker_options){.thread_count = 8}),
+                     ERR_OK);
+    for (int round = 0; round < 200; round++) {
+        struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
+        atomic_store(&done_count, 0);
+        for (int i = 0; i < 8; i++)
+            assert_int_equal(worker_run(pool, wait_at_gate, &gate), ERR_OK);
+        pthread_mutex_lock(&gate.lock);
+        while (gate.inside < 8)
+            pthread_cond_wait(&gate.changed, &gate.lock);
+        pthread_mutex_unlock(&gate.lock);
+        for (int i = 0; i < 16; i++)
+            assert_int_equal(worker_run(pool, count_up, NULL), ERR_OK);
+        pthread_mutex_lock(&gate.lock);
+        gate.is_open = true;
+        pthread_cond_broadcast(&gate.changed);
+        while (gate.inside > 0)
+            pthread_cond_wait(&gate.changed, &gate.lock);
+        pthread_mutex_unlock(&gate.lock);
+        while (atomic_load(&done_count) < 16)
+            usleep(10);
+    }
+    worker_pool_destroy(&pool);
 }
 
 struct ordered {
@@ -122,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_all),
         cmocka_unit_test(full_means_no),
+        cmocka_unit_test(a_burst_brings_all_threads),
         cmocka_unit_test(one_thread_keeps_order),
         cmocka_unit_test(refuses_nonsense),
     };
