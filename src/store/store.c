@@ -309,28 +309,39 @@ static void reader_give_back(struct store *store, struct store_link *link)
         store_link_close(&link);
 }
 
-enum err store_read(struct store *store, store_fn *fn, void *arg)
+static enum err read_with(struct store *store, store_fn *fn, void *arg, bool is_single)
 {
     int64_t start_us = clock_mono_us();
     struct store_link *link;
     enum err err = reader_take(store, &link);
     if (err)
         return err;
-    err = store->driver->begin(link->conn);
+    err = is_single ? ERR_OK : store->driver->begin(link->conn);
     if (err) {
         store_link_close(&link); /* perhaps broken: the next read opens a new one */
         return err;
     }
-    struct store_tx tx = {.link = link};
+    struct store_tx tx = {.link = link, .is_single = is_single};
     list_init(&tx.in_flight);
     err = fn(&tx, arg);
     store_tx_finish_all(&tx);
     if (!err)
         err = tx.doomed;
-    store->driver->rollback(link->conn); /* nothing was written: the cheap way to end */
+    if (!is_single)
+        store->driver->rollback(link->conn); /* nothing was written: the cheap way to end */
     reader_give_back(store, link);
     metric_observe(&metric_read, (double)(clock_mono_us() - start_us) / 1e6);
     return err;
+}
+
+enum err store_read(struct store *store, store_fn *fn, void *arg)
+{
+    return read_with(store, fn, arg, false);
+}
+
+enum err store_read_one(struct store *store, store_fn *fn, void *arg)
+{
+    return read_with(store, fn, arg, true);
 }
 
 bool store_is_writable(const struct store *store)

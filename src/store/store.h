@@ -85,6 +85,9 @@ void store_flush(struct store *store);
 /* A read transaction (one snapshot) on a connection that is this thread's for the call. On worker
  * threads. Sees every write whose done ran before. */
 MUST_USE enum err store_read(struct store *store, store_fn *fn, void *arg);
+/* The same for a job of one statement, which sees one moment anyhow: cheaper, as no transaction is
+ * put around it. A second statement fails with INTERNAL. */
+MUST_USE enum err store_read_one(struct store *store, store_fn *fn, void *arg);
 
 /* Inside a write job: fn(arg) runs on the writer thread after COMMIT, before done; it does not run
  * if the job fails, so arg must not be something to free. Must be short: wake somebody. */

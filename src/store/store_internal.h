@@ -29,6 +29,8 @@ struct store_tx {
     enum err doomed;       /* the first failure; nothing more succeeds */
     int64_t changes;
     bool is_write;
+    bool is_single; /* one statement, no transaction around it */
+    bool has_statement;
     struct store_hook *hooks; /* of all jobs in the batch so far */
     size_t hook_count, hook_capacity;
 };

@@ -84,6 +84,11 @@ struct store_stmt *store_prepare(struct store_tx *tx, const char *sql)
     st->err = ERR_OK;
     st->has_row = st->was_stepped = false;
     list_add_tail(&tx->in_flight, &st->flight_node);
+    if (tx->is_single && tx->has_statement) {
+        log_error(NULL, "store: store_read_one runs one statement, not also: %s", sql);
+        stmt_fail(st, ERR_INTERNAL);
+    }
+    tx->has_statement = true;
     if (tx->doomed) {
         stmt_fail(st, tx->doomed);
     } else if (!st->prepared) {

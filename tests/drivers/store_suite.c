@@ -315,6 +315,47 @@ static void test_a_read_inside_a_read(void **state)
     assert_int_equal(store_read(f->store, read_inside_read, f), ERR_OK);
 }
 
+static enum err read_two(struct store_tx *tx, void *arg)
+{
+    int64_t *sum = arg;
+    for (int64_t id = 1; id <= 2; id++) {
+        struct store_stmt *st = store_query(tx, "SELECT id FROM s WHERE id = ?", "i", id);
+        *sum += store_step(st) ? store_int(st, 0) : 0;
+        enum err err = store_finish(st);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static enum err read_last(struct store_tx *tx, void *arg)
+{
+    struct store_stmt *st = store_query(tx, "SELECT MAX(id) FROM s", "");
+    *(int64_t *)arg = store_step(st) ? store_int(st, 0) : 0;
+    return store_finish(st);
+}
+
+static void test_a_read_of_one_statement(void **state)
+{
+    struct fixture *f = *state;
+    int64_t value = 0;
+    make_errors_schema(f);
+    assert_int_equal(fixture_exec(f->store, "CREATE TABLE s (id INTEGER PRIMARY KEY)"), ERR_OK);
+    for (int64_t i = 1; i <= 3;
+         i++) { /* it sees what was committed before, and keeps no snapshot */
+        assert_int_equal(fixture_exec(f->store, "INSERT INTO s DEFAULT VALUES"), ERR_OK);
+        assert_int_equal(store_read_one(f->store, read_last, &value), ERR_OK);
+        assert_int_equal(value, i);
+    }
+    value = 0;
+    assert_int_equal(store_read_one(f->store, read_two, &value), ERR_INTERNAL);
+    assert_int_equal(value, 1); /* the second never ran */
+    assert_int_not_equal(store_read_one(f->store, write_in_a_read, NULL), ERR_OK);
+    assert_int_equal(fixture_int(f->store, "SELECT COUNT(*) FROM p"), 1);
+    assert_int_equal(store_read(f->store, read_two, &value), ERR_OK);
+    assert_int_equal(value, 4);
+}
+
 static void test_generated_keys_are_never_used_again(void **state)
 {
     struct fixture *f = *state;
@@ -352,6 +393,7 @@ int main(int argc, char **argv)
         T(test_changes_are_counted),
         T(test_statements_are_kept_and_given_back),
         T(test_a_read_inside_a_read),
+        T(test_a_read_of_one_statement),
         T(test_generated_keys_are_never_used_again),
         cmocka_unit_test(test_an_unknown_driver_is_refused),
     };

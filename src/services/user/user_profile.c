@@ -68,7 +68,7 @@ bool user_load(struct user_service *svc, struct rpc_call *call, const char *id,
                struct user_row *out)
 {
     struct load load = {call->arena, id, out};
-    enum err err = store_read(svc->deps.store, load_job, &load);
+    enum err err = store_read_one(svc->deps.store, load_job, &load);
     if (err == ERR_NOT_FOUND)
         rpc_fail(call, err, "no such user");
     else if (err)
