@@ -7,6 +7,8 @@
 
 #include "edge/edge_internal.h"
 
+#define JSON_FIRST_BYTES 1000
+
 static struct metric requests_total = METRIC_COUNTER(
     "parlance_http_api_requests_total", "API requests answered.", "route", "method", "status");
 
@@ -204,6 +206,7 @@ void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply)
     if (t->route->flags & EDGE_RAW_REPLY) {
         write_raw(t, reply, &h, &text, &res);
     } else if (res.status != 204) {
+        strbuf_reserve(&text, JSON_FIRST_BYTES); /* most replies fit: no growing in steps */
         rpc_json_write(&text, reply);
         res.content_type = "application/json";
         res.body = strbuf_str(&text);

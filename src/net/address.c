@@ -52,13 +52,29 @@ socklen_t net_address_to(const struct net_address *a, struct sockaddr_storage *o
     return 0;
 }
 
+/* inet_ntop goes through printf, and this is asked for with every request. */
+static void ip4_text(const uint8_t ip[4], char *out)
+{
+    for (int i = 0; i < 4; i++) {
+        uint8_t v = ip[i];
+        if (v >= 100)
+            *out++ = (char)('0' + v / 100);
+        if (v >= 10)
+            *out++ = (char)('0' + v / 10 % 10);
+        *out++ = (char)('0' + v % 10);
+        *out++ = i < 3 ? '.' : '\0';
+    }
+}
+
 void net_address_ip_text(const struct net_address *a, char out[NET_ADDRESS_TEXT_SIZE])
 {
     if (a->family != AF_INET && a->family != AF_INET6) {
         memcpy(out, "local", sizeof("local"));
         return;
     }
-    if (!inet_ntop(a->family, a->ip, out, NET_ADDRESS_TEXT_SIZE))
+    if (a->family == AF_INET)
+        ip4_text(a->ip, out);
+    else if (!inet_ntop(a->family, a->ip, out, NET_ADDRESS_TEXT_SIZE))
         out[0] = '\0';
 }
 

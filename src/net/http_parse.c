@@ -39,9 +39,28 @@ static const uint8_t byte_classes[256] = {
     [0x80 ... 0xff] = VALUE, /* obs-text */
 };
 
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Leading bytes, in eights, that are VALUE beyond doubt: no control character and no DEL among
+ * them (a tab may be one, and is left to the table). */
+static size_t count_plain(struct str s)
+{
+    size_t i = 0;
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t v;
+        memcpy(&v, s.p + i, 8);
+        uint64_t low = v & EACH_BYTE(0x7f); /* below: the high bit of a byte says that it is odd */
+        uint64_t control = ~(low + EACH_BYTE(0x60)) & ~v;
+        uint64_t del = ~((low ^ EACH_BYTE(0x7f)) + EACH_BYTE(0x7f)) & ~v;
+        if ((control | del) & EACH_BYTE(0x80))
+            break;
+    }
+    return i;
+}
+
 static bool all_of(struct str s, enum byte_class class)
 {
-    for (size_t i = 0; i < s.n; i++)
+    for (size_t i = class == VALUE ? count_plain(s) : 0; i < s.n; i++)
         if (!(byte_classes[(uint8_t)s.p[i]] & class))
             return false;
     return true;

@@ -229,6 +229,24 @@ static void judges_heads(void **state)
     }
 }
 
+/* Every byte at every place of values around the width that is looked at in one go. */
+static void judges_each_byte_of_a_value(void **state)
+{
+    char line[64] = "A:";
+    for (size_t n = 1; n < 26; n++) {
+        for (size_t at = 0; at < n; at++) {
+            for (int byte = 0; byte < 256; byte++) {
+                memset(line + 2, 'x', n);
+                line[2 + at] = (char)byte;
+                struct http_header header;
+                bool is_good = byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+                if (http_header_parse((struct str){line, 2 + n}, &header) != is_good)
+                    fail_msg("byte %d at %zu of %zu", byte, at, n);
+            }
+        }
+    }
+}
+
 static void refuses_nul(void **state)
 {
     struct outcome o = parse(STR("GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n"));
@@ -430,6 +448,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(judges_heads),
         cmocka_unit_test(refuses_nul),
+        cmocka_unit_test(judges_each_byte_of_a_value),
         cmocka_unit_test(finds_parts),
         cmocka_unit_test(bounds_heads),
         cmocka_unit_test(finds_the_end_byte_by_byte),
