@@ -56,6 +56,12 @@ export class MeetingSession {
   private mediaTimer: ReturnType<typeof setTimeout> | null = null;
   private stops: (() => void)[] = [];
   private wakeLock: WakeLockSentinel | null = null;
+  // Wanted on, and still being opened when the person clicked: on as soon as they are there.
+  private readonly awaited = new Set<devices.Kind>(
+    devices.isAsking.value
+      ? [...(prefs.value.isMicrophoneOn ? ["microphone" as const] : []), ...(prefs.value.isCameraOn ? ["camera" as const] : [])]
+      : [],
+  );
 
   constructor(
     readonly reply: JoinReply,
@@ -98,6 +104,7 @@ export class MeetingSession {
   toggleMic = async (): Promise<void> => this.setMic(!this.isMicOn.value);
 
   async setMic(isOn: boolean, isRemembered = true): Promise<void> {
+    this.awaited.delete("microphone");
     if (isOn && !devices.micTrack.value && !(await devices.open("microphone"))) return;
     this.isMicOn.value = isOn;
     if (isRemembered) setPrefs({ isMicrophoneOn: isOn });
@@ -105,6 +112,7 @@ export class MeetingSession {
   }
 
   toggleCamera = async (): Promise<void> => {
+    this.awaited.delete("camera");
     const isOn = !this.isCameraOn.value;
     if (isOn && !(await devices.open("camera"))) return;
     this.isCameraOn.value = isOn;
@@ -174,7 +182,9 @@ export class MeetingSession {
 
   private onEntered(): void {
     isForcedDark.value = true;
-    if (this.room.meeting.value.is_muted_on_entry && !this.room.isModerator.value && this.isMicOn.value) {
+    const isWanted = this.isMicOn.value || this.awaited.has("microphone");
+    if (this.room.meeting.value.is_muted_on_entry && !this.room.isModerator.value && isWanted) {
+      this.awaited.delete("microphone");
       this.isMicOn.value = false;
       toast(t("mic.mutedOnEntry"), "info", { text: t("mic.on"), run: () => void this.toggleMic() });
     }
@@ -270,11 +280,13 @@ export class MeetingSession {
     this.stops.push(
       effect(() => {
         const track = devices.micTrack.value;
+        if (track && this.awaited.delete("microphone")) this.isMicOn.value = true;
         if (track && this.phase.peek() === "inside") void this.attempt(() => this.syncMic());
         if (!track) this.isMicOn.value = false;
       }),
       effect(() => {
         const track = devices.cameraTrack.value;
+        if (track && this.awaited.delete("camera")) this.isCameraOn.value = true;
         if (track && this.phase.peek() === "inside" && this.isCameraOn.peek()) void this.attempt(() => this.syncCamera());
         if (!track && this.isCameraOn.peek()) {
           this.isCameraOn.value = false;
