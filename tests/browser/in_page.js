@@ -65,6 +65,7 @@
     const real = navigator.mediaDevices?.[name].bind(navigator.mediaDevices);
     if (!real) continue;
     navigator.mediaDevices[name] = async (constraints) => {
+      await window.devicesHeld;
       if (window.cameraSize && constraints?.video?.width)
         constraints = { ...constraints, video: { ...constraints.video, ...window.cameraSize } };
       const stream = await real(constraints);

@@ -36,3 +36,20 @@ scene('three pages in one meeting see and hear each other', async (stage) => {
     assert.match(srtpCipher, /GCM/);
   }
 });
+
+scene('who clicks before the devices are open comes in with picture and sound all the same', async (stage) => {
+  const ada = await stage.account('Ada');
+  const link = await ada.newMeeting();
+  await ada.join();
+  const bo = await stage.person('Bo');
+  await bo.page.addInitScript(() => {
+    window.devicesHeld = new Promise((resolve) => { window.releaseDevices = resolve; });
+  });
+  await bo.enter(link);
+  await bo.receives('Ada');
+  await ada.tile('Bo').getByRole('img', { name: 'Microphone off' }).waitFor();
+  await bo.page.evaluate(() => window.releaseDevices());
+  await ada.receives('Bo');
+  await bo.button('Turn microphone off').waitFor();
+  await bo.button('Turn camera off').waitFor();
+});

@@ -117,18 +117,20 @@ class House {
   }
 }
 
-let house;
+let current;
+export const house = () => current;
 
 // The server of this file's scenes, with these settings.
 export function setUp(env = {}) {
-  house = new House();
+  const house = new House();
+  current = house;
   before(() => house.open(env));
   after(() => house.close());
 }
 
 export function scene(title, play) {
   test(title, { timeout: SCENE_MS }, async (t) => {
-    const stage = new Stage(house);
+    const stage = new Stage(current);
     try {
       await play(stage, t);
       for (const person of stage.people) person.assertClean();

@@ -173,6 +173,7 @@ export class Signal {
     if (["permission_denied", "failed_precondition", "not_found"].includes(code)) {
       if (this.rejoins++ === 0 && (await this.options.rejoin().catch(() => false))) {
         this.resumeToken = "";
+        this.attempt = 0; // the network is there: nothing to wait for
         return this.lost(socket, 1006);
       }
       return this.close(code === "failed_precondition" ? "ended" : "denied");
