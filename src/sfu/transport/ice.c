@@ -181,7 +181,8 @@ static const struct credentials *credentials_for(const struct ice_agent *a, stru
     return NULL;
 }
 
-/* May this request be granted? Writes the refusal otherwise. *used: whose password it knew. */
+/* May this request be granted? Writes the refusal otherwise, to who knows the password; *used says
+ * whose. */
 static enum err judge(const struct ice_agent *a, const struct stun_message *m,
                       const struct credentials **used, struct ice_result *out)
 {
@@ -191,15 +192,12 @@ static enum err judge(const struct ice_agent *a, const struct stun_message *m,
     const struct credentials *c = credentials_for(a, local);
     if (!c)
         return ERR_NOT_FOUND;
-    if (!m->integrity_offset) {
-        answer_error(m, 400, STR_NULL, out);
+    /* RFC 8489 would answer 400 and 401; who has not the password gets nothing from us at all. */
+    if (!m->integrity_offset)
         return ERR_INVALID_ARGUMENT;
-    }
     if ((c->remote_ufrag.n && !str_eq(remote, str_of(&c->remote_ufrag))) ||
-        !stun_is_authentic(m, str_of(&c->local_pwd))) {
-        answer_error(m, 401, STR_NULL, out);
+        !stun_is_authentic(m, str_of(&c->local_pwd)))
         return ERR_UNAUTHENTICATED;
-    }
     if (m->unknown_required) {
         answer_error(m, 420, str_of(&c->local_pwd), out);
         return ERR_INVALID_ARGUMENT;

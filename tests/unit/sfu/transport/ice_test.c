@@ -140,40 +140,43 @@ static void is_silent_to_strangers(void **state)
     assert_false(knows(5000));
 }
 
-static void refuses(const struct stun_request_options *check, enum err err, int code,
-                    bool has_integrity)
+/* code 0: in silence. */
+static void refuses(const struct stun_request_options *check, enum err err, int code)
 {
     assert_int_equal(send(check, 5000), err);
-    struct stun_message m = answer();
-    assert_int_equal(m.class, STUN_ERROR);
-    assert_int_equal(m.error_code, code);
-    assert_int_equal(m.integrity_offset != 0, has_integrity);
-    assert_int_equal(stun_is_authentic(&m, STR(LOCAL_PWD)), has_integrity);
     assert_false(result.is_valid);
     assert_false(knows(5000));
     assert_null(ice_agent_destination(agent));
+    if (!code) {
+        assert_int_equal(result.response_bytes, 0);
+        return;
+    }
+    struct stun_message m = answer();
+    assert_int_equal(m.class, STUN_ERROR);
+    assert_int_equal(m.error_code, code);
+    assert_true(stun_is_authentic(&m, STR(LOCAL_PWD)));
 }
 
 static void refuses_with_the_right_code(void **state)
 {
     struct stun_request_options check = good_check();
     check.password = STR("not the password at all!");
-    refuses(&check, ERR_UNAUTHENTICATED, 401, false);
+    refuses(&check, ERR_UNAUTHENTICATED, 0);
     check = good_check();
     check.username = STR(LOCAL_UFRAG ":other");
-    refuses(&check, ERR_UNAUTHENTICATED, 401, false);
+    refuses(&check, ERR_UNAUTHENTICATED, 0);
     check = good_check();
     check.password = STR_NULL; /* no MESSAGE-INTEGRITY */
-    refuses(&check, ERR_INVALID_ARGUMENT, 400, false);
+    refuses(&check, ERR_INVALID_ARGUMENT, 0);
     check = good_check();
     check.priority = 0;
-    refuses(&check, ERR_INVALID_ARGUMENT, 400, true);
+    refuses(&check, ERR_INVALID_ARGUMENT, 400);
     check = good_check();
     check.is_controlled = true;
-    refuses(&check, ERR_FAILED_PRECONDITION, 487, true);
+    refuses(&check, ERR_FAILED_PRECONDITION, 487);
     /* A refused nomination selects nothing. */
     check.has_use_candidate = true;
-    refuses(&check, ERR_FAILED_PRECONDITION, 487, true);
+    refuses(&check, ERR_FAILED_PRECONDITION, 487);
 }
 
 static void needs_a_fingerprint(void **state)
