@@ -184,6 +184,7 @@ static void on_validated(const ProtobufCMessage *reply, struct rpc_call *call)
         snprintf(j->who.session_id, sizeof(j->who.session_id), "%s", r->session_id);
         snprintf(j->who.meeting_id, sizeof(j->who.meeting_id), "%s", r->meeting_id);
         snprintf(j->who.name, sizeof(j->who.name), "%s", r->name);
+        j->who.expires_at_ms = r->expires_at_ms;
         edge_tokens_add(j->edge->tokens, j->token, &j->who, r->expires_at_ms, j->token_epoch);
     }
     rpc_call_unref(&call);

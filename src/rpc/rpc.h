@@ -23,10 +23,11 @@ enum identity_role { ROLE_NONE, ROLE_GUEST, ROLE_USER, ROLE_ADMIN };
 /* Who asks. Proven by the edge (token), trusted between services. */
 struct identity {
     enum identity_role role;
-    char user_id[27];    /* "" for nobody; a guest has an id of its own */
-    char session_id[27]; /* the sign-in it comes from */
-    char meeting_id[27]; /* guests only: the one meeting the guest may enter */
-    char name[128];      /* display name, for guests and events */
+    char user_id[27];      /* "" for nobody; a guest has an id of its own */
+    char session_id[27];   /* the sign-in it comes from */
+    char meeting_id[27];   /* guests only: the one meeting the guest may enter */
+    char name[128];        /* display name, for guests and events */
+    int64_t expires_at_ms; /* wall; of the token that said so; 0: not by a token */
 };
 
 struct rpc_call {

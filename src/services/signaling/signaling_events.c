@@ -60,6 +60,15 @@ static void send_away(struct member *m, const char *type, const char *reason)
         signaling_socket_close(s, CLOSE_FORBIDDEN, reason);
 }
 
+/* By POST .../leave while the socket is open. */
+static void left_elsewhere(struct member *m)
+{
+    struct signaling_socket *s = m->socket;
+    signaling_member_remove(m, "left", false);
+    if (s)
+        signaling_socket_close(s, CLOSE_NORMAL, "left");
+}
+
 static Media__Source source_of(const char *kind)
 {
     if (strcmp(kind, "video") == 0)
@@ -145,6 +154,8 @@ static void on_meeting(struct signaling_hub *hub, const Meeting__MeetingEvent *e
         send_away(m, "refused", "refused");
     } else if (strcmp(e->type, "meeting.user_removed") == 0 && m) {
         send_away(m, "removed", "removed");
+    } else if (strcmp(e->type, "meeting.user_left") == 0 && m && m->entered_at_ms < e->at_ms) {
+        left_elsewhere(m);
     } else if (strcmp(e->type, "meeting.role_changed") == 0) {
         update_member(room, e->participant);
         if (e->meeting)

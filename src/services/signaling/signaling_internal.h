@@ -86,6 +86,7 @@ struct member {
     bool is_guest;
     bool is_hand_raised;
     int64_t hand_raised_at_ms;
+    int64_t entered_at_ms; /* born: what the meeting said before is not about this presence */
     int64_t joined_at_ms;
     char session_id[ID_SIZE]; /* of media */
     char resume_token[44];

@@ -209,17 +209,22 @@ static void close_session(struct member *m)
                                  });
 }
 
-static void leave_meeting(struct member *m)
+static void leave_meeting(struct signaling_hub *hub, const char *meeting_id,
+                          const struct identity *who, struct signaling_socket *s,
+                          int64_t request_id, signaling_reply_fn *done)
 {
     Meeting__LeaveMeetingRequest request = MEETING__LEAVE_MEETING_REQUEST__INIT;
-    request.id = m->room->id;
-    signaling_call(m->room->hub, &(struct signaling_call_options){
-                                     .service = m->room->hub->meeting,
-                                     .method = "LeaveMeeting",
-                                     .request = &request.base,
-                                     .who = &m->who,
-                                     .is_idempotent = true,
-                                 });
+    request.id = (char *)meeting_id;
+    signaling_call(hub, &(struct signaling_call_options){
+                            .service = hub->meeting,
+                            .method = "LeaveMeeting",
+                            .request = &request.base,
+                            .who = who,
+                            .socket = s,
+                            .request_id = request_id,
+                            .is_idempotent = true,
+                            .done = done,
+                        });
 }
 
 void signaling_member_remove(struct member *m, const char *reason, bool should_tell_meeting)
@@ -229,7 +234,7 @@ void signaling_member_remove(struct member *m, const char *reason, bool should_t
     bool was_joined = m->state == MEMBER_JOINED;
     close_session(m);
     if (should_tell_meeting)
-        leave_meeting(m);
+        leave_meeting(room->hub, room->id, &m->who, NULL, SIGNALING_NO_ID, NULL);
 
     Signaling__GoneFrame frame = SIGNALING__GONE_FRAME__INIT;
     char participant_id[ID_SIZE];
@@ -266,11 +271,33 @@ void signaling_member_away(struct member *m)
     room_tell_changed(m);
 }
 
+static void on_left(struct signaling_hub *hub UNUSED, struct signaling_socket *s,
+                    int64_t request_id, const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    if (!s)
+        return;
+    if (reply)
+        signaling_reply_ok(s, request_id);
+    else
+        signaling_reply_error(s, request_id, call->err, call->message);
+    signaling_socket_close(s, CLOSE_NORMAL, "left");
+    signaling_socket_done(s);
+}
+
+/* Answered when the meeting knows, so whoever joins again at once is not overtaken by the leaving.
+ */
 bool signaling_leave(struct signaling_socket *s, const Signaling__ClientFrame *frame)
 {
-    if (s->member)
-        signaling_member_remove(s->member, "left", true);
-    signaling_reply_ok(s, signaling_frame_id(frame));
-    signaling_socket_close(s, CLOSE_NORMAL, "left");
-    return true;
+    struct member *m = s->member;
+    if (!m) {
+        signaling_reply_ok(s, signaling_frame_id(frame));
+        signaling_socket_close(s, CLOSE_NORMAL, "left");
+        return true;
+    }
+    char meeting_id[ID_SIZE];
+    struct identity who = m->who;
+    snprintf(meeting_id, sizeof(meeting_id), "%s", m->room->id);
+    signaling_member_remove(m, "left", false);
+    leave_meeting(s->hub, meeting_id, &who, s, signaling_frame_id(frame), on_left);
+    return false;
 }

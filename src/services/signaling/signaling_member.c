@@ -25,6 +25,7 @@ struct member *member_create(struct room *room, struct signaling_socket *s,
     m->avatar_url = mem_strdup(p->avatar_url);
     m->role = p->role;
     m->is_guest = p->is_guest;
+    m->entered_at_ms = clock_wall_ms();
     id_make(m->session_id);
     id_token(m->resume_token, sizeof(m->resume_token) - 1);
     map_set(room->hub->resumes, str_from(m->resume_token), m);

@@ -89,9 +89,11 @@ static void on_close(void *arg, struct ws *ws UNUSED, unsigned code UNUSED,
 }
 
 static const struct ws_handler handler = {.on_message = on_message, .on_close = on_close};
+/* Who does not sign in is closed by our own timer, which says so (4408), before net's. */
 static const struct ws_limits limits = {.message_max_bytes = SIGNALING_FRAME_MAX,
                                         .unauthenticated_max_bytes = 16 * 1024,
-                                        .queue_hard_bytes = 2 * SIGNALING_FRAME_MAX};
+                                        .queue_hard_bytes = 2 * SIGNALING_FRAME_MAX,
+                                        .authenticate_ms = 20 * 1000};
 static const char *const subprotocols[] = {"parlance.signaling.v1", NULL};
 
 void signaling_socket_accept(struct signaling_hub *hub, struct http_request *req,
@@ -232,6 +234,7 @@ static void socket_open(const struct inbound *in)
     s->ticket = in->ticket;
     s->who = in->who;
     s->is_authenticated = in->is_authenticated;
+    s->token_expires_ms = in->who.expires_at_ms;
     memcpy(s->request_id, in->request_id, sizeof(s->request_id));
     memcpy(s->remote_addr, in->remote_addr, sizeof(s->remote_addr));
     list_init(&s->waiting_frames);
@@ -239,7 +242,9 @@ static void socket_open(const struct inbound *in)
     metric_add(&sockets_gauge, 1);
     if (hub->is_draining)
         signaling_socket_close(s, CLOSE_GOING_AWAY, "the server is going away");
-    else if (!s->is_authenticated)
+    else if (s->is_authenticated)
+        arm_expiry(s);
+    else
         loop_timer_start(hub->loop, &s->timer, hub->auth_timeout_ms, on_auth_timeout, s);
 }
 
