@@ -120,6 +120,10 @@ static enum err take_media(struct media_session *s, const struct sdp_media *m,
     struct sfu_layer_id layers[SFU_MAX_LAYERS];
     size_t codec_count = media_sdp_codecs(m, codecs, ARRAY_LEN(codecs));
     struct media_track *t = find_by_mid(s, m->mid);
+    if (!str_ends(m->protocol, STR("/TLS/RTP/SAVPF"))) {
+        *problem = "Only encrypted media is taken: UDP/TLS/RTP/SAVPF.";
+        return ERR_INVALID_ARGUMENT;
+    }
     if (codec_count == 0) {
         *problem = "No codec in common: Opus, VP8, VP9, H.264 and AV1 are understood.";
         return ERR_INVALID_ARGUMENT;
