@@ -7,7 +7,7 @@
  * Fan-out: encode once, send to all.
  *
  *   struct ws_frame *frame = ws_frame_create(WS_TEXT, json);
- *   for each receiver: ws_send_frame(receiver, frame, 0);
+ *   ws_multicast(frame, tickets, count, 0);
  *   ws_frame_unref(&frame);
  */
 #pragma once
@@ -112,3 +112,6 @@ void ws_close(struct ws *ws, unsigned code, const char *reason);
 struct net_ticket ws_ticket(const struct ws *ws);
 /* On the ticket's loop: the socket, or NULL when it is gone. */
 struct ws *ws_ticket_find(struct net_ticket ticket);
+/* One frame to many sockets, from any thread; stale tickets are passed over. The array is worked
+ * on: do not use its contents afterwards. Flags as for ws_send_frame. */
+void ws_multicast(struct ws_frame *frame, struct net_ticket *tickets, size_t count, unsigned flags);

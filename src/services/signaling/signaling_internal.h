@@ -119,6 +119,8 @@ struct signaling_socket {
 
 void signaling_socket_send(struct signaling_socket *s, const ProtobufCMessage *frame);
 void signaling_socket_send_json(struct signaling_socket *s, struct str json);
+/* The same text to many sockets, encoded once. */
+void signaling_sockets_send_json(struct net_ticket *tickets, size_t count, struct str json);
 void signaling_socket_close(struct signaling_socket *s, enum signaling_close code,
                             const char *reason);
 /* The request in work is answered: takes up the next frame. */

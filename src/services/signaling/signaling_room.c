@@ -127,15 +127,24 @@ static void broadcast_if(struct room *room, const ProtobufCMessage *frame,
                          bool (*is_wanted)(const struct member *m, const void *arg),
                          const void *arg)
 {
-    struct strbuf json = {0};
-    rpc_json_write(&json, frame);
+    struct net_ticket *tickets = NULL;
+    size_t count = 0, capacity = 0;
     LIST_FOREACH(&room->members, node)
     {
         struct member *m = LIST_ENTRY(node, struct member, in_room);
-        if (m->state == MEMBER_JOINED && m->socket && is_wanted(m, arg))
-            signaling_socket_send_json(m->socket, strbuf_str(&json));
+        if (m->state != MEMBER_JOINED || !m->socket || !is_wanted(m, arg))
+            continue;
+        if (count == capacity) {
+            capacity = MAX(2 * capacity, (size_t)16);
+            tickets = mem_realloc_array(tickets, capacity, sizeof(*tickets));
+        }
+        tickets[count++] = m->socket->ticket;
     }
+    struct strbuf json = {0};
+    rpc_json_write(&json, frame);
+    signaling_sockets_send_json(tickets, count, strbuf_str(&json));
     strbuf_deinit(&json);
+    free(tickets);
 }
 
 static bool is_not(const struct member *m, const void *except)

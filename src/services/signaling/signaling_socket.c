@@ -170,6 +170,16 @@ void signaling_socket_send_json(struct signaling_socket *s, struct str json)
     post_out(s, (struct outbound){.frame = ws_frame_create(WS_TEXT, json)});
 }
 
+void signaling_sockets_send_json(struct net_ticket *tickets, size_t count, struct str json)
+{
+    if (!count)
+        return;
+    struct ws_frame *frame = ws_frame_create(WS_TEXT, json);
+    metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), (double)count);
+    ws_multicast(frame, tickets, count, 0);
+    ws_frame_unref(&frame);
+}
+
 void signaling_socket_send(struct signaling_socket *s, const ProtobufCMessage *frame)
 {
     struct strbuf json = {0};

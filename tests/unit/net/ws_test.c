@@ -413,6 +413,13 @@ static void publish_one(void *arg)
     free(p);
 }
 
+static void publish_to(struct net_ticket ticket, struct str text)
+{
+    struct publish *p = mem_new(struct publish);
+    *p = (struct publish){ws_frame_create(WS_TEXT, text), ticket};
+    net_ticket_post(ticket, publish_one, p);
+}
+
 /* One frame for all receivers on both loops, some compressing and some not. */
 static void shares_frames_over_loops(void **state)
 {
@@ -452,14 +459,53 @@ static void shares_frames_over_loops(void **state)
     wait_closed(1);
     client_connect(&c[0], &f);
     client_ws_open(&c[0], "/", "");
-    struct publish *p = mem_new(struct publish);
-    *p = (struct publish){ws_frame_create(WS_TEXT, STR("stale")), audience.tickets[0]};
-    net_ticket_post(p->ticket, publish_one, p);
+    publish_to(audience.tickets[0], STR("stale"));
     send_text(&c[0], "echo fresh");
     expect_text(&c[0], "fresh");
     for (int i = 0; i < RECEIVERS; i++)
         client_close(&c[i]);
     ws_shard_destroy(&zlib);
+}
+
+/* To many at once, single frames in between: everybody has everything in order. Tickets of servers
+ * that never were (more than one round takes) and of a socket that is gone do no harm. */
+static void multicasts_in_order(void **state)
+{
+    enum { RECEIVERS = 8, STRANGERS = 40 };
+    struct client c[RECEIVERS];
+    struct net_ticket tickets[RECEIVERS + STRANGERS + 1];
+    for (int i = 0; i < RECEIVERS; i++) {
+        client_connect(&c[i], &f);
+        client_ws_open(&c[i], "/", "");
+    }
+    for (int round = 0; round < 50; round++) {
+        char text[32];
+        size_t count = 0;
+        for (int i = 0; i < STRANGERS; i++)
+            tickets[count++] = (struct net_ticket){900000 + (uint32_t)i, 0, 1};
+        for (int i = 0; i < RECEIVERS; i++)
+            tickets[count++] = audience.tickets[i];
+        tickets[count] = audience.tickets[0];
+        tickets[count++].generation += 1000; /* nobody's */
+        snprintf(text, sizeof(text), "all %d", round);
+        struct ws_frame *frame = ws_frame_create(WS_TEXT, str_from(text));
+        ws_multicast(frame, tickets, count, 0);
+        ws_frame_unref(&frame);
+        snprintf(text, sizeof(text), "one %d", round);
+        publish_to(audience.tickets[round % RECEIVERS], str_from(text));
+    }
+    for (int i = 0; i < RECEIVERS; i++) {
+        for (int round = 0; round < 50; round++) {
+            char text[32];
+            snprintf(text, sizeof(text), "all %d", round);
+            expect_text(&c[i], text);
+            snprintf(text, sizeof(text), "one %d", round);
+            if (round % RECEIVERS == i)
+                expect_text(&c[i], text);
+        }
+        client_close(&c[i]);
+    }
+    ws_multicast(NULL, NULL, 0, 0);
 }
 
 static void floods_of_pings_do_not_pile_up(void **state)
@@ -531,6 +577,7 @@ int main(void)
         TEST(closes_slow_receivers),
         TEST(drops_the_ephemeral),
         TEST(shares_frames_over_loops),
+        TEST(multicasts_in_order),
         TEST(floods_of_pings_do_not_pile_up),
         TEST(drains_politely),
     };
