@@ -109,15 +109,18 @@ static enum err start_meetings(struct app *app, const struct password_options *p
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
-    enum err err = meeting_create(&s->meeting_service,
-                                  &(struct meeting_deps){.user = s->user,
-                                                         .auth = s->auth,
-                                                         .store = app->store,
-                                                         .bus = app->bus,
-                                                         .cache = app->cache,
-                                                         .password = *password,
-                                                         .public_url = c->public_url,
-                                                         .capacity_default = c->meeting_capacity});
+    enum err err = meeting_create(
+        &s->meeting_service,
+        &(struct meeting_deps){.user = s->user,
+                               .auth = s->auth,
+                               .store = app->store,
+                               .bus = app->bus,
+                               .cache = app->cache,
+                               .password = *password,
+                               .loop = s->timers,
+                               .empty_grace_ms = MAX(c->meeting_empty_grace_s * 1000, 1),
+                               .public_url = c->public_url,
+                               .capacity_default = c->meeting_capacity});
     if (err)
         return err;
     s->meeting = runs_here(app, meeting_rpc(s->meeting_service));

@@ -1,16 +1,31 @@
 /* meeting: create, destroy, wiring. Calls come through rpc and run on the threads of its share. */
 #include "services/meeting/meeting_internal.h"
 
+static void fill_defaults(struct meeting_deps *d)
+{
+    d->capacity_default = d->capacity_default ? d->capacity_default : 500;
+    d->empty_grace_ms = d->empty_grace_ms ? d->empty_grace_ms : 300 * 1000;
+    d->presence_ms = d->presence_ms ? d->presence_ms : 120 * 1000;
+    d->sweep_every_ms = d->sweep_every_ms ? d->sweep_every_ms : 15 * 1000;
+}
+
 enum err meeting_create(struct meeting_service **out, const struct meeting_deps *deps)
 {
+    *out = NULL;
     struct meeting_service *svc = mem_zalloc(sizeof(*svc));
     svc->rpc = meeting_rpc_table;
-    svc->deps = *deps;
     enum err err = password_create(&svc->hasher, &deps->password);
-    if (err)
-        meeting_destroy(&svc);
+    if (err) {
+        free(svc);
+        return err;
+    }
+    svc->deps = *deps;
+    fill_defaults(&svc->deps);
+    svc->started_at_ms = clock_wall_ms();
+    meeting_events_start(svc);
+    meeting_sweep_start(svc);
     *out = svc;
-    return err;
+    return ERR_OK;
 }
 
 ProtobufCService *meeting_rpc(struct meeting_service *svc)
@@ -22,6 +37,8 @@ void meeting_destroy(struct meeting_service **svc)
 {
     if (!*svc)
         return;
+    meeting_events_stop(*svc);
+    meeting_sweep_stop(*svc);
     password_destroy(&(*svc)->hasher);
     free(*svc);
     *svc = NULL;

@@ -7,6 +7,7 @@
 #include "bus/bus.h"
 #include "cache/cache.h"
 #include "core/err.h"
+#include "core/loop.h"
 #include "edge/edge.h"
 #include "services/common/password.h"
 #include "store/store.h"
@@ -24,6 +25,9 @@ struct meeting_deps {
     int64_t capacity_default; /* 0: 500 */
     int64_t empty_grace_ms;   /* an unscheduled meeting ends so long after the last has left; 0:
                                  300,000 */
+    struct loop *loop;        /* for the sweep; NULL: none */
+    int64_t presence_ms;      /* who is not reported for so long has left; 0: 120,000 */
+    int64_t sweep_every_ms;   /* 0: 15,000 */
 };
 
 MUST_USE enum err meeting_create(struct meeting_service **out, const struct meeting_deps *deps);
@@ -31,6 +35,9 @@ MUST_USE enum err meeting_create(struct meeting_service **out, const struct meet
 ProtobufCService *meeting_rpc(struct meeting_service *svc);
 /* No call may be in flight. */
 void meeting_destroy(struct meeting_service **svc);
+
+/* Ends what is empty and lets go who is not there any more; the loop's timer does it. */
+MUST_USE enum err meeting_sweep(struct meeting_service *svc);
 
 extern const struct store_migration meeting_migrations[];
 extern const size_t meeting_migration_count;

@@ -19,6 +19,9 @@ struct meeting_service {
     Meeting__Meeting_Service rpc; /* first: handlers get it back by CONTAINER_OF */
     struct meeting_deps deps;
     struct password_hasher *hasher;
+    int64_t started_at_ms;
+    struct loop_timer sweep_timer;
+    int user_subscription;
 };
 
 /* ---- rows; texts live in the arena of the call that read them ---- */
@@ -28,7 +31,7 @@ struct meeting_row {
     const char *password_hash; /* "": none */
     Meeting__State state;
     int64_t scheduled_start_ms, scheduled_end_ms;
-    int64_t created_at_ms, started_at_ms, ended_at_ms;
+    int64_t created_at_ms, started_at_ms, ended_at_ms, updated_at_ms;
     int64_t capacity, present_count, revision;
     bool has_waiting_room, is_locked, are_guests_allowed, is_muted_on_entry, can_participants_share;
 };
@@ -64,6 +67,13 @@ enum err meeting_store_get_person(struct store_tx *tx, struct arena *arena, cons
                                   const char *id, struct meeting_person *out);
 /* Inserts or replaces by id. */
 enum err meeting_store_put_person(struct store_tx *tx, const struct meeting_person *p);
+enum err meeting_store_delete_person(struct store_tx *tx, const char *id);
+/* Is on the wire now. ERR_NOT_FOUND: neither admitted nor waiting. */
+enum err meeting_store_seen(struct store_tx *tx, const char *meeting_id, const char *id,
+                            int64_t now_ms);
+/* Admitted or waiting before then, and not seen since; at most 500. */
+enum err meeting_store_unseen(struct store_tx *tx, struct arena *arena, int64_t before_ms,
+                              struct meeting_person **rows, size_t *count);
 /* state -1: all. */
 enum err meeting_store_people(struct store_tx *tx, struct arena *arena, const char *meeting_id,
                               int state, struct meeting_person **rows, size_t *count);
@@ -74,17 +84,27 @@ enum err meeting_store_invitations(struct store_tx *tx, struct arena *arena, con
 /* With the place of an account that has not come yet. ERR_NOT_FOUND. */
 enum err meeting_store_delete_invitation(struct store_tx *tx, const char *meeting_id,
                                          const char *id);
-enum err meeting_store_forget_invited(struct store_tx *tx, const char *meeting_id,
-                                      const char *user_id);
 /* Uses a link once; ERR_NOT_FOUND: unknown, used up or expired. */
 enum err meeting_store_use_link(struct store_tx *tx, const char *meeting_id, const char *token_hash,
                                 int64_t now_ms);
+/* The link is good but for its number of uses. */
+bool meeting_store_has_link(struct store_tx *tx, const char *meeting_id, const char *token_hash,
+                            int64_t now_ms);
+enum err meeting_store_forget_invited(struct store_tx *tx, const char *meeting_id,
+                                      const char *user_id);
 /* An account's invitation is there and has not expired. */
 bool meeting_store_is_invited(struct store_tx *tx, const char *meeting_id, const char *user_id,
                               int64_t now_ms);
 /* Active, unscheduled (or past their end), and empty since before. */
 enum err meeting_store_abandoned(struct store_tx *tx, struct arena *arena, int64_t before_ms,
                                  const char ***ids, size_t *count);
+
+/* Scheduled for a time that is over since before, and never begun. */
+enum err meeting_store_missed(struct store_tx *tx, struct arena *arena, int64_t before_ms,
+                              const char ***ids, size_t *count);
+/* The account's name in what it hosts, its picture wherever it takes part. */
+enum err meeting_store_rename_host(struct store_tx *tx, const char *user_id, const char *name,
+                                   const char *avatar_url);
 
 /* ---- meeting_shape.c: rows as messages ---- */
 /* me may be NULL. */
@@ -126,6 +146,33 @@ enum err meeting_move(struct meeting_op *op, Meeting__State to);
 /* "meeting.<type>"; person may be NULL. */
 enum err meeting_publish_tx(struct meeting_op *op, struct store_tx *tx, const char *type,
                             const struct meeting_person *person, const char *kind);
+
+void meeting_events_start(struct meeting_service *svc);
+void meeting_events_stop(struct meeting_service *svc);
+
+/* ---- meeting_presence.c ---- */
+void *meeting_do_report(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__ReportPresenceRequest *in);
+void meeting_sweep_start(struct meeting_service *svc);
+void meeting_sweep_stop(struct meeting_service *svc);
+
+/* ---- meeting_names.c: people's names, from the user service ---- */
+struct meeting_account {
+    const char *user_id, *name, *avatar_url;
+};
+/* One account ("me": the caller). false after rpc_fail. */
+bool meeting_find_account(struct meeting_service *svc, struct rpc_call *call, const char *user_id,
+                          struct meeting_account *out);
+
+/* ---- parts of operations, inside a transaction ---- */
+/* p (in op->m) goes, if it is there: a host hands over to a co-host who is there; who only waited
+ * leaves no trace. kind: "" or "timeout". */
+enum err meeting_leave_tx(struct meeting_op *op, struct store_tx *tx, struct meeting_person *p,
+                          const char *kind);
+/* kind: "", "empty" or "missed". */
+enum err meeting_end_tx(struct meeting_op *op, struct store_tx *tx, const char *kind);
+/* One host at a time: who was it becomes co-host. Publishes both. */
+enum err meeting_transfer_tx(struct meeting_op *op, struct store_tx *tx, struct meeting_person *to);
 
 /* ---- domain ---- */
 void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,

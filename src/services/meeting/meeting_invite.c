@@ -3,8 +3,6 @@
 
 #include "services/meeting/meeting_internal.h"
 
-#include "user.pb-c.h"
-
 #define LINK_CHARS 32 /* 192 bits */
 #define INVITEES_MAX 100
 
@@ -102,22 +100,6 @@ static enum err invite_job(struct store_tx *tx, struct meeting_op *op)
     return ERR_OK;
 }
 
-/* The invited account's name; NULL after rpc_fail. */
-static const char *name_of(struct meeting_service *svc, struct rpc_call *call, const char *user_id)
-{
-    struct rpc_call *c = rpc_call_create(call);
-    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
-    request.id = (char *)user_id;
-    const User__Profile *p = rpc_sync(svc->deps.user, "GetUser", &request.base, c);
-    const char *name = NULL;
-    if (p)
-        name = arena_strdup(call->arena, p->nickname[0] ? p->nickname : p->username);
-    else
-        rpc_fail(call, c->err, "%s", c->message);
-    rpc_call_unref(&c);
-    return name;
-}
-
 /* False after rpc_fail. */
 static bool make_row(struct meeting_service *svc, struct rpc_call *call, const char *user_id,
                      struct meeting_invitation *row)
@@ -133,7 +115,11 @@ static bool make_row(struct meeting_service *svc, struct rpc_call *call, const c
         rpc_fail(call, ERR_NOT_FOUND, "There is no such account.");
         return false;
     }
-    return !user_id[0] || (row->user_name = name_of(svc, call, user_id));
+    struct meeting_account account = {.name = ""};
+    if (user_id[0] && !meeting_find_account(svc, call, user_id, &account))
+        return false;
+    row->user_name = account.name;
+    return true;
 }
 
 static bool is_listed(const struct meeting_invitation *rows, size_t count, const char *user_id)

@@ -6,7 +6,6 @@
 #include "services/meeting/meeting_internal.h"
 
 #include "auth.pb-c.h"
-#include "user.pb-c.h"
 
 static const struct throttle_rule password_rule = {.scope = "meeting_password",
                                                    .free_count = 5,
@@ -73,19 +72,13 @@ static bool find_name(struct joining *j)
             j->name = call->who ? call->who->name : "";
         return true;
     }
-    struct rpc_call *c = rpc_call_create(call);
-    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
-    request.id = (char *)"me";
-    const User__Profile *p = rpc_sync(j->op.svc->deps.user, "GetUser", &request.base, c);
-    if (p) {
-        j->avatar_url = arena_strdup(call->arena, p->avatar_url);
-        if (!given[0])
-            j->name = arena_strdup(call->arena, p->nickname[0] ? p->nickname : p->username);
-    } else {
-        rpc_fail(call, c->err, "%s", c->message);
-    }
-    rpc_call_unref(&c);
-    return p != NULL;
+    struct meeting_account account;
+    if (!meeting_find_account(j->op.svc, call, "me", &account))
+        return false;
+    j->avatar_url = account.avatar_url;
+    if (!given[0])
+        j->name = account.name;
+    return true;
 }
 
 /* A token for somebody without an account; NULL after rpc_fail. */
@@ -116,36 +109,50 @@ static Meeting__JoinMeetingReply *make_guest(struct joining *j, const struct mee
 
 /* ---- inside the transaction ---- */
 
-/* May this person come in at all? Hosts always may. */
-static enum err check_entry(struct store_tx *tx, struct joining *j, bool is_known, bool is_host,
-                            bool *is_invited)
+static bool was_inside(const struct meeting_person *p)
+{
+    return p->id && (p->state == MEETING__PARTICIPANT_STATE__ADMITTED ||
+                     p->state == MEETING__PARTICIPANT_STATE__LEFT);
+}
+
+/* By an account's invitation or by a link; a link counts its uses, but coming back is none. */
+static enum err check_invitation(struct store_tx *tx, struct joining *j, bool *is_invited)
+{
+    struct meeting_op *op = &j->op;
+    int64_t now_ms = clock_wall_ms();
+    *is_invited = meeting_store_is_invited(tx, op->m.id, j->user_id, now_ms);
+    if (*is_invited || !j->link_hash[0])
+        return ERR_OK;
+    enum err err = ERR_OK;
+    if (!was_inside(&op->me) || !meeting_store_has_link(tx, op->m.id, j->link_hash, now_ms))
+        err = meeting_store_use_link(tx, op->m.id, j->link_hash, now_ms);
+    *is_invited = !err;
+    return err == ERR_NOT_FOUND ? meeting_refuse(op, ERR_PERMISSION_DENIED,
+                                                 "The invitation is unknown, used up or expired.")
+                                : err;
+}
+
+/* May this person come in at all? Hosts always may; who was put out may not, until invited anew. */
+static enum err check_entry(struct store_tx *tx, struct joining *j, bool is_host, bool *is_invited)
 {
     struct meeting_op *op = &j->op;
     const struct meeting_row *m = &op->m;
-    int64_t now_ms = clock_wall_ms();
-    bool is_out = is_known && op->me.state == MEETING__PARTICIPANT_STATE__REMOVED;
-    bool is_back = is_known && op->me.state == MEETING__PARTICIPANT_STATE__ADMITTED;
-    *is_invited = is_host || meeting_store_is_invited(tx, m->id, j->user_id, now_ms);
-    if (is_out && !*is_invited) /* a link from before does not count */
+    *is_invited = is_host;
+    if (op->me.id && op->me.state == MEETING__PARTICIPANT_STATE__REMOVED)
         return meeting_refuse(op, ERR_PERMISSION_DENIED, "You were removed from this meeting.");
-    if (!*is_invited && !is_back && j->link_hash[0]) {
-        enum err err = meeting_store_use_link(tx, m->id, j->link_hash, now_ms);
-        if (err)
-            return err == ERR_NOT_FOUND
-                       ? meeting_refuse(op, ERR_PERMISSION_DENIED,
-                                        "The invitation is unknown, used up or expired.")
-                       : err;
-        *is_invited = true;
-    }
     if (is_host)
         return ERR_OK;
     if (j->is_guest && !m->are_guests_allowed)
         return meeting_refuse(op, ERR_PERMISSION_DENIED,
                               "This meeting is for people with an account.");
-    if (m->password_hash[0] && !j->has_password && !*is_invited && !is_back)
-        return meeting_refuse(op, ERR_PERMISSION_DENIED, "The meeting's password is needed.");
+    bool is_back = op->me.id && op->me.state == MEETING__PARTICIPANT_STATE__ADMITTED;
     if (m->is_locked && !is_back)
         return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting is locked.");
+    enum err err = check_invitation(tx, j, is_invited);
+    if (err)
+        return err;
+    if (m->password_hash[0] && !j->has_password && !*is_invited && !is_back)
+        return meeting_refuse(op, ERR_PERMISSION_DENIED, "The meeting's password is needed.");
     return ERR_OK;
 }
 
@@ -185,11 +192,12 @@ static enum err join_job(struct store_tx *tx, struct meeting_op *op)
         return err;
     op->me = p;
     bool is_host = p.id && p.role != MEETING__PARTICIPANT_ROLE__PARTICIPANT;
-    if ((err = check_entry(tx, j, p.id != NULL, is_host, &is_invited)))
+    if ((err = check_entry(tx, j, is_host, &is_invited)))
         return err;
     bool was_in = p.id && p.state == MEETING__PARTICIPANT_STATE__ADMITTED;
     bool is_waiting = op->m.has_waiting_room && !is_host && !was_in && !is_invited;
-    if (!was_in && !is_waiting && op->m.present_count >= op->m.capacity)
+    bool is_owner = is_host && p.role == MEETING__PARTICIPANT_ROLE__HOST; /* never shut out */
+    if (!was_in && !is_waiting && !is_owner && op->m.present_count >= op->m.capacity)
         return meeting_refuse(op, ERR_RESOURCE_EXHAUSTED, "The meeting is full.");
     fill_person(j, &p);
     p.state =
@@ -240,21 +248,45 @@ void *meeting_do_join(struct meeting_service *svc, struct rpc_call *call,
 
 /* ---- leaving ---- */
 
+/* The longest present co-host with an account. */
+static enum err hand_over(struct meeting_op *op, struct store_tx *tx)
+{
+    struct meeting_person *people;
+    size_t count;
+    enum err err = meeting_store_people(tx, op->call->arena, op->m.id,
+                                        MEETING__PARTICIPANT_STATE__ADMITTED, &people, &count);
+    for (size_t i = 0; i < count && !err; i++) {
+        if (people[i].role == MEETING__PARTICIPANT_ROLE__CO_HOST && !people[i].is_guest)
+            return meeting_transfer_tx(op, tx, &people[i]);
+    }
+    return err;
+}
+
+enum err meeting_leave_tx(struct meeting_op *op, struct store_tx *tx, struct meeting_person *p,
+                          const char *kind)
+{
+    bool was_waiting = p->state == MEETING__PARTICIPANT_STATE__WAITING;
+    if (!was_waiting && p->state != MEETING__PARTICIPANT_STATE__ADMITTED)
+        return ERR_OK; /* leaving twice is fine */
+    if (!was_waiting)
+        op->m.present_count--;
+    p->state = MEETING__PARTICIPANT_STATE__LEFT;
+    p->left_at_ms = clock_wall_ms();
+    enum err err =
+        was_waiting ? meeting_store_delete_person(tx, p->id) : meeting_store_put_person(tx, p);
+    if (!err)
+        err = meeting_publish_tx(op, tx, "user_left", p, kind);
+    if (!err && !was_waiting && p->role == MEETING__PARTICIPANT_ROLE__HOST)
+        err = hand_over(op, tx);
+    return err;
+}
+
 static enum err leave_job(struct store_tx *tx, struct meeting_op *op)
 {
     Meeting__LeaveMeetingReply *reply = arena_new(op->call->arena, Meeting__LeaveMeetingReply);
     meeting__leave_meeting_reply__init(reply);
     op->reply = reply;
-    bool is_there = op->me.id && (op->me.state == MEETING__PARTICIPANT_STATE__ADMITTED ||
-                                  op->me.state == MEETING__PARTICIPANT_STATE__WAITING);
-    if (!is_there)
-        return ERR_OK; /* leaving twice is fine */
-    if (op->me.state == MEETING__PARTICIPANT_STATE__ADMITTED)
-        op->m.present_count--;
-    op->me.state = MEETING__PARTICIPANT_STATE__LEFT;
-    op->me.left_at_ms = clock_wall_ms();
-    enum err err = meeting_store_put_person(tx, &op->me);
-    return err ? err : meeting_publish_tx(op, tx, "user_left", &op->me, NULL);
+    return op->me.id ? meeting_leave_tx(op, tx, &op->me, "") : ERR_OK;
 }
 
 void *meeting_do_leave(struct meeting_service *svc, struct rpc_call *call,

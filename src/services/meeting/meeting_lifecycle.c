@@ -60,6 +60,13 @@ static bool check_capacity(struct rpc_call *call, int64_t capacity)
 
 /* ---- create ---- */
 
+struct creating {
+    struct meeting_op op; /* first */
+    const char *host_avatar_url;
+    struct meeting_invitation *invitees;
+    size_t invitee_count;
+};
+
 static void host_place(struct meeting_op *op, struct meeting_person *host)
 {
     char *id = arena_alloc(op->call->arena, ID_SIZE);
@@ -69,17 +76,11 @@ static void host_place(struct meeting_op *op, struct meeting_person *host)
         .meeting_id = op->m.id,
         .user_id = op->m.host_id,
         .name = op->m.host_name,
-        .avatar_url = "",
+        .avatar_url = ((struct creating *)op)->host_avatar_url,
         .role = MEETING__PARTICIPANT_ROLE__HOST,
         .state = MEETING__PARTICIPANT_STATE__INVITED,
     };
 }
-
-struct creating {
-    struct meeting_op op; /* first */
-    struct meeting_invitation *invitees;
-    size_t invitee_count;
-};
 
 static enum err create_job(struct store_tx *tx, struct meeting_op *op)
 {
@@ -100,36 +101,16 @@ static enum err create_job(struct store_tx *tx, struct meeting_op *op)
     return ERR_OK;
 }
 
-void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
-                        const Meeting__CreateMeetingRequest *in)
+/* Fields of the request, checked. false after rpc_fail. */
+static bool take_fields(struct meeting_op *op, const Meeting__CreateMeetingRequest *in)
 {
-    struct creating c = {.op = {.svc = svc, .call = call, .in = in, .fn = create_job}};
-    struct meeting_row *m = &c.op.m;
-    int64_t default_capacity = svc->deps.capacity_default ? svc->deps.capacity_default : 500;
+    struct rpc_call *call = op->call;
+    struct meeting_row *m = &op->m;
     m->title = meeting_take_title(call, in->title);
     m->description = m->title ? meeting_take_description(call, in->description) : NULL;
-    m->capacity = in->capacity ? in->capacity : default_capacity;
+    m->capacity = in->capacity ? in->capacity : op->svc->deps.capacity_default;
     m->scheduled_start_ms = in->scheduled_start_ms;
     m->scheduled_end_ms = in->scheduled_end_ms;
-    if (!m->description || !check_capacity(call, m->capacity) ||
-        !check_times(call, m->scheduled_start_ms, m->scheduled_end_ms))
-        return NULL;
-    if (!(m->password_hash = meeting_hash_password(svc, call, in->password)))
-        return NULL;
-    char *time_zone = zone_take(call, in->time_zone, NULL);
-    if (!time_zone || !meeting_take_invitees(svc, call, in->invite_user_ids, in->n_invite_user_ids,
-                                             &c.invitees, &c.invitee_count))
-        return NULL;
-    char *id = arena_alloc(call->arena, ID_SIZE);
-    char *code = arena_alloc(call->arena, ID_CODE_SIZE);
-    id_make(id);
-    id_code(code);
-    m->id = id;
-    m->code = code;
-    m->time_zone = time_zone;
-    m->host_id = who_id(call);
-    m->host_name = call->who && call->who->name[0] ? call->who->name : "";
-    m->created_at_ms = clock_wall_ms();
     m->has_waiting_room = in->has_waiting_room;
     m->is_muted_on_entry = in->is_muted_on_entry;
     m->are_guests_allowed =
@@ -140,6 +121,40 @@ void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
         in->_can_participants_share_case !=
             MEETING__CREATE_MEETING_REQUEST___CAN_PARTICIPANTS_SHARE_CAN_PARTICIPANTS_SHARE ||
         in->can_participants_share;
+    return m->description && check_capacity(call, m->capacity) &&
+           check_times(call, m->scheduled_start_ms, m->scheduled_end_ms) &&
+           (m->time_zone = zone_take(call, in->time_zone, NULL)) &&
+           (m->password_hash = meeting_hash_password(op->svc, call, in->password));
+}
+
+/* The host's own name and picture, and those of who is invited. false after rpc_fail. */
+static bool find_people(struct creating *c, const Meeting__CreateMeetingRequest *in)
+{
+    struct meeting_op *op = &c->op;
+    struct meeting_account host = {.user_id = "", .name = ""};
+    if (who_id(op->call)[0] && !meeting_find_account(op->svc, op->call, "me", &host))
+        return false;
+    op->m.host_id = host.user_id;
+    op->m.host_name = host.name;
+    c->host_avatar_url = host.avatar_url ? host.avatar_url : "";
+    return meeting_take_invitees(op->svc, op->call, in->invite_user_ids, in->n_invite_user_ids,
+                                 &c->invitees, &c->invitee_count);
+}
+
+void *meeting_do_create(struct meeting_service *svc, struct rpc_call *call,
+                        const Meeting__CreateMeetingRequest *in)
+{
+    struct creating c = {.op = {.svc = svc, .call = call, .in = in, .fn = create_job}};
+    struct meeting_row *m = &c.op.m;
+    if (!take_fields(&c.op, in) || !find_people(&c, in))
+        return NULL;
+    char *id = arena_alloc(call->arena, ID_SIZE);
+    char *code = arena_alloc(call->arena, ID_CODE_SIZE);
+    id_make(id);
+    id_code(code);
+    m->id = id;
+    m->code = code;
+    m->created_at_ms = m->updated_at_ms = clock_wall_ms();
     return meeting_change(&c.op);
 }
 
@@ -347,34 +362,40 @@ void *meeting_do_delete(struct meeting_service *svc, struct rpc_call *call,
     return meeting_change(&op);
 }
 
-/* Everybody who is inside or waits has left when it ends. */
-static enum err leave_all(struct store_tx *tx, struct meeting_op *op)
+/* Everybody who is inside has left when it ends; who waits was never there. */
+static enum err leave_all(struct meeting_op *op, struct store_tx *tx)
 {
     struct meeting_person *people;
     size_t count;
     enum err err = meeting_store_people(tx, op->call->arena, op->m.id, -1, &people, &count);
     for (size_t i = 0; i < count && !err; i++) {
-        bool is_there = people[i].state == MEETING__PARTICIPANT_STATE__ADMITTED ||
-                        people[i].state == MEETING__PARTICIPANT_STATE__WAITING;
-        if (!is_there)
+        if (people[i].state == MEETING__PARTICIPANT_STATE__WAITING)
+            err = meeting_store_delete_person(tx, people[i].id);
+        if (people[i].state != MEETING__PARTICIPANT_STATE__ADMITTED)
             continue;
         people[i].state = MEETING__PARTICIPANT_STATE__LEFT;
-        people[i].left_at_ms = clock_wall_ms();
+        people[i].left_at_ms = op->m.ended_at_ms;
         err = meeting_store_put_person(tx, &people[i]);
+        if (op->me.id && strcmp(op->me.id, people[i].id) == 0)
+            op->me = people[i];
     }
     op->m.present_count = 0;
     return err;
 }
 
-static enum err end_job(struct store_tx *tx, struct meeting_op *op)
+enum err meeting_end_tx(struct meeting_op *op, struct store_tx *tx, const char *kind)
 {
     enum err err = meeting_move(op, MEETING__STATE__ENDED);
     if (!err)
         err = meeting_store_update(tx, &op->m);
     if (!err)
-        err = leave_all(tx, op);
-    if (!err)
-        err = meeting_publish_tx(op, tx, "ended", NULL, NULL);
+        err = leave_all(op, tx);
+    return err ? err : meeting_publish_tx(op, tx, "ended", NULL, kind);
+}
+
+static enum err end_job(struct store_tx *tx, struct meeting_op *op)
+{
+    enum err err = meeting_end_tx(op, tx, "");
     op->reply = meeting_info(op->call->arena, &op->m, &op->me);
     return err;
 }

@@ -12,6 +12,21 @@ static int state_of(const char *name)
     return name[0] ? -2 : -1;
 }
 
+static bool is_hosting(const struct meeting_op *op)
+{
+    return who_is_admin(op->call) || op->me.role != MEETING__PARTICIPANT_ROLE__PARTICIPANT;
+}
+
+/* Who waits, was refused or put out is the hosts' affair; who waits sees nobody but itself. */
+static bool may_see(const struct meeting_op *op, const struct meeting_person *p)
+{
+    if (is_hosting(op) || (op->me.id && strcmp(op->me.id, p->id) == 0))
+        return true;
+    return meeting_sees_people(op) && p->state != MEETING__PARTICIPANT_STATE__WAITING &&
+           p->state != MEETING__PARTICIPANT_STATE__REFUSED &&
+           p->state != MEETING__PARTICIPANT_STATE__REMOVED;
+}
+
 static enum err people_job(struct store_tx *tx, struct meeting_op *op)
 {
     const Meeting__ListParticipantsRequest *in = op->in;
@@ -29,8 +44,10 @@ static enum err people_job(struct store_tx *tx, struct meeting_op *op)
     Meeting__ParticipantList *list = arena_new(arena, Meeting__ParticipantList);
     meeting__participant_list__init(list);
     list->participants = arena_array(arena, Meeting__Participant *, count);
-    for (size_t i = 0; i < count; i++)
-        list->participants[list->n_participants++] = meeting_participant(arena, &people[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (may_see(op, &people[i]))
+            list->participants[list->n_participants++] = meeting_participant(arena, &people[i]);
+    }
     op->reply = list;
     return ERR_OK;
 }
@@ -58,8 +75,7 @@ static enum err find_person(struct store_tx *tx, struct meeting_op *op, const ch
 
 /* ---- roles ---- */
 
-/* One host at a time: who was it becomes co-host. */
-static enum err transfer(struct store_tx *tx, struct meeting_op *op, struct meeting_person *to)
+enum err meeting_transfer_tx(struct meeting_op *op, struct store_tx *tx, struct meeting_person *to)
 {
     struct meeting_person from = {0};
     if (to->is_guest)
@@ -67,16 +83,37 @@ static enum err transfer(struct store_tx *tx, struct meeting_op *op, struct meet
     enum err err = meeting_store_find_person(tx, op->call->arena, op->m.id, op->m.host_id, &from);
     if (err && err != ERR_NOT_FOUND)
         return err;
-    if (!err && strcmp(from.id, to->id) != 0) {
+    bool has_former = !err && strcmp(from.id, to->id) != 0;
+    if (has_former) {
         from.role = MEETING__PARTICIPANT_ROLE__CO_HOST;
         if ((err = meeting_store_put_person(tx, &from)))
             return err;
     }
+    to->role = MEETING__PARTICIPANT_ROLE__HOST;
     op->m.host_id = to->user_id;
     op->m.host_name = to->name;
-    if ((err = meeting_store_update(tx, &op->m)))
+    if ((err = meeting_store_put_person(tx, to)) || (err = meeting_store_update(tx, &op->m)))
         return err;
-    return from.id ? meeting_publish_tx(op, tx, "role_changed", &from, NULL) : ERR_OK;
+    if (has_former && (err = meeting_publish_tx(op, tx, "role_changed", &from, NULL)))
+        return err;
+    return meeting_publish_tx(op, tx, "role_changed", to, NULL);
+}
+
+static enum err check_role(struct meeting_op *op, const struct meeting_person *p,
+                           Meeting__ParticipantRole role)
+{
+    bool is_host = strcmp(p->user_id, op->m.host_id) == 0;
+    if (op->m.state == MEETING__STATE__ENDED)
+        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting has ended.");
+    if (p->state != MEETING__PARTICIPANT_STATE__INVITED &&
+        p->state != MEETING__PARTICIPANT_STATE__ADMITTED &&
+        p->state != MEETING__PARTICIPANT_STATE__LEFT)
+        return meeting_refuse(op, ERR_FAILED_PRECONDITION,
+                              "Only who belongs to the meeting can have a role in it.");
+    if (is_host && role != MEETING__PARTICIPANT_ROLE__HOST)
+        return meeting_refuse(op, ERR_FAILED_PRECONDITION,
+                              "A meeting needs a host: make somebody else host first.");
+    return ERR_OK;
 }
 
 static enum err role_job(struct store_tx *tx, struct meeting_op *op)
@@ -84,34 +121,32 @@ static enum err role_job(struct store_tx *tx, struct meeting_op *op)
     const Meeting__SetParticipantRoleRequest *in = op->in;
     struct meeting_person p;
     enum err err = find_person(tx, op, in->participant_id, &p);
+    if (!err)
+        err = check_role(op, &p, in->role);
     if (err)
         return err;
-    bool is_out = p.state == MEETING__PARTICIPANT_STATE__REMOVED ||
-                  p.state == MEETING__PARTICIPANT_STATE__REFUSED;
-    if (is_out)
-        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "That participant was put out.");
-    bool is_host = strcmp(p.user_id, op->m.host_id) == 0;
-    if (in->role == MEETING__PARTICIPANT_ROLE__HOST)
-        err = transfer(tx, op, &p);
-    else if (is_host)
-        err = meeting_refuse(op, ERR_FAILED_PRECONDITION,
-                             "A meeting needs a host: make somebody else host first.");
+    if (in->role == MEETING__PARTICIPANT_ROLE__HOST) {
+        err = meeting_transfer_tx(op, tx, &p);
+    } else {
+        p.role = in->role;
+        err = meeting_store_put_person(tx, &p);
+        if (!err)
+            err = meeting_publish_tx(op, tx, "role_changed", &p, NULL);
+    }
     if (err)
-        return err;
-    p.role = in->role;
-    if ((err = meeting_store_put_person(tx, &p)))
-        return err;
-    if ((err = audit_publish_tx(
-             op->svc->deps.bus, tx, op->call,
-             &(struct audit_note){.action = "meeting_role_changed", .target = p.id})))
         return err;
     op->reply = meeting_participant(op->call->arena, &p);
-    return meeting_publish_tx(op, tx, "role_changed", &p, NULL);
+    return audit_publish_tx(op->svc->deps.bus, tx, op->call,
+                            &(struct audit_note){.action = "meeting_role_changed", .target = p.id});
 }
 
 void *meeting_do_set_role(struct meeting_service *svc, struct rpc_call *call,
                           const Meeting__SetParticipantRoleRequest *in)
 {
+    if ((unsigned)in->role > MEETING__PARTICIPANT_ROLE__HOST) {
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "role: expected participant, co_host or host");
+        return NULL;
+    }
     struct meeting_op op = {.svc = svc,
                             .call = call,
                             .in = in,
@@ -123,6 +158,11 @@ void *meeting_do_set_role(struct meeting_service *svc, struct rpc_call *call,
 
 /* ---- removing ---- */
 
+static bool is_above_cohosts(const struct meeting_op *op)
+{
+    return who_is_admin(op->call) || op->me.role == MEETING__PARTICIPANT_ROLE__HOST;
+}
+
 static enum err remove_job(struct store_tx *tx, struct meeting_op *op)
 {
     const Meeting__RemoveParticipantRequest *in = op->in;
@@ -132,6 +172,8 @@ static enum err remove_job(struct store_tx *tx, struct meeting_op *op)
         return err;
     if (p.role == MEETING__PARTICIPANT_ROLE__HOST)
         return meeting_refuse(op, ERR_PERMISSION_DENIED, "The host cannot be removed.");
+    if (p.role == MEETING__PARTICIPANT_ROLE__CO_HOST && !is_above_cohosts(op))
+        return meeting_refuse(op, ERR_PERMISSION_DENIED, "Only the host can remove a co-host.");
     if (p.state == MEETING__PARTICIPANT_STATE__ADMITTED)
         op->m.present_count--;
     p.state = MEETING__PARTICIPANT_STATE__REMOVED;

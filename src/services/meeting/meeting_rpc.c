@@ -160,4 +160,12 @@ static void on_authorize_participant(Meeting__Meeting_Service *rpc,
     closure(is_allowed ? meeting_do_authorize(service_of(rpc), data, in) : NULL, data);
 }
 
+static void on_report_presence(Meeting__Meeting_Service *rpc,
+                               const Meeting__ReportPresenceRequest *in,
+                               Meeting__ReportPresenceReply_Closure closure, void *data)
+{
+    bool is_allowed = who_require_system(data);
+    closure(is_allowed ? meeting_do_report(service_of(rpc), data, in) : NULL, data);
+}
+
 const Meeting__Meeting_Service meeting_rpc_table = MEETING__MEETING__INIT(on_);

@@ -32,6 +32,12 @@ const struct store_migration meeting_migrations[] = {
             " created_at_ms BIGINT NOT NULL, expires_at_ms BIGINT NOT NULL,"
             " uses_max INTEGER NOT NULL, uses_count INTEGER NOT NULL);"
             "CREATE INDEX meeting_invitations_by_meeting ON meeting_invitations (meeting_id);"},
+    {.room = "meeting",
+     .version = 2,
+     .sql = "ALTER TABLE meetings ADD COLUMN updated_at_ms BIGINT NOT NULL DEFAULT 0;"
+            "ALTER TABLE meeting_participants ADD COLUMN seen_at_ms BIGINT NOT NULL DEFAULT 0;"
+            "CREATE INDEX meetings_by_state ON meetings (state);"
+            "CREATE INDEX meetings_by_host ON meetings (host_id);"},
 };
 const size_t meeting_migration_count = ARRAY_LEN(meeting_migrations);
 
@@ -41,7 +47,7 @@ const size_t meeting_migration_count = ARRAY_LEN(meeting_migrations);
     " m.scheduled_start_ms, m.scheduled_end_ms, m.created_at_ms, m.started_at_ms, m.ended_at_ms, " \
     "m.capacity,"                                                                                  \
     " m.revision, m.has_waiting_room, m.is_locked, m.are_guests_allowed, m.is_muted_on_entry,"     \
-    " m.can_participants_share, (SELECT COUNT(*) FROM meeting_participants c"                      \
+    " m.can_participants_share, m.updated_at_ms, (SELECT COUNT(*) FROM meeting_participants c"     \
     " WHERE c.meeting_id = m.id AND c.state = 2)"
 #define PERSON_COLUMNS \
     "id, meeting_id, user_id, name, avatar_url, role, state, is_guest, joined_at_ms, left_at_ms"
@@ -71,7 +77,8 @@ static void read_meeting(struct store_stmt *st, struct arena *arena, struct meet
     m->are_guests_allowed = store_int(st, 18) != 0;
     m->is_muted_on_entry = store_int(st, 19) != 0;
     m->can_participants_share = store_int(st, 20) != 0;
-    m->present_count = store_int(st, 21);
+    m->updated_at_ms = store_int(st, 21);
+    m->present_count = store_int(st, 22);
 }
 
 static enum err finish_found(struct store_stmt *st, bool is_found)
@@ -99,14 +106,14 @@ enum err meeting_store_insert(struct store_tx *tx, const struct meeting_row *m)
         "INSERT INTO meetings (id, code, title, description, host_id, host_name, time_zone,"
         " password_hash, state, scheduled_start_ms, scheduled_end_ms, created_at_ms, started_at_ms,"
         " ended_at_ms, capacity, revision, has_waiting_room, is_locked, are_guests_allowed,"
-        " is_muted_on_entry, can_participants_share)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        "ssssssssiiiiiiiiiiiii", m->id, m->code, m->title, m->description, m->host_id, m->host_name,
-        m->time_zone, m->password_hash, (int64_t)m->state, m->scheduled_start_ms,
+        " is_muted_on_entry, can_participants_share, updated_at_ms)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "ssssssssiiiiiiiiiiiiii", m->id, m->code, m->title, m->description, m->host_id,
+        m->host_name, m->time_zone, m->password_hash, (int64_t)m->state, m->scheduled_start_ms,
         m->scheduled_end_ms, m->created_at_ms, m->started_at_ms, m->ended_at_ms, m->capacity,
         m->revision, (int64_t)m->has_waiting_room, (int64_t)m->is_locked,
         (int64_t)m->are_guests_allowed, (int64_t)m->is_muted_on_entry,
-        (int64_t)m->can_participants_share);
+        (int64_t)m->can_participants_share, m->created_at_ms);
 }
 
 enum err meeting_store_update(struct store_tx *tx, const struct meeting_row *m)
@@ -118,12 +125,13 @@ enum err meeting_store_update(struct store_tx *tx, const struct meeting_row *m)
         "started_at_ms = ?,"
         " ended_at_ms = ?, capacity = ?, revision = revision + 1, has_waiting_room = ?, is_locked "
         "= ?,"
-        " are_guests_allowed = ?, is_muted_on_entry = ?, can_participants_share = ? WHERE id = ?",
-        "ssssssiiiiiiiiiiis", m->title, m->description, m->host_id, m->host_name, m->time_zone,
+        " are_guests_allowed = ?, is_muted_on_entry = ?, can_participants_share = ?,"
+        " updated_at_ms = ? WHERE id = ?",
+        "ssssssiiiiiiiiiiiis", m->title, m->description, m->host_id, m->host_name, m->time_zone,
         m->password_hash, (int64_t)m->state, m->scheduled_start_ms, m->scheduled_end_ms,
         m->started_at_ms, m->ended_at_ms, m->capacity, (int64_t)m->has_waiting_room,
         (int64_t)m->is_locked, (int64_t)m->are_guests_allowed, (int64_t)m->is_muted_on_entry,
-        (int64_t)m->can_participants_share, m->id);
+        (int64_t)m->can_participants_share, clock_wall_ms(), m->id);
 }
 
 enum err meeting_store_delete(struct store_tx *tx, const char *id)
@@ -169,6 +177,36 @@ enum err meeting_store_abandoned(struct store_tx *tx, struct arena *arena, int64
     while (store_step(st))
         (*ids)[(*count)++] = store_text(st, 0, arena);
     return store_finish(st);
+}
+
+enum err meeting_store_missed(struct store_tx *tx, struct arena *arena, int64_t before_ms,
+                              const char ***ids, size_t *count)
+{
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT id FROM meetings WHERE state = 0 AND scheduled_start_ms > 0"
+                    " AND scheduled_start_ms < ? AND scheduled_end_ms < ? LIMIT 100",
+                    "ii", before_ms, before_ms);
+    *ids = arena_array(arena, const char *, 100);
+    *count = 0;
+    while (store_step(st))
+        (*ids)[(*count)++] = store_text(st, 0, arena);
+    return store_finish(st);
+}
+
+enum err meeting_store_rename_host(struct store_tx *tx, const char *user_id, const char *name,
+                                   const char *avatar_url)
+{
+    enum err err = store_run(tx,
+                             "UPDATE meetings SET host_name = ? WHERE host_id = ? AND state < 2"
+                             " AND host_name <> ?",
+                             "sss", name, user_id, name);
+    if (err)
+        return err;
+    return store_run(tx,
+                     "UPDATE meeting_participants SET avatar_url = ? WHERE user_id = ?"
+                     " AND avatar_url <> ?",
+                     "sss", avatar_url, user_id, avatar_url);
 }
 
 /* ---- people ---- */
@@ -226,6 +264,37 @@ enum err meeting_store_put_person(struct store_tx *tx, const struct meeting_pers
         tx, "INSERT INTO meeting_participants (" PERSON_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?)",
         "sssssiiiii", p->id, p->meeting_id, p->user_id, p->name, p->avatar_url, (int64_t)p->role,
         (int64_t)p->state, (int64_t)p->is_guest, p->joined_at_ms, p->left_at_ms);
+}
+
+enum err meeting_store_delete_person(struct store_tx *tx, const char *id)
+{
+    return store_run(tx, "DELETE FROM meeting_participants WHERE id = ?", "s", id);
+}
+
+enum err meeting_store_seen(struct store_tx *tx, const char *meeting_id, const char *id,
+                            int64_t now_ms)
+{
+    enum err err = store_run(tx,
+                             "UPDATE meeting_participants SET seen_at_ms = ? WHERE id = ?"
+                             " AND meeting_id = ? AND state IN (1, 2)",
+                             "iss", now_ms, id, meeting_id);
+    return err ? err : store_changes(tx) > 0 ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err meeting_store_unseen(struct store_tx *tx, struct arena *arena, int64_t before_ms,
+                              struct meeting_person **rows, size_t *count)
+{
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT " PERSON_COLUMNS " FROM meeting_participants WHERE state IN (1, 2)"
+                    " AND seen_at_ms < ? AND joined_at_ms < ?"
+                    " AND meeting_id IN (SELECT m.id FROM meetings m WHERE m.state < 2) LIMIT 500",
+                    "ii", before_ms, before_ms);
+    *rows = arena_array(arena, struct meeting_person, 500);
+    *count = 0;
+    while (*count < 500 && store_step(st))
+        read_person(st, arena, &(*rows)[(*count)++]);
+    return store_finish(st);
 }
 
 enum err meeting_store_people(struct store_tx *tx, struct arena *arena, const char *meeting_id,
@@ -301,15 +370,6 @@ enum err meeting_store_delete_invitation(struct store_tx *tx, const char *meetin
     return err ? err : store_changes(tx) > 0 ? ERR_OK : ERR_NOT_FOUND;
 }
 
-enum err meeting_store_forget_invited(struct store_tx *tx, const char *meeting_id,
-                                      const char *user_id)
-{
-    return store_run(tx,
-                     "DELETE FROM meeting_invitations WHERE meeting_id = ? AND user_id = ?"
-                     " AND user_id <> ''",
-                     "ss", meeting_id, user_id);
-}
-
 enum err meeting_store_use_link(struct store_tx *tx, const char *meeting_id, const char *token_hash,
                                 int64_t now_ms)
 {
@@ -320,6 +380,27 @@ enum err meeting_store_use_link(struct store_tx *tx, const char *meeting_id, con
                              " AND (uses_max = 0 OR uses_count < uses_max)",
                              "ssi", meeting_id, token_hash, now_ms);
     return err ? err : store_changes(tx) > 0 ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err meeting_store_forget_invited(struct store_tx *tx, const char *meeting_id,
+                                      const char *user_id)
+{
+    return store_run(tx,
+                     "DELETE FROM meeting_invitations WHERE meeting_id = ? AND user_id = ?"
+                     " AND user_id <> ''",
+                     "ss", meeting_id, user_id);
+}
+
+bool meeting_store_has_link(struct store_tx *tx, const char *meeting_id, const char *token_hash,
+                            int64_t now_ms)
+{
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT 1 FROM meeting_invitations WHERE meeting_id = ? AND token_hash = ?"
+                    " AND user_id = '' AND (expires_at_ms = 0 OR expires_at_ms > ?)",
+                    "ssi", meeting_id, token_hash, now_ms);
+    bool is_found = store_step(st);
+    return store_finish(st) == ERR_OK && is_found;
 }
 
 bool meeting_store_is_invited(struct store_tx *tx, const char *meeting_id, const char *user_id,

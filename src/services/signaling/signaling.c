@@ -9,6 +9,11 @@ struct signaling_service {
     struct signaling_rpc *rpc;
 };
 
+static void start_on_loop(void *arg)
+{
+    signaling_presence_start(arg);
+}
+
 enum err signaling_create(struct signaling_service **out, const struct signaling_deps *deps)
 {
     struct signaling_service *s = mem_zalloc(sizeof(*s));
@@ -19,6 +24,7 @@ enum err signaling_create(struct signaling_service **out, const struct signaling
     hub->bus = deps->bus;
     hub->resume_ms = deps->resume_ms ? deps->resume_ms : 30 * 1000;
     hub->auth_timeout_ms = deps->auth_timeout_ms ? deps->auth_timeout_ms : 10 * 1000;
+    hub->presence_every_ms = deps->presence_every_ms ? deps->presence_every_ms : 30 * 1000;
     hub->sockets = map64_create();
     hub->rooms = map_create();
     hub->resumes = map_create();
@@ -27,6 +33,7 @@ enum err signaling_create(struct signaling_service **out, const struct signaling
         goto fail;
     s->rpc = signaling_rpc_create(hub);
     signaling_events_start(hub);
+    loop_post(hub->loop, start_on_loop, hub);
     *out = s;
     return ERR_OK;
 fail:
@@ -51,6 +58,7 @@ static void clear_on_loop(void *arg)
     size_t at = 0;
     struct str key;
     void *value;
+    signaling_presence_stop(hub);
     while (map_next(hub->rooms, &at, &key, &value)) {
         struct room *room = value;
         LIST_FOREACH(&room->members, node)

@@ -20,8 +20,9 @@ struct signaling_deps {
     ProtobufCService *meeting;
     ProtobufCService *media;
     struct bus *bus;
-    int64_t resume_ms;       /* 0: 30,000; how long a dropped socket may come back unseen */
-    int64_t auth_timeout_ms; /* 0: 10,000 */
+    int64_t resume_ms;         /* 0: 30,000; how long a dropped socket may come back unseen */
+    int64_t auth_timeout_ms;   /* 0: 10,000 */
+    int64_t presence_every_ms; /* 0: 30,000; how often meeting is told who is here */
 };
 
 MUST_USE enum err signaling_create(struct signaling_service **out,

@@ -45,30 +45,6 @@ static void update_member(struct room *room, const Meeting__Participant *p)
         send_all_waiting(m);
 }
 
-static void send_away(struct member *m, const char *type, const char *reason)
-{
-    struct signaling_socket *s = m->socket;
-    if (s) {
-        Signaling__GoneFrame frame = SIGNALING__GONE_FRAME__INIT;
-        frame.type = (char *)type;
-        frame.participant_id = m->participant_id;
-        frame.reason = (char *)reason;
-        signaling_socket_send(s, &frame.base);
-    }
-    signaling_member_remove(m, reason, false);
-    if (s)
-        signaling_socket_close(s, CLOSE_FORBIDDEN, reason);
-}
-
-/* By POST .../leave while the socket is open. */
-static void left_elsewhere(struct member *m)
-{
-    struct signaling_socket *s = m->socket;
-    signaling_member_remove(m, "left", false);
-    if (s)
-        signaling_socket_close(s, CLOSE_NORMAL, "left");
-}
-
 static Media__Source source_of(const char *kind)
 {
     if (strcmp(kind, "video") == 0)
@@ -135,6 +111,21 @@ static void tell_meeting_changed(struct room *room)
     room_broadcast(room, NULL, &frame.base);
 }
 
+static bool is_departure(const char *type)
+{
+    return strcmp(type, "meeting.user_left") == 0 || strcmp(type, "meeting.user_removed") == 0 ||
+           strcmp(type, "meeting.user_refused") == 0;
+}
+
+/* By REST, while the socket is open. */
+static void left_elsewhere(struct member *m, const char *kind)
+{
+    struct signaling_socket *s = m->socket;
+    signaling_member_remove(m, strcmp(kind, "timeout") == 0 ? "timeout" : "left", false);
+    if (s)
+        signaling_socket_close(s, CLOSE_NORMAL, "left");
+}
+
 static void on_meeting(struct signaling_hub *hub, const Meeting__MeetingEvent *e)
 {
     struct room *room = room_find(hub, e->meeting_id);
@@ -143,6 +134,9 @@ static void on_meeting(struct signaling_hub *hub, const Meeting__MeetingEvent *e
     if (e->meeting)
         room_set_meeting(room, e->meeting);
     struct member *m = e->participant ? room_find_member(room, e->participant->id) : NULL;
+    if (m && e->participant->left_at_ms && is_departure(e->type) &&
+        e->participant->left_at_ms < m->entered_at_ms)
+        return; /* of a former presence: it has come back since */
 
     if (strcmp(e->type, "meeting.ended") == 0 || strcmp(e->type, "meeting.deleted") == 0) {
         end_room(room, e->actor_id);
@@ -151,11 +145,11 @@ static void on_meeting(struct signaling_hub *hub, const Meeting__MeetingEvent *e
     } else if (strcmp(e->type, "meeting.user_joined") == 0 && m) {
         signaling_member_admitted(m);
     } else if (strcmp(e->type, "meeting.user_refused") == 0 && m) {
-        send_away(m, "refused", "refused");
+        signaling_member_put_out(m, "refused", "refused");
     } else if (strcmp(e->type, "meeting.user_removed") == 0 && m) {
-        send_away(m, "removed", "removed");
-    } else if (strcmp(e->type, "meeting.user_left") == 0 && m && m->entered_at_ms < e->at_ms) {
-        left_elsewhere(m);
+        signaling_member_put_out(m, "removed", "removed");
+    } else if (strcmp(e->type, "meeting.user_left") == 0 && m) {
+        left_elsewhere(m, e->kind);
     } else if (strcmp(e->type, "meeting.role_changed") == 0) {
         update_member(room, e->participant);
         if (e->meeting)

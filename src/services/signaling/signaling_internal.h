@@ -45,6 +45,8 @@ struct signaling_hub {
     struct bus *bus;
     int64_t resume_ms;
     int64_t auth_timeout_ms;
+    int64_t presence_every_ms;
+    struct loop_timer presence_timer;
     struct map64 *sockets; /* id -> struct signaling_socket */
     uint64_t socket_last_id;
     struct map *rooms;   /* meeting id -> struct room */
@@ -88,6 +90,7 @@ struct member {
     int64_t hand_raised_at_ms;
     int64_t entered_at_ms; /* born: what the meeting said before is not about this presence */
     int64_t joined_at_ms;
+    int64_t created_at_ms;    /* wall; what happened before is not about this presence */
     char session_id[ID_SIZE]; /* of media */
     char resume_token[44];
     struct signaling_socket *socket; /* NULL while it is away */
@@ -181,6 +184,9 @@ void signaling_member_admitted(struct member *m);
 /* Out of the room for good: media closed, everybody told, freed. */
 void signaling_member_remove(struct member *m, const char *reason, bool should_tell_meeting);
 
+/* The same, by the meeting service's decision: told by a frame of this type, and closed (4403). */
+void signaling_member_put_out(struct member *m, const char *type, const char *reason);
+
 /* ---- signaling_room.c ---- */
 struct room *room_get_or_create(struct signaling_hub *hub, const Meeting__MeetingInfo *meeting);
 struct room *room_find(struct signaling_hub *hub, const char *meeting_id);
@@ -206,6 +212,13 @@ void member_destroy(struct member **m);
 void member_attach(struct member *m, struct signaling_socket *s);
 bool member_is_host(const struct member *m);
 Signaling__Member member_shape(const struct member *m);
+
+/* In any room; NULL: not here. */
+struct member *signaling_member_find(struct signaling_hub *hub, const char *participant_id);
+
+/* ---- signaling_presence.c ---- */
+void signaling_presence_start(struct signaling_hub *hub);
+void signaling_presence_stop(struct signaling_hub *hub);
 
 /* ---- signaling_rpc.c ---- */
 struct signaling_rpc;

@@ -258,6 +258,21 @@ void signaling_member_remove(struct member *m, const char *reason, bool should_t
     room_release(room);
 }
 
+void signaling_member_put_out(struct member *m, const char *type, const char *reason)
+{
+    struct signaling_socket *s = m->socket;
+    if (s) {
+        Signaling__GoneFrame frame = SIGNALING__GONE_FRAME__INIT;
+        frame.type = (char *)type;
+        frame.participant_id = m->participant_id;
+        frame.reason = (char *)reason;
+        signaling_socket_send(s, &frame.base);
+    }
+    signaling_member_remove(m, reason, false);
+    if (s)
+        signaling_socket_close(s, CLOSE_FORBIDDEN, reason);
+}
+
 static void on_away_too_long(void *arg)
 {
     signaling_member_remove(arg, "timeout", true);

@@ -35,6 +35,19 @@ struct member *member_create(struct room *room, struct signaling_socket *s,
     return m;
 }
 
+struct member *signaling_member_find(struct signaling_hub *hub, const char *participant_id)
+{
+    size_t at = 0;
+    struct str key;
+    void *value;
+    while (map_next(hub->rooms, &at, &key, &value)) {
+        struct member *m = room_find_member(value, participant_id);
+        if (m)
+            return m;
+    }
+    return NULL;
+}
+
 bool member_is_host(const struct member *m)
 {
     return m->role == MEETING__PARTICIPANT_ROLE__HOST ||

@@ -19,7 +19,7 @@ static void on_get_user(User__User_Service *s UNUSED, const User__GetUserRequest
 {
     struct rpc_call *call = data;
     User__Profile p = USER__PROFILE__INIT;
-    p.username = (char *)call->who->user_id;
+    p.id = p.username = (char *)call->who->user_id;
     closure(&p, call);
 }
 

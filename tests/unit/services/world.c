@@ -64,6 +64,7 @@ struct world *world_open(const struct world_options *opt)
     open_rooms(w);
     migrate(w, user_migrations, user_migration_count);
     migrate(w, auth_migrations, auth_migration_count);
+    migrate(w, meeting_migrations, meeting_migration_count);
     must(user_create(&w->user_service, &(struct user_deps){
                                            .store = w->store,
                                            .bus = w->bus,
@@ -85,6 +86,18 @@ struct world *world_open(const struct world_options *opt)
                                            .password = cheap,
                                        }));
     w->auth = rpc_local_create(auth_rpc(w->auth_service), &packing);
+    must(meeting_create(&w->meeting_service, &(struct meeting_deps){
+                                                 .user = w->user,
+                                                 .auth = w->auth,
+                                                 .store = w->store,
+                                                 .bus = w->bus,
+                                                 .cache = w->cache,
+                                                 .password = cheap,
+                                                 .public_url = opt->public_url,
+                                                 .empty_grace_ms = opt->empty_grace_ms,
+                                                 .presence_ms = opt->presence_ms,
+                                             }));
+    w->meeting = rpc_local_create(meeting_rpc(w->meeting_service), &packing);
     bus_start(w->bus);
     return w;
 }
@@ -93,6 +106,8 @@ void world_close(struct world **world)
 {
     struct world *w = *world;
     *world = NULL;
+    rpc_local_destroy(&w->meeting);
+    meeting_destroy(&w->meeting_service);
     rpc_local_destroy(&w->auth);
     auth_destroy(&w->auth_service);
     bus_close(&w->bus);

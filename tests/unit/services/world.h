@@ -12,10 +12,12 @@
 #include "core/id.h"
 #include "rpc/rpc.h"
 #include "services/auth/auth.h"
+#include "services/meeting/meeting.h"
 #include "services/user/user.h"
 #include "store/store.h"
 #include "user.pb-c.h"
 #include "auth.pb-c.h"
+#include "meeting.pb-c.h"
 
 struct world {
     char dir[64];
@@ -25,7 +27,8 @@ struct world {
     struct blob_store *blob;
     struct user_service *user_service;
     struct auth_service *auth_service;
-    ProtobufCService *user, *auth;
+    struct meeting_service *meeting_service;
+    ProtobufCService *user, *auth, *meeting;
     /* internal: calls whose replies the test may still look at */
     struct world_calls *calls;
 };
@@ -34,6 +37,8 @@ struct world_options {
     enum user_registration registration;
     int64_t access_ms, refresh_ms, refresh_grace_ms; /* as auth_deps */
     int session_max;
+    int64_t empty_grace_ms, presence_ms; /* as meeting_deps */
+    const char *public_url;
 };
 
 struct world *world_open(const struct world_options *opt);

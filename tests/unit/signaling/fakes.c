@@ -13,6 +13,7 @@
 
 struct fake_notes fake_notes;
 char fake_last_session[27];
+int64_t fake_left_at_ms;
 
 /* ---- auth ---- */
 
@@ -94,11 +95,28 @@ static void on_leave(Meeting__Meeting_Service *s UNUSED,
     closure(&reply, data);
 }
 
+static void on_report(Meeting__Meeting_Service *s UNUSED, const Meeting__ReportPresenceRequest *in,
+                      Meeting__ReportPresenceReply_Closure closure, void *data)
+{
+    Meeting__ReportPresenceReply reply = MEETING__REPORT_PRESENCE_REPLY__INIT;
+    char *gone[] = {(char *)"p-ghost"};
+    for (size_t i = 0; i < in->n_rooms; i++) {
+        fake_notes.reported += (int)in->rooms[i]->n_participant_ids;
+        for (size_t j = 0; j < in->rooms[i]->n_participant_ids; j++) {
+            if (strcmp(in->rooms[i]->participant_ids[j], gone[0]) == 0)
+                reply.n_gone_participant_ids = 1;
+        }
+    }
+    reply.gone_participant_ids = gone;
+    closure(&reply, data);
+}
+
 static Meeting__Meeting_Service meeting = {
     .base = {.descriptor = &meeting__meeting__descriptor,
              .invoke = protobuf_c_service_invoke_internal},
     .authorize_participant = on_authorize,
     .leave_meeting = on_leave,
+    .report_presence = on_report,
 };
 
 /* ---- media ---- */
@@ -183,6 +201,8 @@ void fake_meeting_event(struct bus *bus, const char *type, const char *name, con
     Meeting__Participant p;
     participant_shape(&p, name, id);
     p.state = MEETING__PARTICIPANT_STATE__ADMITTED;
+    if (strcmp(type, "user_left") == 0)
+        p.left_at_ms = fake_left_at_ms ? fake_left_at_ms : clock_wall_ms() + 1000;
     Meeting__MeetingEvent e = MEETING__MEETING_EVENT__INIT;
     snprintf(full, sizeof(full), "meeting.%s", type);
     e.type = full;

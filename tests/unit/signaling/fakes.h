@@ -7,9 +7,9 @@
 
 /*
  * auth: a token is a person's name; "bad" is refused.
- * meeting: everybody is admitted, but "waiter" waits and "stranger" is refused; "host" is host. The
- * meeting's id is FAKE_MEETING, a participant's id "p-" and the name. media: answers offers with
- * "answer to " and the offer; notes what it was told.
+ * meeting: everybody is admitted, but "ghost" has no place when it is reported, "waiter" waits and
+ * "stranger" is refused; "host" is host. The meeting's id is FAKE_MEETING, a participant's id "p-"
+ * and the name. media: answers offers with "answer to " and the offer; notes what it was told.
  */
 #define FAKE_MEETING "01J0000000000000000000000M"
 
@@ -19,10 +19,14 @@ extern ProtobufCService *const fake_media;
 
 struct fake_notes {
     _Atomic int opened, closed, left, muted, answered;
+    _Atomic int reported; /* participants, in all reports */
 };
 extern struct fake_notes fake_notes;
 /* The media session of the last OpenSession. */
 extern char fake_last_session[27];
+
+/* When the person of a user_left event left; 0: just now. */
+extern int64_t fake_left_at_ms;
 
 /* meeting_events about one person: type without "meeting.". */
 void fake_meeting_event(struct bus *bus, const char *type, const char *name, const char *kind);

@@ -47,7 +47,8 @@ static int setup(void **state UNUSED)
                                                                 .media = t.media,
                                                                 .bus = t.bus,
                                                                 .resume_ms = 300,
-                                                                .auth_timeout_ms = 500}),
+                                                                .auth_timeout_ms = 500,
+                                                                .presence_every_ms = 200}),
         ERR_OK);
     assert_int_equal(
         net_server_create(&t.server,
@@ -146,6 +147,14 @@ static void wait_for(_Atomic int *note, int wanted)
     while (*note < wanted && clock_mono_ms() < until_ms)
         usleep(2000);
     assert_int_equal(*note, wanted);
+}
+
+static void wait_for_least(_Atomic int *note, int least)
+{
+    int64_t until_ms = clock_mono_ms() + 5000;
+    while (*note < least && clock_mono_ms() < until_ms)
+        usleep(2000);
+    assert_true(*note >= least);
 }
 
 /* ---- tests ---- */
@@ -362,6 +371,41 @@ static void test_end_and_drain(void **state UNUSED)
     ws_client_cut(&bob);
 }
 
+static void test_presence_is_reported(void **state UNUSED)
+{
+    struct ws_client ann, ghost;
+    free(enter(&ann, "ann"));
+    wait_for_least(&fake_notes.reported, 2);
+    free(enter(&ghost, "ghost"));
+    expect_only(&ghost, "removed"); /* the meeting service does not know it */
+    expect_close(&ghost, 4403);
+    expect_only(&ann, "participant_left");
+    ws_client_send(&ann, "{\"type\":\"ping\",\"id\":3}");
+    expect_only(&ann, "pong");
+    ws_client_cut(&ann);
+    ws_client_cut(&ghost);
+}
+
+static void test_left_by_rest(void **state UNUSED)
+{
+    struct ws_client ann, bob;
+    free(enter(&ann, "ann"));
+    free(enter(&bob, "bob"));
+    fake_left_at_ms = 1000; /* of a former presence: an event that comes late, or again */
+    fake_meeting_event(t.bus, "user_left", "bob", "");
+    fake_left_at_ms = 0;
+    fake_meeting_event(t.bus, "mute_requested", "bob", "audio");
+    expect_only(&bob, "mute_requested"); /* so it is still there */
+    fake_meeting_event(t.bus, "user_left", "bob", "");
+    expect_close(&bob, 1000);
+    json_t *json = expect(&ann, "participant_left");
+    assert_string_equal(text_of(json, "reason"), "left");
+    json_decref(json);
+    assert_int_equal(fake_notes.left, 0); /* it is not told back */
+    ws_client_cut(&ann);
+    ws_client_cut(&bob);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -375,6 +419,8 @@ int main(void)
         TEST(test_waiting_room),
         TEST(test_replaced_and_signed_out),
         TEST(test_end_and_drain),
+        TEST(test_presence_is_reported),
+        TEST(test_left_by_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

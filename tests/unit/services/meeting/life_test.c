@@ -1,0 +1,244 @@
+/* A meeting's life over a real store: it ends when empty, people who vanished have left, a host who
+ * goes hands over, and of all the moves between states only the legal ones happen. */
+#include "people.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+
+static struct world *w;
+static struct identity admin, ann, bob, cleo;
+
+static struct heard {
+    char type[64], kind[16], participant_id[ID_SIZE];
+} heard[200];
+static atomic_size_t heard_count;
+static int subscription;
+
+static void on_event(void *arg UNUSED, const struct bus_event *e)
+{
+    Meeting__MeetingEvent *m =
+        meeting__meeting_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    struct heard *h = &heard[atomic_load(&heard_count)];
+    snprintf(h->type, sizeof(h->type), "%s", m->type);
+    snprintf(h->kind, sizeof(h->kind), "%s", m->kind);
+    snprintf(h->participant_id, ID_SIZE, "%s", m->participant ? m->participant->id : "");
+    atomic_fetch_add(&heard_count, 1);
+    meeting__meeting_event__free_unpacked(m, NULL);
+}
+
+static bool has_heard(void *arg)
+{
+    const struct heard *wanted = arg;
+    for (size_t i = 0; i < atomic_load(&heard_count); i++) {
+        if (strcmp(heard[i].type, wanted->type) == 0 && strcmp(heard[i].kind, wanted->kind) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void expect_event(const char *type, const char *kind)
+{
+    struct heard wanted = {0};
+    snprintf(wanted.type, sizeof(wanted.type), "%s", type);
+    snprintf(wanted.kind, sizeof(wanted.kind), "%s", kind);
+    eventually(has_heard, &wanted);
+}
+
+static int setup(void **state UNUSED)
+{
+    w = world_open(&(struct world_options){.empty_grace_ms = 60, .presence_ms = 100});
+    heard_count = 0;
+    subscription = bus_subscribe(w->bus, "meeting_events", "test", on_event, NULL);
+    admin = world_register(w, "admin");
+    ann = world_register(w, "ann");
+    bob = world_register(w, "bob");
+    cleo = world_register(w, "cleo");
+    return 0;
+}
+
+static int teardown(void **state UNUSED)
+{
+    bus_unsubscribe(w->bus, subscription);
+    world_close(&w);
+    return 0;
+}
+
+static void sweep_after_ms(unsigned ms)
+{
+    usleep(ms * 1000);
+    assert_int_equal(meeting_sweep(w->meeting_service), ERR_OK);
+}
+
+static Meeting__State state_of(const char *id)
+{
+    return get_meeting(w, NULL, id)->state;
+}
+
+static void test_ends_when_empty(void **state UNUSED)
+{
+    const char *id = make_meeting(w, &ann, NULL)->id;
+    sweep_after_ms(80);
+    assert_int_equal(state_of(id), MEETING__STATE__SCHEDULED); /* not begun: it waits */
+    assert_non_null(join_meeting(w, &ann, id));
+    assert_true(leave_meeting(w, &ann, id));
+    sweep_after_ms(0);
+    assert_int_equal(state_of(id), MEETING__STATE__ACTIVE); /* the grace: she may come back */
+    assert_non_null(join_meeting(w, &ann, id));
+    sweep_after_ms(80);
+    assert_int_equal(state_of(id), MEETING__STATE__ACTIVE);
+    assert_true(leave_meeting(w, &ann, id));
+    sweep_after_ms(80);
+    assert_int_equal(state_of(id), MEETING__STATE__ENDED);
+    expect_event("meeting.ended", "empty");
+}
+
+static void test_scheduled_time_is_kept(void **state UNUSED)
+{
+    Meeting__CreateMeetingRequest in = MEETING__CREATE_MEETING_REQUEST__INIT;
+    in.scheduled_start_ms = clock_wall_ms() - 1000;
+    in.scheduled_end_ms = clock_wall_ms() + 3600 * 1000;
+    const char *running = make_meeting(w, &ann, &in)->id;
+    assert_non_null(join_meeting(w, &ann, running));
+    assert_true(leave_meeting(w, &ann, running));
+    in.scheduled_start_ms = clock_wall_ms() - 50 * 3600 * 1000LL;
+    in.scheduled_end_ms = 0;
+    const char *missed = make_meeting(w, &ann, &in)->id;
+    sweep_after_ms(80);
+    assert_int_equal(state_of(running), MEETING__STATE__ACTIVE); /* its hour is not over */
+    assert_int_equal(state_of(missed), MEETING__STATE__ENDED);
+    expect_event("meeting.ended", "missed");
+}
+
+static void test_unseen_have_left(void **state UNUSED)
+{
+    const char *id = make_meeting(w, &ann, NULL)->id;
+    const char *a = join_meeting(w, &ann, id)->participant->id;
+    const char *b = join_meeting(w, &bob, id)->participant->id;
+    usleep(120 * 1000);
+    assert_int_equal(report(w, id, (const char *[]){a, NULL}), 0);
+    sweep_after_ms(0);
+    assert_int_equal(find_person(w, id, ann.user_id)->state, MEETING__PARTICIPANT_STATE__ADMITTED);
+    assert_int_equal(find_person(w, id, bob.user_id)->state, MEETING__PARTICIPANT_STATE__LEFT);
+    assert_int_equal(get_meeting(w, NULL, id)->participant_count, 1);
+    expect_event("meeting.user_left", "timeout");
+    /* Who has left and is reported all the same is named. */
+    assert_int_equal(report(w, id, (const char *[]){a, b, "nonsense", NULL}), 2);
+    /* And with nobody seen any more the meeting ends. */
+    sweep_after_ms(120);
+    sweep_after_ms(80);
+    assert_int_equal(state_of(id), MEETING__STATE__ENDED);
+}
+
+static void test_host_hands_over(void **state UNUSED)
+{
+    const char *id = make_meeting(w, &ann, NULL)->id;
+    struct identity guest;
+    assert_non_null(join_meeting(w, &ann, id));
+    const char *g = join_as_guest(w, id, "Gil", &guest)->participant->id;
+    const char *b = join_meeting(w, &bob, id)->participant->id;
+    assert_non_null(join_meeting(w, &cleo, id));
+    assert_true(leave_meeting(w, &ann, id));
+    assert_string_equal(get_meeting(w, NULL, id)->host_id, ann.user_id); /* nobody to take over */
+    assert_non_null(join_meeting(w, &ann, id));
+    assert_non_null(set_role(w, &ann, id, g, MEETING__PARTICIPANT_ROLE__CO_HOST));
+    assert_non_null(set_role(w, &ann, id, b, MEETING__PARTICIPANT_ROLE__CO_HOST));
+    assert_true(leave_meeting(w, &ann, id));
+    /* Not the guest, though longer there. */
+    assert_string_equal(get_meeting(w, NULL, id)->host_id, bob.user_id);
+    assert_int_equal(find_person(w, id, bob.user_id)->role, MEETING__PARTICIPANT_ROLE__HOST);
+    assert_int_equal(find_person(w, id, ann.user_id)->role, MEETING__PARTICIPANT_ROLE__CO_HOST);
+    assert_int_equal(find_person(w, id, ann.user_id)->state, MEETING__PARTICIPANT_STATE__LEFT);
+    assert_non_null(end_meeting(w, &bob, id));
+}
+
+static void test_legal_moves(void **state UNUSED)
+{
+    enum { START, END, DELETE, UPDATE, JOIN, INVITE, ROLE };
+    static const struct {
+        Meeting__State from;
+        int move;
+        enum err err;
+    } cases[] = {
+        {MEETING__STATE__SCHEDULED, END, ERR_OK},
+        {MEETING__STATE__SCHEDULED, UPDATE, ERR_OK},
+        {MEETING__STATE__SCHEDULED, INVITE, ERR_OK},
+        {MEETING__STATE__SCHEDULED, DELETE, ERR_OK},
+        {MEETING__STATE__ACTIVE, JOIN, ERR_OK},
+        {MEETING__STATE__ACTIVE, UPDATE, ERR_OK},
+        {MEETING__STATE__ACTIVE, INVITE, ERR_OK},
+        {MEETING__STATE__ACTIVE, ROLE, ERR_OK},
+        {MEETING__STATE__ACTIVE, DELETE, ERR_FAILED_PRECONDITION},
+        {MEETING__STATE__ACTIVE, END, ERR_OK},
+        {MEETING__STATE__ENDED, END, ERR_FAILED_PRECONDITION},
+        {MEETING__STATE__ENDED, JOIN, ERR_FAILED_PRECONDITION},
+        {MEETING__STATE__ENDED, UPDATE, ERR_FAILED_PRECONDITION},
+        {MEETING__STATE__ENDED, INVITE, ERR_FAILED_PRECONDITION},
+        {MEETING__STATE__ENDED, ROLE, ERR_FAILED_PRECONDITION},
+        {MEETING__STATE__ENDED, DELETE, ERR_OK},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *id = make_meeting(w, &ann, NULL)->id;
+        const char *p = "none";
+        if (cases[i].from != MEETING__STATE__SCHEDULED)
+            p = join_meeting(w, &bob, id)->participant->id;
+        if (cases[i].from == MEETING__STATE__ENDED)
+            assert_non_null(end_meeting(w, &ann, id));
+        assert_int_equal(state_of(id), cases[i].from);
+        Meeting__UpdateMeetingRequest update = MEETING__UPDATE_MEETING_REQUEST__INIT;
+        Meeting__DeleteMeetingRequest del = MEETING__DELETE_MEETING_REQUEST__INIT;
+        Meeting__InviteRequest link = MEETING__INVITE_REQUEST__INIT;
+        update.id = del.id = link.id = id;
+        switch (cases[i].move) {
+        case END:
+            end_meeting(w, &ann, id);
+            break;
+        case DELETE:
+            ask(w, w->meeting, "DeleteMeeting", &del, &ann);
+            break;
+        case UPDATE:
+            ask(w, w->meeting, "UpdateMeeting", &update, &ann);
+            break;
+        case JOIN:
+            join_meeting(w, &cleo, id);
+            break;
+        case INVITE:
+            invite(w, &ann, &link);
+            break;
+        default:
+            set_role(w, &ann, id, p, MEETING__PARTICIPANT_ROLE__CO_HOST);
+        }
+        if (answer.err != cases[i].err)
+            fail_msg("case %zu: %s", i, err_name(answer.err));
+    }
+}
+
+static bool is_renamed(void *id)
+{
+    return strcmp(get_meeting(w, NULL, id)->host_name, "Ann of the hill") == 0;
+}
+
+static void test_host_name_follows(void **state UNUSED)
+{
+    char *id = make_meeting(w, &ann, NULL)->id;
+    assert_string_equal(get_meeting(w, &ann, id)->host_name, "ann");
+    User__UpdateUserRequest in = USER__UPDATE_USER_REQUEST__INIT;
+    in.id = "me";
+    in._nickname_case = USER__UPDATE_USER_REQUEST___NICKNAME_NICKNAME;
+    in.nickname = "Ann of the hill";
+    assert_non_null(ask(w, w->user, "UpdateUser", &in, &ann));
+    eventually(is_renamed, id);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_ends_when_empty),  TEST(test_scheduled_time_is_kept),
+        TEST(test_unseen_have_left), TEST(test_host_hands_over),
+        TEST(test_legal_moves),      TEST(test_host_name_follows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
