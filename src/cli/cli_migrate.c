@@ -52,8 +52,6 @@ static enum err bring_up(struct state *s)
 
 static int run(int argc, char **argv)
 {
-    struct state s = {.arena = arena_create()};
-    struct strbuf problem = {0};
     const char *path = cli_take_value(&argc, argv, "config");
     bool is_dry = cli_take_flag(&argc, argv, "dry-run");
     if (!cli_has_words(&cli_migrate, argc, argv, 1))
@@ -61,6 +59,8 @@ static int run(int argc, char **argv)
     bool is_up = strcmp(argv[1], "up") == 0;
     if (!is_up && strcmp(argv[1], "status") != 0)
         return cli_usage_error(&cli_migrate, "expected status or up");
+    struct state s = {.arena = arena_create()};
+    struct strbuf problem = {0};
     log_set_level(LOG_WARN);
     enum err err = app_config_load(path, s.arena, &s.config, &problem);
     if (!err)

@@ -124,6 +124,12 @@ export async function startServer({ env = {}, args = ['serve'], dataDir } = {}) 
   return server;
 }
 
+/* One line a cookie. Debian 12's Node has no Headers.getSetCookie: there all come as one, joined by commas. */
+function setCookieLines(headers) {
+  if (headers.getSetCookie) return headers.getSetCookie();
+  return (headers.get('set-cookie') ?? '').split(/,\s*(?=[^;,\s]+=)/).filter(Boolean);
+}
+
 // Speaks JSON to the API and, like a browser, keeps cookies by name.
 export class Client {
   constructor(base, { token } = {}) {
@@ -139,7 +145,8 @@ export class Client {
     const response = await fetch(this.base + target, {
       method, headers: all, redirect: 'manual', body: raw ?? (body === undefined ? undefined : JSON.stringify(body)),
     });
-    for (const line of response.headers.getSetCookie?.() ?? []) {
+    const setCookies = setCookieLines(response.headers);
+    for (const line of setCookies) {
       const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
       if (value) this.cookies.set(name, value);
       else this.cookies.delete(name);
@@ -147,7 +154,7 @@ export class Client {
     const text = await response.text();
     let parsed;
     try { parsed = JSON.parse(text); } catch { parsed = undefined; }
-    return { status: response.status, headers: response.headers, text, body: parsed };
+    return { status: response.status, headers: response.headers, setCookies, text, body: parsed };
   }
 
   get(target, options) { return this.ask('GET', target, options); }
