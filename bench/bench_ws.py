@@ -1,0 +1,185 @@
+"""WebSockets: echo, broadcast to 5,000 and the memory of 10,000 idle sockets, beside nchan."""
+import json
+import os
+import subprocess
+import sys
+
+from frame import Bench, BenchError, Parlance, Server, free_port, temporary_directory
+from frame.parlance import BUILD
+
+ECHO_CONNECTIONS = 64
+BYTES = 200
+CASES = {"echo": ECHO_CONNECTIONS, "5000": 5000, "10000": 10000}
+
+ABOUT = f"""
+`bench/ws/load.c`, one thread, counts whole messages of {BYTES} bytes that came back. *Echo*: {ECHO_CONNECTIONS} sockets, one message
+each under way. *Broadcast*: 5,000 sockets, the next message is published when all have the last; deliveries per second of server
+CPU. *Idle*: 10,000 open sockets that say nothing; private memory of the server's processes (`smaps_rollup`) with them less before
+them, each; the kernel's own is not in it. Parlance has no public path that only echoes or broadcasts, so these two are measured
+with `bench/ws/server.c`: the same net library, and the same `ws_multicast` that a meeting's rooms send by, nothing cut away. Idle
+sockets are the whole program's: 10,000 signed-in `/ws/signaling` of `parlance serve`, state of edge and signaling included. nchan is
+Debian's, in nginx, with `worker_processes auto`; its echo is a `nchan_pubsub` with a channel for each socket, so it does more there.
+Aims: 1.5 times nchan's deliveries, 2 kB for an idle socket.
+"""
+
+NGINX = """
+load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
+worker_processes auto;
+worker_rlimit_nofile 20000;
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
+events {{ worker_connections 16000; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    nchan_max_reserved_memory 256M;
+    nchan_message_timeout 5s;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location = /sub {{ nchan_subscriber websocket; nchan_channel_id room; nchan_subscriber_first_message newest; }}
+        location = /pub {{ nchan_publisher; nchan_channel_id room; }}
+        location = /echo {{ nchan_pubsub websocket; nchan_channel_id socket-$arg_number; nchan_subscriber_first_message newest; }}
+    }}
+}}
+"""
+
+
+class Nchan(Server):
+    """nginx with nchan on a free port."""
+
+    def __init__(self, directory):
+        self.http_port = free_port()
+        path = os.path.join(directory, "nginx.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(NGINX.format(directory=directory, port=self.http_port))
+        super().__init__("nchan", ["nginx", "-c", path, "-p", directory], directory, self.http_port)
+
+
+class Sockets(Server):
+    """bench/ws/server.c on a free port, a loop for each core."""
+
+    def __init__(self, directory):
+        self.http_port = free_port()
+        command = [os.path.join(BUILD, "bench/ws/ws_bench_server"), str(self.http_port), str(os.cpu_count())]
+        super().__init__("sockets", command, directory, self.http_port)
+
+
+class Load:
+    """A running ws_load. Its sockets are open when the constructor returns, and until the end of the `with`."""
+
+    def __init__(self, server, mode, path, connections, seconds, publish_path="/", headers=None):
+        command = [os.path.join(BUILD, "bench/ws/ws_load"), mode, str(server.http_port), path, str(connections), str(BYTES),
+                   str(seconds), publish_path]
+        env = dict(os.environ, **({"WS_LOAD_HEADERS": headers} if headers else {}))
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.open = self._read("ready")["open"]
+        if self.open != connections:
+            raise BenchError(f"{server.name}: only {self.open} of {connections} sockets opened")
+
+    def _read(self, event):
+        line = self.process.stdout.readline()
+        if not line:
+            raise BenchError(f"ws_load ended early (status {self.process.wait()})")
+        message = json.loads(line)
+        if message["event"] != event:
+            raise BenchError(f"ws_load: {line}")
+        return message
+
+    def run(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return self._read("done")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def check(server, counted, connections):
+    if counted["wrong"] or counted["open"] != connections:
+        raise BenchError(f"{server.name}: {counted}")
+
+
+def measure_echo(bench, peer, server, path):
+    with Load(server, "echo", path, ECHO_CONNECTIONS, bench.seconds) as load:
+        cpu_ns = server.cpu_ns()
+        counted = load.run()
+        cpu_ns = server.cpu_ns() - cpu_ns
+    check(server, counted, ECHO_CONNECTIONS)
+    bench.record("echoes_per_cpu_s", "echo", "1/s", peer, counted["received"] * 1e9 / cpu_ns, is_less_better=False)
+
+
+def measure_broadcast(bench, peer, server):
+    with Load(server, "broadcast", "/sub", CASES["5000"], bench.seconds, "/pub") as load:
+        cpu_ns = server.cpu_ns()
+        counted = load.run()
+        cpu_ns = server.cpu_ns() - cpu_ns
+    check(server, counted, CASES["5000"])
+    lost = counted["published"] * CASES["5000"] - counted["received"]
+    if lost:
+        bench.note(f"{peer}: {lost} of {counted['received'] + lost} deliveries did not come within 10 s")
+    bench.record("broadcast_deliveries_per_cpu_s", "5000", "1/s", peer, counted["received"] * 1e9 / cpu_ns,
+                 is_less_better=False)
+    bench.record("broadcast_all_have_it_ms_p50", "5000", "ms", peer, counted["all_have_it_ms_p50"], is_less_better=True)
+
+
+def measure_idle(bench, peer, server, path, headers=None):
+    with Load(server, "idle", path, 100, 1, headers=headers) as load:
+        load.run()  # what is made with the first sockets is not theirs
+    before = server.memory_kb()["private"]
+    with Load(server, "idle", path, CASES["10000"], 1, headers=headers) as load:
+        counted = load.run()
+        after = server.memory_kb()["private"]
+    check(server, counted, CASES["10000"])
+    bench.record("rss_bytes_per_idle", "10000", "bytes", peer, (after - before) * 1024 / CASES["10000"], is_less_better=True)
+
+
+def measure_parlance(bench, case, directory):
+    if case == "10000":
+        with Parlance(directory) as server:
+            token = server.register("ada")
+            measure_idle(bench, "parlance", server, "/ws/signaling", f"Authorization: Bearer {token}")
+        return
+    with Sockets(directory) as server:
+        if case == "echo":
+            measure_echo(bench, "parlance", server, "/echo")
+        else:
+            measure_broadcast(bench, "parlance", server)
+
+
+def measure_nchan(bench, case, directory):
+    with Nchan(directory) as server:
+        if case == "echo":
+            measure_echo(bench, "nchan", server, "/echo?number=%d")
+        elif case == "5000":
+            measure_broadcast(bench, "nchan", server)
+        else:
+            measure_idle(bench, "nchan", server, "/sub")
+
+
+def main():
+    bench = Bench("ws", title="WebSockets", about=ABOUT, cases=list(CASES), peers=["nchan"], seconds=5)
+    for _, case, peer in bench.plan():
+        with temporary_directory(peer) as directory:
+            (measure_parlance if peer == "parlance" else measure_nchan)(bench, case, directory)
+    bench.finish()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BenchError as e:
+        sys.exit(f"bench-ws: {e}")
