@@ -80,7 +80,7 @@ static void on_user_event(void *arg, const struct bus_event *event)
     }
     if (user && (strcmp(event->type, "user.disabled") == 0 ||
                  strcmp(event->type, "user.role_changed") == 0))
-        auth_session_publish(svc, "session.changed", user->user_id);
+        auth_session_publish_role(svc, user->user_id, user->role);
     arena_destroy(&arena);
 }
 

@@ -110,7 +110,8 @@ enum err auth_session_end_tx(struct auth_service *svc, struct store_tx *tx, cons
 /* All of a person's but `except` (may be ""). */
 enum err auth_session_end_all_tx(struct auth_service *svc, struct store_tx *tx, struct arena *arena,
                                  const char *user_id, const char *except, int *count);
-void auth_session_publish(struct auth_service *svc, const char *type, const char *user_id);
+/* "session.changed": all of the person's sign-ins have this role now. */
+void auth_session_publish_role(struct auth_service *svc, const char *user_id, User__Role role);
 /* At most so many bytes, cut at a whole code point: other people's clients send anything. */
 const char *auth_bounded(struct arena *arena, const char *text, size_t max_bytes);
 const char *auth_device_name(struct arena *arena, const char *user_agent); /* "Firefox on Linux" */

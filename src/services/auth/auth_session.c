@@ -21,13 +21,14 @@ const char *auth_bounded(struct arena *arena, const char *text, size_t max_bytes
 /* ---- telling others ---- */
 
 static enum err publish(struct auth_service *svc, struct store_tx *tx, const char *type,
-                        const char *session_id, const char *user_id)
+                        const char *session_id, const char *user_id, User__Role role)
 {
     uint8_t bytes[128];
     Auth__SessionEvent event = AUTH__SESSION_EVENT__INIT;
     event.session_id = (char *)session_id;
     event.user_id = (char *)user_id;
     event.at_ms = clock_wall_ms();
+    event.role = role;
     size_t n = auth__session_event__get_packed_size(&event);
     if (n > sizeof(bytes))
         return ERR_INTERNAL; /* ids are 26 characters */
@@ -44,9 +45,9 @@ static enum err publish(struct auth_service *svc, struct store_tx *tx, const cha
     return ERR_OK;
 }
 
-void auth_session_publish(struct auth_service *svc, const char *type, const char *user_id)
+void auth_session_publish_role(struct auth_service *svc, const char *user_id, User__Role role)
 {
-    (void)!publish(svc, NULL, type, "", user_id);
+    (void)!publish(svc, NULL, "session.changed", "", user_id, role);
 }
 
 enum err auth_session_end_tx(struct auth_service *svc, struct store_tx *tx, const char *session_id,
@@ -55,7 +56,7 @@ enum err auth_session_end_tx(struct auth_service *svc, struct store_tx *tx, cons
     enum err err = auth_store_revoke_session(tx, session_id, clock_wall_ms());
     if (err == ERR_NOT_FOUND)
         return ERR_OK;
-    return err ? err : publish(svc, tx, "session.revoked", session_id, user_id);
+    return err ? err : publish(svc, tx, "session.revoked", session_id, user_id, USER__ROLE__NONE);
 }
 
 enum err auth_session_end_all_tx(struct auth_service *svc, struct store_tx *tx, struct arena *arena,

@@ -11,6 +11,7 @@ struct heard {
     Media__MediaEvent *media;
     char user_id[ID_SIZE]; /* of a revoked sign-in */
     char session_id[ID_SIZE];
+    enum identity_role role; /* the account's new one; NONE: the sign-in is over */
 };
 
 /* ---- meeting ---- */
@@ -45,11 +46,14 @@ static void update_member(struct room *room, const Meeting__Participant *p)
         send_all_waiting(m);
 }
 
-static Media__Source source_of(const char *kind)
+/* A screen's sound goes with its picture. */
+static bool is_of_kind(Media__Source source, const char *kind)
 {
     if (strcmp(kind, "video") == 0)
-        return MEDIA__SOURCE__CAMERA;
-    return strcmp(kind, "screen") == 0 ? MEDIA__SOURCE__SCREEN : MEDIA__SOURCE__MICROPHONE;
+        return source == MEDIA__SOURCE__CAMERA;
+    if (strcmp(kind, "screen") == 0)
+        return source == MEDIA__SOURCE__SCREEN || source == MEDIA__SOURCE__SCREEN_AUDIO;
+    return source == MEDIA__SOURCE__MICROPHONE;
 }
 
 /* The server holds the track back at once; the person's client is told so that its button shows it.
@@ -59,11 +63,10 @@ static void mute_member(struct room *room, const Meeting__MeetingEvent *e)
     struct member *m = e->participant ? room_find_member(room, e->participant->id) : NULL;
     if (!m || m->state != MEMBER_JOINED)
         return;
-    Media__Source source = source_of(e->kind);
     LIST_FOREACH(&room->tracks, node)
     {
         const Media__Track *t = LIST_ENTRY(node, struct room_track, in_room)->track;
-        if (t->source != source || strcmp(t->session_id, m->session_id) != 0)
+        if (!is_of_kind(t->source, e->kind) || strcmp(t->session_id, m->session_id) != 0)
             continue;
         Media__SetTrackMutedRequest request = MEDIA__SET_TRACK_MUTED_REQUEST__INIT;
         request.session_id = m->session_id;
@@ -246,6 +249,8 @@ static void on_loop(void *arg)
         on_meeting(h->hub, h->meeting);
     else if (h->media)
         on_media(h->hub, h->media);
+    else if (h->role)
+        signaling_socket_set_role(h->hub, h->user_id, h->role);
     else
         signaling_socket_revoke(h->hub, h->user_id, h->session_id);
     signaling_free(h->meeting);
@@ -279,7 +284,8 @@ static void on_media_event(void *arg, const struct bus_event *e)
 /* Without a session the whole account is meant. */
 static void on_auth_event(void *arg, const struct bus_event *e)
 {
-    if (strcmp(e->type, "session.revoked") != 0)
+    bool is_role = strcmp(e->type, "session.changed") == 0;
+    if (!is_role && strcmp(e->type, "session.revoked") != 0)
         return;
     Auth__SessionEvent *m =
         auth__session_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
@@ -288,8 +294,10 @@ static void on_auth_event(void *arg, const struct bus_event *e)
     struct heard h = {.hub = arg};
     snprintf(h.session_id, sizeof(h.session_id), "%s", m->session_id);
     snprintf(h.user_id, sizeof(h.user_id), "%s", m->user_id);
+    if (is_role)
+        h.role = (enum identity_role)m->role;
     signaling_free(m);
-    if (h.session_id[0] || h.user_id[0])
+    if ((h.session_id[0] || h.user_id[0]) && is_role == (h.role != ROLE_NONE))
         hear(&h);
 }
 

@@ -142,6 +142,10 @@ void signaling_socket_drain(struct signaling_hub *hub);
 void signaling_socket_revoke(struct signaling_hub *hub, const char *user_id,
                              const char *session_id);
 
+/* An account has another role now: whoever asks on its behalf asks with that. */
+void signaling_socket_set_role(struct signaling_hub *hub, const char *user_id,
+                               enum identity_role role);
+
 /* ---- signaling_call.c: RPCs whose answers come back to the loop ---- */
 /* reply is NULL on failure (call->err, call->message). s is NULL when the socket is gone meanwhile.
  */

@@ -35,12 +35,45 @@ static void send_waiting(struct member *m, int64_t request_id)
 
 /* ---- media session ---- */
 
-static void on_opened(struct signaling_hub *hub UNUSED, struct signaling_socket *s,
-                      int64_t request_id, const ProtobufCMessage *reply, struct rpc_call *call)
+static void close_session(struct signaling_hub *hub, const char *session_id)
 {
+    Media__CloseSessionRequest request = MEDIA__CLOSE_SESSION_REQUEST__INIT;
+    request.session_id = (char *)session_id;
+    signaling_call(hub, &(struct signaling_call_options){
+                            .service = hub->media,
+                            .method = "CloseSession",
+                            .request = &request.base,
+                            .is_idempotent = true,
+                        });
+}
+
+static struct member *find_session(struct signaling_hub *hub, const char *session_id)
+{
+    size_t at = 0;
+    struct str key;
+    void *value;
+    while (map_next(hub->rooms, &at, &key, &value)) {
+        struct member *m = room_find_session(value, session_id);
+        if (m)
+            return m;
+    }
+    return NULL;
+}
+
+/* The member went while its session was being opened; the closing may have come first. */
+static void close_orphan(struct signaling_hub *hub, const Media__Session *session)
+{
+    if (session && !find_session(hub, session->id))
+        close_session(hub, session->id);
+}
+
+static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int64_t request_id,
+                      const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    struct member *m = s ? s->member : NULL;
+    close_orphan(hub, (const Media__Session *)reply);
     if (!s)
-        return; /* the member runs out by its away timer */
-    struct member *m = s->member;
+        return; /* a member that is away runs out by its timer */
     if (!m || m->state != MEMBER_OPENING) {
         signaling_socket_done(s);
         return;
@@ -102,8 +135,10 @@ static void on_authorized(struct signaling_hub *hub, struct signaling_socket *s,
 {
     if (!s)
         return;
-    if (!reply) {
-        signaling_reply_error(s, request_id, call->err, call->message);
+    bool is_signed_in = s->is_authenticated; /* the sign-in may have ended meanwhile */
+    if (!reply || !is_signed_in) {
+        signaling_reply_error(s, request_id, is_signed_in ? call->err : ERR_UNAUTHENTICATED,
+                              is_signed_in ? call->message : "");
         signaling_socket_done(s);
         return;
     }
@@ -142,6 +177,7 @@ static bool try_resume(struct signaling_socket *s, const Signaling__ClientFrame 
     if (old)
         signaling_socket_close(old, CLOSE_REPLACED, "resumed on another socket");
     member_attach(m, s);
+    m->who = s->who; /* another sign-in, perhaps */
     if (m->state == MEMBER_WAITING)
         send_waiting(m, signaling_frame_id(frame));
     else
@@ -195,20 +231,6 @@ void signaling_member_admitted(struct member *m)
 
 /* ---- leaving ---- */
 
-static void close_session(struct member *m)
-{
-    if (m->state == MEMBER_WAITING)
-        return;
-    Media__CloseSessionRequest request = MEDIA__CLOSE_SESSION_REQUEST__INIT;
-    request.session_id = m->session_id;
-    signaling_call(m->room->hub, &(struct signaling_call_options){
-                                     .service = m->room->hub->media,
-                                     .method = "CloseSession",
-                                     .request = &request.base,
-                                     .is_idempotent = true,
-                                 });
-}
-
 static void leave_meeting(struct signaling_hub *hub, const char *meeting_id,
                           const struct identity *who, struct signaling_socket *s,
                           int64_t request_id, signaling_reply_fn *done)
@@ -232,7 +254,8 @@ void signaling_member_remove(struct member *m, const char *reason, bool should_t
     struct room *room = m->room;
     bool was_waiting = m->state == MEMBER_WAITING;
     bool was_joined = m->state == MEMBER_JOINED;
-    close_session(m);
+    if (!was_waiting)
+        close_session(room->hub, m->session_id);
     if (should_tell_meeting)
         leave_meeting(room->hub, room->id, &m->who, NULL, SIGNALING_NO_ID, NULL);
 

@@ -173,7 +173,9 @@ static bool on_offer(struct signaling_socket *s, const Signaling__ClientFrame *f
         !m->has_offered && m->room->meeting->is_muted_on_entry && !member_is_host(m);
     for (size_t i = 0; i < f->n_tracks; i++) {
         Media__TrackIntent *t = f->tracks[i];
-        if (t->source == MEDIA__SOURCE__SCREEN && !may_share(m)) {
+        bool is_screen =
+            t->source == MEDIA__SOURCE__SCREEN || t->source == MEDIA__SOURCE__SCREEN_AUDIO;
+        if (is_screen && !may_share(m)) {
             signaling_reply_error(s, signaling_frame_id(f), ERR_PERMISSION_DENIED,
                                   "Only hosts may share their screen in this meeting.");
             return true;

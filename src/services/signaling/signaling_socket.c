@@ -364,6 +364,25 @@ void signaling_socket_drain(struct signaling_hub *hub)
     }
 }
 
+static bool is_meant(const struct identity *who, const char *user_id, const char *session_id)
+{
+    return session_id[0] ? strcmp(who->session_id, session_id) == 0
+                         : strcmp(who->user_id, user_id) == 0;
+}
+
+/* Presences whose socket is away just now: their media must not go on either. */
+static void remove_away(struct signaling_hub *hub, const char *user_id, const char *session_id)
+{
+    size_t at = 0;
+    struct str token;
+    void *value;
+    while (map_next(hub->resumes, &at, &token, &value)) {
+        struct member *m = value;
+        if (!m->socket && is_meant(&m->who, user_id, session_id))
+            signaling_member_remove(m, "removed", true);
+    }
+}
+
 void signaling_socket_revoke(struct signaling_hub *hub, const char *user_id, const char *session_id)
 {
     size_t at = 0;
@@ -371,13 +390,32 @@ void signaling_socket_revoke(struct signaling_hub *hub, const char *user_id, con
     void *value;
     while (map64_next(hub->sockets, &at, &id, &value)) {
         struct signaling_socket *s = value;
-        bool is_meant = session_id[0] ? strcmp(s->who.session_id, session_id) == 0
-                                      : strcmp(s->who.user_id, user_id) == 0;
-        if (!s->is_authenticated || !is_meant)
+        if (!s->is_authenticated || !is_meant(&s->who, user_id, session_id))
             continue;
         if (s->member)
             signaling_member_remove(s->member, "removed", true);
         s->is_authenticated = false;
         signaling_socket_close(s, CLOSE_UNAUTHENTICATED, "signed out");
+    }
+    remove_away(hub, user_id, session_id);
+}
+
+void signaling_socket_set_role(struct signaling_hub *hub, const char *user_id,
+                               enum identity_role role)
+{
+    size_t at = 0;
+    uint64_t id;
+    struct str token;
+    void *value;
+    while (map64_next(hub->sockets, &at, &id, &value)) {
+        struct signaling_socket *s = value;
+        if (s->is_authenticated && strcmp(s->who.user_id, user_id) == 0)
+            s->who.role = role;
+    }
+    at = 0;
+    while (map_next(hub->resumes, &at, &token, &value)) {
+        struct member *m = value;
+        if (strcmp(m->who.user_id, user_id) == 0)
+            m->who.role = role;
     }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 
@@ -71,6 +72,10 @@ static void on_authorize(Meeting__Meeting_Service *s UNUSED,
                          Meeting__AuthorizeParticipantReply_Closure closure, void *data)
 {
     struct rpc_call *call = data;
+    if (strcmp(call->who->user_id, "pending") == 0) {
+        fake_notes.asked++;
+        usleep(200 * 1000);
+    }
     if (strcmp(call->who->user_id, "stranger") == 0 || strcmp(in->meeting_id, FAKE_MEETING) != 0) {
         rpc_fail(call, ERR_NOT_FOUND, "no such meeting");
         closure(NULL, call);
@@ -91,6 +96,7 @@ static void on_leave(Meeting__Meeting_Service *s UNUSED,
                      Meeting__LeaveMeetingReply_Closure closure, void *data)
 {
     Meeting__LeaveMeetingReply reply = MEETING__LEAVE_MEETING_REPLY__INIT;
+    fake_notes.left_role = (int)((struct rpc_call *)data)->who->role;
     fake_notes.left++;
     closure(&reply, data);
 }
@@ -128,6 +134,8 @@ static void on_open(Media__Media_Service *s UNUSED, const Media__OpenSessionRequ
     reply.id = in->session_id;
     snprintf(fake_last_session, sizeof(fake_last_session), "%s", in->session_id);
     fake_notes.opened++;
+    if (strcmp(in->user_id, "slow") == 0)
+        usleep(200 * 1000);
     closure(&reply, data);
 }
 
@@ -241,6 +249,14 @@ void fake_media_track(struct bus *bus, const char *type, const char *session_id,
     e.session_id = (char *)session_id;
     e.track = &t;
     publish(bus, "media_events", e.type, &e.base);
+}
+
+void fake_role(struct bus *bus, const char *user_id, User__Role role)
+{
+    Auth__SessionEvent e = AUTH__SESSION_EVENT__INIT;
+    e.user_id = (char *)user_id;
+    e.role = role;
+    publish(bus, "auth_events", "session.changed", &e.base);
 }
 
 void fake_revoke(struct bus *bus, const char *user_id)

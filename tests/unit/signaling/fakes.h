@@ -5,11 +5,14 @@
 #include "bus/bus.h"
 #include "rpc/rpc.h"
 
+#include "user.pb-c.h"
+
 /*
  * auth: a token is a person's name; "bad" is refused.
  * meeting: everybody is admitted, but "ghost" has no place when it is reported, "waiter" waits and
  * "stranger" is refused; "host" is host. The meeting's id is FAKE_MEETING, a participant's id "p-"
- * and the name. media: answers offers with "answer to " and the offer; notes what it was told.
+ * and the name. media: opens the session of "slow" slowly; answers offers with "answer to " and the
+ * offer; notes what it was told.
  */
 #define FAKE_MEETING "01J0000000000000000000000M"
 
@@ -19,7 +22,9 @@ extern ProtobufCService *const fake_media;
 
 struct fake_notes {
     _Atomic int opened, closed, left, muted, answered;
-    _Atomic int reported; /* participants, in all reports */
+    _Atomic int asked;     /* for "pending", which the meeting service answers late */
+    _Atomic int left_role; /* of who left last */
+    _Atomic int reported;  /* participants, in all reports */
 };
 extern struct fake_notes fake_notes;
 /* The media session of the last OpenSession. */
@@ -33,4 +38,5 @@ void fake_meeting_event(struct bus *bus, const char *type, const char *name, con
 void fake_media_offer(struct bus *bus, const char *session_id, int64_t revision);
 void fake_media_track(struct bus *bus, const char *type, const char *session_id, const char *name,
                       const char *track_id);
+void fake_role(struct bus *bus, const char *user_id, User__Role role);
 void fake_revoke(struct bus *bus, const char *user_id);

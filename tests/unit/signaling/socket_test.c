@@ -149,6 +149,18 @@ static void wait_for(_Atomic int *note, int wanted)
     assert_int_equal(*note, wanted);
 }
 
+/* Somebody's socket is gone, and the room knows. */
+static void expect_away(struct ws_client *c)
+{
+    bool is_connected = true;
+    while (is_connected) {
+        json_t *json = expect(c, "participant_changed");
+        is_connected =
+            json_is_true(json_object_get(json_object_get(json, "participant"), "is_connected"));
+        json_decref(json);
+    }
+}
+
 static void wait_for_least(_Atomic int *note, int least)
 {
     int64_t until_ms = clock_mono_ms() + 5000;
@@ -371,6 +383,54 @@ static void test_end_and_drain(void **state UNUSED)
     ws_client_cut(&bob);
 }
 
+static void test_signed_out_while_away(void **state UNUSED)
+{
+    struct ws_client ann, bob;
+    free(enter(&ann, "ann"));
+    free(enter(&bob, "bob"));
+    ws_client_cut(&bob);
+    expect_away(&ann);
+    fake_revoke(t.bus, "bob");
+    json_t *json = expect(&ann, "participant_left");
+    assert_string_equal(text_of(json, "reason"), "removed"); /* not "timeout" */
+    json_decref(json);
+    wait_for(&fake_notes.closed, 1);
+    ws_client_cut(&ann);
+}
+
+static void test_signed_out_while_entering(void **state UNUSED)
+{
+    struct ws_client slow, pending;
+    sign_in(&pending, "pending");
+    ws_client_send(&pending, JOIN);
+    wait_for(&fake_notes.asked, 1);
+    fake_revoke(t.bus, "pending");
+    expect_close(&pending, 4401);
+    sign_in(&slow, "slow");
+    ws_client_send(&slow, JOIN);
+    wait_for(&fake_notes.opened, 1); /* slow alone: pending was not let in */
+    fake_revoke(t.bus, "slow");
+    expect_close(&slow, 4401);
+    /* Once when it was signed out, and again when the session was there after all. */
+    wait_for(&fake_notes.closed, 2);
+    assert_int_equal(fake_notes.opened, 1);
+    ws_client_cut(&slow);
+    ws_client_cut(&pending);
+}
+
+static void test_role_follows(void **state UNUSED)
+{
+    struct ws_client ann;
+    free(enter(&ann, "ann"));
+    fake_role(t.bus, "ann", USER__ROLE__ADMIN);
+    usleep(50 * 1000);
+    ws_client_send(&ann, "{\"type\":\"leave_room\",\"id\":5}");
+    expect_close(&ann, 1000);
+    wait_for(&fake_notes.left, 1);
+    assert_int_equal(fake_notes.left_role, ROLE_ADMIN);
+    ws_client_cut(&ann);
+}
+
 static void test_presence_is_reported(void **state UNUSED)
 {
     struct ws_client ann, ghost;
@@ -419,6 +479,9 @@ int main(void)
         TEST(test_waiting_room),
         TEST(test_replaced_and_signed_out),
         TEST(test_end_and_drain),
+        TEST(test_signed_out_while_away),
+        TEST(test_signed_out_while_entering),
+        TEST(test_role_follows),
         TEST(test_presence_is_reported),
         TEST(test_left_by_rest),
     };
