@@ -85,6 +85,41 @@ export class Person {
     return this.page.locator(`.tile[data-kind=${kind}]`).filter({ has: this.page.locator('.tag-name', { hasText: new RegExp(`^${tag}( \\(you\\))?$`) }) });
   }
 
+  async openPeople() {
+    const panel = this.page.locator('.panel');
+    if (!await panel.count()) await this.page.locator('.bar-side').getByRole('button', { name: /^People/ }).click();
+    await panel.waitFor();
+  }
+
+  personRow(name) {
+    return this.page.locator('.panel .person').filter({ has: this.page.locator('.person-name', { hasText: new RegExp(`^${name}`) }) });
+  }
+
+  // An entry of the menu on somebody's tile.
+  async pick(name, entry, { isConfirmed = false } = {}) {
+    await this.tile(name).hover();
+    await this.tile(name).getByRole('button', { name: `More about ${name}` }).click();
+    await this.page.getByRole('menuitem', { name: entry, exact: true }).click();
+    if (isConfirmed) await this.page.getByRole('dialog').getByRole('button', { name: entry, exact: true }).click();
+  }
+
+  async openControls() {
+    await this.button('More').click();
+    await this.page.getByRole('menuitem', { name: 'Host controls' }).click();
+    await this.page.getByRole('dialog').waitFor();
+  }
+
+  // Turns a switch of the host's dialog.
+  async hostControl(label) {
+    await this.openControls();
+    const control = this.page.getByRole('switch', { name: label });
+    const was = await control.isChecked();
+    await control.click();
+    await eventually(async () => await control.isChecked() !== was, { ms: PATIENCE_MS });
+    await this.page.keyboard.press('Escape');
+    await this.page.getByRole('dialog').waitFor({ state: 'detached' });
+  }
+
   // Tries a function of the page (its text runs there) until it gives something true.
   until(what, fn, arg, ms = PATIENCE_MS) {
     return eventually(async () => {
@@ -97,7 +132,7 @@ export class Person {
   // Counters of what comes in: { "Bo camera": { frames }, "Bo microphone": { energy } }.
   async received() {
     const stats = await this.page.evaluate(() => window.seen.inbound());
-    return new Map(stats.map((s) => [`${s.who} ${s.source}`, { frames: s.framesDecoded ?? 0, energy: s.totalAudioEnergy ?? 0, width: s.frameWidth }]));
+    return new Map(stats.map((s) => [`${s.who} ${s.source}`, { frames: s.framesDecoded ?? 0, energy: s.totalAudioEnergy ?? 0, packets: s.packetsReceived, width: s.frameWidth }]));
   }
 
   // Waits until pictures and sound of these people go on coming: from now on, not once upon a time.

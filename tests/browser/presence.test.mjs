@@ -1,0 +1,97 @@
+// What people show one another without words, and how each looks at the others.
+import assert from 'node:assert/strict';
+import { scene, setUp } from './stage.mjs';
+
+setUp();
+
+async function three(stage) {
+  const ada = await stage.account('Ada');
+  const link = await ada.newMeeting();
+  await ada.join();
+  const bo = await stage.account('Bo');
+  await bo.enter(link);
+  const cleo = await stage.person('Cleo');
+  await cleo.enter(link);
+  return { ada, bo, cleo };
+}
+
+scene('hands, reactions and who is muted are seen by all', async (stage) => {
+  const { ada, bo, cleo } = await three(stage);
+  await cleo.page.keyboard.press('h');
+  await ada.tile('Cleo').getByRole('img', { name: 'Hand raised, number 1' }).waitFor();
+  await bo.page.keyboard.press('h');
+  await ada.tile('Bo').getByRole('img', { name: 'Hand raised, number 2' }).waitFor();
+  await ada.page.getByText('Bo raised a hand').first().waitFor();
+  await ada.pick('Cleo', 'Lower hand');
+  await cleo.button('Raise hand').waitFor();
+  await cleo.tile('Bo').getByRole('img', { name: 'Hand raised, number 1' }).waitFor();
+
+  await bo.button('React').click();
+  await bo.button('Applause').click();
+  for (const person of [ada, bo, cleo]) await person.page.locator('.flyer img[alt=Applause]').first().waitFor();
+
+  await cleo.page.keyboard.press('m');
+  await ada.tile('Cleo').getByRole('img', { name: 'Microphone off' }).waitFor();
+  // The fake microphone beeps on: the muted one is told that nobody hears it.
+  await cleo.page.getByText('You are muted').waitFor();
+  await cleo.page.keyboard.press('m');
+  await ada.tile('Cleo').getByRole('img', { name: 'Microphone off' }).waitFor({ state: 'detached' });
+  await ada.tile('Cleo').getByRole('img', { name: 'Speaking' }).waitFor();
+
+  await cleo.page.keyboard.press('v');
+  await ada.tile('Cleo').locator('video').waitFor({ state: 'detached' });
+  await cleo.page.keyboard.press('v');
+  await ada.tile('Cleo').locator('video').waitFor();
+  await ada.receives('Cleo');
+});
+
+scene('layouts and a pin: the pictures move and never stop', async (stage) => {
+  const { ada } = await three(stage);
+  await ada.receives(['Bo', 'Cleo']);
+  const widths = () => ada.page.locator('.tile').evaluateAll((tiles) => Object.fromEntries(tiles
+    .map((t) => [window.seen.names.get(t.dataset.participant), t.offsetWidth])));
+  const settles = (what, holds) => ada.until(what, `(${holds})(Object.fromEntries([...document.querySelectorAll('.tile')]
+    .map((t) => [seen.names.get(t.dataset.participant), t.offsetWidth])))`);
+  await settles('a grid of equals', (w) => w.Ada === w.Bo && w.Bo === w.Cleo);
+  await ada.pick('Cleo', 'Pin');
+  await settles('Cleo on the stage', (w) => w.Cleo > 2 * w.Bo && w.Bo === w.Ada);
+  await ada.tile('Cleo').getByRole('img', { name: 'Pinned' }).waitFor();
+  await ada.receives(['Bo', 'Cleo']);
+  await ada.pick('Cleo', 'Unpin');
+  await settles('a grid again', (w) => w.Ada === w.Bo && w.Bo === w.Cleo);
+  await ada.button('More').click();
+  await ada.page.getByRole('menuitemradio', { name: 'Speaker' }).click();
+  await settles('one on the stage', (w) => Math.max(w.Bo, w.Cleo) > 2 * w.Ada);
+  await ada.page.keyboard.press('l');
+  await settles('automatic: a grid', (w) => w.Ada === w.Bo && w.Bo === w.Cleo);
+  await ada.receives(['Bo', 'Cleo']);
+  assert.equal(Object.keys(await widths()).length, 3);
+});
+
+scene('another microphone and another camera in the middle of it', async (stage) => {
+  const ada = await stage.account('Ada');
+  const link = await ada.newMeeting();
+  await ada.join();
+  const bo = await stage.account('Bo');
+  await bo.enter(link);
+  await bo.receives('Ada');
+  const devices = () => ada.page.evaluate(() => window.seen.connections.flatMap((c) => c.getSenders())
+    .map((s) => s.track?.label).filter(Boolean).sort());
+  const first = await devices();
+  for (const kind of ['microphone', 'camera']) {
+    await ada.button(`Choose ${kind}`).click();
+    await ada.page.getByRole('menuitemradio', { checked: false }).last().click();
+  }
+  await ada.until('other devices', (was) => {
+    const now = window.seen.connections.flatMap((c) => c.getSenders()).map((s) => s.track?.label).filter(Boolean).sort();
+    return now.length === was.length && now.every((label) => !was.includes(label));
+  }, first);
+  await bo.receives('Ada');
+  // The choice is remembered by this browser.
+  const second = await devices();
+  await ada.button('Leave').click();
+  await ada.button('Leave only').click();
+  await ada.enter(link);
+  await bo.receives('Ada');
+  assert.deepEqual(await devices(), second);
+});
