@@ -61,6 +61,20 @@
           for (const video of node.matches('video') ? [node] : node.querySelectorAll('video')) watchVideo(video);
   }).observe(document, { childList: true, subtree: true });
 
+  // The fake microphone only beeps now and then; this one makes a sound without end, as somebody who talks does.
+  function hum(stream) {
+    const context = new AudioContext();
+    const out = context.createMediaStreamDestination();
+    const voice = context.createOscillator();
+    voice.connect(out);
+    voice.start();
+    for (const track of stream.getAudioTracks()) {
+      track.stop();
+      stream.removeTrack(track);
+    }
+    stream.addTrack(out.stream.getAudioTracks()[0]);
+  }
+
   for (const name of ['getUserMedia', 'getDisplayMedia']) {
     const real = navigator.mediaDevices?.[name].bind(navigator.mediaDevices);
     if (!real) continue;
@@ -69,6 +83,7 @@
       if (window.cameraSize && constraints?.video?.width)
         constraints = { ...constraints, video: { ...constraints.video, ...window.cameraSize } };
       const stream = await real(constraints);
+      if (window.isHumming && stream.getAudioTracks().length) hum(stream);
       for (const track of stream.getTracks()) seen.localTracks.add(track.id);
       return stream;
     };

@@ -26,7 +26,8 @@ export const desktop = { width: 1280, height: 800 };
 export const phone = { width: 390, height: 844 };
 
 const chromiumArgs = [
-  '--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--disable-background-networking',
+  // Three cameras, because Chromium's second fake one is a depth sensor, which no encoder takes.
+  '--no-sandbox', '--use-fake-device-for-media-stream=device-count=3', '--use-fake-ui-for-media-stream', '--disable-background-networking',
   // Pages that are not in front must go on as if each person had a screen.
   '--disable-renderer-backgrounding', '--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows',
 ];
