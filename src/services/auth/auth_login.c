@@ -60,12 +60,14 @@ static bool is_let_through(struct attempt *a)
     return false;
 }
 
-/* A success proves the name and the address's right to it. The count by address stays: one account
- * of one's own must not buy guesses at others. */
+/* A success proves the name and the address's right to it. By address the success alone does not
+ * count (an office may sign in through one), what failed does: one account of one's own must not
+ * buy guesses at others. */
 static void forgive(struct attempt *a)
 {
     throttle_forget(a->svc->deps.cache, &by_pair, a->pair);
     throttle_forget(a->svc->deps.cache, &by_name, a->login);
+    throttle_give_back(a->svc->deps.cache, &by_address, a->address);
 }
 
 struct failure {

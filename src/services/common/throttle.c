@@ -83,6 +83,18 @@ void throttle_forget(struct cache *cache, const struct throttle_rule *rule, cons
         log_warn(NULL, "throttle %s: the cache does not answer", rule->scope);
 }
 
+void throttle_give_back(struct cache *cache, const struct throttle_rule *rule, const char *key)
+{
+    char text[KEY_SIZE];
+    int64_t tries;
+    struct str count = make_key(text, "count", rule, key);
+    enum err err = cache_increment(cache, count, -1, rule->window_ms, &tries);
+    if (!err && tries <= 0) /* it had run out meanwhile */
+        err = cache_delete(cache, count);
+    if (err)
+        log_warn(NULL, "throttle %s: the cache does not answer", rule->scope);
+}
+
 void throttle_addr(const char *remote_addr, char out[THROTTLE_ADDR_SIZE])
 {
     struct in6_addr v6;

@@ -26,6 +26,9 @@ MUST_USE enum err throttle_try(struct cache *cache, const struct throttle_rule *
 /* It was the right one: forget the tries. */
 void throttle_forget(struct cache *cache, const struct throttle_rule *rule, const char *key);
 
+/* It was a right one, but the key may have wrong ones to its name: only this try is not counted. */
+void throttle_give_back(struct cache *cache, const struct throttle_rule *rule, const char *key);
+
 /* The address as a throttle sees it: IPv6 by its /64, since one person has all of it. */
 #define THROTTLE_ADDR_SIZE 64
 void throttle_addr(const char *remote_addr, char out[THROTTLE_ADDR_SIZE]);

@@ -217,6 +217,24 @@ static void test_throttle(void **state)
     assert_true(answer.retry_after_ms > 1000);
 }
 
+/* Many people behind one address may sign in; that buys nobody a guess at others. */
+static void test_throttle_by_address(void **state)
+{
+    world_register(w, "alice");
+    for (int i = 0; i < 60; i++)
+        assert_non_null(login_from("alice", PASSWORD, "198.51.100.7"));
+    for (int i = 0; i < 51; i++) {
+        char name[20];
+        snprintf(name, sizeof(name), "stuffed-%d", i);
+        assert_null(login_from(name, "guess", "198.51.100.7"));
+        assert_int_equal(answer.err, ERR_UNAUTHENTICATED);
+        if (i == 25)
+            assert_non_null(login_from("alice", PASSWORD, "198.51.100.7"));
+    }
+    assert_null(login_from("one-more", "guess", "198.51.100.7"));
+    assert_int_equal(answer.err, ERR_RESOURCE_EXHAUSTED);
+}
+
 struct guess {
     bool was_tried;
 };
@@ -654,6 +672,7 @@ int main(void)
         TEST(test_register_and_login),
         TEST(test_uniform_failure),
         TEST(test_throttle),
+        TEST(test_throttle_by_address),
         TEST(test_throttle_in_parallel),
         TEST(test_refresh),
         TEST(test_refresh_stolen),
