@@ -201,8 +201,10 @@ void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply)
         cookies = arena_create();
         edge_cookie_set(&h, reply, j->client.is_tls, cookies);
     }
-    if (t->route->flags & EDGE_COOKIE_CLEAR)
+    if (t->route->flags & EDGE_COOKIE_CLEAR) {
         edge_cookie_clear(&h, j->client.is_tls);
+        edge_tokens_forget(j->edge->tokens); /* the event says so too, a little later */
+    }
     if (t->route->flags & EDGE_RAW_REPLY) {
         write_raw(t, reply, &h, &text, &res);
     } else if (res.status != 204) {
