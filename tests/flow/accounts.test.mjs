@@ -181,10 +181,10 @@ describe('cookies of browsers', () => {
 });
 
 describe('ending', () => {
-  test('after signing out access and refresh token are void within a second', async () => {
+  test('after signing out access and refresh token are void at once', async () => {
     const client = await server.register('quinta');
     ok(await client.post('/api/v1/auth/logout'));
-    await endsSoon(client);
+    refused(await client.get('/api/v1/users/me'), 'unauthenticated');
     refused(await server.client().post('/api/v1/auth/refresh', { refresh_token: client.refreshToken }), 'unauthenticated');
   });
 
