@@ -1,6 +1,8 @@
-// Injected by the screenshot script: peer connections that connect to nothing and receive drawn people, so that the
-// screens can be looked at without a media server.
+// Injected into pages that talk to the mock: devices with plausible names that give drawn pictures, and peer connections
+// that connect to nothing and receive drawn people, so that the screens can be looked at without a media server.
+// `window.mockMedia = { deny: "NotAllowedError", isLoud: true }`, set before, makes devices fail or the microphone shout.
 (() => {
+  const wishes = window.mockMedia ?? {};
   const palettes = [
     ["#c9d6df", "#52616b", "#8d5b4c"], ["#d8c3a5", "#8e8d8a", "#5b4636"], ["#b8d8d8", "#4f6367", "#c58c6d"],
     ["#e0bfb8", "#6d6875", "#3b2f2f"], ["#cdeac0", "#587b7f", "#a56b46"],
@@ -36,7 +38,7 @@
     g.fillRect(0, 0, w, h);
     g.fillStyle = "#20262e";
     g.font = "600 40px sans-serif";
-    g.fillText("Quarterly plan", 64, 96);
+    g.fillText("Minutes in meetings, by week", 64, 96);
     ["#2f5bea", "#3dd68c", "#f2b84b", "#b0307c", "#7a3fd1"].forEach((c, i) => {
       g.fillStyle = c;
       const height = 80 + ((i * 67) % 300) + Math.sin(t / 1500 + i) * 8;
@@ -51,9 +53,39 @@
     const g = canvas.getContext("2d");
     const draw = () => (isScreen ? drawScreen(g, 1280, 720, performance.now()) : drawPerson(g, 640, 360, n, performance.now()));
     draw();
-    setInterval(draw, 100);
-    return canvas.captureStream(10).getVideoTracks()[0];
+    setInterval(draw, 1000);
+    return canvas.captureStream(2).getVideoTracks()[0];
   }
+  function voice() {
+    const context = new AudioContext();
+    const out = context.createMediaStreamDestination();
+    const gain = context.createGain();
+    const tone = context.createOscillator();
+    const breath = context.createOscillator();
+    const depth = context.createGain();
+    // A tone that swells and fades a few times a second looks on a meter as speech does.
+    gain.gain.value = wishes.isLoud ? 0.5 : 0.02;
+    depth.gain.value = wishes.isLoud ? 0 : 0.018;
+    breath.frequency.value = 2.3;
+    breath.connect(depth).connect(gain.gain);
+    tone.connect(gain).connect(out);
+    tone.start();
+    breath.start();
+    return out.stream.getAudioTracks()[0];
+  }
+  const devices = [
+    ["audioinput", "mic-1", "Headset microphone"], ["audioinput", "mic-2", "Built-in microphone"], ["audiooutput", "out-1", "Headset"],
+    ["audiooutput", "out-2", "Built-in speakers"], ["videoinput", "cam-1", "Integrated camera"], ["videoinput", "cam-2", "Desk camera"],
+  ].map(([kind, deviceId, label]) => ({ kind, deviceId, label, groupId: "" }));
+  Object.assign(navigator.mediaDevices, {
+    enumerateDevices: async () => devices,
+    getUserMedia: async ({ audio, video }) => {
+      if (wishes.deny) throw new DOMException("", wishes.deny);
+      return new MediaStream([...(audio ? [voice()] : []), ...(video ? [pictureTrack("own", 6)] : [])]);
+    },
+    getDisplayMedia: async () => new MediaStream([pictureTrack("screen", 0)]),
+  });
+
   class FakeConnection extends EventTarget {
     connectionState = "new";
     signalingState = "stable";

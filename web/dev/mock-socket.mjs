@@ -1,9 +1,18 @@
-// The mock's signaling socket: who is inside depends on ?people= of the page (sent as part of the meeting's code by the
-// screenshot script through /scene), and what happens is scripted by a scene.
+// The mock's signaling socket. Who is inside and what happens there says the scene; scenes may also send frames of their
+// own and cut the line.
+import { scene } from "./mock-scene.mjs";
 import { meetings, people } from "./mock-world.mjs";
 
-// Set by the screenshot script before a page is opened.
-export const scene = { others: 3, cameras: [0, 2, 3, 5, 6, 9], screenBy: -1, waiting: [], hands: [], speaker: 1, quality: null, away: -1 };
+const sockets = new Set();
+
+// To every client inside, as the server would.
+export function tell(frame) {
+  for (const socket of sockets) socket.send(JSON.stringify(frame));
+}
+
+export function hangUp(code) {
+  for (const socket of sockets) socket.close(code);
+}
 
 const extraNames = ["Nikola", "Rosalind", "Ada B.", "Chien-Shiung", "陈静", "Tim", "Radia", "Barbara", "Donald", "Frances"];
 
@@ -36,12 +45,16 @@ export function openSocket(socket) {
   let token = "";
   const send = (frame) => socket.readyState === 1 && socket.send(JSON.stringify(frame));
   const timers = [];
-  socket.on("close", () => timers.forEach(clearInterval));
+  sockets.add(socket);
+  socket.on("close", () => {
+    sockets.delete(socket);
+    timers.forEach(clearInterval);
+  });
 
   const joined = (id, meetingId) => {
     const meeting = meetings.find((m) => m.id === meetingId || m.code === meetingId) ?? meetings[0];
     const user = people.find((p) => token === `token-${p.id}`);
-    const isHost = user?.id === meeting.host_id;
+    const isHost = user?.id === meeting.host_id && scene.isHost;
     if (meeting.has_waiting_room && !isHost) return send({ type: "waiting", id, meeting });
     const self = {
       id: "self", user_id: user?.id ?? "g1", name: user?.nickname ?? token.split(":")[1] ?? "Guest", avatar_url: "", role: isHost ? "host" : "participant",

@@ -1,4 +1,6 @@
 // The mock's people and meetings, and its REST rows.
+import { scene } from "./mock-scene.mjs";
+
 const minuteMs = 60_000;
 const now = Date.now();
 
@@ -37,6 +39,9 @@ export const meetings = [
   meeting({ code: "team-week-jjj", title: "Weekly planning", host_id: "u2", host_name: "Grace Hopper", my_role: "participant", scheduled_start_ms: soon + 2 * half, scheduled_end_ms: soon + 3 * half }),
   meeting({ code: "all-hands-big", title: "All hands", scheduled_start_ms: soon + day, scheduled_end_ms: soon + day + 3 * half }),
   meeting({ code: "open-door-any", title: "Open door", is_locked: false }),
+  meeting({ code: "lock-room-abc", title: "Board meeting", is_locked: true, host_id: "u2", host_name: "Grace Hopper", state: "active", is_listed: false }),
+  meeting({ code: "full-room-abc", title: "Town hall", is_full: true, host_id: "u2", host_name: "Grace Hopper", state: "active", is_listed: false }),
+  meeting({ code: "staff-only-abc", title: "Staff meeting", are_guests_allowed: false, host_id: "u2", host_name: "Grace Hopper", state: "active", is_listed: false }),
   meeting({ code: "past-meet-one", title: "Retrospective", state: "ended", started_at_ms: now - 2 * day, ended_at_ms: now - 2 * day + 47 * minuteMs }),
   meeting({ code: "past-meet-two", title: "预算讨论", host_id: "u4", host_name: "王小明", my_role: "participant", state: "ended", started_at_ms: now - 5 * day, ended_at_ms: now - 5 * day + 72 * minuteMs }),
 ];
@@ -62,7 +67,7 @@ function preview(m) {
     id: m.id, code: m.code, title: m.title, host_name: m.host_name, state: m.state, scheduled_start_ms: m.scheduled_start_ms,
     scheduled_end_ms: m.scheduled_end_ms, participant_count: isAbc ? 4 : 0,
     participant_names: isAbc ? ["Grace Hopper", "王小明", "Katherine Johnson"] : [], has_password: m.has_password,
-    has_waiting_room: m.has_waiting_room, is_locked: m.is_locked, are_guests_allowed: m.are_guests_allowed, is_full: false,
+    has_waiting_room: m.has_waiting_room, is_locked: m.is_locked, are_guests_allowed: m.are_guests_allowed, is_full: m.is_full === true,
   };
 }
 
@@ -99,8 +104,8 @@ const stats = {
 };
 
 const sessions = [
-  { id: "s1", device: "", user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0", remote_addr: "192.0.2.7", created_at_ms: now - day, last_seen_at_ms: now, is_current: true },
-  { id: "s2", device: "", user_agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Safari/605.1", remote_addr: "203.0.113.40", created_at_ms: now - 9 * day, last_seen_at_ms: now - 3 * 60 * minuteMs, is_current: false },
+  { id: "s1", device: "Chrome on Linux", user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0", remote_addr: "192.0.2.7", created_at_ms: now - day, last_seen_at_ms: now, is_current: true },
+  { id: "s2", device: "Safari on iPhone", user_agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Safari/605.1", remote_addr: "203.0.113.40", created_at_ms: now - 9 * day, last_seen_at_ms: now - 3 * 60 * minuteMs, is_current: false },
 ];
 
 const id = "([^/]+)";
@@ -109,14 +114,14 @@ const row = (method, pattern, handle) => [method, new RegExp(`^/api/v1${pattern}
 export const routes = [
   row("POST", "/auth/login", ({ body }) => {
     const user = people.find((p) => p.username === body.login || p.email === body.login);
-    return user && body.password.length >= 8 ? signedIn(user) : error(401, "unauthenticated", "Name or password is wrong.");
+    return user && body.password === "correct horse" ? signedIn(user) : error(401, "unauthenticated", "Name or password is wrong.");
   }),
   row("POST", "/auth/register", () => signedIn(people[0])),
   row("POST", "/auth/refresh", () => signedIn(people[0])),
   row("POST", "/auth/logout", () => ({ body: {}, cookie: ["parlance_csrf=; Path=/; Max-Age=0"] })),
   row("GET", "/auth/sessions", () => list({ sessions })),
   row("DELETE", `/auth/sessions/${id}`, () => list({ revoked_count: 1 })),
-  row("POST", "/auth/password", ({ body }) => (body.old_password === "wrong" ? error(401, "unauthenticated", "The old password is wrong.") : list({}))),
+  row("POST", "/auth/password", ({ body }) => (body.old_password === "wrong" ? error(403, "permission_denied", "old_password: is wrong") : list({}))),
   row("GET", "/users/me", ({ user }) => list(user)),
   row("GET", `/users/${id}`, ({ params }) => list(people.find((p) => p.id === params[0]) ?? people[0])),
   row("PUT", `/users/${id}/avatar`, ({ user }) => list(user)),
@@ -137,7 +142,8 @@ export const routes = [
   row("GET", "/webrtc/ice-servers", () => list({ ice_servers: [] })),
   row("GET", "/meetings", ({ query }) => {
     const isEnded = query.get("state") === "ended";
-    return list({ meetings: meetings.filter((m) => (m.state === "ended") === isEnded), next_cursor: "" });
+    const shown = scene.hasMeetings ? meetings.filter((m) => (m.state === "ended") === isEnded && m.is_listed !== false) : [];
+    return list({ meetings: shown, next_cursor: "" });
   }),
   row("POST", "/meetings", ({ body }) => {
     const made = meeting({ ...body, code: `new-${counter}-mtg`, has_password: !!body.password });

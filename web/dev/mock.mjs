@@ -7,6 +7,7 @@ import { readFileSync, existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { WebSocketServer } from "ws";
+import { scene } from "./mock-scene.mjs";
 import * as world from "./mock-world.mjs";
 import { openSocket } from "./mock-socket.mjs";
 
@@ -53,7 +54,9 @@ export function startMock(port = 0) {
     if (url.pathname.startsWith("/api/")) void api(req, res, url);
     else sendFile(res, url.pathname);
   });
-  const sockets = new WebSocketServer({ server, path: "/ws/signaling", handleProtocols: () => "parlance.signaling.v1" });
+  const sockets = new WebSocketServer({
+    server, path: "/ws/signaling", handleProtocols: () => "parlance.signaling.v1", verifyClient: () => scene.isReachable,
+  });
   sockets.on("connection", openSocket);
   return new Promise((resolve) => server.listen(port, "127.0.0.1", () => resolve(server)));
 }

@@ -26,9 +26,6 @@ export function Avatar(props: { name: string; url?: string | undefined; size?: n
   const cls = `avatar${props.class ? ` ${props.class}` : ""}`;
   if (props.url && !isBroken)
     return <img class={cls} style={style} src={props.url} alt="" onError={() => setBroken(true)} />;
-  return (
-    <span class={cls} style={style} aria-hidden="true">
-      {initials(props.name)}
-    </span>
-  );
+  // Drawn by CSS: the letters are a picture, not a text that a button beneath would have to say.
+  return <span class={cls} style={style} aria-hidden="true" data-initials={initials(props.name)} />;
 }

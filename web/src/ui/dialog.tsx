@@ -37,12 +37,12 @@ export function Dialog({ title, onClose, children, footer, isWide }: DialogProps
       onMouseDown={(e) => e.target === ref.current && onClose()}
     >
       <div class="dialog-inner">
-        <header class="dialog-head">
+        <div class="dialog-head">
           <h2 id={id}>{title}</h2>
           <IconButton icon={X} label={t("close")} onClick={onClose} />
-        </header>
+        </div>
         <div class="dialog-body">{children}</div>
-        {footer && <footer class="dialog-foot">{footer}</footer>}
+        {footer && <div class="dialog-foot">{footer}</div>}
       </div>
     </dialog>
   );

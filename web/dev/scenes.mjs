@@ -1,0 +1,319 @@
+// Every state of every screen, by name: each opens a page and brings it there. `open` is that of browser.mjs, `v` one of
+// its variants.
+import { hangUp, tell } from "./mock-socket.mjs";
+import { scene, setScene } from "./mock-scene.mjs";
+
+const busy = { others: 6, speaker: 2, hands: [3, 5], away: 4 };
+const moderatorMenu = ".bar-main > .bar-btn[aria-haspopup=menu]";
+
+export async function join(page) {
+  await page.locator(".join-btn").click();
+  await page.locator(".bar").waitFor();
+  await page.waitForTimeout(700);
+}
+
+// A page inside a meeting with the given things going on there.
+async function inside(open, v, changes = {}, code = "abc-defg-hij") {
+  setScene(changes);
+  const page = await open(`/m/${code}`, v);
+  await join(page);
+  return page;
+}
+
+async function guest(open, v, code) {
+  setScene();
+  const page = await open(`/m/${code}`, { ...v, user: null });
+  await page.locator(".facts").waitFor();
+  await page.waitForTimeout(600);
+  return page;
+}
+
+async function home(open, v, changes = {}) {
+  setScene(changes);
+  const page = await open("/", v);
+  await page.locator(changes.hasMeetings === false ? ".empty" : ".meeting-row").first().waitFor();
+  return page;
+}
+
+async function shown(page) {
+  await page.locator("h1").waitFor();
+  return page;
+}
+
+async function ended(open, v, frame, code) {
+  const page = await inside(open, v);
+  if (frame) tell(frame);
+  hangUp(code);
+  await page.locator(".after").waitFor();
+  return page;
+}
+
+// The dialog behind an entry of the "more" menu, counted from its end.
+async function dialog(open, v, name, changes = {}) {
+  const page = await inside(open, v, { others: 4, ...changes });
+  if (name === "connection") await page.locator(".signal-btn").click();
+  else {
+    await page.locator(moderatorMenu).click();
+    await page.getByRole("menuitem", { name }).click();
+  }
+  await page.locator("dialog[open]").waitFor();
+  return page;
+}
+
+export const scenes = {
+  login: async (open, v) => shown(await open("/login", { ...v, user: null })),
+  "login-wrong": async (open, v) => {
+    const page = await open("/login", { ...v, user: null });
+    await page.fill("input[name=login]", "ada");
+    await page.fill("input[name=password]", "not this one");
+    await page.locator("button[type=submit]").click();
+    await page.locator(".note-bad").waitFor();
+    return page;
+  },
+  register: async (open, v) => shown(await open("/register", { ...v, user: null })),
+  "register-wrong": async (open, v) => {
+    const page = await open("/register?invitation=PARL-1", { ...v, user: null });
+    await page.locator("button[type=submit]").click();
+    await page.locator(".field-error").first().waitFor();
+    return page;
+  },
+  "not-found": async (open, v) => shown(await open("/nowhere/at/all", v)),
+  home: async (open, v) => home(open, v),
+  "home-empty": async (open, v) => home(open, v, { hasMeetings: false }),
+  "home-menu": async (open, v) => {
+    const page = await home(open, v);
+    await page.locator(".meeting-do [aria-haspopup=menu]").first().click();
+    return page;
+  },
+  schedule: async (open, v) => {
+    const page = await home(open, v);
+    await page.locator("button.starter").nth(1).click();
+    await page.fill("dialog[open] input[placeholder]", v.language === "zh" ? "季度规划" : "Quarterly plan");
+    await page.locator("dialog[open] input[role=combobox]").pressSequentially("ma");
+    await page.locator(".picker-option").first().waitFor();
+    return page;
+  },
+  "schedule-options": async (open, v) => {
+    const page = await home(open, v);
+    await page.locator("button.starter").nth(1).click();
+    await page.locator("dialog[open] .switch").last().click();
+    await page.locator("dialog[open] button[type=submit]").click();
+    await page.locator("dialog[open] .field-error").waitFor();
+    await page.locator("dialog[open] .dialog-body").evaluate((e) => e.scrollTo(0, e.scrollHeight));
+    return page;
+  },
+  share: async (open, v) => {
+    const page = await home(open, v);
+    await page.locator(".meeting-do [aria-haspopup=menu]").nth(2).click();
+    await page.locator(".menu-item").nth(1).click();
+    await page.locator("dialog[open] .link-box").waitFor();
+    await page.locator("dialog[open] .btn-row .btn").nth(1).click();
+    await page.locator("dialog[open] .row-item").waitFor();
+    return page;
+  },
+  "delete-meeting": async (open, v) => {
+    const page = await home(open, v);
+    await page.locator(".meeting-do [aria-haspopup=menu]").nth(2).click();
+    await page.locator(".menu-item.is-danger").click();
+    await page.locator("dialog[open]").waitFor();
+    return page;
+  },
+  settings: async (open, v) => {
+    setScene();
+    const page = await open("/settings", v);
+    await page.locator(".row-item").first().waitFor();
+    return page;
+  },
+  prejoin: async (open, v) => {
+    setScene();
+    const page = await open("/m/abc-defg-hij", v);
+    await page.locator(".verdict.is-good").waitFor();
+    await page.waitForTimeout(400);
+    return page;
+  },
+  "prejoin-guest": async (open, v) => guest(open, v, "wait-room-two"),
+  "prejoin-missing": async (open, v) => {
+    const page = await guest(open, v, "wait-room-two");
+    await page.locator(".join-btn").click();
+    await page.locator(".field-error").waitFor();
+    return page;
+  },
+  "prejoin-password": async (open, v) => {
+    const page = await guest(open, v, "wait-room-two");
+    await page.fill("input[name=name]", "Rosa");
+    await page.fill("input[name=meeting-password]", "open");
+    await page.locator(".join-btn").click();
+    await page.locator(".field-error").waitFor();
+    return page;
+  },
+  "prejoin-locked": async (open, v) => guest(open, v, "lock-room-abc"),
+  "prejoin-full": async (open, v) => guest(open, v, "full-room-abc"),
+  "prejoin-no-guests": async (open, v) => guest(open, v, "staff-only-abc"),
+  "prejoin-denied": async (open, v) => {
+    setScene({ isReachable: false });
+    const page = await open("/m/abc-defg-hij", { ...v, media: { deny: "NotAllowedError" } });
+    await page.locator(".note-warn").nth(1).waitFor();
+    await page.locator(".verdict.is-bad").waitFor();
+    return page;
+  },
+  "prejoin-off": async (open, v) => {
+    setScene();
+    const page = await open("/m/abc-defg-hij", { ...v, prefs: { isCameraOn: false, isMicrophoneOn: false } });
+    await page.locator(".verdict.is-good").waitFor();
+    return page;
+  },
+  "prejoin-ended": async (open, v) => {
+    setScene();
+    const page = await open("/m/past-meet-one", v);
+    await page.locator(".lonely h1").waitFor();
+    return page;
+  },
+  "prejoin-absent": async (open, v) => {
+    setScene();
+    const page = await open("/m/no-such-meeting", v);
+    await page.locator(".lonely h1").waitFor();
+    return page;
+  },
+  waiting: async (open, v) => {
+    const page = await guest(open, v, "wait-room-two");
+    await page.fill("input[name=name]", "Rosa");
+    await page.fill("input[name=meeting-password]", "sesame");
+    await page.locator(".join-btn").click();
+    await page.locator(".waiting-box").waitFor();
+    return page;
+  },
+  "meeting-alone": async (open, v) => inside(open, v, {}, "solo-room-one"),
+  "meeting-two": async (open, v) => inside(open, v, { others: 1, speaker: 0 }),
+  "meeting-grid": async (open, v) => inside(open, v, busy),
+  "meeting-speaker": async (open, v) => {
+    const page = await inside(open, v, busy);
+    await page.keyboard.press("l");
+    await page.keyboard.press("l");
+    return page;
+  },
+  "meeting-pinned": async (open, v) => {
+    const page = await inside(open, v, { others: 4 });
+    await page.locator(".tile").nth(2).dblclick();
+    return page;
+  },
+  "meeting-screen": async (open, v) => {
+    const page = await inside(open, v, { others: 5, screenBy: 0, speaker: 0 });
+    await page.locator(".reaction-picker > button").click();
+    for (let i = 0; i < 3; i++) {
+      await page.locator(".reaction-btn").nth(i * 2).click();
+      await page.waitForTimeout(250);
+    }
+    await page.keyboard.press("Escape");
+    return page;
+  },
+  "meeting-sharing": async (open, v) => {
+    const page = await inside(open, v);
+    await page.keyboard.press("s");
+    await page.locator(".own-screen").waitFor();
+    return page;
+  },
+  "meeting-reactions": async (open, v) => {
+    const page = await inside(open, v);
+    await page.locator(".reaction-picker > button").click();
+    await page.locator(".reaction-row").waitFor();
+    return page;
+  },
+  "meeting-muted": async (open, v) => {
+    const page = await inside(open, { ...v, media: { isLoud: true } }, { others: 2 });
+    await page.keyboard.press("m");
+    await page.keyboard.press("v");
+    await page.locator(".bar-hint").waitFor();
+    return page;
+  },
+  "meeting-hand": async (open, v) => {
+    const page = await inside(open, v, { others: 2, isHost: false });
+    await page.keyboard.press("h");
+    await page.locator(".hand-badge").waitFor();
+    return page;
+  },
+  "meeting-people": async (open, v) => {
+    const page = await inside(open, v, {
+      others: 8, waiting: ["Bo", "陈静"], hands: [1], quality: { participant_id: "self", score: 1, cause: "uplink_loss", loss: 0.12, round_trip_ms: 90 },
+    });
+    await page.locator(".bar-side .bar-btn").last().click();
+    return page;
+  },
+  "meeting-people-many": async (open, v) => {
+    const page = await inside(open, v, { others: 41, isHost: false });
+    await page.locator(".bar-side .bar-btn").last().click();
+    return page;
+  },
+  "meeting-person": async (open, v) => {
+    const page = await inside(open, v, { others: 3 });
+    await page.locator(".bar-side .bar-btn").last().click();
+    await page.locator(".person [aria-haspopup=menu]").nth(1).click();
+    return page;
+  },
+  "meeting-remove": async (open, v) => {
+    const page = await inside(open, v, { others: 3 });
+    await page.locator(".bar-side .bar-btn").last().click();
+    await page.locator(".person [aria-haspopup=menu]").nth(1).click();
+    await page.locator(".menu-item.is-danger").click();
+    await page.locator("dialog[open]").waitFor();
+    return page;
+  },
+  "meeting-many": async (open, v) => inside(open, v, { others: 41, waiting: ["Bo"] }),
+  "meeting-more": async (open, v) => {
+    const page = await inside(open, v, { others: 4, quality: { participant_id: "self", score: 2, cause: "round_trip", loss: 0, round_trip_ms: 412 } });
+    await page.locator(moderatorMenu).click();
+    return page;
+  },
+  "meeting-microphones": async (open, v) => {
+    const page = await inside(open, v);
+    const caret = page.locator(".bar-caret").first();
+    if (await caret.isVisible()) await caret.click();
+    return page;
+  },
+  "meeting-devices": async (open, v) => dialog(open, v, /^(Devices|设备)$/),
+  "meeting-controls": async (open, v) => dialog(open, v, /^(Host controls|主持人控制)$/),
+  "meeting-connection": async (open, v) =>
+    dialog(open, v, "connection", { quality: { participant_id: "self", score: 1, cause: "downlink_loss", loss: 0.08, round_trip_ms: 130 } }),
+  "meeting-keys": async (open, v) => {
+    const page = await inside(open, v);
+    await page.keyboard.press("?");
+    await page.locator("dialog[open]").waitFor();
+    return page;
+  },
+  "meeting-invite": async (open, v) => {
+    const page = await inside(open, v);
+    await page.keyboard.press("p");
+    await page.locator(".people-invite .btn").nth(1).click();
+    await page.locator("dialog[open] .link-box").waitFor();
+    return page;
+  },
+  "meeting-reconnecting": async (open, v) => {
+    const page = await inside(open, v);
+    scene.isReachable = false;
+    hangUp(1011);
+    await page.locator(".banner").waitFor();
+    return page;
+  },
+  "meeting-leave": async (open, v) => {
+    const page = await inside(open, v);
+    await page.locator(".bar-btn.is-leave").click();
+    await page.locator("dialog[open]").waitFor();
+    return page;
+  },
+  "after-left": async (open, v) => {
+    const page = await inside(open, v);
+    await page.locator(".bar-btn.is-leave").click();
+    await page.locator(".leave-choices button").first().click();
+    await page.locator(".after").waitFor();
+    return page;
+  },
+  "after-ended": async (open, v) => ended(open, v, { type: "meeting_ended", actor_id: "u2" }, 1000),
+  "after-removed": async (open, v) => ended(open, v, { type: "removed" }, 4403),
+  "after-elsewhere": async (open, v) => ended(open, v, null, 4409),
+  "after-refused": async (open, v) => {
+    const page = await scenes.waiting(open, v);
+    tell({ type: "refused" });
+    hangUp(4403);
+    await page.locator(".after").waitFor();
+    return page;
+  },
+};

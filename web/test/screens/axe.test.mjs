@@ -1,0 +1,42 @@
+// No state of any screen has anything that axe-core finds wrong: all of its rules, WCAG 2.2 AA and beyond. Each state is
+// looked at twice: on a desktop in English, and on a phone in Chinese in the other theme.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { startBrowser, variants } from "../../dev/browser.mjs";
+import { scenes } from "../../dev/scenes.mjs";
+
+const require = createRequire(new URL("../../../tests/package.json", import.meta.url));
+const axe = readFileSync(require.resolve("axe-core"), "utf8");
+const only = new RegExp(process.env.SCENE ?? ".");
+let browser;
+
+before(async () => (browser = await startBrowser()));
+after(() => browser.close());
+
+async function violations(page) {
+  // Colours in the middle of a fade are nobody's choice.
+  await page.evaluate(() => {
+    const brief = document.getAnimations().filter((a) => a.effect.getTiming().iterations === 1);
+    return Promise.all(brief.map((a) => a.finished.catch(() => undefined)));
+  });
+  await page.evaluate(axe);
+  const { violations: found } = await page.evaluate(() => window.axe.run(document, { rules: { "target-size": { enabled: true } } }));
+  return found.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(" ")}: ${n.failureSummary.split("\n").slice(1).join("; ")}`));
+}
+
+for (const [i, [name, prepare]] of Object.entries(scenes).entries()) {
+  if (!only.test(name)) continue;
+  const dresses = i % 2 ? ["desktop-light-en", "phone-light-zh"] : ["desktop-dark-zh", "phone-dark-en"];
+  for (const dress of dresses)
+    test(`${name}, ${dress}`, { timeout: 40_000 }, async () => {
+      const page = await prepare(browser.open, variants[dress]);
+      try {
+        assert.deepEqual(await violations(page), []);
+        assert.deepEqual(browser.takeProblems(), []);
+      } finally {
+        await page.context().close();
+      }
+    });
+}
