@@ -301,8 +301,10 @@ describe('guests', () => {
     ok(await guest.get(`/api/v1/meetings/${meeting.id}/participants`));
     ok(await guest.get('/api/v1/webrtc/ice-servers'));
     assert.equal(ok(await join(guest, meeting)).participant.id, guest.place.id, 'the token is who one is');
-    refused(await join(guest, other), 'not_found');
     refused(await guest.get(`/api/v1/meetings/${other.id}`), 'not_found');
+    refused(await join(guest, other), 'invalid_argument', /name/); // elsewhere one is nobody
+    ok(await join(host, other));
+    assert.notEqual(ok(await join(guest, other, { name: 'Gästin' })).participant.user_id, guest.place.user_id);
     refused(await guest.get('/api/v1/users/me'), 'permission_denied');
     refused(await guest.get('/api/v1/users?q=hostess'), 'permission_denied');
     refused(await guest.post('/api/v1/meetings', { title: 'Mine' }), 'permission_denied');

@@ -1,10 +1,9 @@
 /*
  * auth_audit: the log of who did what, whom, when and from where. Auth's own lines are written in
  * the transaction of what they record; those of others come through the outbox of theirs
- * (auth_events.c) or by RecordAudit.
+ * (auth_events.c).
  */
 #include "services/auth/auth_internal.h"
-#include "services/common/text.h"
 #include "services/common/who.h"
 
 struct listing {
@@ -57,35 +56,5 @@ Auth__AuditList *auth_list_audit(struct auth_service *svc, struct rpc_call *call
         const struct auth_audit *last = &l.list[out->n_entries - 1];
         out->next_cursor = page_cursor(call->arena, last->at_ms, last->id);
     }
-    return out;
-}
-
-struct record {
-    struct rpc_call *call;
-    const char *action, *target, *detail;
-};
-
-static enum err record_job(struct store_tx *tx, void *arg)
-{
-    struct record *r = arg;
-    return auth_note(tx, r->call, who_id(r->call), r->action, r->target, r->detail);
-}
-
-Auth__RecordAuditReply *auth_record_audit(struct auth_service *svc, struct rpc_call *call,
-                                          const Auth__RecordAuditRequest *in)
-{
-    struct record r = {
-        call,
-        text_take(call, in->action, &(struct text_rule){"action", 1, 64, 0}),
-        text_take(call, in->target, &(struct text_rule){"target", 0, 128, 0}),
-        text_take(call, in->detail, &(struct text_rule){"detail", 0, 512, 0}),
-    };
-    if (!r.action || !r.target || !r.detail)
-        return NULL;
-    enum err err = store_write_sync(svc->deps.store, 0, record_job, &r);
-    if (err)
-        return who_fail(call, err);
-    Auth__RecordAuditReply *out = arena_new(call->arena, Auth__RecordAuditReply);
-    auth__record_audit_reply__init(out);
     return out;
 }

@@ -146,8 +146,6 @@ Auth__ChangePasswordReply *auth_reset_password(struct auth_service *svc, struct 
                                                const Auth__ResetPasswordRequest *in);
 Auth__AuditList *auth_list_audit(struct auth_service *svc, struct rpc_call *call,
                                  const Auth__ListAuditRequest *in);
-Auth__RecordAuditReply *auth_record_audit(struct auth_service *svc, struct rpc_call *call,
-                                          const Auth__RecordAuditRequest *in);
 
 /* ---- auth_events.c ---- */
 void auth_events_start(struct auth_service *svc);

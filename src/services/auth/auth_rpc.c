@@ -89,11 +89,4 @@ static void on_list_audit(Auth__Auth_Service *rpc, const Auth__ListAuditRequest 
     closure(is_allowed ? auth_list_audit(service_of(rpc), data, in) : NULL, data);
 }
 
-static void on_record_audit(Auth__Auth_Service *rpc, const Auth__RecordAuditRequest *in,
-                            Auth__RecordAuditReply_Closure closure, void *data)
-{
-    /* Other services call it with the identity of whom they act for; no route leads here. */
-    closure(auth_record_audit(service_of(rpc), data, in), data);
-}
-
 const Auth__Auth_Service auth_rpc_table = AUTH__AUTH__INIT(on_);

@@ -3,6 +3,7 @@
  * but the three read-only ones are for the system alone (signaling, which knows who is who): a call
  * with an identity is refused.
  */
+#include "services/common/who.h"
 #include "services/media/media_internal.h"
 
 struct media_rpc {
@@ -23,7 +24,7 @@ struct work {
 static void run(Media__Media_Service *service, loop_fn *fn, struct work *w)
 {
     w->hub = ((struct media_rpc *)service)->hub;
-    if (w->call->who) {
+    if (!who_is_system(w->call)) {
         w->err = ERR_PERMISSION_DENIED;
         w->problem = "Media is steered through signaling.";
         return;
@@ -349,6 +350,10 @@ static void handle_get_ice_servers(Media__Media_Service *service,
 {
     struct rpc_call *call = closure_data;
     Media__IceServerList reply = MEDIA__ICE_SERVER_LIST__INIT;
+    if (!who_require(call, ROLE_GUEST)) {
+        closure(NULL, call);
+        return;
+    }
     fill_ice_servers(((struct media_rpc *)service)->hub, call->arena, &reply.ice_servers,
                      &reply.n_ice_servers);
     closure(&reply, call);
@@ -358,11 +363,10 @@ static void do_stats(void *arg)
 {
     struct work *w = arg;
     const Media__GetStatsRequest *in = w->input;
-    const struct identity *who = w->call->who;
-    bool sees_all = !who || who->role == ROLE_ADMIN;
+    const char *own_id = who_is_admin(w->call) ? NULL : who_id(w->call);
     struct arena *arena = w->call->arena;
     Media__Stats *reply = w->reply;
-    media_stats_write(w->hub, in->meeting_id, sees_all ? NULL : who->user_id, arena, reply);
+    media_stats_write(w->hub, in->meeting_id, own_id, arena, reply);
     size_t n = media__stats__get_packed_size(reply);
     uint8_t *bytes = arena_alloc(arena, n + 1);
     media__stats__pack(reply, bytes);
@@ -379,8 +383,10 @@ static void handle_get_stats(Media__Media_Service *service, const Media__GetStat
                      .input = input,
                      .call = closure_data,
                      .reply = &reply};
-    loop_call(w.hub->loop, do_stats, &w);
-    closure(finish(&w), closure_data);
+    bool is_allowed = who_require(closure_data, ROLE_GUEST);
+    if (is_allowed)
+        loop_call(w.hub->loop, do_stats, &w);
+    closure(is_allowed ? finish(&w) : NULL, closure_data);
 }
 
 /* ---- the service ---- */

@@ -135,6 +135,8 @@ struct meeting_op {
 /* The reply, or NULL after rpc_fail. */
 void *meeting_change(struct meeting_op *op);
 void *meeting_look(struct meeting_op *op);
+/* The caller has a guest's token of this meeting. */
+bool meeting_is_guest(const struct rpc_call *call, const char *meeting_id);
 /* Those who wait, and those who were put out, do not see who is inside. */
 bool meeting_sees_people(const struct meeting_op *op);
 /* rpc_fail and the error, in one. */

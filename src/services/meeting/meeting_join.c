@@ -16,12 +16,12 @@ static const struct throttle_rule password_rule = {.scope = "meeting_password",
 struct joining {
     struct meeting_op op; /* first */
     const Meeting__JoinMeetingRequest *in;
-    struct identity guest; /* made for somebody without an account */
     const char *user_id;
     const char *name;
     const char *avatar_url;
     const char *link_hash; /* "": no invitation link */
     bool is_guest;
+    bool is_new_guest; /* without a token of this meeting */
     bool has_password; /* the right one was given */
 };
 
@@ -61,15 +61,14 @@ static bool find_name(struct joining *j)
 {
     struct rpc_call *call = j->op.call;
     bool has_account = who_role(call) >= ROLE_USER;
-    char *given =
-        meeting_take_name(call, j->in->name, !has_account && who_role(call) != ROLE_GUEST);
+    char *given = meeting_take_name(call, j->in->name, j->is_new_guest);
     if (!given)
         return false;
     j->name = given;
     j->avatar_url = "";
     if (!has_account) {
         if (!given[0])
-            j->name = call->who ? call->who->name : "";
+            j->name = call->who->name;
         return true;
     }
     struct meeting_account account;
@@ -87,7 +86,7 @@ static Meeting__JoinMeetingReply *make_guest(struct joining *j, const struct mee
     struct rpc_call *call = j->op.call;
     Meeting__JoinMeetingReply *reply = arena_new(call->arena, Meeting__JoinMeetingReply);
     meeting__join_meeting_reply__init(reply);
-    if (!j->is_guest || who_role(call) == ROLE_GUEST)
+    if (!j->is_new_guest)
         return reply;
     struct rpc_call *c = rpc_call_create(call);
     c->who = NULL; /* the system's own call */
@@ -221,11 +220,16 @@ void *meeting_do_join(struct meeting_service *svc, struct rpc_call *call,
 {
     struct joining j = {.op = {.svc = svc, .call = call, .fn = look_job, .meeting_id = in->id},
                         .in = in};
+    if (who_is_system(call)) {
+        rpc_fail(call, ERR_PERMISSION_DENIED, "Only people join.");
+        return NULL;
+    }
     if (!meeting_look(&j.op))
         return NULL;
     struct meeting_row m = j.op.m;
     j.is_guest = who_role(call) < ROLE_USER;
-    j.user_id = who_id(call);
+    j.is_new_guest = j.is_guest && !meeting_is_guest(call, m.id);
+    j.user_id = j.is_new_guest ? "" : who_id(call);
     j.link_hash = meeting_token_hash(call->arena, in->invitation);
     if (j.is_guest && !m.are_guests_allowed) {
         rpc_fail(call, ERR_UNAUTHENTICATED,

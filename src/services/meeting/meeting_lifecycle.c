@@ -132,7 +132,11 @@ static bool find_people(struct creating *c, const Meeting__CreateMeetingRequest 
 {
     struct meeting_op *op = &c->op;
     struct meeting_account host = {.user_id = "", .name = ""};
-    if (who_id(op->call)[0] && !meeting_find_account(op->svc, op->call, "me", &host))
+    if (who_is_system(op->call)) {
+        rpc_fail(op->call, ERR_PERMISSION_DENIED, "A meeting needs a host.");
+        return false;
+    }
+    if (!meeting_find_account(op->svc, op->call, "me", &host))
         return false;
     op->m.host_id = host.user_id;
     op->m.host_name = host.name;

@@ -16,6 +16,11 @@ static enum err not_found(struct meeting_op *op)
     return meeting_refuse(op, ERR_NOT_FOUND, "There is no such meeting.");
 }
 
+bool meeting_is_guest(const struct rpc_call *call, const char *meeting_id)
+{
+    return who_role(call) == ROLE_GUEST && strcmp(call->who->meeting_id, meeting_id) == 0;
+}
+
 static bool has_place(const struct meeting_op *op)
 {
     return op->me.id || who_is_admin(op->call);
@@ -54,10 +59,11 @@ static enum err run(struct store_tx *tx, void *arg)
         enum err err = meeting_store_find(tx, arena, op->meeting_id, &op->m);
         if (err)
             return err == ERR_NOT_FOUND ? not_found(op) : err;
-        /* A guest's token is good for one meeting. */
-        if (who_role(op->call) == ROLE_GUEST && strcmp(op->call->who->meeting_id, op->m.id) != 0)
+        /* A guest's token is good for one meeting; in others its bearer is nobody. */
+        bool is_foreign = who_role(op->call) == ROLE_GUEST && !meeting_is_guest(op->call, op->m.id);
+        if (is_foreign && op->needs != MEETING_NEEDS_NOTHING)
             return not_found(op);
-        const char *user_id = who_id(op->call);
+        const char *user_id = is_foreign ? "" : who_id(op->call);
         op->me = (struct meeting_person){0};
         err =
             user_id[0] ? meeting_store_find_person(tx, arena, op->m.id, user_id, &op->me) : ERR_OK;

@@ -94,7 +94,7 @@ static void on_remove_participant(Meeting__Meeting_Service *rpc,
                                   const Meeting__RemoveParticipantRequest *in,
                                   Meeting__RemoveParticipantReply_Closure closure, void *data)
 {
-    bool is_allowed = who_require(data, ROLE_USER);
+    bool is_allowed = who_require(data, ROLE_GUEST);
     closure(is_allowed ? meeting_do_remove(service_of(rpc), data, in) : NULL, data);
 }
 
@@ -102,7 +102,7 @@ static void on_mute_participant(Meeting__Meeting_Service *rpc,
                                 const Meeting__MuteParticipantRequest *in,
                                 Meeting__MuteParticipantReply_Closure closure, void *data)
 {
-    bool is_allowed = who_require(data, ROLE_USER);
+    bool is_allowed = who_require(data, ROLE_GUEST);
     closure(is_allowed ? meeting_do_mute(service_of(rpc), data, in) : NULL, data);
 }
 
@@ -110,7 +110,7 @@ static void on_admit_participant(Meeting__Meeting_Service *rpc,
                                  const Meeting__AdmitParticipantRequest *in,
                                  Meeting__AdmitParticipantReply_Closure closure, void *data)
 {
-    bool is_allowed = who_require(data, ROLE_USER);
+    bool is_allowed = who_require(data, ROLE_GUEST);
     closure(is_allowed ? meeting_do_admit(service_of(rpc), data, in) : NULL, data);
 }
 
@@ -118,7 +118,7 @@ static void on_refuse_participant(Meeting__Meeting_Service *rpc,
                                   const Meeting__RefuseParticipantRequest *in,
                                   Meeting__RefuseParticipantReply_Closure closure, void *data)
 {
-    bool is_allowed = who_require(data, ROLE_USER);
+    bool is_allowed = who_require(data, ROLE_GUEST);
     closure(is_allowed ? meeting_do_refuse(service_of(rpc), data, in) : NULL, data);
 }
 

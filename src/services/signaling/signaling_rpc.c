@@ -1,5 +1,6 @@
 /* signaling's RPCs: who is connected, and putting somebody out. Asked on a worker thread, answered
  * by the loop that owns the state. */
+#include "services/common/who.h"
 #include "services/signaling/signaling_internal.h"
 
 struct signaling_rpc {
@@ -10,11 +11,6 @@ struct signaling_rpc {
 static struct signaling_hub *hub_of(Signaling__Signaling_Service *service)
 {
     return ((struct signaling_rpc *)service)->hub;
-}
-
-static bool is_admin(const struct rpc_call *call)
-{
-    return !call->who || call->who->role == ROLE_ADMIN; /* no identity: the system itself */
 }
 
 /* ---- ListConnections ---- */
@@ -63,8 +59,7 @@ static void handle_list_connections(Signaling__Signaling_Service *service,
                                     Signaling__ConnectionList_Closure closure, void *closure_data)
 {
     struct rpc_call *call = closure_data;
-    if (!is_admin(call)) {
-        rpc_fail(call, ERR_PERMISSION_DENIED, "Only administrators see connections.");
+    if (!who_require(call, ROLE_ADMIN)) {
         closure(NULL, call);
         return;
     }
@@ -107,8 +102,7 @@ static void handle_disconnect(Signaling__Signaling_Service *service,
                               Signaling__DisconnectReply_Closure closure, void *closure_data)
 {
     struct rpc_call *call = closure_data;
-    if (!is_admin(call)) {
-        rpc_fail(call, ERR_PERMISSION_DENIED, "Only administrators disconnect others.");
+    if (!who_require(call, ROLE_ADMIN)) {
         closure(NULL, call);
         return;
     }
