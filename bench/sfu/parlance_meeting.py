@@ -31,7 +31,8 @@ class ParlanceMeeting:
     def _enter(self):
         """A guest in the meeting; its socket."""
         guest = self.server.request("POST", f"/api/v1/meetings/{self.id}/join", {"name": f"Guest {next(self.numbers)}"})
-        ws = WebSocket(self.server.http_port, "/ws/signaling", guest["access_token"])
+        ws = WebSocket(self.server.http_port, "/ws/signaling",
+                       {"Authorization": "Bearer " + guest["access_token"]})
         ws.send({"type": "join_room", "id": 1, "meeting_id": self.id})
         ws.receive_type("room_joined")
         self.sockets.append(ws)
@@ -77,6 +78,9 @@ class ParlanceMeeting:
         for source, ws in enumerate(members):
             self._subscribe(ws, [other for other in range(count) if other != source], is_timed(source))
         return 2 * count
+
+    def settle(self):
+        """Everybody is in."""
 
     def drain(self):
         for s in self.sockets:

@@ -2,11 +2,12 @@
 a browser would, with one transport for all of it."""
 
 AUDIO_PT, VIDEO_PT, RTX_PT = 111, 96, 97
+TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 # What Chromium offers and answers with, as far as it costs a server anything.
 EXTENSIONS = {
     "urn:ietf:params:rtp-hdrext:ssrc-audio-level": 1,
     "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time": 2,
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01": 3,
+    TRANSPORT_CC: 3,
     "urn:ietf:params:rtp-hdrext:sdes:mid": 4,
 }
 
@@ -109,15 +110,19 @@ def _kept(m):
     kept = [pt for pt, name in names.items() if name in ("OPUS", "VP8")]
     kept += [pt for pt, name in names.items() if name == "RTX" and f"a=fmtp:{pt} apt={kept[0]}" in m.lines] if kept else []
     heads = tuple(f"a={what}:{pt} " for pt in kept for what in ("rtpmap", "fmtp", "rtcp-fb"))
-    return kept, [line for line in m.lines if line.startswith(heads)]
+    return kept, [line for line in m.lines if line.startswith(heads) and "transport-cc" not in line]
 
 
 def answer(offered, endpoint):
-    """A subscriber's answer to sections `offered`: Opus and VP8, recvonly, the extensions above."""
+    """A subscriber's answer to sections `offered`: Opus and VP8, recvonly, the extensions above but transport-cc.
+
+    Parlance does not offer transport-cc to subscribers yet and Janus does nothing with it; so nobody has its feedback to read.
+    """
     lines = _head([m.one("mid") for m in offered])
     for m in offered:
         kept, codec_lines = _kept(m)
         lines += [f"m={m.kind} 9 {m.protocol} " + " ".join(map(str, kept)), *_transport(endpoint, "active"),
                   "a=mid:" + m.one("mid"), "a=recvonly" if m.is_active() else "a=inactive", *codec_lines]
-        lines += [f"a=extmap:{number} {uri}" for uri, number in m.extensions().items() if uri in EXTENSIONS]
+        lines += [f"a=extmap:{number} {uri}" for uri, number in m.extensions().items()
+                  if uri in EXTENSIONS and uri != TRANSPORT_CC]
     return "\r\n".join(lines) + "\r\n"

@@ -7,17 +7,17 @@ import struct
 
 from frame import BenchError
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+CONTINUATION, TEXT, CLOSE, PING, PONG = 0, 1, 8, 9, 10
 
 
 class WebSocket:
-    def __init__(self, port, path, token):
+    def __init__(self, port, path, headers):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
         self.socket.settimeout(20)
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                              f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-                             f"Authorization: Bearer {token}\r\n\r\n").encode())
+                             + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n").encode())
         self.bytes = b""
         self.offers = []  # passed over while another frame was waited for
         while b"\r\n\r\n" not in self.bytes:
@@ -47,16 +47,19 @@ class WebSocket:
         self._send(TEXT, json.dumps(frame).encode())
 
     def receive(self):
-        """The next frame of the server, decoded."""
+        """The next message of the server, decoded."""
+        text = b""
         while True:
             first, second = self._take(2)
             n = second & 127
             if n > 125:
                 n = int.from_bytes(self._take(2 if n == 126 else 8), "big")
             payload = self._take(n)
-            if first & 15 == TEXT:
-                return json.loads(payload)
-            if first & 15 == PING:
+            if first & 15 in (CONTINUATION, TEXT):
+                text += payload
+                if first & 128:
+                    return json.loads(text)
+            elif first & 15 == PING:
                 self._send(PONG, payload)
             elif first & 15 == CLOSE:
                 raise BenchError(f"the signaling socket was closed: {payload[2:].decode(errors='replace')}")
