@@ -221,12 +221,14 @@ static void read_client(struct client *c)
     take_frames(c, load.read_buffer + at, (size_t)n - at);
 }
 
-static void poll_clients(int timeout_ms)
+/* How many had something to say. */
+static int poll_clients(int timeout_ms)
 {
     struct epoll_event events[EVENTS];
     int count = epoll_wait(load.epoll_fd, events, EVENTS, timeout_ms);
     for (int i = 0; i < count; i++)
         read_client(events[i].data.ptr);
+    return count;
 }
 
 /* ---- work ---- */
@@ -300,14 +302,17 @@ static int by_value(const void *a, const void *b)
 }
 
 /* False: not all had the message in time. */
-static bool broadcast_once(void)
+static bool broadcast_once(int64_t patience_us)
 {
     uint64_t wanted = load.received + (uint64_t)load.open;
-    int64_t stuck_us = clock_mono_us() + STUCK_US;
+    int64_t stuck_us = clock_mono_us() + patience_us;
     if (!publish())
         return false;
+    /* Looks every millisecond rather than sleeps in epoll: a send that wakes the receiver would be
+     * charged with that, and how often it does would be chance. */
     while (load.received < wanted && clock_mono_us() < stuck_us)
-        poll_clients(50);
+        if (poll_clients(0) == 0)
+            usleep(1000);
     return load.received == wanted;
 }
 
@@ -318,13 +323,22 @@ static void run_broadcast(int64_t until_us, struct strbuf *out)
     bool is_good = true;
     while (is_good && clock_mono_us() < until_us && count < ARRAY_LEN(delays_us)) {
         int64_t start_us = clock_mono_us();
-        is_good = broadcast_once();
+        is_good = broadcast_once(STUCK_US);
         delays_us[count++] = clock_mono_us() - start_us;
     }
     qsort(delays_us, count, sizeof(delays_us[0]), by_value);
     strbuf_printf(out, ",\"published\":%zu,\"all_have_it_ms_p50\":%.3f,\"all_have_it_ms_p99\":%.3f",
                   count, (double)delays_us[count / 2] / 1e3,
                   (double)delays_us[count * 99 / 100] / 1e3);
+}
+
+/* nchan's workers need a moment until all know of all, and lose what is published before. */
+static void warm_up(void)
+{
+    load.publish_fd = connect_to_server();
+    usleep(500000);
+    for (int i = 0; i < 3; i++)
+        broadcast_once(2000000);
 }
 
 static void wait_for_line(void)
@@ -376,7 +390,7 @@ int main(int argc, char **argv)
     make_frame();
     fill();
     if (strcmp(load.mode, "broadcast") == 0)
-        load.publish_fd = connect_to_server();
+        warm_up();
     printf("{\"event\":\"ready\",\"open\":%d}\n", load.open);
     fflush(stdout);
     wait_for_line();

@@ -47,21 +47,21 @@ struct shard {
 
 struct conn {
     struct stream stream; /* must be first: see conn_of */
-    const struct conn_protocol *protocol;
     struct shard *shard;
+    struct ws *ws;
+    uint64_t generation; /* of the request or WebSocket a ticket may name; 0: none */
+    uint32_t slot;
+    const struct conn_protocol *protocol;
     struct list node;
     struct list pending_node;
     struct loop_timer timer;
     int64_t deadline_us; /* 0: none; the timer may be due earlier, never later */
-    uint64_t generation; /* of the request or WebSocket a ticket may name; 0: none */
-    uint32_t slot;
     struct net_address address;
     /* HTTP */
     uint32_t head_at;               /* where the search for the head's end stands */
     bool is_http_busy;              /* in on_bytes: answers need not wake the stream */
     int64_t head_deadline_us;       /* 0: no head has begun */
     struct http_exchange *exchange; /* the request being read or answered */
-    struct ws *ws;
 };
 
 static inline struct conn *conn_of(struct stream *s)
@@ -89,10 +89,15 @@ struct net_server {
 void shard_init(struct shard *shard, struct net_server *server, struct loop *loop);
 /* When it has no connections any more. */
 void shard_deinit(struct shard *shard);
-/* NULL when it is gone. Any thread; only the shard's own loop may look inside. */
+/* NULL when it is gone. On the shard's own loop, where it cannot go meanwhile. */
 struct shard *shard_find(uint32_t id);
 /* The live connection with this request or WebSocket, or NULL; on its loop. */
 struct conn *shard_ticket_conn(struct net_ticket ticket);
+static inline struct conn *shard_conn(const struct shard *shard, struct net_ticket ticket)
+{
+    struct conn *conn = ticket.slot < shard->slot_count ? shard->slots[ticket.slot] : NULL;
+    return conn && ticket.generation && conn->generation == ticket.generation ? conn : NULL;
+}
 void shard_drain(struct shard *shard, int64_t timeout_ms);
 void shard_stop(struct shard *shard);
 

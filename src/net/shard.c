@@ -12,9 +12,13 @@
 #define SHARDS_MAX 1024
 
 /* Index = id % SHARDS_MAX. The lock keeps a shard from vanishing while another thread posts to its
- * loop; it is held for a post, never longer. */
+ * loop; it is held for a post, never longer. On its own loop a shard is found without: it is put in
+ * and taken out there. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct shard *registry[SHARDS_MAX];
+static struct {
+    _Atomic uint32_t id; /* 0: free */
+    struct shard *_Atomic shard;
+} registry[SHARDS_MAX];
 static uint32_t last_id;
 
 static uint32_t registry_add(struct shard *shard)
@@ -23,42 +27,36 @@ static uint32_t registry_add(struct shard *shard)
     pthread_mutex_lock(&registry_lock);
     for (int tries = 0; tries < SHARDS_MAX && !id; tries++) {
         last_id++;
-        if (last_id != 0 && !registry[last_id % SHARDS_MAX]) {
+        if (last_id != 0 && !registry[last_id % SHARDS_MAX].id)
             id = last_id;
-            registry[id % SHARDS_MAX] = shard;
-        }
     }
-    pthread_mutex_unlock(&registry_lock);
     assert(id != 0);
+    registry[id % SHARDS_MAX].shard = shard;
+    registry[id % SHARDS_MAX].id = id;
+    pthread_mutex_unlock(&registry_lock);
     return id;
 }
 
 static void registry_remove(uint32_t id)
 {
     pthread_mutex_lock(&registry_lock);
-    registry[id % SHARDS_MAX] = NULL;
+    registry[id % SHARDS_MAX].id = 0;
+    registry[id % SHARDS_MAX].shard = NULL;
     pthread_mutex_unlock(&registry_lock);
-}
-
-/* With the lock held. */
-static struct shard *registry_find(uint32_t id)
-{
-    struct shard *shard = registry[id % SHARDS_MAX];
-    return shard && shard->id == id ? shard : NULL;
 }
 
 struct shard *shard_find(uint32_t id)
 {
-    pthread_mutex_lock(&registry_lock);
-    struct shard *shard = registry_find(id);
-    pthread_mutex_unlock(&registry_lock);
-    return shard;
+    bool is_there =
+        id && atomic_load_explicit(&registry[id % SHARDS_MAX].id, memory_order_acquire) == id;
+    return is_there ? atomic_load_explicit(&registry[id % SHARDS_MAX].shard, memory_order_relaxed)
+                    : NULL;
 }
 
 void net_ticket_post(struct net_ticket ticket, loop_fn *fn, void *arg)
 {
     pthread_mutex_lock(&registry_lock);
-    struct shard *shard = registry_find(ticket.shard);
+    struct shard *shard = shard_find(ticket.shard); /* stays, under the lock */
     if (shard)
         loop_post(shard->loop, fn, arg);
     pthread_mutex_unlock(&registry_lock);
@@ -69,11 +67,10 @@ void net_ticket_post(struct net_ticket ticket, loop_fn *fn, void *arg)
 struct conn *shard_ticket_conn(struct net_ticket ticket)
 {
     struct shard *shard = shard_find(ticket.shard);
-    if (!shard || ticket.slot >= shard->slot_count)
+    if (!shard)
         return NULL;
     LOOP_ASSERT(shard->loop);
-    struct conn *conn = shard->slots[ticket.slot];
-    return conn && ticket.generation && conn->generation == ticket.generation ? conn : NULL;
+    return shard_conn(shard, ticket);
 }
 
 void shard_init(struct shard *shard, struct net_server *server, struct loop *loop)

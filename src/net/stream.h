@@ -34,20 +34,21 @@ struct stream_handler {
 typedef void stream_release_fn(void *arg);
 struct stream_chunk;
 
-/* Lives in its owner's storage. Read-only to the owner. */
+/* Lives in its owner's storage. Read-only to the owner. What every send looks at stands together at
+ * the end, beside what the owner keeps next to it: a broadcast touches thousands of these. */
 struct stream {
-    const struct stream_handler *handler;
-    struct stream_io *io;
-    SSL *ssl; /* NULL: plain */
     uv_poll_t poll;
     struct list deferred_node; /* in io's list while it waits for its turn */
-    uint8_t *in;               /* bytes not yet taken by the handler; NULL when none */
+    const struct stream_handler *handler;
+    uint8_t *in; /* bytes not yet taken by the handler; NULL when none */
     uint32_t in_n;
     uint32_t in_capacity;
-    struct stream_chunk *out_head;
-    struct stream_chunk *out_tail;
-    size_t out_bytes;    /* waiting to be sent */
     int64_t progress_us; /* when sending last got on, while out_bytes > 0 */
+    struct stream_chunk *out_tail;
+    struct stream_chunk *out_head;
+    size_t out_bytes; /* waiting to be sent */
+    struct stream_io *io;
+    SSL *ssl; /* NULL: plain */
     int fd;
     uint8_t events; /* what uv_poll watches now */
     bool is_handshaking : 1;

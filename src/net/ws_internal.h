@@ -8,19 +8,19 @@ enum ws_state { WS_OPEN, WS_CLOSING /* our close is on its way */, WS_CLOSED };
 
 struct ws {
     struct conn *conn;
+    const struct ws_limits *limits; /* as given; see ws_limit_* for defaults */
+    uint8_t state;
+    bool is_deflating;
+    bool is_pinged;      /* a ping waits for its answer */
+    uint16_t close_code; /* ours, once closing */
     const struct ws_handler *handler;
     void *arg;
-    const struct ws_limits *limits; /* as given; see ws_limit_* for defaults */
     const char *subprotocol;
     struct ws_parser parser;
     int64_t heard_us;        /* when the peer last sent anything */
     int64_t authenticate_us; /* deadline; 0: authenticated */
     int64_t leave_us;        /* when to send 1001, while draining; 0: not draining */
     int64_t close_us;        /* deadline of the closing handshake */
-    uint16_t close_code;     /* ours, once closing */
-    uint8_t state;
-    bool is_deflating;
-    bool is_pinged; /* a ping waits for its answer */
 };
 
 /* zlib state is large and needed for moments only: one pair per shard, made when first used. */

@@ -4,13 +4,15 @@
  * would cost more than the sending. Posts keep their order, so a socket sees what one thread sends
  * it, singly or to many, in that order.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "net/ws_internal.h"
 
-#define SHARDS_AT_ONCE 16 /* beyond (many loops, several servers) another round over the tickets \
-                           */
+/* Beyond (many loops, several servers) it takes another round over the tickets. */
+#define SHARDS_AT_ONCE 16
+#define LOOK_AHEAD 4 /* sockets */
 
 struct delivery {
     struct ws_frame *frame;
@@ -19,13 +21,33 @@ struct delivery {
     struct net_ticket tickets[]; /* all of one shard */
 };
 
+/* Thousands of sockets are more than a cache holds: what is needed soon is asked for early. */
+static void look_ahead(const struct shard *shard, const struct delivery *d, size_t i)
+{
+    uint32_t slot =
+        i + 2 * LOOK_AHEAD < d->count ? d->tickets[i + 2 * LOOK_AHEAD].slot : UINT32_MAX;
+    const struct conn *later = slot < shard->slot_count ? shard->slots[slot] : NULL;
+    if (later) {
+        __builtin_prefetch(&later->stream.out_head);
+        __builtin_prefetch(&later->generation);
+    }
+    struct conn *next =
+        i + LOOK_AHEAD < d->count ? shard_conn(shard, d->tickets[i + LOOK_AHEAD]) : NULL;
+    if (next)
+        __builtin_prefetch(next->ws);
+}
+
 static void deliver(void *arg)
 {
     struct delivery *d = arg;
-    for (size_t i = 0; i < d->count; i++) {
-        struct ws *ws = ws_ticket_find(d->tickets[i]);
-        if (ws)
-            (void)!ws_send_frame(ws, d->frame, d->flags);
+    struct shard *shard = shard_find(d->tickets[0].shard);
+    if (shard)
+        LOOP_ASSERT(shard->loop);
+    for (size_t i = 0; shard && i < d->count; i++) {
+        look_ahead(shard, d, i);
+        struct conn *conn = shard_conn(shard, d->tickets[i]);
+        if (conn && conn->ws && !conn->stream.is_closing)
+            (void)!ws_send_frame(conn->ws, d->frame, d->flags);
     }
     ws_frame_unref(&d->frame);
     free(d);
