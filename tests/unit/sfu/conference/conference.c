@@ -64,6 +64,7 @@ static void on_send(void *arg, const struct sfu_send *batch, size_t count)
     struct conference *f = ((struct conference_worker *)arg)->conference;
     struct sfu_address from = server_address();
     assert_true(count > 0 && count <= 64);
+    conference_lock(f);
     for (size_t i = 0; i < count; i++) {
         const struct sfu_send *s = &batch[i];
         assert_true(s->n > 0 && s->n <= 65000 && s->segment_bytes > 0);
@@ -78,11 +79,13 @@ static void on_send(void *arg, const struct sfu_send *batch, size_t count)
                            MIN((size_t)s->segment_bytes, s->n - at));
         }
     }
+    conference_unlock(f);
 }
 
 static void on_event(void *arg, const struct sfu_event *e)
 {
     struct conference *f = ((struct conference_worker *)arg)->conference;
+    conference_lock(f);
     f->events[e->type]++;
     f->last[e->type] = *e;
     if (e->type == SFU_EVENT_SPEAKERS) {
@@ -94,11 +97,12 @@ static void on_event(void *arg, const struct sfu_event *e)
         assert_true(e->stats->track_count <= ARRAY_LEN(f->rows));
         memcpy(f->rows, e->stats->tracks, e->stats->track_count * sizeof(f->rows[0]));
     }
+    conference_unlock(f);
 }
 
 static void on_wake(void *arg)
 {
-    ((struct conference_worker *)arg)->is_woken = true;
+    atomic_store(&((struct conference_worker *)arg)->is_woken, true);
 }
 
 /* ---- life ---- */
@@ -126,10 +130,13 @@ void conference_init(struct conference *f, const struct conference_options *opt)
                                   .seed = seed};
     assert_int_equal(sfu_create(&f->sfu, &options), ERR_OK);
     assert_int_equal(dtls_context_create(&f->context), ERR_OK);
+    if (opt->is_threaded)
+        conference_threads_start(f, opt->meanwhile);
 }
 
 void conference_deinit(struct conference *f)
 {
+    conference_threads_stop(f);
     sfu_destroy(&f->sfu);
     for (unsigned i = 0; i < f->client_count; i++) {
         client_deinit(f->clients[i]);
@@ -150,24 +157,34 @@ static unsigned worker_of(const struct conference *f, const struct sfu_address *
 }
 
 /* What arrives at the server within a step goes to each worker as batches. */
-static void receive_batches(struct conference *f, struct net_packet **packets, size_t count)
+void conference_step_worker(struct conference *f, unsigned w, struct net_packet **packets,
+                            size_t count)
 {
-    for (unsigned w = 0; w < f->worker_count; w++) {
-        struct sfu_received batch[BATCH];
-        size_t n = 0;
-        for (size_t i = 0; i < count; i++) {
-            if (worker_of(f, &packets[i]->from) != w)
-                continue;
-            batch[n++] = (struct sfu_received){
-                .from = packets[i]->from, .bytes = packets[i]->bytes, .n = (uint32_t)packets[i]->n};
-            if (n == BATCH) {
-                sfu_worker_receive(sfu_worker(f->sfu, w), batch, n, f->now_us);
-                n = 0;
-            }
+    struct sfu_worker *worker = sfu_worker(f->sfu, w);
+    struct sfu_received batch[BATCH];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (worker_of(f, &packets[i]->from) != w)
+            continue;
+        batch[n++] = (struct sfu_received){
+            .from = packets[i]->from, .bytes = packets[i]->bytes, .n = (uint32_t)packets[i]->n};
+        if (n == BATCH) {
+            sfu_worker_receive(worker, batch, n, f->now_us);
+            n = 0;
         }
-        if (n)
-            sfu_worker_receive(sfu_worker(f->sfu, w), batch, n, f->now_us);
     }
+    if (n)
+        sfu_worker_receive(worker, batch, n, f->now_us);
+    (void)sfu_worker_poll(worker, f->now_us);
+}
+
+static void step_all(struct conference *f, struct net_packet **arrived, size_t count)
+{
+    for (unsigned w = 0; w < f->worker_count; w++)
+        conference_step_worker(f, w, arrived, count);
+    for (unsigned w = 0; w < f->worker_count; w++)
+        if (atomic_exchange(&f->workers[w].is_woken, false))
+            (void)sfu_worker_poll(sfu_worker(f->sfu, w), f->now_us);
 }
 
 static void step(struct conference *f)
@@ -186,16 +203,12 @@ static void step(struct conference *f)
             client_on_datagram(c, p->bytes, p->n, f->now_us);
         free(p);
     }
-    receive_batches(f, arrived, count);
+    if (f->threads)
+        conference_threads_step(f, arrived, count);
+    else
+        step_all(f, arrived, count);
     for (size_t i = 0; i < count; i++)
         free(arrived[i]);
-    for (unsigned w = 0; w < f->worker_count; w++)
-        (void)sfu_worker_poll(sfu_worker(f->sfu, w), f->now_us);
-    for (unsigned w = 0; w < f->worker_count; w++) {
-        if (f->workers[w].is_woken)
-            (void)sfu_worker_poll(sfu_worker(f->sfu, w), f->now_us);
-        f->workers[w].is_woken = false;
-    }
     for (unsigned i = 0; i < f->client_count; i++)
         client_tick(f->clients[i], f->now_us);
 }

@@ -5,6 +5,9 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "client.h"
 
 #define CONFERENCE_PEOPLE 16
@@ -17,6 +20,8 @@ struct person_track {
     bool is_audio;
 };
 
+struct conference;
+
 struct person {
     struct client *publisher;
     struct client *subscriber;
@@ -26,6 +31,18 @@ struct person {
     struct person_track tracks[CLIENT_TRACKS];
     uint32_t next_consumer;
     bool is_without_rtx;
+};
+
+/* With is_threaded each worker has a thread: in every step all of them work at once, and meanwhile
+ * the test's own thread may use the control plane. */
+struct conference_threads {
+    pthread_mutex_t lock; /* of the network and of what was told */
+    pthread_barrier_t begin, end;
+    pthread_t threads[CONFERENCE_WORKERS];
+    bool is_ending;
+    struct net_packet **arrived; /* in this step */
+    size_t arrived_count;
+    void (*meanwhile)(struct conference *f); /* on the test's thread, once a step */
 };
 
 struct conference {
@@ -45,7 +62,7 @@ struct conference {
     struct conference_worker {
         struct conference *conference;
         unsigned index;
-        bool is_woken;
+        atomic_bool is_woken;
     } workers[CONFERENCE_WORKERS];
     /* What the engine told. */
     unsigned events[32];
@@ -58,6 +75,7 @@ struct conference {
     uint64_t bytes_sent;
     uint64_t messages_sent;
     uint64_t bytes_to_strangers;
+    struct conference_threads *threads; /* NULL: one thread plays all workers */
 };
 
 struct conference_options {
@@ -67,6 +85,8 @@ struct conference_options {
     size_t ring_bytes;
     size_t max_peers;
     int64_t consent_timeout_us;
+    bool is_threaded;
+    void (*meanwhile)(struct conference *f); /* with is_threaded */
 };
 void conference_init(struct conference *f, const struct conference_options *opt);
 void conference_deinit(struct conference *f);
@@ -100,3 +120,21 @@ void conference_ask_stats(struct conference *f, sfu_peer_id peer);
 void conference_assert_faultless(const struct conference *f);
 /* All loss stops, and what is missing comes: then nothing is missing. */
 void conference_settle(struct conference *f);
+
+/* ---- threads.c ---- */
+void conference_threads_start(struct conference *f, void (*meanwhile)(struct conference *f));
+void conference_threads_stop(struct conference *f);
+void conference_threads_step(struct conference *f, struct net_packet **arrived, size_t count);
+/* One worker's part of a step. */
+void conference_step_worker(struct conference *f, unsigned worker, struct net_packet **arrived,
+                            size_t count);
+static inline void conference_lock(struct conference *f)
+{
+    if (f->threads)
+        pthread_mutex_lock(&f->threads->lock);
+}
+static inline void conference_unlock(struct conference *f)
+{
+    if (f->threads)
+        pthread_mutex_unlock(&f->threads->lock);
+}
