@@ -3,9 +3,11 @@
 #include "app/app_config.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/file.h"
+#include "net/guard.h"
 
 #define CONFIG_FILE_MAX_BYTES (1 << 20)
 #define C struct app_config
@@ -16,11 +18,63 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", "off"
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
 
+/* ---- what texts must look like ---- */
+
+/* "https://example.org:8443", without a path. */
+static bool is_site(struct str text)
+{
+    struct str host = str_starts(text, STR("https://"))  ? str_sub(text, 8, text.n)
+                      : str_starts(text, STR("http://")) ? str_sub(text, 7, text.n)
+                                                         : STR("");
+    for (size_t i = 0; i < host.n; i++)
+        if (strchr("/?#@\\ \t\r\n", host.p[i]))
+            return false;
+    return host.n > 0;
+}
+
+static bool is_origin(struct str text)
+{
+    return str_eq(text, STR("*")) || is_site(text);
+}
+
+static bool is_range(struct str text)
+{
+    struct guard_range range;
+    return guard_range_parse(text, &range);
+}
+
+static bool is_ip(struct str text)
+{
+    struct net_address address;
+    return net_address_parse(text, &address) && address.port == 0 && str_find(text, '[') < 0;
+}
+
+static bool is_stun(struct str text)
+{
+    return str_starts(text, STR("stun:")) && text.n > 5;
+}
+
+static bool is_long_enough(struct str text)
+{
+    return text.n >= APP_SECRET_MIN_CHARS && text.n <= APP_SECRET_MAX_CHARS;
+}
+
+static const struct config_form site_form = {
+    "the beginning of an address, as https://meet.example.org", is_site};
+static const struct config_form origin_form = {"a web site as https://example.org, or *",
+                                               is_origin};
+static const struct config_form range_form = {
+    "an address or a range of them, as 127.0.0.1 or 10.0.0.0/8", is_range};
+static const struct config_form ip_form = {"an IP address", is_ip};
+static const struct config_form stun_form = {"a server as stun:host:port", is_stun};
+static const struct config_form secret_form = {"32 to 4096 characters", is_long_enough};
+
+/* ---- the table ---- */
+
 static const struct config_row rows[] = {
     CONFIG_TEXT(C, data_dir, "data_dir", "./data", "Where everything that must survive lives."),
-    CONFIG_TEXT(
-        C, public_url, "public_url", "",
-        "How people reach this server, for links: https://meet.example.org. Empty: as they came."),
+    CONFIG_FORM(C, public_url, "public_url", "", &site_form,
+                "How people reach this server, for links. Empty: as they came."),
     CONFIG_ENUM(C, log_level, "log.level", "info", log_levels,
                 "The least important line that is logged."),
     CONFIG_ENUM(C, log_format, "log.format", "auto", log_formats,
@@ -35,9 +89,8 @@ static const struct config_row rows[] = {
                "Threads that serve sockets; 0: one per core."),
     CONFIG_INT(C, drain_ms, "http.drain_ms", 10000, 0, 600000, "ms",
                "How long a stopping server waits for requests in work."),
-    CONFIG_LIST(C, trusted_proxies, "http.trusted_proxies", "", NULL,
-                "Reverse proxies (addresses or ranges, 127.0.0.1 or 10.0.0.0/8) whose "
-                "X-Forwarded-For and X-Forwarded-Proto are believed."),
+    CONFIG_LIST(C, trusted_proxies, "http.trusted_proxies", "", NULL, &range_form,
+                "Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."),
     CONFIG_BOOL(C, is_rate_limited, "http.rate_limits", true,
                 "Limit requests per person and address."),
     CONFIG_BOOL(C, has_tls, "tls.enabled", true,
@@ -45,14 +98,13 @@ static const struct config_row rows[] = {
     CONFIG_TEXT(C, tls_cert, "tls.cert", "",
                 "Certificate chain (fullchain.pem); read again on SIGHUP."),
     CONFIG_TEXT(C, tls_key, "tls.key", "", "Its private key (privkey.pem)."),
-    CONFIG_LIST(C, allowed_origins, "cors.allowed_origins", "", "ALLOWED_ORIGINS",
-                "Other web sites that may call the API, as https://example.org."),
+    CONFIG_LIST(C, allowed_origins, "cors.allowed_origins", "", "ALLOWED_ORIGINS", &origin_form,
+                "Other web sites that may call the API; * is any, without credentials."),
     CONFIG_BOOL(C, are_metrics_public, "metrics.public", false,
                 "Answer /metrics to everybody, not to private addresses alone."),
 
-    CONFIG_SECRET(
-        C, jwt_secret, "jwt.secret", "JWT_SECRET",
-        "Key of HS256 tokens, at least 32 characters. Empty: made and kept in the data directory."),
+    CONFIG_SECRET(C, jwt_secret, "jwt.secret", "JWT_SECRET", &secret_form,
+                  "Key of HS256 tokens. Empty: made and kept in the data directory."),
     CONFIG_TEXT(C, jwt_key_file, "jwt.key_file", "",
                 "PEM key (RSA or EC P-256) for RS256 or ES256 instead."),
     CONFIG_INT(C, jwt_expire_hours, "jwt.expire_hours", 24, 1, 8760, "hours",
@@ -77,10 +129,10 @@ static const struct config_row rows[] = {
                "UDP port for all media; 0: any free one."),
     CONFIG_INT(C, media_workers, "media.workers", 0, 0, 32, "", "Packet threads; 0: one per core."),
     CONFIG_LIST(
-        C, media_announced, "media.announced_addresses", "", NULL,
+        C, media_announced, "media.announced_addresses", "", NULL, &ip_form,
         "Addresses that clients are told (behind NAT: the public one). Empty: this machine's own."),
-    CONFIG_LIST(C, media_stun, "media.stun_urls", "", NULL,
-                "STUN servers for clients, as stun:host:port."),
+    CONFIG_LIST(C, media_stun, "media.stun_urls", "", NULL, &stun_form,
+                "STUN servers for clients."),
 
     CONFIG_INT(C, cache_bytes, "cache.max_bytes", 67108864, 1048576, 68719476736, "bytes",
                "Memory of the embedded cache."),
@@ -93,6 +145,16 @@ static const struct config_row rows[] = {
 #undef C
 
 const struct config_table app_config_table = {.rows = rows, .count = ARRAY_LEN(rows)};
+
+/* What no row knows alone. */
+static const char *problem_of(const struct app_config *c)
+{
+    if (!c->tls_cert[0] != !c->tls_key[0])
+        return "tls.cert and tls.key: expected both or neither";
+    if (c->has_tls && c->http_port && c->http_port == c->https_port)
+        return "http.port and http.tls_port: expected two different ports";
+    return NULL;
+}
 
 enum err app_config_load(const char *path, struct arena *arena, struct app_config *out,
                          struct strbuf *problem)
@@ -111,5 +173,9 @@ enum err app_config_load(const char *path, struct arena *arena, struct app_confi
     enum err err = config_parse(&app_config_table, (struct str){text ? text : "", n}, name, environ,
                                 arena, out, problem);
     free(text);
-    return err;
+    const char *wrong = err ? NULL : problem_of(out);
+    if (!wrong)
+        return err;
+    strbuf_adds(problem, wrong);
+    return ERR_INVALID_ARGUMENT;
 }

@@ -3,6 +3,9 @@
 
 #include "core/config.h"
 
+#define APP_SECRET_MIN_CHARS 32
+#define APP_SECRET_MAX_CHARS 4096
+
 enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
 enum app_registration {
     APP_REGISTRATION_OPEN,

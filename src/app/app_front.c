@@ -29,10 +29,6 @@ static enum err load_certificate(struct app *app, struct strbuf *problem)
 {
     const struct app_config *c = app->config;
     struct net_tls_options opt = {.cert_path = c->tls_cert, .key_path = c->tls_key};
-    if (!c->tls_cert[0] != !c->tls_key[0]) {
-        strbuf_adds(problem, "tls.cert and tls.key: expected both or neither");
-        return ERR_INVALID_ARGUMENT;
-    }
     if (!c->tls_cert[0]) {
         char host[256] = "localhost";
         gethostname(host, sizeof(host) - 1);

@@ -13,7 +13,6 @@
 #include "core/log.h"
 
 #define SECRET_CHARS 43 /* 256 bits of base64url */
-#define SECRET_MIN_CHARS 32
 
 static enum err refuse(struct strbuf *problem, enum err err, const char *what, const char *path)
 {
@@ -41,11 +40,6 @@ static enum err find_secret(struct app *app, struct strbuf *problem)
 {
     const char *configured = app->config->jwt_secret;
     if (configured && configured[0]) {
-        if (strlen(configured) < SECRET_MIN_CHARS) {
-            strbuf_printf(problem, "jwt.secret (JWT_SECRET): expected at least %d characters",
-                          SECRET_MIN_CHARS);
-            return ERR_INVALID_ARGUMENT;
-        }
         app->jwt_secret = configured;
         return ERR_OK;
     }
@@ -58,13 +52,13 @@ static enum err find_secret(struct app *app, struct strbuf *problem)
     if (err)
         return refuse(problem, err, "cannot read", path);
     struct str secret = str_trim((struct str){text, n});
-    if (secret.n >= SECRET_MIN_CHARS) {
+    if (secret.n >= APP_SECRET_MIN_CHARS) {
         app->jwt_secret = str_arena(app->arena, secret);
     } else {
         strbuf_printf(problem,
                       "%s: expected a key of at least %d characters; remove the file to "
                       "have a new one made (everybody must sign in again)",
-                      path, SECRET_MIN_CHARS);
+                      path, APP_SECRET_MIN_CHARS);
         err = ERR_FAILED_PRECONDITION;
     }
     explicit_bzero(text, n);

@@ -43,10 +43,11 @@ void config_describe(const struct config_row *row, struct strbuf *out)
         strbuf_adds(out, "true or false");
         break;
     case CONFIG_TYPE_TEXT:
-        strbuf_adds(out, "a text");
+        strbuf_adds(out, row->form ? row->form->text : "a text");
         break;
     case CONFIG_TYPE_LIST:
-        strbuf_adds(out, "a list of texts");
+        strbuf_adds(out, row->form ? "a list, each item " : "a list of texts");
+        strbuf_adds(out, row->form ? row->form->text : "");
         break;
     case CONFIG_TYPE_ENUM:
         strbuf_adds(out, "one of ");
@@ -65,6 +66,11 @@ void config_add_found(const struct config_row *row, struct str text, struct strb
     strbuf_add_json(out, str_sub(text, 0, FOUND_MAX));
     if (text.n > FOUND_MAX)
         strbuf_adds(out, "...");
+}
+
+bool config_fits(const struct config_row *row, struct str text)
+{
+    return str_is_utf8(text) && (!row->form || text.n == 0 || row->form->fits(text));
 }
 
 static bool set_int(const struct config_row *row, struct str text, void *field)
@@ -119,7 +125,7 @@ static bool set_comma_list(struct config_run *run, const struct config_row *row,
         item = str_trim(item);
         if (item.n == 0)
             continue;
-        if (count == LIST_ITEMS_MAX)
+        if (count == LIST_ITEMS_MAX || !config_fits(row, item))
             return false;
         items[count++] = str_arena(run->arena, item);
     }
@@ -146,6 +152,7 @@ bool config_set_text(struct config_run *run, const struct config_row *row, struc
         is_good = is_good && set_comma_list(run, row, text);
         break;
     case CONFIG_TYPE_TEXT:
+        is_good = is_good && config_fits(row, text);
         if (is_good)
             *(const char **)field = str_arena(run->arena, text);
         break;

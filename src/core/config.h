@@ -33,18 +33,25 @@ struct config_list {
     size_t count;
 };
 
+/* What a text, or each item of a list, must look like. An empty text is always good. */
+struct config_form {
+    const char *text; /* "a web site as https://example.org" */
+    bool (*fits)(struct str text);
+};
+
 struct config_row {
     const char *key;
     enum config_type type;
     size_t offset; /* of the field: int64_t, bool, const char *, struct config_list, int (index into
                       choices) */
-    const char *text_default;   /* as in the file; lists comma-separated */
-    int64_t min, max;           /* CONFIG_TYPE_INT */
-    const char *const *choices; /* CONFIG_TYPE_ENUM, NULL-terminated */
-    const char *unit;           /* "ms", "bytes", "" */
-    const char *help;           /* one sentence; becomes the comment in the example file */
-    const char *env;            /* a further environment name, or NULL */
-    bool is_secret;             /* never printed */
+    const char *text_default;       /* as in the file; lists comma-separated */
+    int64_t min, max;               /* CONFIG_TYPE_INT */
+    const char *const *choices;     /* CONFIG_TYPE_ENUM, NULL-terminated */
+    const char *unit;               /* "ms", "bytes", "" */
+    const char *help;               /* one sentence; becomes the comment in the example file */
+    const char *env;                /* a further environment name, or NULL */
+    bool is_secret;                 /* never printed */
+    const struct config_form *form; /* CONFIG_TYPE_TEXT and CONFIG_TYPE_LIST; NULL: any text */
 };
 
 #define CONFIG_INT(type_, field, key_, default_, min_, max_, unit_, help_)                \
@@ -62,15 +69,20 @@ struct config_row {
         .key = key_, .type = CONFIG_TYPE_TEXT, .offset = offsetof(type_, field), \
         .text_default = default_, .help = help_                                  \
     }
-#define CONFIG_SECRET(type_, field, key_, env_, help_)                           \
+#define CONFIG_FORM(type_, field, key_, default_, form_, help_)                  \
     {                                                                            \
         .key = key_, .type = CONFIG_TYPE_TEXT, .offset = offsetof(type_, field), \
-        .text_default = "", .help = help_, .env = env_, .is_secret = true        \
+        .text_default = default_, .help = help_, .form = form_                   \
     }
-#define CONFIG_LIST(type_, field, key_, default_, env_, help_)                   \
+#define CONFIG_SECRET(type_, field, key_, env_, form_, help_)                            \
+    {                                                                                    \
+        .key = key_, .type = CONFIG_TYPE_TEXT, .offset = offsetof(type_, field),         \
+        .text_default = "", .help = help_, .env = env_, .is_secret = true, .form = form_ \
+    }
+#define CONFIG_LIST(type_, field, key_, default_, env_, form_, help_)            \
     {                                                                            \
         .key = key_, .type = CONFIG_TYPE_LIST, .offset = offsetof(type_, field), \
-        .text_default = default_, .help = help_, .env = env_                     \
+        .text_default = default_, .help = help_, .env = env_, .form = form_      \
     }
 #define CONFIG_ENUM(type_, field, key_, default_, choices_, help_)               \
     {                                                                            \

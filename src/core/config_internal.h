@@ -27,6 +27,8 @@ MUST_USE bool config_set_text(struct config_run *run, const struct config_row *r
                               struct strbuf *expected);
 void config_set_list(struct config_run *run, const struct config_row *row, const char **items,
                      size_t count);
+/* Whether this text, or item of a list, has the row's form. */
+bool config_fits(const struct config_row *row, struct str text);
 /* What a value of this row looks like: "a whole number from 0 to 65535 (ms)". */
 void config_describe(const struct config_row *row, struct strbuf *out);
 /* The found text as it may be shown: quoted, cut, and hidden for secrets. */

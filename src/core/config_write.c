@@ -88,7 +88,7 @@ static void add_comment(struct strbuf *out, const struct config_row *row, size_t
 {
     indent(out, depth);
     strbuf_printf(out, "# %s", row->help ? row->help : "");
-    if (row->type != CONFIG_TYPE_TEXT) {
+    if (row->type != CONFIG_TYPE_TEXT || row->form) {
         strbuf_adds(out, " Takes ");
         config_describe(row, out);
         strbuf_addc(out, '.');

@@ -122,17 +122,21 @@ static enum err on_value(struct reader *r, const yaml_event_t *event)
                                 : "nothing");
     if (!r->row)
         return expected_row(r, event, "a value");
-    if (r->row->type == CONFIG_TYPE_LIST && str_find(text, ',') < 0 && text.n) {
-        const char *item = str_arena(r->run->arena, text);
-        if (!str_is_utf8(text))
-            return expected_row(r, event, "broken text");
-        config_set_list(r->run, r->row, &item, 1);
-    } else if (!config_set_text(r->run, r->row, text, &expected)) {
+    if (!config_set_text(r->run, r->row, text, &expected))
         err = config_complain(r->run, line_of(event), r->key, "%s", expected.p);
-    }
     strbuf_deinit(&expected);
     r->key = NULL;
     return err;
+}
+
+static enum err unfit_item(struct reader *r, const yaml_event_t *event, struct str text)
+{
+    struct strbuf found = {0};
+    config_add_found(r->row, text, &found);
+    config_complain(r->run, line_of(event), r->key, "expected as item %s, found %s",
+                    r->row->form ? r->row->form->text : "a text", found.p);
+    strbuf_deinit(&found);
+    return ERR_INVALID_ARGUMENT;
 }
 
 static enum err on_item(struct reader *r, const yaml_event_t *event)
@@ -143,6 +147,8 @@ static enum err on_item(struct reader *r, const yaml_event_t *event)
                                LIST_ITEMS_MAX);
     if (is_null(event) || !str_is_utf8(text))
         return config_complain(r->run, line_of(event), r->key, "expected a text as item");
+    if (!config_fits(r->row, text) || !text.n)
+        return unfit_item(r, event, text);
     r->items[r->item_count++] = str_arena(r->run->arena, text);
     return ERR_OK;
 }

@@ -10,11 +10,21 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/metric.h"
 
 #define THREADS_DEFAULT 4u
 #define THREADS_MAX 256u
 #define QUEUE_DEFAULT 1024u
 #define QUEUE_MAX (1u << 20)
+
+static struct metric queued_jobs =
+    METRIC_GAUGE("parlance_worker_queued_jobs", "Jobs waiting for a thread.", "pool");
+static struct metric busy_threads =
+    METRIC_GAUGE("parlance_worker_busy_threads", "Threads at work.", "pool");
+static struct metric threads_there =
+    METRIC_GAUGE("parlance_worker_threads", "Threads there are.", "pool");
+static struct metric refused_jobs = METRIC_COUNTER(
+    "parlance_worker_refused_total", "Jobs refused because the queue was full.", "pool");
 
 struct job {
     worker_fn *fn;
@@ -32,6 +42,9 @@ struct worker_pool {
     unsigned idle;   /* threads that sleep and that nobody has woken */
     bool is_waking;  /* a woken thread has not come yet: it will wake the next if need be */
     bool is_stopping;
+    struct metric_cell *queued_cell;
+    struct metric_cell *busy_cell;
+    struct metric_cell *refused_cell;
     unsigned thread_count;
     pthread_t threads[];
 };
@@ -53,9 +66,17 @@ static bool claim_wake(struct worker_pool *pool)
     return pool->is_waking = true;
 }
 
+/* Under lock, so that the last one to tell tells the truth. */
+static void tell(struct worker_pool *pool)
+{
+    metric_cell_set(pool->queued_cell, pool->queued);
+    metric_cell_set(pool->busy_cell, pool->thread_count - pool->idle);
+}
+
 static void wait_for_job(struct worker_pool *pool)
 {
     pool->idle++;
+    tell(pool);
     do
         pthread_cond_wait(&pool->has_work, &pool->lock);
     while (!pool->is_waking && !pool->is_stopping); /* nobody called */
@@ -75,6 +96,7 @@ static bool take_job(struct worker_pool *pool, struct job *job)
         __atomic_store_n(&pool->queued, pool->queued - 1, __ATOMIC_RELAXED);
     }
     bool is_waking = claim_wake(pool);
+    tell(pool);
     pthread_mutex_unlock(&pool->lock);
     if (is_waking)
         pthread_cond_signal(&pool->has_work);
@@ -102,11 +124,19 @@ enum err worker_pool_create(struct worker_pool **out, const struct worker_option
     snprintf(pool->name, sizeof(pool->name), "%.10s", opt->name ? opt->name : "worker");
     pool->ring = mem_calloc(queue, sizeof(*pool->ring));
     pool->ring_size = queue;
+    pool->queued_cell = metric_cell(&queued_jobs, pool->name, NULL, NULL);
+    pool->busy_cell = metric_cell(&busy_threads, pool->name, NULL, NULL);
+    pool->refused_cell = metric_cell(&refused_jobs, pool->name, NULL, NULL);
+    metric_cell_set(metric_cell(&threads_there, pool->name, NULL, NULL), threads);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->has_work, NULL);
-    for (; pool->thread_count < threads; pool->thread_count++) {
-        int code = pthread_create(&pool->threads[pool->thread_count], NULL, thread_main, pool);
+    pool->thread_count = threads;
+    for (unsigned i = 0; i < threads; i++) {
+        int code = pthread_create(&pool->threads[i], NULL, thread_main, pool);
         if (code != 0) {
+            pthread_mutex_lock(&pool->lock); /* those that run already look at it */
+            pool->thread_count = i;
+            pthread_mutex_unlock(&pool->lock);
             worker_pool_destroy(&pool);
             return err_from_errno(code);
         }
@@ -146,6 +176,9 @@ enum err worker_run(struct worker_pool *pool, worker_fn *fn, void *arg)
         if (claim_wake(pool))
             pthread_cond_signal(&pool->has_work);
         err = ERR_OK;
+        tell(pool);
+    } else {
+        metric_cell_add(pool->refused_cell, 1);
     }
     pthread_mutex_unlock(&pool->lock);
     return err;

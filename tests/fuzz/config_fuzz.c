@@ -21,8 +21,8 @@ static const struct config_row rows[] = {
     CONFIG_BOOL(struct options, is_open, "http.open", true, "Open."),
     CONFIG_ENUM(struct options, mode, "mode", "one", modes, "Mode."),
     CONFIG_TEXT(struct options, dir, "data.deep.dir", "./data", "Directory."),
-    CONFIG_SECRET(struct options, secret, "jwt.secret", "JWT_SECRET", "Secret."),
-    CONFIG_LIST(struct options, origins, "http.origins", "", NULL, "Origins."),
+    CONFIG_SECRET(struct options, secret, "jwt.secret", "JWT_SECRET", NULL, "Secret."),
+    CONFIG_LIST(struct options, origins, "http.origins", "", NULL, NULL, "Origins."),
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -10,8 +10,9 @@
 #include "sfu/sfu.h"
 #include "sfu/transport/srtp.h"
 
-#define WORLD_TIME_MAX_US 20000000 /* the handshake that never comes would be given up after 30 s \
-                                    */
+#define WORLD_TIME_MAX_US                                                   \
+    20000000 /* the handshake that never comes would be given up after 30 s \
+              */
 #define WORLD_WORKERS 2
 
 enum { PUBLISHER, SUBSCRIBER, SUBSCRIBER_ELSEWHERE, ENDS };

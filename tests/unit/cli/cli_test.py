@@ -106,13 +106,22 @@ class Config(unittest.TestCase):
             ("http:\n  port: 70000\n", {}, "from 0 to 65535"),
             ("", {"PARLANCE_HTTP_PORT": "x"}, "PARLANCE_HTTP_PORT: expected a whole number"),
             ("http: [\n", {}, "parlance.yaml:"),
+            ("public_url: meet.example.org\n", {}, "parlance.yaml:1: public_url: expected the beginning"),
+            ("", {"ALLOWED_ORIGINS": "https://a.example/path"}, "ALLOWED_ORIGINS: expected a list, each item a web"),
+            ("http: {trusted_proxies: [10.0.0.0/33]}\n", {}, "http.trusted_proxies: expected as item an address"),
+            ("media:\n  announced_addresses: [my.host]\n", {}, "parlance.yaml:2: media.announced_addresses"),
+            ("media: {stun_urls: ['turn:x']}\n", {}, "expected as item a server as stun:host:port"),
+            ("tls: {cert: a.pem}\n", {}, "tls.cert and tls.key: expected both or neither"),
+            ("http: {port: 8443}\n", {}, "expected two different ports"),
         ]:
             status, out, err = self.check(text, **env)
             self.assertEqual((status, out), (1, ""), text)
             self.assertIn(said, err)
 
     def test_bad_secret_is_not_repeated(self):
-        _, out, err = self.check("", JWT_SECRET="tooshort")
+        status, out, err = self.check("", JWT_SECRET="tooshort")
+        self.assertEqual(status, 1)
+        self.assertIn("JWT_SECRET: expected 32 to 4096 characters", err)
         self.assertNotIn("tooshort", out + err)
 
 

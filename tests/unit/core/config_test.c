@@ -17,9 +17,18 @@ struct options {
     const char *secret;
     struct config_list origins;
     struct config_list empty;
+    const char *even;
+    struct config_list evens;
 };
 
 static const char *const modes[] = {"one", "two", NULL};
+
+static bool is_even(struct str text)
+{
+    return text.n % 2 == 0;
+}
+
+static const struct config_form even = {"an even text", is_even};
 
 /* Group http stands in two pieces on purpose. */
 static const struct config_row rows[] = {
@@ -29,10 +38,12 @@ static const struct config_row rows[] = {
     CONFIG_INT(struct options, wait_ms, "http.slow.wait", -5, -10, 100000, "ms", "Patience."),
     CONFIG_BOOL(struct options, is_open, "http.open", true, "Whether."),
     CONFIG_TEXT(struct options, motto, "motto", "say \"hi\": # \xe4\xb8\xad\n\ttab", "Quoting."),
-    CONFIG_SECRET(struct options, secret, "jwt.secret", "JWT_SECRET", "Key."),
+    CONFIG_SECRET(struct options, secret, "jwt.secret", "JWT_SECRET", NULL, "Key."),
     CONFIG_LIST(struct options, origins, "http.origins", "https://a.example, b", "ALLOWED_ORIGINS",
-                "Origins."),
-    CONFIG_LIST(struct options, empty, "nothing.list", "", NULL, "Empty."),
+                NULL, "Origins."),
+    CONFIG_LIST(struct options, empty, "nothing.list", "", NULL, NULL, "Empty."),
+    CONFIG_FORM(struct options, even, "even.one", "", &even, "Formed."),
+    CONFIG_LIST(struct options, evens, "even.many", "abcd", NULL, &even, "Formed list."),
 };
 static const struct config_table table = {rows, ARRAY_LEN(rows)};
 
@@ -116,6 +127,11 @@ static void reads_yaml(void **state)
     assert_int_equal(p.out.empty.count, 1);
     assert_string_equal(p.out.empty.items[0], "single");
     drop(&p);
+    p = parse("even: {one: '', many: [ab, abcdef]}\n", NULL);
+    assert_int_equal(p.err, ERR_OK); /* empty is always good: not given */
+    assert_string_equal(p.out.even, "");
+    assert_int_equal(p.out.evens.count, 2);
+    drop(&p);
 }
 
 static void refuses(void **state)
@@ -167,6 +183,12 @@ static void refuses(void **state)
         {"jwt:\n  secret: \"hush\\0\"\n",
          "x.yaml:2: jwt.secret: expected a text, found something else"},
         {"<<: {mode: one}\n", "x.yaml:1: <<: no such option"},
+        {"even: {one: abc}\n", "x.yaml:1: even.one: expected an even text, found \"abc\""},
+        {"even:\n  many:\n  - ab\n  - abc\n",
+         "x.yaml:4: even.many: expected as item an even text, found \"abc\""},
+        {"even: {many: 'ab, abc'}\n",
+         "x.yaml:1: even.many: expected a list, each item an even text, found \"ab, abc\""},
+        {"even: {many: ['']}\n", "x.yaml:1: even.many: expected as item an even text, found"},
         {"'': 1\n", "x.yaml:1: expected the name of an option"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/metric.h"
 #include "core/worker.h"
 
 static atomic_int done_count;
@@ -50,6 +51,15 @@ static void wait_at_gate(void *arg)
     pthread_mutex_unlock(&gate->lock);
 }
 
+static void assert_told(const char *line)
+{
+    struct strbuf text = {0};
+    metric_write_prometheus(&text);
+    if (!strstr(text.p, line))
+        fail_msg("no \"%s\" in:\n%s", line, text.p);
+    strbuf_deinit(&text);
+}
+
 static void full_means_no(void **state)
 {
     struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0};
@@ -70,12 +80,17 @@ static void full_means_no(void **state)
         assert_int_equal(worker_run(pool, count_up, NULL), ERR_OK);
     assert_int_equal(worker_queued(pool), 3);
     assert_int_equal(worker_run(pool, count_up, NULL), ERR_UNAVAILABLE);
+    assert_told("parlance_worker_threads{pool=\"long-name-\"} 2\n");
+    assert_told("parlance_worker_busy_threads{pool=\"long-name-\"} 2\n");
+    assert_told("parlance_worker_queued_jobs{pool=\"long-name-\"} 3\n");
+    assert_told("parlance_worker_refused_total{pool=\"long-name-\"} 1\n");
     pthread_mutex_lock(&gate.lock);
     gate.is_open = true;
     pthread_cond_broadcast(&gate.changed);
     pthread_mutex_unlock(&gate.lock);
     worker_pool_destroy(&pool);
     assert_int_equal(done_count, 3);
+    assert_told("parlance_worker_queued_jobs{pool=\"long-name-\"} 0\n");
 }
 
 /* However few wake-ups a burst is worth, all threads must come when all are needed, every time. */
