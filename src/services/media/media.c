@@ -104,9 +104,18 @@ static enum err start_engine(struct media_hub *hub, const struct media_options *
     return err;
 }
 
+static void on_seen_timer(void *arg)
+{
+    struct media_hub *hub = arg;
+    if (map_count(hub->sessions))
+        media_store_seen(hub->store);
+    loop_timer_start(hub->loop, &hub->seen_timer, hub->seen_every_ms, on_seen_timer, hub);
+}
+
 static void start_on_loop(void *arg)
 {
     media_stats_start(arg);
+    on_seen_timer(arg);
 }
 
 enum err media_create(struct media_service **out, const struct media_deps *deps)
@@ -116,6 +125,7 @@ enum err media_create(struct media_service **out, const struct media_deps *deps)
     hub->store = deps->store;
     hub->bus = deps->bus;
     hub->session_max = deps->options.session_max ? deps->options.session_max : 5000;
+    hub->seen_every_ms = deps->options.seen_every_ms ? deps->options.seen_every_ms : 30 * 1000;
     hub->stun_urls = deps->options.stun_urls;
     hub->stun_count = deps->options.stun_count;
     hub->rooms = map_create();
@@ -144,6 +154,7 @@ static void clear_on_loop(void *arg)
 {
     struct media_hub *hub = arg;
     loop_timer_stop(&hub->stats_timer);
+    loop_timer_stop(&hub->seen_timer);
     size_t at = 0;
     struct str key;
     void *value;

@@ -48,6 +48,8 @@ struct media_hub {
     const char *const *stun_urls;
     size_t stun_count;
     struct loop_timer stats_timer;
+    struct loop_timer seen_timer;
+    int64_t seen_every_ms;
 };
 
 struct media_room {
@@ -184,7 +186,9 @@ void media_events_track(const struct media_track *t, const char *type);
 /* ---- media_store.c ---- */
 void media_store_started(const struct media_track *t);
 void media_store_stopped(const struct media_track *t);
-/* Rows that a crash left open are closed. */
+/* All open rows are still going on. */
+void media_store_seen(struct store *store);
+/* Rows that a crash left open are closed, at the time they were seen last. */
 MUST_USE enum err media_store_close_open(struct store *store);
 
 /* ---- media_stats.c ---- */

@@ -1,5 +1,8 @@
-/* Rows of published tracks: who sent what, with which codec, from when to when. Written behind;
- * media does not wait for them. */
+/*
+ * Rows of published tracks: who sent what, with which codec, from when to when. Written behind;
+ * media does not wait for them. Now and then all open rows are marked as seen, so the next start
+ * can say when those ended that a crash left open.
+ */
 #include "services/media/media_internal.h"
 
 const struct store_migration media_migrations[] = {
@@ -17,6 +20,10 @@ const struct store_migration media_migrations[] = {
             " started_at_ms BIGINT NOT NULL,"
             " ended_at_ms BIGINT);"
             "CREATE INDEX media_streams_by_meeting ON media_streams (meeting_id, started_at_ms);"},
+    {.room = "media",
+     .version = 2,
+     .sql = "ALTER TABLE media_streams ADD COLUMN seen_at_ms BIGINT NOT NULL DEFAULT 0;"
+            "CREATE INDEX media_streams_by_end ON media_streams (ended_at_ms);"},
 };
 const size_t media_migration_count = ARRAY_LEN(media_migrations);
 
@@ -85,10 +92,29 @@ void media_store_stopped(const struct media_track *t)
     store_write(t->session->room->hub->store, 0, end_row, row_create(t), on_written);
 }
 
+static enum err mark_seen(struct store_tx *tx, void *arg UNUSED)
+{
+    return store_run(tx, "UPDATE media_streams SET seen_at_ms = ? WHERE ended_at_ms IS NULL", "i",
+                     clock_wall_ms());
+}
+
+static void on_marked(enum err err, void *arg UNUSED)
+{
+    if (err)
+        log_warn(NULL, "media: open streams could not be marked: %s", err_text(err));
+}
+
+void media_store_seen(struct store *store)
+{
+    store_write(store, 0, mark_seen, NULL, on_marked);
+}
+
 static enum err close_open_rows(struct store_tx *tx, void *arg UNUSED)
 {
-    return store_run(
-        tx, "UPDATE media_streams SET ended_at_ms = started_at_ms WHERE ended_at_ms IS NULL", "");
+    return store_run(tx,
+                     "UPDATE media_streams SET ended_at_ms = CASE WHEN seen_at_ms > started_at_ms"
+                     " THEN seen_at_ms ELSE started_at_ms END WHERE ended_at_ms IS NULL",
+                     "");
 }
 
 enum err media_store_close_open(struct store *store)
