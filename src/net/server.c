@@ -75,6 +75,8 @@ enum err net_server_create(struct net_server **out, const struct net_server_opti
     struct net_server *server = mem_new(struct net_server);
     pthread_condattr_t monotonic;
     server->name = opt->name ?: "http";
+    net_connections_add(server->name, 0); /* seen from the start, not from the first on */
+    net_ws_add(0);
     server->http = opt->http;
     set_defaults(&server->http);
     server->tls = opt->tls;

@@ -202,6 +202,7 @@ void media_stats_write(struct media_hub *hub, const char *meeting_id, const char
 
 /* ---- media_metrics.c ---- */
 /* The engine's counters, summed over the workers when scraped. One media service a process. */
+void media_room_metrics_start(void);
 void media_metrics_start(struct media_hub *hub);
 void media_metrics_stop(struct media_hub *hub);
 

@@ -52,6 +52,7 @@ void media_metrics_start(struct media_hub *hub)
         reads[c].counter = c;
         metric_register_read(&counters[c], read_counter, &reads[c]);
     }
+    media_room_metrics_start();
     metric_register_read(&peers_gauge, read_peers, hub);
     metric_register_read(&bufs_gauge, read_bufs, hub);
 }

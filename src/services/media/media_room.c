@@ -17,6 +17,15 @@ static void count_track(const struct media_track *t, double delta)
     metric_cell_add(metric_cell(&tracks_gauge, source_names[t->source], NULL, NULL), delta);
 }
 
+/* Seen from the start, not from the first meeting on. */
+void media_room_metrics_start(void)
+{
+    metric_set(&rooms_gauge, 0);
+    metric_set(&sessions_gauge, 0);
+    for (size_t i = 0; i < ARRAY_LEN(source_names); i++)
+        metric_cell_set(metric_cell(&tracks_gauge, source_names[i], NULL, NULL), 0);
+}
+
 /* ---- rooms ---- */
 
 static struct media_room *room_get_or_create(struct media_hub *hub, const char *meeting_id)
