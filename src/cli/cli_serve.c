@@ -12,6 +12,8 @@
 #include "cli/cli.h"
 #include "core/log.h"
 
+#define STOP_GRACE_S 10 /* beyond http.drain_ms, for what cannot be hurried */
+
 static void block_signals(sigset_t *set)
 {
     sigemptyset(set);
@@ -70,6 +72,29 @@ static void wait_for_end(struct app *app, const sigset_t *set)
     }
 }
 
+static void on_too_late(int number UNUSED)
+{
+    static const char words[] = "parlance: it did not stop in time\n";
+    if (write(STDERR_FILENO, words, sizeof(words) - 1) < 0)
+        _exit(2);
+    _exit(1);
+}
+
+/* Whatever hangs, the process ends: what was acknowledged is on disk. A second signal ends it now.
+ */
+static void bound_stop(int64_t drain_ms)
+{
+    sigset_t set;
+    signal(SIGALRM, on_too_late);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    alarm((unsigned)(drain_ms / 1000) + STOP_GRACE_S);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static int serve(const char *path)
 {
     sigset_t set;
@@ -89,6 +114,7 @@ static int serve(const char *path)
     } else {
         say_hello(app_report(app));
         wait_for_end(app, &set);
+        bound_stop(config.drain_ms);
         app_drain(app);
         app_destroy(&app);
         log_info(NULL, "stopped");
