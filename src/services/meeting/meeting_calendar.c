@@ -1,5 +1,9 @@
-/* A scheduled meeting as an iCalendar file (RFC 5545): UTC times, lines folded at 75 octets, texts
- * escaped. */
+/*
+ * A scheduled meeting as an iCalendar file (RFC 5545): UTC times, lines folded at 75 octets, texts
+ * escaped. It has no METHOD (RFC 5546 would then demand an organiser's address, which is nobody's
+ * business): so DTSTAMP is when the meeting last changed, and a calendar that has the UID already
+ * takes the file with the higher SEQUENCE.
+ */
 #include <time.h>
 
 #include "services/meeting/meeting_internal.h"
@@ -49,26 +53,37 @@ static void add_time(struct strbuf *out, const char *name, int64_t wall_ms)
     add_text(out, name, text);
 }
 
+static void write_link(struct strbuf *out, const struct meeting_op *op)
+{
+    const char *base = op->svc->deps.public_url;
+    if (!base || !base[0])
+        return; /* nobody has said where this server is to be found */
+    char *link = arena_printf(op->call->arena, "%s/m/%s", base, op->m.code);
+    add_line(out, str_from(arena_printf(op->call->arena, "URL:%s", link)));
+    add_text(out, "LOCATION", link);
+}
+
 static void write_event(struct strbuf *out, const struct meeting_op *op)
 {
     const struct meeting_row *m = &op->m;
     struct arena *arena = op->call->arena;
-    const char *base = op->svc->deps.public_url ? op->svc->deps.public_url : "";
+    int64_t changed_ms = MAX(m->updated_at_ms, m->created_at_ms);
     int64_t end_ms =
         m->scheduled_end_ms ? m->scheduled_end_ms : m->scheduled_start_ms + 3600 * 1000;
     strbuf_adds(out, "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Parlance//Meetings//EN\r\n"
-                     "METHOD:PUBLISH\r\nBEGIN:VEVENT\r\n");
+                     "BEGIN:VEVENT\r\n");
     add_text(out, "UID", arena_printf(arena, "%s@parlance", m->id));
     add_text(out, "SEQUENCE", arena_printf(arena, "%lld", (long long)m->revision));
-    add_time(out, "DTSTAMP", clock_wall_ms());
+    add_time(out, "DTSTAMP", changed_ms);
+    add_time(out, "CREATED", m->created_at_ms);
+    add_time(out, "LAST-MODIFIED", changed_ms);
     add_time(out, "DTSTART", m->scheduled_start_ms);
     add_time(out, "DTEND", end_ms);
     add_text(out, "SUMMARY", m->title);
     if (m->description[0])
         add_text(out, "DESCRIPTION", m->description);
-    if (base[0])
-        add_line(out, str_from(arena_printf(arena, "URL:%s/m/%s", base, m->code)));
-    strbuf_adds(out, "END:VEVENT\r\nEND:VCALENDAR\r\n");
+    write_link(out, op);
+    strbuf_adds(out, "STATUS:CONFIRMED\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
 }
 
 static enum err calendar_job(struct store_tx *tx UNUSED, struct meeting_op *op)
@@ -80,7 +95,7 @@ static enum err calendar_job(struct store_tx *tx UNUSED, struct meeting_op *op)
     write_event(&text, op);
     Meeting__Calendar *reply = arena_new(arena, Meeting__Calendar);
     meeting__calendar__init(reply);
-    reply->content_type = (char *)"text/calendar; charset=utf-8; method=PUBLISH";
+    reply->content_type = (char *)"text/calendar; charset=utf-8";
     reply->file_name = arena_printf(arena, "%s.ics", op->m.code);
     reply->body.len = text.n;
     reply->body.data = arena_memdup(arena, text.p, text.n);
