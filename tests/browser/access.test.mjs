@@ -36,7 +36,7 @@ for (const language of ['en', 'zh']) {
     await examiner.look('scheduling');
     await page.locator('dialog input').first().fill('Weekly <b>planning</b>');
     await page.locator('dialog button[type=submit], dialog .btn-primary').last().click();
-    await page.locator('dialog .share, dialog [class*=share]').first().waitFor();
+    await page.locator('dialog .link-box').waitFor();
     await examiner.look('the link of a new meeting');
     await page.keyboard.press('Escape');
     await page.locator('.meeting-row').waitFor();

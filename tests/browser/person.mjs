@@ -42,14 +42,14 @@ export class Person {
     });
     assert.ok(reply.ok(), await reply.text());
     await this.page.goto(`${this.base}/`);
-    await this.button(/New meeting/).waitFor();
+    await this.page.locator('.starter-main').waitFor();
   }
 
   // ---- the way into a meeting ----
 
   // By the page's button; gives the link.
   async newMeeting() {
-    await this.button(/New meeting/).click();
+    await this.page.locator('.starter-main').click();
     await this.page.waitForURL(/\/m\//);
     return this.page.url();
   }
