@@ -43,7 +43,8 @@ static void on_options(struct edge *e, struct http_request *req, const struct ed
 
 static bool is_api(struct str path)
 {
-    return str_starts(path, STR("/api/")) || str_starts(path, STR("/ws/"));
+    return str_starts(path, STR("/api/")) || str_starts(path, STR("/ws/")) ||
+           str_eq(path, STR("/api")) || str_eq(path, STR("/ws"));
 }
 
 static void on_page(struct edge *e, struct http_request *req)
