@@ -111,9 +111,11 @@ export class Server {
   }
 }
 
-export async function startServer({ env = {}, args = ['serve'], dataDir } = {}) {
+// `wrap` is what runs it: ['prlimit', '--nofile=1024'].
+export async function startServer({ env = {}, args = ['serve'], dataDir, wrap = [] } = {}) {
   const dir = dataDir ?? makeDataDir();
-  const child = spawn(binary, args, { env: environment(dir, env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program, ...rest] = [...wrap, binary, ...args];
+  const child = spawn(program, rest, { env: environment(dir, env), stdio: ['ignore', 'pipe', 'pipe'] });
   const server = new Server(child, dir, !dataDir);
   try {
     await server.waitReady();
