@@ -13,24 +13,26 @@ const document = JSON.parse(run(['openapi']).stdout);
 
 // ---- what each rule means: the status for each caller ----
 
-const everyone = ['none', 'guest', 'waiting', 'removed', 'stranger', 'member', 'cohost', 'host', 'admin'];
+const everyone = ['none', 'guest', 'waiting', 'helper', 'removed', 'stranger', 'member', 'cohost', 'host', 'admin'];
+const guests = { guest: 403, waiting: 403, helper: 403 }; // the helper is a guest whom the host made co-host
 const meetingFolk = { none: 401, removed: 404, stranger: 404 };
 const rules = {
   anyone: { who: 'anyone', meeting: {} },
   guest: { who: 'guest', meeting: { none: 401 } },
-  user: { who: 'user', meeting: { none: 401, guest: 403, waiting: 403 } },
+  user: { who: 'user', meeting: { none: 401, ...guests } },
   admin: { who: 'admin', meeting: { none: 401, ...Object.fromEntries(everyone.slice(1, -1).map((name) => [name, 403])) } },
   // About the account of `member`: changed by its owner and administrators, or by its owner alone.
-  account: { who: 'user', meeting: { none: 401, guest: 403, waiting: 403, removed: 403, stranger: 403, cohost: 403, host: 403 } },
-  owner: { who: 'user', meeting: { none: 401, guest: 403, waiting: 403, removed: 404, stranger: 404, cohost: 404, host: 404, admin: 404 } },
-  // About a meeting; `foreign` is what members of another meeting get.
+  account: { who: 'user', meeting: { none: 401, ...guests, removed: 403, stranger: 403, cohost: 403, host: 403 } },
+  owner: { who: 'user', meeting: { none: 401, ...guests, removed: 404, stranger: 404, cohost: 404, host: 404, admin: 404 } },
+  // About a meeting; `foreign` is what members of another meeting get. Orders are given by co-hosts, guests among them.
   place: { who: 'guest', meeting: meetingFolk, foreign: { guest: 404, member: 404, host: 404 } },
   inside: { who: 'guest', meeting: { ...meetingFolk, waiting: 403 }, foreign: { guest: 404, member: 404, host: 404 } },
-  cohost: { who: 'user', meeting: { ...meetingFolk, guest: 403, waiting: 403, member: 403 },
+  order: { who: 'guest', meeting: { ...meetingFolk, guest: 403, waiting: 403, member: 403 },
+    foreign: { guest: 404, helper: 404, member: 404, host: 404 } },
+  cohost: { who: 'user', meeting: { ...meetingFolk, ...guests, member: 403 }, foreign: { guest: 403, member: 404, host: 404 } },
+  host: { who: 'user', meeting: { ...meetingFolk, ...guests, member: 403, cohost: 403 },
     foreign: { guest: 403, member: 404, host: 404 } },
-  host: { who: 'user', meeting: { ...meetingFolk, guest: 403, waiting: 403, member: 403, cohost: 403 },
-    foreign: { guest: 403, member: 404, host: 404 } },
-  join: { who: 'anyone', meeting: { removed: 403 }, foreign: { guest: 404 } },
+  join: { who: 'anyone', meeting: { removed: 403 }, foreign: {} },
 };
 
 // ---- every operation: its rule, and a request that would succeed ----
@@ -77,10 +79,10 @@ const operations = {
   meetings_EndMeeting: { rule: 'host' },
   meetings_ListParticipants: { rule: 'inside' },
   meetings_SetParticipantRole: { rule: 'host', params: (s, m) => ({ participant_id: m.places.member }), body: () => ({ role: 'co_host' }) },
-  meetings_RemoveParticipant: { rule: 'cohost', params: (s, m) => ({ participant_id: m.places.guest }) },
-  meetings_MuteParticipant: { rule: 'cohost', params: (s, m) => ({ participant_id: m.places.guest }) },
-  meetings_AdmitParticipant: { rule: 'cohost', params: (s, m) => ({ participant_id: m.places.waiting }) },
-  meetings_RefuseParticipant: { rule: 'cohost', params: (s, m) => ({ participant_id: m.places.waiting }) },
+  meetings_RemoveParticipant: { rule: 'order', params: (s, m) => ({ participant_id: m.places.guest }) },
+  meetings_MuteParticipant: { rule: 'order', params: (s, m) => ({ participant_id: m.places.guest }) },
+  meetings_AdmitParticipant: { rule: 'order', params: (s, m) => ({ participant_id: m.places.waiting }) },
+  meetings_RefuseParticipant: { rule: 'order', params: (s, m) => ({ participant_id: m.places.waiting }) },
   meetings_Invite: { rule: 'cohost' },
   meetings_ListInvitations: { rule: 'cohost' },
   meetings_RevokeInvitation: { rule: 'cohost', params: (s, m) => ({ invitation_id: m.invitation.id }) },
@@ -118,11 +120,13 @@ async function setScene({ isEnded = false } = {}) {
   ok(await host.delete(`${path}/participants/${meeting.places.removed}`));
   meeting.invitation = ok(await host.post(`${path}/invitations`), 201);
   const guest = await joinAsGuest(meeting, 'Guest');
+  const helper = await joinAsGuest(meeting, 'Helper');
+  ok(await host.put(`${path}/participants/${helper.place}/role`, { role: 'co_host' }));
   ok(await host.put(path, { has_waiting_room: true }));
   const waiting = await joinAsGuest(meeting, 'Waiting');
   Object.assign(meeting.places, { guest: guest.place, waiting: waiting.place });
   if (isEnded) ok(await host.post(`${path}/end`));
-  return { meeting, callers: { ...stage, none: stage.server.client(), guest, waiting, member, cohost, host, removed } };
+  return { meeting, callers: { ...stage, none: stage.server.client(), guest, helper, waiting, member, cohost, host, removed } };
 }
 
 before(async () => {
@@ -210,7 +214,7 @@ for (const [path, methods] of Object.entries(document.paths)) {
       // Members of one meeting are strangers in another.
       if (isAbout) {
         const elsewhere = await makeMeeting(stage.outsider);
-        for (const who of ['guest', 'member', 'host'].filter((name) => rule.foreign[name]))
+        for (const who of ['guest', 'helper', 'member', 'host'].filter((name) => rule.foreign[name]))
           judge(`${who} of another meeting`,
             await ask(first.callers[who], { method, path, operation, scene: first, meeting: elsewhere }), rule.foreign[who]);
       }

@@ -1,7 +1,6 @@
-// Running it: health and figures, logs, who may register, restarts and kills, draining, TLS and its certificate, proxies.
+// Running it: headers, who may register, restarts and kills, draining, configuration, TLS and its certificate, proxies.
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
@@ -12,7 +11,6 @@ import { converse, lines } from './raw.mjs';
 import { environment, eventually, makeDataDir, run, startServer } from './server.mjs';
 import { Signaler } from './signaler.mjs';
 
-const parsePrometheus = createRequire(import.meta.url)('parse-prometheus-text-format');
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // A server that is stopped, and a directory that is removed, whatever happens to the test.
@@ -27,48 +25,7 @@ async function withServer({ dataDir = makeDataDir(), ...options }, check) {
   }
 }
 
-describe('what it says of itself', () => {
-  test('alive, ready, measured, described; in the log with the request\'s id', async () => {
-    await withServer({ env: { PARLANCE_LOG_LEVEL: 'debug' } }, async (server) => {
-      const client = server.client();
-      assert.deepEqual(ok(await client.get('/health')), { status: 'ok' });
-      assert.deepEqual(ok(await client.get('/ready')), { checks: { store: true }, status: 'ready' });
-      const alice = await server.register('alice');
-      const meeting = ok(await alice.post('/api/v1/meetings', { title: 'Counted' }), 201);
-      ok(await alice.post(`/api/v1/meetings/${meeting.id}/join`));
-      const wire = await Signaler.open(server, alice);
-      await wire.join(meeting);
-      refused(await client.get('/api/v1/users/me', { headers: { 'x-request-id': 'find-me-again' } }), 'unauthenticated');
-      await alice.get('/api/v1/users/me', { headers: { 'x-request-id': 'seen-in-the-log' } });
-      const metrics = await client.get('/metrics');
-      assert.match(metrics.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
-      const families = Object.fromEntries(parsePrometheus(metrics.text).map((f) => [f.name, f]));
-      const requests = families.parlance_http_api_requests_total.metrics;
-      assert.ok(requests.some((m) => m.labels.route === '/api/v1/users/me' && m.labels.status === '401' && Number(m.value) === 1));
-      for (const name of ['signaling_sockets', 'signaling_rooms', 'signaling_members', 'media_rooms', 'media_sessions'])
-        assert.equal(families[`parlance_${name}`]?.metrics[0].value, '1', name);
-      for (const name of ['parlance_http_request_seconds', 'parlance_store_commit_seconds', 'process_resident_memory_bytes', 'parlance_build_info'])
-        assert.ok(families[name], `${name} among ${Object.keys(families)}`);
-      wire.close();
-      await eventuallyOk(() => assert.ok(server.log.some((line) => line.request_id === 'seen-in-the-log')));
-      for (const line of server.log) {
-        assert.ok(line.level && line.msg && line.ts, JSON.stringify(line));
-        assert.ok(!JSON.stringify(line).includes(alice.token));
-      }
-    });
-  });
-
-  test('figures are for near addresses and administrators, when a proxy stands between', async () => {
-    await withServer({}, async (server) => {
-      const admin = await server.register('root');
-      const other = await server.register('other');
-      const headers = { 'x-forwarded-for': '203.0.113.5' };
-      refused(await server.client().get('/metrics', { headers }), 'unauthenticated');
-      refused(await other.get('/metrics', { headers }), 'permission_denied');
-      assert.equal((await admin.get('/metrics', { headers })).status, 200);
-    });
-  });
-
+describe('what pages get', () => {
   test('every answer carries the headers that protect it', async () => {
     await withServer({ env: { ALLOWED_ORIGINS: 'https://app.example' } }, async (server) => {
       const page = await fetch(server.url);
@@ -197,8 +154,7 @@ describe('stopping and starting', () => {
       const answers = await converse(half, body.slice(5));
       assert.equal(answers[0]?.status, 201, 'what was begun is ended');
       assert.equal(answers[0].headers.get('connection'), 'close');
-      const how = await server.stop({ keepData: true });
-      assert.equal(how.code, 0);
+      assert.deepEqual(await server.exited, { code: 0, signal: null });
       await assert.rejects(fetch(`${server.url}/health`));
       const again = await startServer({ dataDir });
       try {
