@@ -270,7 +270,8 @@ static struct ws *upgrade(struct conn *conn, const struct ws_options *opt,
     ws->arg = opt->arg;
     ws->limits = opt->limits ? opt->limits : &no_limits;
     ws->subprotocol = agreement->subprotocol ? agreement->subprotocol : "";
-    ws->is_deflating = ws->parser.is_deflate_allowed = agreement->is_deflating;
+    ws->window_bits = agreement->window_bits;
+    ws->parser.is_deflate_allowed = agreement->window_bits != 0;
     ws->heard_us = now_us(ws);
     conn->ws = ws;
     if (opt->flags & WS_ACCEPT_UNAUTHENTICATED) {
@@ -393,11 +394,11 @@ static void release_frame(void *arg)
     ws_frame_unref(&frame);
 }
 
-HOT enum err ws_send_frame(struct ws *ws, struct ws_frame *frame, unsigned flags)
+HOT static inline enum err send_frame(struct ws *ws, struct ws_frame *frame, bool is_deflating,
+                                      unsigned flags)
 {
     struct conn *conn = ws->conn;
-    LOOP_ASSERT(conn->shard->loop);
-    struct str wire = ws_frame_wire(frame, ws->is_deflating, conn->shard->ws);
+    struct str wire = ws_frame_wire(frame, is_deflating, conn->shard->ws);
     enum err err = admit(ws, wire.n, flags);
     if (err)
         return err;
@@ -409,9 +410,26 @@ HOT enum err ws_send_frame(struct ws *ws, struct ws_frame *frame, unsigned flags
     return ERR_OK;
 }
 
+/* The few that asked for a smaller window get a copy of their own. */
+static COLD enum err send_narrow(struct ws *ws, struct ws_frame *frame, unsigned flags)
+{
+    struct ws_frame *narrow = ws_frame_narrow(frame, ws->window_bits, ws->conn->shard->ws);
+    enum err err = send_frame(ws, narrow, false, flags);
+    ws_frame_unref(&narrow);
+    return err;
+}
+
+HOT enum err ws_send_frame(struct ws *ws, struct ws_frame *frame, unsigned flags)
+{
+    LOOP_ASSERT(ws->conn->shard->loop);
+    if (unlikely(ws->window_bits && ws->window_bits < WS_WINDOW_BITS_MAX))
+        return send_narrow(ws, frame, flags);
+    return send_frame(ws, frame, ws->window_bits != 0, flags);
+}
+
 enum err ws_send_text(struct ws *ws, struct str text)
 {
-    if (ws->is_deflating && text.n >= WS_DEFLATE_MIN_BYTES) {
+    if (ws->window_bits && text.n >= WS_DEFLATE_MIN_BYTES) {
         struct ws_frame *frame = ws_frame_create(WS_TEXT, text);
         enum err err = ws_send_frame(ws, frame, 0);
         ws_frame_unref(&frame);

@@ -1,7 +1,7 @@
 /*
  * ws_deflate: permessage-deflate (RFC 7692) without context takeover in either direction: each
- * message stands alone, so the zlib state can be one pair per shard, and a deflated frame can be
- * shared by all receivers.
+ * message stands alone, so the zlib state can be one inflater and one deflater a window size per
+ * shard, and a deflated frame can be shared by all receivers.
  */
 #include <stdlib.h>
 #include <zlib.h>
@@ -11,14 +11,12 @@
 
 #define STEP_BYTES 16384
 #define LEVEL 5
-#define WINDOW_BITS 15
 #define MEMORY_LEVEL 8
 
 struct ws_shard {
     z_stream inflater;
-    z_stream deflater;
+    z_stream *deflaters[WS_WINDOW_BITS_MAX + 1]; /* by window; NULL: not needed yet */
     bool has_inflater;
-    bool has_deflater;
     struct strbuf scratch;
 };
 
@@ -32,8 +30,11 @@ void ws_shard_destroy(struct ws_shard **shard)
     struct ws_shard *s = *shard;
     if (s->has_inflater)
         inflateEnd(&s->inflater);
-    if (s->has_deflater)
-        deflateEnd(&s->deflater);
+    for (size_t i = 0; i < ARRAY_LEN(s->deflaters); i++) {
+        if (s->deflaters[i])
+            deflateEnd(s->deflaters[i]);
+        free(s->deflaters[i]);
+    }
     strbuf_deinit(&s->scratch);
     free(s);
     *shard = NULL;
@@ -79,7 +80,7 @@ enum err ws_inflate(struct ws_shard *shard, struct str in, size_t max, struct st
 {
     z_stream *z = &shard->inflater;
     if (!shard->has_inflater)
-        must(inflateInit2(z, -WINDOW_BITS));
+        must(inflateInit2(z, -WS_WINDOW_BITS_MAX));
     else
         inflateReset(z);
     shard->has_inflater = true;
@@ -92,14 +93,21 @@ enum err ws_inflate(struct ws_shard *shard, struct str in, size_t max, struct st
     return err;
 }
 
-void ws_deflate(struct ws_shard *shard, struct str in, struct strbuf *out)
+static z_stream *deflater_of(struct ws_shard *shard, unsigned window_bits)
 {
-    z_stream *z = &shard->deflater;
-    if (!shard->has_deflater)
-        must(deflateInit2(z, LEVEL, Z_DEFLATED, -WINDOW_BITS, MEMORY_LEVEL, Z_DEFAULT_STRATEGY));
-    else
+    z_stream *z = shard->deflaters[window_bits];
+    if (z) {
         deflateReset(z);
-    shard->has_deflater = true;
+        return z;
+    }
+    z = shard->deflaters[window_bits] = mem_new(z_stream);
+    must(deflateInit2(z, LEVEL, Z_DEFLATED, -(int)window_bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY));
+    return z;
+}
+
+void ws_deflate(struct ws_shard *shard, unsigned window_bits, struct str in, struct strbuf *out)
+{
+    z_stream *z = deflater_of(shard, window_bits);
     z->next_in = (Bytef *)in.p;
     z->avail_in = (uInt)in.n;
     do {

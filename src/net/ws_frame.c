@@ -26,10 +26,10 @@ struct ws_frame {
 
 static struct wire not_worth_it;
 
-struct ws_frame *ws_frame_create(enum ws_opcode opcode, struct str payload)
+static struct ws_frame *frame_create(enum ws_opcode opcode, uint8_t flags, struct str payload)
 {
     uint8_t header[WS_HEADER_MAX];
-    size_t header_n = ws_header_write(header, opcode, payload.n);
+    size_t header_n = ws_header_write(header, opcode | flags, payload.n);
     struct ws_frame *frame = mem_alloc(sizeof(*frame) + header_n + payload.n);
     atomic_init(&frame->refs, 1);
     atomic_init(&frame->deflated, NULL);
@@ -40,6 +40,11 @@ struct ws_frame *ws_frame_create(enum ws_opcode opcode, struct str payload)
     if (payload.n)
         memcpy(frame->bytes + header_n, payload.p, payload.n);
     return frame;
+}
+
+struct ws_frame *ws_frame_create(enum ws_opcode opcode, struct str payload)
+{
+    return frame_create(opcode, 0, payload);
 }
 
 struct ws_frame *ws_frame_ref(struct ws_frame *frame)
@@ -60,13 +65,18 @@ void ws_frame_unref(struct ws_frame **frame)
     free(f);
 }
 
+static struct str payload_of(const struct ws_frame *frame)
+{
+    return (struct str){(const char *)frame->bytes + frame->header_n, frame->n - frame->header_n};
+}
+
 static struct wire *make_deflated(const struct ws_frame *frame, struct ws_shard *shard)
 {
     struct strbuf *body = ws_shard_scratch(shard);
-    struct str payload = {(const char *)frame->bytes + frame->header_n, frame->n - frame->header_n};
+    struct str payload = payload_of(frame);
     uint8_t header[WS_HEADER_MAX];
     strbuf_clear(body);
-    ws_deflate(shard, payload, body);
+    ws_deflate(shard, WS_WINDOW_BITS_MAX, payload, body);
     struct wire *wire = &not_worth_it;
     if (body->n < payload.n) {
         size_t header_n = ws_header_write(header, frame->opcode | WS_WIRE_DEFLATED, body->n);
@@ -94,4 +104,20 @@ struct str ws_frame_wire(struct ws_frame *frame, bool is_deflating, struct ws_sh
             free(mine);
     }
     return wire == &not_worth_it ? plain : (struct str){(const char *)wire->bytes, wire->n};
+}
+
+struct ws_frame *ws_frame_narrow(struct ws_frame *frame, unsigned window_bits,
+                                 struct ws_shard *shard)
+{
+    struct str payload = payload_of(frame);
+    if (payload.n < WS_DEFLATE_MIN_BYTES)
+        return ws_frame_ref(frame);
+    struct strbuf *body = ws_shard_scratch(shard);
+    strbuf_clear(body);
+    ws_deflate(shard, window_bits, payload, body);
+    struct ws_frame *narrow = body->n < payload.n
+                                  ? frame_create(frame->opcode, WS_WIRE_DEFLATED, strbuf_str(body))
+                                  : ws_frame_ref(frame);
+    strbuf_deinit(body);
+    return narrow;
 }

@@ -75,8 +75,14 @@ static bool is_item(void *arg, struct str item)
     return str_eq(item, str_from(arg));
 }
 
-/* server_max_window_bits below 15 would need a zlib of its own per window: such offers are
- * declined, and the socket works uncompressed. */
+static bool parse_window_bits(struct str value, uint64_t *bits)
+{
+    return value.n > 0 && value.n <= 2 && value.p[0] != '0' && str_to_u64(value, bits) &&
+           *bits >= 8 && *bits <= 15;
+}
+
+/* A server_max_window_bits of 8 is declined, as zlib cannot keep to it: then the client's next
+ * offer counts, or the socket works uncompressed. */
 static bool parameter_accept(struct str parameter, unsigned *seen, struct ws_agreement *out)
 {
     enum { SERVER_NO = 1, CLIENT_NO = 2, SERVER_BITS = 4, CLIENT_BITS = 8 };
@@ -98,11 +104,13 @@ static bool parameter_accept(struct str parameter, unsigned *seen, struct ws_agr
     uint64_t bits = 0;
     switch (bit) {
     case SERVER_BITS:
+        if (!has_value || !parse_window_bits(value, &bits) || bits < WS_WINDOW_BITS_MIN)
+            return false;
         out->is_window_bits_asked = true;
-        return has_value && str_eq(value, STR("15"));
-    case CLIENT_BITS:
-        return !has_value || (value.n <= 2 && value.n > 0 && value.p[0] != '0' &&
-                              str_to_u64(value, &bits) && bits >= 8 && bits <= 15);
+        out->window_bits = (uint8_t)bits;
+        return true;
+    case CLIENT_BITS: /* a hint what it could do; we inflate any window */
+        return !has_value || parse_window_bits(value, &bits);
     default:
         return !has_value;
     }
@@ -115,6 +123,7 @@ static bool offer_accept(void *arg, struct str offer)
     unsigned seen = 0;
     bool is_more = str_cut(&offer, ';', &part);
     out->is_window_bits_asked = false;
+    out->window_bits = WS_WINDOW_BITS_MAX;
     if (!str_eq(str_trim(part), STR("permessage-deflate")))
         return false;
     while (is_more) {
@@ -122,15 +131,22 @@ static bool offer_accept(void *arg, struct str offer)
         if (!parameter_accept(str_trim(part), &seen, out))
             return false;
     }
-    out->is_deflating = true;
     return true;
+}
+
+static bool find_offer(const struct http_request *req, struct ws_agreement *out)
+{
+    bool is_found = find_item(req, "Sec-WebSocket-Extensions", offer_accept, out);
+    if (!is_found)
+        out->window_bits = 0;
+    return is_found;
 }
 
 bool ws_deflate_negotiate(struct str offers, struct ws_agreement *out)
 {
     const struct http_header header = {STR("Sec-WebSocket-Extensions"), offers};
     const struct http_request req = {.headers = &header, .header_count = 1};
-    return find_item(&req, "Sec-WebSocket-Extensions", offer_accept, out);
+    return find_offer(&req, out);
 }
 
 static void make_accept(struct str key, char out[32])
@@ -172,7 +188,7 @@ enum err ws_handshake_check(const struct http_request *req, const struct ws_opti
         }
     }
     if (!(opt->flags & WS_ACCEPT_NO_DEFLATE))
-        find_item(req, "Sec-WebSocket-Extensions", offer_accept, out);
+        (void)find_offer(req, out);
     make_accept(key, out->accept);
     return ERR_OK;
 }
@@ -189,10 +205,12 @@ void ws_handshake_write(struct strbuf *out, const struct ws_agreement *agreement
                   agreement->accept, request_id);
     if (agreement->subprotocol)
         strbuf_printf(out, "Sec-WebSocket-Protocol: %s\r\n", agreement->subprotocol);
-    if (agreement->is_deflating)
-        strbuf_printf(out,
-                      "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
-                      "client_no_context_takeover%s\r\n",
-                      agreement->is_window_bits_asked ? "; server_max_window_bits=15" : "");
+    if (agreement->window_bits)
+        strbuf_adds(out, "Sec-WebSocket-Extensions: permessage-deflate; "
+                         "server_no_context_takeover; client_no_context_takeover");
+    if (agreement->window_bits && agreement->is_window_bits_asked)
+        strbuf_printf(out, "; server_max_window_bits=%u", agreement->window_bits);
+    if (agreement->window_bits)
+        strbuf_adds(out, "\r\n");
     strbuf_adds(out, "\r\n");
 }

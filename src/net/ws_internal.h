@@ -10,7 +10,7 @@ struct ws {
     struct conn *conn;
     const struct ws_limits *limits; /* as given; see ws_limit_* for defaults */
     uint8_t state;
-    bool is_deflating;
+    uint8_t window_bits; /* of what we deflate; 0: we do not */
     bool is_pinged;      /* a ping waits for its answer */
     uint16_t close_code; /* ours, once closing */
     const struct ws_handler *handler;
@@ -28,22 +28,30 @@ struct ws_shard;
 /* Adds to *out at most `max` bytes. ERR_RESOURCE_EXHAUSTED: it would be more; ERR_INVALID_ARGUMENT:
  * not deflated data. */
 MUST_USE enum err ws_inflate(struct ws_shard *shard, struct str in, size_t max, struct strbuf *out);
-void ws_deflate(struct ws_shard *shard, struct str in, struct strbuf *out);
+/* window_bits: WS_WINDOW_BITS_MIN to WS_WINDOW_BITS_MAX. */
+void ws_deflate(struct ws_shard *shard, unsigned window_bits, struct str in, struct strbuf *out);
 /* Where inflated messages go; emptied by its user. */
 struct strbuf *ws_shard_scratch(struct ws_shard *shard);
+
+#define WS_WINDOW_BITS_MIN 9 /* zlib makes no raw stream with 8 */
+#define WS_WINDOW_BITS_MAX 15
 
 /* Messages below this size gain nothing. */
 #define WS_DEFLATE_MIN_BYTES 128
 
-/* The frame's bytes for a socket that takes deflated messages, or does not. Makes the deflated form
- * when first asked for. */
+/* The frame's bytes for a socket that takes deflated messages (with the full window), or does not.
+ * Makes the deflated form when first asked for. */
 struct str ws_frame_wire(struct ws_frame *frame, bool is_deflating, struct ws_shard *shard);
+/* A frame of its own for a socket that asked for a smaller window: deflated if that pays, ready to
+ * be sent without deflating. */
+struct ws_frame *ws_frame_narrow(struct ws_frame *frame, unsigned window_bits,
+                                 struct ws_shard *shard);
 
 /* What the handshake found. */
 struct ws_agreement {
-    const char *subprotocol; /* NULL: none */
-    bool is_deflating;
-    bool is_window_bits_asked; /* then server_max_window_bits=15 must be answered */
+    const char *subprotocol;   /* NULL: none */
+    uint8_t window_bits;       /* of what we deflate; 0: no compression agreed on */
+    bool is_window_bits_asked; /* then server_max_window_bits must be answered */
     char accept[32];           /* Sec-WebSocket-Accept */
 };
 /* ERR_OK, or the HTTP status, code and message of the refusal in *fault. */

@@ -259,7 +259,7 @@ static bool need(struct client *c, size_t n)
 
 struct client_ws_frame client_ws_read(struct client *c)
 {
-    static char copy[4 * 1024 * 1024];
+    static char copy[17 * 1024 * 1024];
     struct client_ws_frame f = {0};
     if (!need(c, 2))
         return f;

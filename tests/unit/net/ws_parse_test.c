@@ -226,7 +226,7 @@ static void inflates_within_bounds(void **state)
     struct strbuf packed = {0};
     struct strbuf out = {0};
     char *zeros = calloc(1, 1000000);
-    ws_deflate(shard, (struct str){zeros, 1000000}, &packed);
+    ws_deflate(shard, 15, (struct str){zeros, 1000000}, &packed);
     assert_true(packed.n < 2000); /* a bomb of one to a thousand */
     assert_int_equal(ws_inflate(shard, strbuf_str(&packed), 1000000, &out), ERR_OK);
     assert_int_equal(out.n, 1000000);
@@ -239,7 +239,7 @@ static void inflates_within_bounds(void **state)
     for (int i = 0; i < 3; i++) {
         strbuf_clear(&packed);
         strbuf_deinit(&out);
-        ws_deflate(shard, STR("hello hello hello"), &packed);
+        ws_deflate(shard, 15, STR("hello hello hello"), &packed);
         assert_int_equal(ws_inflate(shard, strbuf_str(&packed), 100, &out), ERR_OK);
         assert_true(str_eq(strbuf_str(&out), STR("hello hello hello")));
     }
@@ -265,37 +265,44 @@ static void negotiates_deflate(void **state)
 {
     static const struct {
         const char *offers;
-        bool is_accepted;
-        bool has_bits;
+        unsigned window_bits; /* 0: declined */
+        bool is_answered;     /* with server_max_window_bits */
     } rows[] = {
-        {"permessage-deflate", true, false},
-        {"permessage-deflate; client_max_window_bits", true, false},
-        {"permessage-deflate;client_max_window_bits=8", true, false},
-        {"permessage-deflate; server_no_context_takeover; client_no_context_takeover", true, false},
-        {"permessage-deflate; server_max_window_bits=15", true, true},
-        {"permessage-deflate; server_max_window_bits=\"15\"", true, true},
-        {"permessage-deflate; server_max_window_bits=9", false, false},
-        {"permessage-deflate; server_max_window_bits=9, permessage-deflate", true, false},
-        {"permessage-deflate; server_max_window_bits", false, false},
-        {"permessage-deflate; client_max_window_bits=16", false, false},
-        {"permessage-deflate; client_max_window_bits=08", false, false},
-        {"permessage-deflate; client_max_window_bits=", false, false},
-        {"permessage-deflate; client_no_context_takeover=1", false, false},
-        {"permessage-deflate; server_no_context_takeover; server_no_context_takeover", false,
-         false},
-        {"permessage-deflate; unknown", false, false},
-        {"x-webkit-deflate-frame", false, false},
-        {"x-webkit-deflate-frame, permessage-deflate", true, false},
-        {"", false, false},
-        {";;,,;", false, false},
+        {"permessage-deflate", 15, false},
+        {"permessage-deflate; client_max_window_bits", 15, false},
+        {"permessage-deflate;client_max_window_bits=8", 15, false},
+        {"permessage-deflate; server_no_context_takeover; client_no_context_takeover", 15, false},
+        {"permessage-deflate; server_max_window_bits=15", 15, true},
+        {"permessage-deflate; server_max_window_bits=\"15\"", 15, true},
+        {"permessage-deflate; server_max_window_bits=9", 9, true},
+        {"permessage-deflate; server_max_window_bits=10, permessage-deflate", 10, true},
+        {"permessage-deflate; server_max_window_bits=8", 0, false},
+        {"permessage-deflate; server_max_window_bits=8, permessage-deflate", 15, false},
+        {"permessage-deflate; server_max_window_bits=9; x, permessage-deflate", 15, false},
+        {"permessage-deflate; server_max_window_bits=16", 0, false},
+        {"permessage-deflate; server_max_window_bits=7", 0, false},
+        {"permessage-deflate; server_max_window_bits=09", 0, false},
+        {"permessage-deflate; server_max_window_bits=-9", 0, false},
+        {"permessage-deflate; server_max_window_bits=", 0, false},
+        {"permessage-deflate; server_max_window_bits", 0, false},
+        {"permessage-deflate; client_max_window_bits=16", 0, false},
+        {"permessage-deflate; client_max_window_bits=08", 0, false},
+        {"permessage-deflate; client_max_window_bits=", 0, false},
+        {"permessage-deflate; client_no_context_takeover=1", 0, false},
+        {"permessage-deflate; server_no_context_takeover; server_no_context_takeover", 0, false},
+        {"permessage-deflate; unknown", 0, false},
+        {"x-webkit-deflate-frame", 0, false},
+        {"x-webkit-deflate-frame, permessage-deflate", 15, false},
+        {"", 0, false},
+        {";;,,;", 0, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct ws_agreement a = {0};
-        ws_deflate_negotiate(str_from(rows[i].offers), &a);
-        if (a.is_deflating != rows[i].is_accepted)
-            fail_msg("%s", rows[i].offers);
-        if (a.is_deflating)
-            assert_int_equal(a.is_window_bits_asked, rows[i].has_bits);
+        bool is_found = ws_deflate_negotiate(str_from(rows[i].offers), &a);
+        if (a.window_bits != rows[i].window_bits || is_found != (rows[i].window_bits != 0))
+            fail_msg("%s: %u", rows[i].offers, a.window_bits);
+        if (is_found)
+            assert_int_equal(a.is_window_bits_asked, rows[i].is_answered);
     }
 }
 
