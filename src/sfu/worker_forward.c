@@ -9,6 +9,42 @@
 #include "sfu/consumer.h"
 #include "sfu/worker.h"
 
+/* ---- the cache ---- */
+
+static inline const struct consumer *after(const struct list *head, const struct consumer *c)
+{
+    const struct list *next = c ? c->in_track.next : head;
+    return next == head ? NULL : LIST_ENTRY(next, const struct consumer, in_track);
+}
+
+static inline void fetch(const void *p, size_t n)
+{
+    for (size_t at = 0; at < n; at += 64)
+        __builtin_prefetch((const char *)p + at, 1);
+}
+
+/*
+ * A subscriber's memory is cold: all others were served since. So while one is served, the next
+ * ones' is fetched, a pointer further down at each turn: consumer, peer, SRTP context, keys. Only
+ * what the turn before has fetched is read here.
+ */
+static inline void look_ahead(const struct list *head, const struct consumer *c)
+{
+    const struct consumer *next[4];
+    for (unsigned i = 0; i < ARRAY_LEN(next); i++)
+        next[i] = c = after(head, c);
+    if (next[0] && next[0]->peer->tx)
+        sfu_srtp_tx_fetch_keys(next[0]->peer->tx);
+    if (next[1] && next[1]->peer->tx)
+        sfu_srtp_tx_fetch(next[1]->peer->tx);
+    if (next[2])
+        fetch(next[2]->peer, sizeof(*next[2]->peer));
+    if (next[3])
+        fetch(next[3], offsetof(struct consumer, rate));
+}
+
+/* ---- a batch ---- */
+
 static void gather(struct sfu_worker *w, struct track *t)
 {
     LIST_FOREACH(&t->consumers, node)
@@ -60,7 +96,11 @@ HOT void sfu_worker_forward(struct sfu_worker *w)
     if (is_single) {
         struct track *t = LIST_ENTRY(tracks->next, struct track, dirty);
         LIST_FOREACH(&t->consumers, node)
-        consumer_forward(LIST_ENTRY(node, struct consumer, in_track));
+        {
+            struct consumer *c = LIST_ENTRY(node, struct consumer, in_track);
+            look_ahead(&t->consumers, c);
+            consumer_forward(c);
+        }
     }
     LIST_FOREACH(&w->dirty_peers, node)
     {

@@ -195,7 +195,7 @@ static bool on_answer(struct signaling_socket *s, const Signaling__ClientFrame *
 {
     struct member *m = s->member;
     if (f->revision == m->offer_revision)
-        strbuf_clear(&m->offer);
+        strbuf_deinit(&m->offer); /* 4 kB that most members never need again */
     Media__AnswerRequest request = MEDIA__ANSWER_REQUEST__INIT;
     request.session_id = m->session_id;
     request.revision = f->revision;

@@ -81,6 +81,14 @@ MUST_USE enum err sfu_srtcp_protect(struct sfu_srtp_tx *tx, uint8_t *packet, siz
                                     size_t *n);
 /* Bytes that protecting an RTP packet adds: 16 (GCM) or 10. */
 size_t sfu_srtp_overhead(const struct sfu_srtp_tx *tx);
+/* Fan-out meets every context cold. Its two steps down the pointers, each called when the one
+ * before had time to arrive: the context itself, then its keys and the stream used last. */
+static inline void sfu_srtp_tx_fetch(const struct sfu_srtp_tx *tx)
+{
+    for (unsigned i = 0; i < 3; i++)
+        __builtin_prefetch((const char *)tx + (size_t)64 * i);
+}
+void sfu_srtp_tx_fetch_keys(const struct sfu_srtp_tx *tx);
 /* Forgets an SSRC that will not be used again (it must not: its keystream would repeat). */
 void sfu_srtp_tx_retire(struct sfu_srtp_tx *tx, uint32_t ssrc);
 

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 
 #define RTP_FIXED_BYTES 12
+#define KEYS_FETCHED_BYTES 1024 /* round keys and the powers of H that a packet takes */
 #define INDEX_END ((uint64_t)1 << 48)
 #define RTCP_INDEX_END ((uint32_t)1 << 31)
 
@@ -45,6 +46,16 @@ void sfu_srtp_tx_destroy(struct sfu_srtp_tx **tx)
 size_t sfu_srtp_overhead(const struct sfu_srtp_tx *tx)
 {
     return tx->rtp.suite->tag_bytes;
+}
+
+HOT void sfu_srtp_tx_fetch_keys(const struct sfu_srtp_tx *tx)
+{
+    const char *keys = tx->rtp.state, *stream = (const char *)tx->streams.last;
+    for (size_t at = 0; at < KEYS_FETCHED_BYTES; at += 64)
+        __builtin_prefetch(keys + at);
+    __builtin_prefetch(stream, 1);
+    __builtin_prefetch(stream + 64, 1);
+    __builtin_prefetch(stream + 128, 1);
 }
 
 void sfu_srtp_tx_retire(struct sfu_srtp_tx *tx, uint32_t ssrc)
