@@ -10,69 +10,66 @@ import { echoMs, playTone, runEcho, type EchoState } from "./echo";
 import { Meter } from "./meter";
 import { prefs, setPrefs } from "./prefs";
 
-interface Choice {
+export interface Choice {
   value: string;
   text: string;
 }
 
-function choices(devices: MediaDeviceInfo[], unnamed: (n: number) => string): Choice[] {
-  if (!devices.length) return [{ value: "", text: t("device.none") }];
-  return devices.map((d, i) => ({ value: d.deviceId, text: d.label || unnamed(i + 1) }));
+interface Choices {
+  choices: Choice[];
+  // The device in use: what the track says, else the remembered one, else the first.
+  chosen: string;
 }
 
-// The device in use: what the track says, else the remembered one, else the first of the list.
-function current(list: Choice[], inUse: string | undefined, remembered: string): string {
-  for (const id of [inUse, remembered]) if (id && list.some((c) => c.value === id)) return id;
-  return list[0]?.value ?? "";
+function choicesOf(devices: MediaDeviceInfo[], name: (n: number) => string, inUse: string | undefined, remembered: string): Choices {
+  const choices = devices.map((d, i) => ({ value: d.deviceId, text: d.label || name(i + 1) }));
+  const chosen = [inUse, remembered].find((id) => id && choices.some((c) => c.value === id));
+  return { choices, chosen: chosen ?? choices[0]?.value ?? "" };
+}
+
+export function micChoices(): Choices {
+  const inUse = micTrack.value?.getSettings().deviceId;
+  return choicesOf(deviceLists.value.microphones, (n) => t("device.microphoneN", { n }), inUse, prefs.value.microphone);
+}
+
+export function cameraChoices(): Choices {
+  const inUse = cameraTrack.value?.getSettings().deviceId;
+  return choicesOf(deviceLists.value.cameras, (n) => t("device.cameraN", { n }), inUse, prefs.value.camera);
+}
+
+export function speakerChoices(): Choices {
+  return choicesOf(deviceLists.value.speakers, (n) => t("device.speakerN", { n }), undefined, prefs.value.speaker);
+}
+
+interface DeviceSelectProps extends Choices {
+  label: string;
+  icon: typeof Mic;
+  isLabelHidden: boolean;
+  onPick: (id: string) => void;
+}
+
+function DeviceSelect({ choices, chosen, onPick, ...rest }: DeviceSelectProps) {
+  const options = choices.length ? choices : [{ value: "", text: t("device.none") }];
+  return <Select {...rest} value={chosen} options={options} disabled={!choices.length} onValue={onPick} />;
 }
 
 export function MicSelect({ isLabelHidden = false }) {
-  const list = choices(deviceLists.value.microphones, (n) => t("device.microphoneN", { n }));
-  return (
-    <Select
-      label={t("device.microphone")}
-      isLabelHidden={isLabelHidden}
-      icon={Mic}
-      value={current(list, micTrack.value?.getSettings().deviceId, prefs.value.microphone)}
-      options={list}
-      disabled={!deviceLists.value.microphones.length}
-      onValue={(id) => void choose("microphone", id)}
-    />
-  );
+  const label = t("device.microphone");
+  return <DeviceSelect {...micChoices()} label={label} isLabelHidden={isLabelHidden} icon={Mic} onPick={(id) => void choose("microphone", id)} />;
 }
 
 export function CameraSelect({ isLabelHidden = false }) {
-  const list = choices(deviceLists.value.cameras, (n) => t("device.cameraN", { n }));
-  return (
-    <Select
-      label={t("device.camera")}
-      isLabelHidden={isLabelHidden}
-      icon={Video}
-      value={current(list, cameraTrack.value?.getSettings().deviceId, prefs.value.camera)}
-      options={list}
-      disabled={!deviceLists.value.cameras.length}
-      onValue={(id) => void choose("camera", id)}
-    />
-  );
+  const label = t("device.camera");
+  return <DeviceSelect {...cameraChoices()} label={label} isLabelHidden={isLabelHidden} icon={Video} onPick={(id) => void choose("camera", id)} />;
 }
 
 export function SpeakerSelect({ isLabelHidden = false }) {
   if (!canChooseSpeaker()) return null;
-  const list = choices(deviceLists.value.speakers, (n) => t("device.speakerN", { n }));
-  return (
-    <Select
-      label={t("device.speaker")}
-      isLabelHidden={isLabelHidden}
-      icon={Volume2}
-      value={current(list, undefined, prefs.value.speaker)}
-      options={list}
-      disabled={!deviceLists.value.speakers.length}
-      onValue={(id) => {
-        setPrefs({ speaker: id });
-        void playTone(id);
-      }}
-    />
-  );
+  const pick = (speaker: string) => {
+    setPrefs({ speaker });
+    void playTone(speaker);
+  };
+  return <DeviceSelect {...speakerChoices()} label={t("device.speaker")} isLabelHidden={isLabelHidden} icon={Volume2} onPick={pick} />;
 }
 
 const echoTexts = {

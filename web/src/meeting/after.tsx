@@ -26,6 +26,7 @@ export function AfterPage({ session, onRejoin }: { session: MeetingSession; onRe
   const reason = session.endReason.value ?? "left";
   const meeting = session.room.meeting.value;
   const Glyph = icons[reason];
+  const canComeBack = mayComeBack.includes(reason);
   const stayedMs = session.enteredAtMs.value ? session.leftAtMs.value - session.enteredAtMs.value : 0;
   useTitle(meeting.title);
   return (
@@ -45,17 +46,17 @@ export function AfterPage({ session, onRejoin }: { session: MeetingSession; onRe
         </p>
         {reason !== "left" && reason !== "navigated" && <p>{t(`after.${reason}Text`)}</p>}
         <div class="btn-row">
-          {mayComeBack.includes(reason) && (
+          {canComeBack && (
             <Button kind="primary" onClick={onRejoin}>
               {t(reason === "elsewhere" ? "after.here" : "after.rejoin")}
             </Button>
           )}
           {signedIn.value ? (
-            <a class="btn btn-plain" href="/">
+            <a class={`btn ${canComeBack ? "btn-plain" : "btn-primary"}`} href="/">
               {t("after.meetings")}
             </a>
           ) : (
-            <a class="btn btn-plain" href="/register">
+            <a class={`btn ${canComeBack ? "btn-plain" : "btn-primary"}`} href="/register">
               {t("after.register")}
             </a>
           )}

@@ -10,9 +10,10 @@ import { copyText } from "../app/clipboard";
 import { clockText } from "../app/dates";
 import { meetingLink } from "../app/meetings";
 import { t } from "../i18n/i18n";
-import { cameraProblem, cameraTrack, choose, deviceLists, micProblem, micTrack, type Kind } from "../media/devices";
+import { cameraChoices, micChoices, speakerChoices, type Choice } from "../media/device-panel";
+import { cameraProblem, canChooseSpeaker, choose, micProblem, type Kind } from "../media/devices";
 import { problemText } from "../media/problem-note";
-import { prefs } from "../media/prefs";
+import { prefs, setPrefs } from "../media/prefs";
 import { Menu, type MenuEntry } from "../ui/menu";
 import { toggleFullscreen } from "./keys";
 import { canPip, isPipOpen, togglePip } from "./pip";
@@ -86,21 +87,23 @@ function TitleBlock({ session }: BarProps) {
   );
 }
 
+function choiceEntries(choices: Choice[], chosen: string, onPick: (id: string) => void): MenuEntry[] {
+  return choices.map((c) => ({ text: c.text, isChecked: c.value === chosen, onPick: () => onPick(c.value) }));
+}
+
 function deviceEntries(kind: Kind): MenuEntry[] {
   const isMic = kind === "microphone";
-  const lists = deviceLists.value;
-  const inUse = (isMic ? micTrack : cameraTrack).value?.getSettings().deviceId ?? prefs.value[kind];
-  const list = isMic ? lists.microphones : lists.cameras;
-  return [
+  const own = isMic ? micChoices() : cameraChoices();
+  const entries: MenuEntry[] = [
     { title: t(isMic ? "device.microphone" : "device.camera") },
-    ...list.map<MenuEntry>((d, i) => ({
-      text: d.label || t(isMic ? "device.microphoneN" : "device.cameraN", { n: i + 1 }),
-      isChecked: d.deviceId === inUse,
-      onPick: () => void choose(kind, d.deviceId),
-    })),
-    "line",
-    { text: t("more.devices"), icon: Settings2, onPick: () => (openDialog.value = "devices") },
+    ...choiceEntries(own.choices, own.chosen, (id) => void choose(kind, id)),
   ];
+  if (isMic && canChooseSpeaker()) {
+    const { choices, chosen } = speakerChoices();
+    entries.push("line", { title: t("device.speaker") }, ...choiceEntries(choices, chosen, (speaker) => setPrefs({ speaker })));
+  }
+  entries.push("line", { text: t("more.devices"), icon: Settings2, onPick: () => (openDialog.value = "devices") });
+  return entries;
 }
 
 function MicButton({ session }: BarProps) {

@@ -6,7 +6,7 @@ import { errorText } from "../app/errors";
 import { createMeeting, updateMeeting } from "../app/meetings";
 import type { Meeting, MeetingFields, Profile } from "../app/types";
 import { t } from "../i18n/i18n";
-import { Button, Field, Note, Select, Switch, TextArea } from "../ui/controls";
+import { Button, Field, focusProblem, Note, Select, Switch, TextArea } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
 import { PeoplePicker } from "./people-picker";
 
@@ -18,6 +18,13 @@ interface FormProps {
   meeting?: Meeting;
   onClose: () => void;
   onDone: (meeting: Meeting) => void;
+}
+
+interface Problems {
+  title?: string;
+  date?: string;
+  password?: string;
+  form?: string;
 }
 
 function nextFullHour(): number {
@@ -44,8 +51,7 @@ export function MeetingForm({ meeting, onClose, onDone }: FormProps) {
   const [hasPassword, setHasPassword] = useState(meeting?.has_password ?? false);
   const [password, setPassword] = useState("");
   const [people, setPeople] = useState<Profile[]>([]);
-  const [problem, setProblem] = useState("");
-  const [titleProblem, setTitleProblem] = useState("");
+  const [problems, setProblems] = useState<Problems>({});
   const [isBusy, setBusy] = useState(false);
 
   const fields = (): MeetingFields => {
@@ -69,15 +75,17 @@ export function MeetingForm({ meeting, onClose, onDone }: FormProps) {
 
   const save = async (e: Event) => {
     e.preventDefault();
-    setTitleProblem(title.trim() ? "" : t("form.titleMissing"));
-    if (!title.trim()) return;
-    if (isTimed && Number.isNaN(fieldsToMs(date, time))) return setProblem(t("form.badTime"));
-    if (hasPassword && !password && !meeting?.has_password) return setProblem(t("form.passwordMissing"));
+    const found: Problems = {};
+    if (!title.trim()) found.title = t("form.titleMissing");
+    if (isTimed && Number.isNaN(fieldsToMs(date, time))) found.date = t("form.badTime");
+    if (hasPassword && !password && !meeting?.has_password) found.password = t("form.passwordMissing");
+    setProblems(found);
+    if (Object.keys(found).length) return focusProblem(e.currentTarget);
     setBusy(true);
     try {
       onDone(meeting ? await updateMeeting(meeting.id, fields()) : await createMeeting(fields()));
     } catch (error) {
-      setProblem(errorText(error));
+      setProblems({ form: errorText(error) });
       setBusy(false);
     }
   };
@@ -98,16 +106,16 @@ export function MeetingForm({ meeting, onClose, onDone }: FormProps) {
       }
     >
       <form id="meeting-form" class="form" onSubmit={(e) => void save(e)} noValidate>
-        {problem && (
+        {problems.form && (
           <Note kind="bad" icon={CircleAlert} role="alert">
-            {problem}
+            {problems.form}
           </Note>
         )}
         <Field
           label={t("form.title")}
           value={title}
           onValue={setTitle}
-          error={titleProblem || undefined}
+          error={problems.title}
           maxLength={200}
           placeholder={t("form.titleExample")}
           required
@@ -117,7 +125,7 @@ export function MeetingForm({ meeting, onClose, onDone }: FormProps) {
         {isTimed && (
           <>
             <div class="form-row">
-              <Field label={t("form.date")} type="date" value={date} onValue={setDate} required />
+              <Field label={t("form.date")} type="date" value={date} onValue={setDate} error={problems.date} required />
               <Field label={t("form.time")} type="time" value={time} onValue={setTime} required />
               <Select
                 label={t("form.duration")}
@@ -148,6 +156,7 @@ export function MeetingForm({ meeting, onClose, onDone }: FormProps) {
               label={t("option.passwordField")}
               value={password}
               onValue={setPassword}
+              error={problems.password}
               autocomplete="off"
               maxLength={128}
               placeholder={meeting?.has_password ? t("option.passwordKept") : ""}

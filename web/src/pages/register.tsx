@@ -6,7 +6,7 @@ import { errorText } from "../app/errors";
 import { go, place, safePath } from "../app/router";
 import { useTitle } from "../app/title";
 import { locale, t } from "../i18n/i18n";
-import { Button, Field, Note, PasswordField } from "../ui/controls";
+import { Button, Field, focusProblem, Note, PasswordField } from "../ui/controls";
 import { AuthPage } from "./auth";
 
 const namePattern = /^[a-z0-9._-]{3,32}$/i;
@@ -45,7 +45,7 @@ export default function Register() {
     e.preventDefault();
     const found = check(username, email.trim(), password);
     setProblems(found);
-    if (Object.keys(found).length) return;
+    if (Object.keys(found).length) return focusProblem(e.currentTarget);
     setBusy(true);
     try {
       await register({

@@ -5,7 +5,7 @@ import { changePassword } from "../app/account";
 import { signedIn } from "../app/api";
 import { errorCode, errorText } from "../app/errors";
 import { t } from "../i18n/i18n";
-import { Button, Note, PasswordField } from "../ui/controls";
+import { Button, focusProblem, Note, PasswordField } from "../ui/controls";
 import { toast } from "../ui/toast";
 
 const lengthMin = 8;
@@ -34,7 +34,8 @@ export function PasswordForm() {
     if ([...next].length < lengthMin) found.next = t("register.badPassword", { min: lengthMin });
     else if (next === former) found.next = t("passwordChange.same");
     setProblems(found);
-    if (Object.keys(found).length) return;
+    const form = e.currentTarget;
+    if (Object.keys(found).length) return focusProblem(form);
     setBusy(true);
     try {
       await changePassword(former, next);
@@ -43,6 +44,7 @@ export function PasswordForm() {
       toast(t("passwordChange.done"), "good");
     } catch (error) {
       setProblems(problemOf(error));
+      focusProblem(form);
     }
     setBusy(false);
   };

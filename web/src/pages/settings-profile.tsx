@@ -6,8 +6,14 @@ import { signedIn } from "../app/api";
 import { errorText } from "../app/errors";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
-import { Button, Field, Note, TextArea } from "../ui/controls";
+import { Button, Field, focusProblem, Note, TextArea } from "../ui/controls";
 import { toast, toastError } from "../ui/toast";
+
+interface Problems {
+  nickname?: string;
+  email?: string;
+  form?: string;
+}
 
 function Picture() {
   const user = signedIn.value?.user;
@@ -68,7 +74,7 @@ export function ProfileForm() {
   const [email, setEmail] = useState(user?.email ?? "");
   const [phone, setPhone] = useState(user?.phone ?? "");
   const [description, setDescription] = useState(user?.description ?? "");
-  const [problems, setProblems] = useState<{ nickname?: string; email?: string; form?: string }>({});
+  const [problems, setProblems] = useState<Problems>({});
   const [isBusy, setBusy] = useState(false);
   if (!user) return null;
 
@@ -76,9 +82,11 @@ export function ProfileForm() {
   const isChanged = (Object.keys(fields) as (keyof typeof fields)[]).some((k) => fields[k] !== user[k]);
   const save = async (e: Event) => {
     e.preventDefault();
-    if (!fields.nickname) return setProblems({ nickname: t("profile.nameMissing") });
-    if (fields.email && !/^[^\s@]+@[^\s@]+$/.test(fields.email)) return setProblems({ email: t("register.badEmail") });
-    setProblems({});
+    const found: Problems = {};
+    if (!fields.nickname) found.nickname = t("profile.nameMissing");
+    if (fields.email && !/^[^\s@]+@[^\s@]+$/.test(fields.email)) found.email = t("register.badEmail");
+    setProblems(found);
+    if (Object.keys(found).length) return focusProblem(e.currentTarget);
     setBusy(true);
     try {
       await updateProfile(fields);

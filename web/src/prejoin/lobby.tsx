@@ -1,7 +1,7 @@
 // The page before a meeting: preview and devices at the left; at the right what meeting this is, who one is, and the one
 // button. Also shown, with other words, while one waits to be let in.
 import { useEffect, useState } from "preact/hooks";
-import { Clock, DoorOpen, KeyRound, Lock, Settings2, Users } from "lucide-preact";
+import { Clock, DoorOpen, Lock, Settings2, Users } from "lucide-preact";
 import { signedIn } from "../app/api";
 import { dateTimeText } from "../app/dates";
 import { joinMeeting, previewMeeting, type JoinFields } from "../app/meetings";
@@ -13,7 +13,7 @@ import { CameraSelect, EchoTest, MicSelect, SpeakerSelect } from "../media/devic
 import { prefs, setPrefs } from "../media/prefs";
 import { ProblemNote } from "../media/problem-note";
 import { Avatar } from "../ui/avatar";
-import { Button, Field, Note, Spinner } from "../ui/controls";
+import { Button, Field, focusProblem, Note, Spinner } from "../ui/controls";
 import { isPasswordProblem } from "./refusal";
 import { Preview } from "./preview";
 import { useVerdict, VerdictLine } from "./verdict";
@@ -135,15 +135,15 @@ function Facts({ preview }: { preview: MeetingPreview }) {
             {t("lobby.waitingRoom")}
           </li>
         )}
-        {preview.has_password && (
-          <li>
-            <KeyRound size={16} aria-hidden="true" />
-            {t("lobby.password")}
-          </li>
-        )}
       </ul>
     </div>
   );
+}
+
+interface Problems {
+  name?: string;
+  password?: string;
+  form?: string;
 }
 
 function JoinForm({ preview, invitation, isEntering, onJoined }: LobbyProps) {
@@ -151,14 +151,18 @@ function JoinForm({ preview, invitation, isEntering, onJoined }: LobbyProps) {
   const isGuest = signedIn.value === null;
   const [name, setName] = useState(prefs.value.guestName);
   const [password, setPassword] = useState("");
-  const [problems, setProblems] = useState<{ name?: string; password?: string; form?: string }>({});
+  const [problems, setProblems] = useState<Problems>({});
   const [isBusy, setBusy] = useState(false);
   const { verdict, again } = useVerdict();
 
   const submit = async (e: Event) => {
     e.preventDefault();
-    if (isGuest && !name.trim()) return setProblems({ name: t("lobby.nameMissing") });
-    if (preview.has_password && !password && !invitation) return setProblems({ password: t("lobby.passwordMissing") });
+    const form = e.currentTarget;
+    const found: Problems = {};
+    if (isGuest && !name.trim()) found.name = t("lobby.nameMissing");
+    if (preview.has_password && !password && !invitation) found.password = t("lobby.passwordMissing");
+    setProblems(found);
+    if (Object.keys(found).length) return focusProblem(form);
     const fields: JoinFields = {};
     if (isGuest) {
       fields.name = name.trim();
@@ -167,11 +171,11 @@ function JoinForm({ preview, invitation, isEntering, onJoined }: LobbyProps) {
     if (password) fields.password = password;
     if (invitation) fields.invitation = invitation;
     setBusy(true);
-    setProblems({});
     try {
       onJoined(await joinMeeting(preview.id || preview.code, fields), fields);
     } catch (error) {
       setProblems(isPasswordProblem(error, preview) ? { password: t("lobby.passwordWrong") } : { form: errorText(error) });
+      focusProblem(form);
     }
     setBusy(false);
   };

@@ -53,6 +53,11 @@ export function Spinner() {
   return <LoaderCircle class="spinner" size={18} aria-hidden="true" />;
 }
 
+// After a submit that did not go through: to the first field that is wrong.
+export function focusProblem(form: EventTarget | null): void {
+  if (form instanceof HTMLElement) requestAnimationFrame(() => form.querySelector<HTMLElement>("[aria-invalid]")?.focus());
+}
+
 interface FieldShellProps {
   label: string;
   hint?: string | undefined;
