@@ -93,7 +93,10 @@ static const struct ws_handler handler = {.on_message = on_message, .on_close = 
 static const struct ws_limits limits = {.message_max_bytes = SIGNALING_FRAME_MAX,
                                         .unauthenticated_max_bytes = 16 * 1024,
                                         .queue_hard_bytes = 2 * SIGNALING_FRAME_MAX,
-                                        .authenticate_ms = 20 * 1000};
+                                        .authenticate_ms = 20 * 1000,
+                                        /* Others should soon see that somebody's line is dead. */
+                                        .ping_ms = 10 * 1000,
+                                        .pong_ms = 5 * 1000};
 static const char *const subprotocols[] = {"parlance.signaling.v1", NULL};
 
 void signaling_socket_accept(struct signaling_hub *hub, struct http_request *req,
