@@ -26,6 +26,7 @@ export function AfterPage({ session, onRejoin }: { session: MeetingSession; onRe
   const reason = session.endReason.value ?? "left";
   const meeting = session.room.meeting.value;
   const Glyph = icons[reason];
+  const hasEndedIt = reason === "ended" && session.endedBy.value !== "" && session.endedBy.value === session.room.self.value?.user_id;
   const canComeBack = mayComeBack.includes(reason);
   const stayedMs = session.enteredAtMs.value ? session.leftAtMs.value - session.enteredAtMs.value : 0;
   useTitle(meeting.title);
@@ -44,7 +45,7 @@ export function AfterPage({ session, onRejoin }: { session: MeetingSession; onRe
           {meeting.title}
           {stayedMs > 0 && ` · ${t("after.stayed", { time: durationText(stayedMs) })}`}
         </p>
-        {reason !== "left" && reason !== "navigated" && <p>{t(`after.${reason}Text`)}</p>}
+        {reason !== "left" && reason !== "navigated" && <p>{t(hasEndedIt ? "after.endedBySelf" : `after.${reason}Text`)}</p>}
         <div class="btn-row">
           {canComeBack && (
             <Button kind="primary" onClick={onRejoin}>

@@ -78,6 +78,7 @@ export interface StagePlan {
   strip: Box[];
 }
 
+const stageNarrowest = 4 / 3;
 const stripWidthPx = 200;
 const stripHeightPx = 96;
 
@@ -90,8 +91,11 @@ export function stagePlan(count: number, area: Area): StagePlan {
     const fits = Math.max(1, Math.floor((area.h + gapPx) / (h + gapPx)));
     const shown = Math.min(count, fits);
     const top = (area.h - shown * h - (shown - 1) * gapPx) / 2;
+    const stageW = area.w - w - gapPx;
+    // Not higher than a camera's picture can fill without losing its sides.
+    const stageH = Math.min(area.h, stageW / stageNarrowest);
     return {
-      stage: { x: 0, y: 0, w: area.w - w - gapPx, h: area.h },
+      stage: { x: 0, y: (area.h - stageH) / 2, w: stageW, h: stageH },
       strip: Array.from({ length: shown }, (_, i) => ({ x: area.w - w, y: top + i * (h + gapPx), w, h })),
     };
   }

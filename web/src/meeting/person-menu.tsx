@@ -95,7 +95,7 @@ export function personMenu(session: MeetingSession, member: Member, item?: TileI
       onPick: () =>
         confirmAction({
           title: t("host.removeTitle", { name: member.name }),
-          text: t("host.removeText"),
+          text: t(member.is_guest ? "host.removeGuestText" : "host.removeText"),
           action: t("host.remove"),
           isDanger: true,
           run: () => removeParticipant(room.meeting.value.id, member.id),

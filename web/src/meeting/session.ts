@@ -263,6 +263,7 @@ export class MeetingSession {
     target.value = state;
     const states = [this.publishState.value, this.subscribeState.value];
     const isStuck = states.some((s) => s === "connecting" || s === "failed" || s === "disconnected");
+    if (state === "disconnected" || state === "failed") this.signal.probe();
     if (!isStuck) {
       this.isMediaBlocked.value = false;
       if (this.mediaTimer) clearTimeout(this.mediaTimer);

@@ -28,8 +28,10 @@ interface Pending {
 
 const requestLimitMs = 10_000;
 const openLimitMs = 8_000;
-const pingEveryMs = 10_000;
-const silenceLimitMs = 16_000;
+const pingEveryMs = 5_000;
+const silenceLimitMs = 12_000;
+// How long the answer may take when there is a reason to doubt the line.
+const probeLimitMs = 3_000;
 const backoffFirstMs = 400;
 const backoffMostMs = 8_000;
 const protocolErrorsMost = 3;
@@ -75,6 +77,7 @@ export class Signal {
 
   constructor(private readonly options: SignalOptions) {
     addEventListener("online", this.wake);
+    addEventListener("offline", this.probe);
     document.addEventListener("visibilitychange", this.wake);
     this.connect();
   }
@@ -107,6 +110,7 @@ export class Signal {
     if (this.isOver) return;
     this.isOver = true;
     removeEventListener("online", this.wake);
+    removeEventListener("offline", this.probe);
     document.removeEventListener("visibilitychange", this.wake);
     if (this.retryTimer) clearTimeout(this.retryTimer);
     this.drop(1000);
@@ -123,7 +127,17 @@ export class Signal {
   private wake = (): void => {
     if (this.isOver || document.visibilityState === "hidden") return;
     if (!this.socket) this.retryNow();
-    else if (this.isOpen) void this.ping();
+    else this.probe();
+  };
+
+  // The network changed, or media stopped: if the server does not answer soon, the socket is as good as lost, whatever
+  // the browser still thinks of it.
+  probe = (): void => {
+    const socket = this.socket;
+    if (!socket || !this.isOpen) return;
+    const askedAtMs = Date.now();
+    void this.ping();
+    setTimeout(() => this.heardAtMs < askedAtMs && this.lost(socket, 1006), probeLimitMs);
   };
 
   private connect(): void {

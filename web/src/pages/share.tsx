@@ -13,7 +13,8 @@ import { toast, toastError } from "../ui/toast";
 import { PeoplePicker } from "./people-picker";
 
 function invitationLink(meeting: Meeting, invitation: MeetingInvitation): string {
-  return invitation.url || `${meetingLink(meeting.code)}?invitation=${encodeURIComponent(invitation.token)}`;
+  const link = invitation.url || `/m/${meeting.code}?i=${encodeURIComponent(invitation.token)}`;
+  return new URL(link, location.origin).href; // a server that was not told its address gives the path alone
 }
 
 export function ShareDialog({ meeting, onClose }: { meeting: Meeting; onClose: () => void }) {

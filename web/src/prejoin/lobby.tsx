@@ -184,7 +184,7 @@ function JoinForm({ preview, invitation, isEntering, onJoined }: LobbyProps) {
   const isShut = preview.is_full || preview.is_locked;
   return (
     <form class="join" onSubmit={(e) => void submit(e)} noValidate>
-      {isShut && (
+      {isShut && !problems.form && (
         <Note kind="warn" icon={Lock}>
           {t(preview.is_full ? "lobby.full" : "lobby.locked")}
         </Note>

@@ -41,7 +41,7 @@ async function loadMeeting(): Promise<MeetingModule> {
 
 export default function MeetingPage() {
   const code = decodeURIComponent(place.value.path.split("/")[2] ?? "");
-  const invitation = place.value.query.get("invitation") ?? "";
+  const invitation = place.value.query.get("i") ?? "";
   const [preview, setPreview] = useState<MeetingPreview | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
   const [module, setModule] = useState<MeetingModule | null>(null);
