@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "app/app_control.h"
 #include "app/app_internal.h"
 #include "core/mem.h"
 #include "net/static.h"
@@ -18,6 +19,7 @@ extern const struct static_table web_table; /* web/meson.build: the pages, or no
 
 struct app_services {
     struct loop *timers; /* what services do by the clock */
+    struct app_control *control;
     struct user_service *user_service;
     struct auth_service *auth_service;
     struct media_service *media_service;
@@ -213,11 +215,30 @@ static enum err start_edge(struct app *app)
                                               .version = app->version});
 }
 
+/* What commands on this machine may call. Without it the server is no worse a server. */
+static void start_control(struct app *app)
+{
+    struct app_services *s = app->services;
+    ProtobufCService *const services[] = {s->user, s->auth};
+    enum err err = app_control_start(&s->control, &(struct app_control_options){
+                                                      .data_dir = app->config->data_dir,
+                                                      .services = services,
+                                                      .service_count = ARRAY_LEN(services),
+                                                  });
+    if (err)
+        log_warn(NULL, "commands cannot reach this server: no socket in %s: %s",
+                 app->config->data_dir, err_text(err));
+}
+
 enum err app_topology_start(struct app *app)
 {
     app->services = mem_zalloc(sizeof(*app->services));
     enum err err = start_services(app);
-    return err ? err : start_edge(app);
+    if (!err)
+        err = start_edge(app);
+    if (!err)
+        start_control(app);
+    return err;
 }
 
 /* ---- stopping: callers before those whom they call ---- */
@@ -233,6 +254,7 @@ void app_topology_stop(struct app *app)
     struct app_services *s = app->services;
     if (!s)
         return;
+    app_control_stop(&s->control);
     rpc_local_destroy(&s->signaling);
     signaling_destroy(&s->signaling_service);
     rpc_local_destroy(&s->meeting);

@@ -1,7 +1,7 @@
 /*
  * user: accounts from the machine itself, when nobody can sign in (or to make the first
- * administrator by script). Works on the data directory, so the server must not be running; while
- * it runs, an administrator does the same over the API.
+ * administrator by script). A running server does the work itself; without one it is done in the
+ * data directory.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,15 +190,18 @@ static enum err run_enable(struct job *j)
 
 static const struct {
     const char *name;
-    int words; /* after the action */
+    int words;      /* after the action */
+    int more_words; /* that may follow */
     enum err (*run)(struct job *j);
 } actions[] = {
-    {"list", 0, run_list},
-    {"create", 1, run_create},
-    {"set-password", 1, run_set_password},
-    {"set-role", 2, run_set_role},
-    {"disable", 1, run_disable},
-    {"enable", 1, run_enable},
+    {"list", 0, 1, run_list},
+    {"create", 1, 0, run_create},
+    {"set-password", 1, 0, run_set_password},
+    {"password", 1, 0, run_set_password}, /* who forgot the "set-" is understood */
+    {"set-role", 2, 0, run_set_role},
+    {"role", 2, 0, run_set_role},
+    {"disable", 1, 0, run_disable},
+    {"enable", 1, 0, run_enable},
 };
 
 static int run_action(size_t action, struct job *j, const char *config_path)
@@ -231,7 +234,8 @@ static int run(int argc, char **argv)
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(actions); i++) {
         if (strcmp(argv[1], actions[i].name) != 0)
             continue;
-        if (!cli_has_words(&cli_user, argc, argv, 1 + actions[i].words))
+        int words = CLAMP(argc - 2, actions[i].words, actions[i].words + actions[i].more_words);
+        if (!cli_has_words(&cli_user, argc, argv, 1 + words))
             return 2;
         j.argc = argc - 1;
         j.argv = argv + 1;
@@ -243,7 +247,7 @@ static int run(int argc, char **argv)
 const struct cli_command cli_user = {
     .name = "user",
     .summary = "Lists and mends accounts.",
-    .usage = "parlance user list\n"
+    .usage = "parlance user list [PART OF A NAME]\n"
              "       parlance user create NAME [--email ADDRESS] [--admin]\n"
              "       parlance user set-password NAME\n"
              "       parlance user set-role NAME admin|user\n"
@@ -252,7 +256,7 @@ const struct cli_command cli_user = {
              "  --admin          with create: make it an administrator\n"
              "  --config FILE    the configuration; without it ./parlance.yaml if it is there\n\n"
              "NAME is an account's name, e-mail or id. The password is asked for, or read from\n"
-             "standard input; an empty one is made and printed. The server must not be running:\n"
-             "while it runs, an administrator does the same over the API.\n",
+             "standard input; an empty one is made and printed. A running server is asked to do\n"
+             "it, so the change counts at once.\n",
     .run = run,
 };

@@ -55,8 +55,9 @@ describe('who may register', () => {
     await withServer({ env, dataDir }, async (server) => {
       const admin = await server.client().signIn('root', 'made on the machine');
       assert.equal(admin.user.role, 'admin');
-      const busy = run(['user', 'list'], { dataDir, env });
-      assert.notEqual(busy.status, 0, 'not beside the server');
+      const late = run(['user', 'create', 'later'], { dataDir, env, input: 'made beside the server\n' });
+      assert.equal(late.status, 0, late.stderr);
+      await server.client().signIn('later', 'made beside the server');
       refused(await server.client().post('/api/v1/auth/register', { username: 'late', password: 'long enough' }), 'permission_denied');
     });
   });

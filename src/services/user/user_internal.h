@@ -52,9 +52,14 @@ enum err user_store_set_password(struct store_tx *tx, const char *id, const char
                                  const char *former, int64_t changed_at_ms);
 /* Administrators who can sign in, besides this one. */
 enum err user_store_count_other_admins(struct store_tx *tx, const char *id, int64_t *count);
-/* One row more than page->limit if there is a further page. */
-enum err user_store_search(struct store_tx *tx, struct arena *arena, const char *folded,
-                           const char *after_username, const struct page *page,
+/* One row more than page->limit if there is a further page. is_full: disabled accounts too, and by
+ * e-mail. */
+struct user_search {
+    const char *folded, *after_username;
+    const struct page *page;
+    bool is_full;
+};
+enum err user_store_search(struct store_tx *tx, struct arena *arena, const struct user_search *s,
                            struct user_row **rows, size_t *count);
 
 enum err user_store_add_invitation(struct store_tx *tx, const struct user_invitation *inv);

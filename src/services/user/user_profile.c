@@ -243,7 +243,7 @@ User__Profile *user_update(struct user_service *svc, struct rpc_call *call,
 
 struct search {
     struct arena *arena;
-    const char *folded, *after;
+    struct user_search what;
     struct page page;
     struct user_row *rows;
     size_t count;
@@ -252,13 +252,14 @@ struct search {
 static enum err search_job(struct store_tx *tx, void *arg)
 {
     struct search *s = arg;
-    return user_store_search(tx, s->arena, s->folded, s->after, &s->page, &s->rows, &s->count);
+    return user_store_search(tx, s->arena, &s->what, &s->rows, &s->count);
 }
 
 User__UserList *user_search(struct user_service *svc, struct rpc_call *call,
                             const User__SearchUsersRequest *in)
 {
-    struct search s = {.arena = call->arena, .after = in->cursor};
+    struct search s = {.arena = call->arena,
+                       .what = {.after_username = in->cursor, .is_full = who_is_admin(call)}};
     size_t least = who_is_system(call) ? 0 : 2; /* `parlance user list` asks for all */
     char *q = text_take(call, in->q, &(struct text_rule){"q", least, 64, 0});
     if (!q)
@@ -268,7 +269,8 @@ User__UserList *user_search(struct user_service *svc, struct rpc_call *call,
         rpc_fail(call, ERR_INVALID_ARGUMENT, "cursor: not one of this list");
         return NULL;
     }
-    s.folded = text_fold(call->arena, str_from(q));
+    s.what.folded = text_fold(call->arena, str_from(q));
+    s.what.page = &s.page;
     enum err err = store_read(svc->deps.store, search_job, &s);
     if (err)
         return who_fail(call, err);

@@ -228,20 +228,23 @@ static char *like_pattern(struct arena *arena, const char *folded)
     return out;
 }
 
-enum err user_store_search(struct store_tx *tx, struct arena *arena, const char *folded,
-                           const char *after_username, const struct page *page,
+enum err user_store_search(struct store_tx *tx, struct arena *arena, const struct user_search *s,
                            struct user_row **rows, size_t *count)
 {
-    const char *inside = like_pattern(arena, folded);
+    const char *inside = like_pattern(arena, s->folded);
+    size_t most = (size_t)s->page->limit + 1;
     struct store_stmt *st =
         store_query(tx,
-                    "SELECT " COLUMNS " FROM user_accounts WHERE username > ? AND is_disabled = 0"
-                    " AND (username LIKE ? ESCAPE '!' OR nickname_key LIKE ? ESCAPE '!')"
+                    "SELECT " COLUMNS " FROM user_accounts WHERE username > ?"
+                    " AND (is_disabled = 0 OR ? = 1)"
+                    " AND (username LIKE ? ESCAPE '!' OR nickname_key LIKE ? ESCAPE '!'"
+                    "  OR (? = 1 AND email_key LIKE ? ESCAPE '!'))"
                     " ORDER BY username LIMIT ?",
-                    "sssi", after_username, inside + 1, inside, (int64_t)page->limit + 1);
-    *rows = arena_array(arena, struct user_row, (size_t)page->limit + 1);
+                    "sissisi", s->after_username, (int64_t)s->is_full, inside + 1, inside,
+                    (int64_t)s->is_full, inside, (int64_t)most);
+    *rows = arena_array(arena, struct user_row, most);
     *count = 0;
-    while (*count <= (size_t)page->limit && store_step(st))
+    while (*count < most && store_step(st))
         read_row(st, arena, &(*rows)[(*count)++]);
     return store_finish(st);
 }
