@@ -32,29 +32,19 @@ static uint32_t slot_take(struct shard *shard, struct conn *conn)
     return slot;
 }
 
-static void server_left(struct net_server *server)
-{
-    net_connections_add(server->name, -1);
-    /* Under the lock, or the waiter could free the server between the count and the signal. */
-    pthread_mutex_lock(&server->lock);
-    if (atomic_fetch_sub(&server->connection_count, 1) == 1 && server->is_waited_for)
-        pthread_cond_broadcast(&server->changed);
-    pthread_mutex_unlock(&server->lock);
-}
-
 void conn_create(struct shard *shard, int fd, const struct net_address *address)
 {
     SSL *ssl = NULL;
     if (shard->is_draining || (shard->server->tls && !(ssl = net_tls_accept(shard->server->tls)))) {
         close(fd);
-        server_left(shard->server);
+        net_server_left(shard->server);
         return;
     }
     struct conn *conn = mem_new(struct conn);
     conn->protocol = &http_protocol;
     if (stream_init(&conn->stream, shard->io, fd, ssl, &http_protocol.stream)) {
         free(conn);
-        server_left(shard->server);
+        net_server_left(shard->server);
         return;
     }
     conn->shard = shard;
@@ -80,7 +70,7 @@ void conn_free(struct conn *conn)
     shard->slots[conn->slot] = NULL;
     shard->free_slots[shard->free_slot_count++] = conn->slot;
     free(conn);
-    server_left(shard->server);
+    net_server_left(shard->server);
 }
 
 void conn_set_protocol(struct conn *conn, const struct conn_protocol *protocol)

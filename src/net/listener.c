@@ -206,10 +206,7 @@ static void hand_over(struct listener *l, int fd, const struct net_address *addr
     struct shard *shard = &server->shards[l->next_shard];
     l->next_shard = (l->next_shard + 1) % server->shard_count;
     net_count(NET_ACCEPTED, 1);
-    net_connections_add(server->name, 1);
-    if (atomic_fetch_add(&server->connection_count, 1) >= server->connections_max) {
-        net_connections_add(server->name, -1);
-        atomic_fetch_sub(&server->connection_count, 1);
+    if (!net_server_admit(server)) {
         net_count(NET_REFUSED_FULL, 1);
         if (may_say(l, &l->said_full_us))
             say_full(l, "all connections are taken");

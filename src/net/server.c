@@ -37,6 +37,32 @@ static size_t connections_by_descriptors(void)
     return total > 2 * RESERVED_DESCRIPTORS ? total - RESERVED_DESCRIPTORS : MAX(total / 2, 1);
 }
 
+static atomic_size_t all_count; /* connections of all servers of the process */
+
+bool net_server_admit(struct net_server *server)
+{
+    size_t own = atomic_fetch_add(&server->connection_count, 1);
+    size_t all = atomic_fetch_add(&all_count, 1);
+    if ((server->is_sharing ? all : own) < server->connections_max) {
+        net_connections_add(server->name, 1);
+        return true;
+    }
+    atomic_fetch_sub(&all_count, 1);
+    atomic_fetch_sub(&server->connection_count, 1);
+    return false;
+}
+
+void net_server_left(struct net_server *server)
+{
+    net_connections_add(server->name, -1);
+    atomic_fetch_sub(&all_count, 1);
+    /* Under the lock, or the waiter could free the server between the count and the signal. */
+    pthread_mutex_lock(&server->lock);
+    if (atomic_fetch_sub(&server->connection_count, 1) == 1 && server->is_waited_for)
+        pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}
+
 struct shard_start {
     struct shard *shard;
     struct net_server *server;
@@ -80,6 +106,7 @@ enum err net_server_create(struct net_server **out, const struct net_server_opti
     server->http = opt->http;
     set_defaults(&server->http);
     server->tls = opt->tls;
+    server->is_sharing = opt->connections_max == 0;
     server->connections_max = opt->connections_max ?: connections_by_descriptors();
     size_t pending_max = opt->pending_max ?: MIN(server->connections_max, (size_t)PENDING_MAX);
     server->pending_max = (pending_max + opt->loop_count - 1) / opt->loop_count;

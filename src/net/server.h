@@ -23,7 +23,8 @@ struct net_server_options {
     uint16_t port;          /* 0: any free one, see net_server_port */
     const char *unix_path;  /* instead of host and port: a socket file of mode 0600 */
     struct net_tls *tls;    /* NULL: plain; must outlive the server */
-    size_t connections_max; /* 0: what the descriptor limit allows */
+    size_t connections_max; /* 0: what the descriptor limit allows all servers of the
+                               process together */
     size_t pending_max;     /* connections before their first whole request; 0: 4,096 */
     struct http_options http;
 };

@@ -77,6 +77,7 @@ struct net_server {
     size_t shard_count;
     struct listener *listener;
     size_t connections_max;
+    bool is_sharing; /* connections_max is what the descriptors allow, for all servers together */
     size_t pending_max; /* per shard */
     atomic_size_t connection_count;
     /* What net_server_drain and _destroy wait for. */
@@ -84,6 +85,12 @@ struct net_server {
     pthread_cond_t changed;
     bool is_waited_for; /* under lock */
 };
+
+/* server.c; any thread */
+/* Counts a newcomer; false: there is no place for it. */
+MUST_USE bool net_server_admit(struct net_server *server);
+/* One who was admitted is gone. */
+void net_server_left(struct net_server *server);
 
 /* shard.c; on the loop where not said otherwise */
 void shard_init(struct shard *shard, struct net_server *server, struct loop *loop);

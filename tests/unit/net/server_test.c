@@ -181,6 +181,73 @@ static void survives_want_of_descriptors(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Two servers in a process of their own: together they leave descriptors for the rest of it. The
+ * clients are in another, or they would need as many. Writes the ports to `out`. */
+static void serve_twice_with_few_descriptors(int in, int out)
+{
+    struct rlimit few = {600, 600}; /* of which 256 are not for connections */
+    struct fixture servers[2] = {{.server = NULL}};
+    char end;
+    dup2(out, STDOUT_FILENO);
+    setrlimit(RLIMIT_NOFILE, &few);
+    for (int i = 0; i < 2; i++) {
+        fixture_start(&servers[i], (struct net_server_options){.http = http});
+        uint16_t port = net_server_port(servers[i].server);
+        if (write(out, &port, sizeof(port)) != sizeof(port))
+            _exit(1);
+    }
+    (void)!read(in, &end, 1);
+    for (int i = 0; i < 2; i++)
+        fixture_stop(&servers[i]);
+    exit(0);
+}
+
+static int connect_to(uint16_t port)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval deadline = {.tv_sec = 5};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+static void servers_share_the_descriptors(void **state)
+{
+    enum { MANY = 400 };
+    static struct client c[MANY];
+    int to[2], from[2], status, served[2] = {0};
+    uint16_t ports[2];
+    assert_int_equal(pipe(to), 0);
+    assert_int_equal(pipe(from), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(to[1]);
+        close(from[0]);
+        serve_twice_with_few_descriptors(to[0], from[1]);
+    }
+    close(to[0]);
+    close(from[1]);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(read(from[0], &ports[i], sizeof(ports[i])), sizeof(ports[i]));
+    for (int i = 0; i < MANY; i++) {
+        c[i] = (struct client){.fd = connect_to(ports[i % 2])};
+        served[i % 2] += client_get(&c[i], GET("/")).status == 200;
+    }
+    assert_int_equal(served[0] + served[1], 600 - 256);
+    assert_int_equal(served[0], served[1]);
+    for (int i = 0; i < MANY; i++)
+        client_close(&c[i]);
+    close(to[1]);
+    close(from[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void drains(void **state)
 {
     struct client idle;
@@ -297,9 +364,15 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_teardown(fn, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(survives_want_of_descriptors), /* first: it forks, which threads do not like */
-        TEST(refuses_beyond_the_limit),     TEST(gives_up_the_oldest_newcomer), TEST(drains),
-        TEST(speaks_over_a_unix_socket),    TEST(reports_a_taken_port),         TEST(counts),
+        /* First those that fork, which threads do not like. */
+        TEST(survives_want_of_descriptors),
+        TEST(servers_share_the_descriptors),
+        TEST(refuses_beyond_the_limit),
+        TEST(gives_up_the_oldest_newcomer),
+        TEST(drains),
+        TEST(speaks_over_a_unix_socket),
+        TEST(reports_a_taken_port),
+        TEST(counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
