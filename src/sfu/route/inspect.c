@@ -60,7 +60,7 @@ HOT void media_inspect(struct media *m, enum sfu_codec codec, uint8_t dd_id, str
     const uint8_t *payload = media_payload(m);
     size_t n = m->rtp.payload_bytes;
     *out = (struct inspected){0};
-    m->is_keyframe = false;
+    m->is_keyframe = m->is_unsure = false;
     m->dd_id = 0;
     m->picture = (struct media_picture){0};
     if (n == 0)
@@ -72,6 +72,7 @@ HOT void media_inspect(struct media *m, enum sfu_codec codec, uint8_t dd_id, str
     } else if (codec == SFU_CODEC_H264) {
         struct h264_payload h;
         m->is_keyframe = h264_parse(&h, payload, n) && h.is_keyframe;
+        m->is_unsure = m->is_keyframe && !h.has_sps; /* its parameter sets may come late */
     } else if (codec == SFU_CODEC_AV1) {
         struct av1_payload a;
         m->is_keyframe = av1_parse(&a, payload, n) && a.is_keyframe && !a.is_continued;

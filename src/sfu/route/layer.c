@@ -146,9 +146,19 @@ bool layer_keep(struct layer *l, struct buf *b)
     return true;
 }
 
+/* Or the packet before it, with the parameter sets, is still on its way. */
+static bool is_first_of_picture(const struct layer *l, struct buf *b)
+{
+    struct buf *before = history_find(&l->history, media_of(b)->seq - 1);
+    return !media_of(b)->is_unsure ||
+           (before && media_of(before)->rtp.timestamp != media_of(b)->rtp.timestamp);
+}
+
 bool layer_can_start(const struct layer *l, int64_t now_us)
 {
-    return l->keyframe_us && now_us - l->keyframe_us <= LAYER_START_US &&
-           l->history.newest - l->keyframe_seq < LAYER_START_PACKETS &&
-           history_find(&l->history, l->keyframe_seq);
+    if (!l->keyframe_us || now_us - l->keyframe_us > LAYER_START_US ||
+        l->history.newest - l->keyframe_seq >= LAYER_START_PACKETS)
+        return false;
+    struct buf *b = history_find(&l->history, l->keyframe_seq);
+    return b && is_first_of_picture(l, b);
 }

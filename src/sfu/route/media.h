@@ -31,6 +31,7 @@ struct media {
     uint8_t dd_id;         /* its extension id; 0: absent */
     uint8_t codec;         /* index into the track's codecs */
     bool is_keyframe;      /* first packet of a picture that needs no other */
+    bool is_unsure;        /* that, unless the packet before belongs to the same picture */
     bool is_recovered;     /* came by retransmission */
 };
 

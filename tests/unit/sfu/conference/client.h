@@ -1,8 +1,9 @@
 /*
  * client: one peer connection from the browser's side, built of the same wire and transport code in
  * its other role: ICE controlling, DTLS client, SRTP both ways. It can publish synthetic Opus and
- * VP8 (simulcast by rid), answers NACK with RTX and PLI with a keyframe, and can subscribe: then it
- * asks for what is missing, puts packets in order, and checks everything that a decoder would.
+ * video of any codec (simulcast by rid), answers NACK with RTX and PLI with a keyframe, and can
+ * subscribe: then it asks for what is missing, puts packets in order, and checks everything that a
+ * decoder would.
  *
  * What it finds wrong it counts in `faults` and remembers in `fault`; tests assert that there are
  * none.
@@ -30,17 +31,22 @@ enum {
     PUB_TCC = 4,
     PUB_LEVEL = 5,
     PUB_ORIENTATION = 6,
+    PUB_DESCRIPTOR = 7,
     PUB_OPUS = 111,
-    PUB_VP8 = 96,
-    PUB_VP8_RTX = 97,
+    PUB_VIDEO = 96, /* + 2 per codec, + 1 for its rtx: see client_video_pt */
     SUB_MID = 9,
     SUB_TCC = 7,
     SUB_LEVEL = 3,
     SUB_ORIENTATION = 2,
+    SUB_DESCRIPTOR = 5,
     SUB_OPUS = 109,
-    SUB_VP8 = 120,
-    SUB_VP8_RTX = 121,
+    SUB_VIDEO = 119,
 };
+static inline uint8_t client_video_pt(uint8_t base, enum sfu_codec codec)
+{
+    return (uint8_t)(base + 2 * (codec - SFU_CODEC_VP8));
+}
+#define CLIENT_DESCRIPTOR_MAX 8 /* bytes of AV1's dependency descriptor here */
 
 /* What a payload carries behind its codec's descriptor, so that a receiver can judge it. */
 struct client_mark {
@@ -57,6 +63,8 @@ struct client_sent {
     uint32_t timestamp;
     bool marker;
     bool is_used;
+    uint8_t descriptor_bytes; /* 0: none */
+    uint8_t descriptor[CLIENT_DESCRIPTOR_MAX];
     size_t n;
     uint8_t payload[CLIENT_PACKET];
 };
@@ -68,7 +76,7 @@ struct client_layer {
     uint16_t seq;
     uint16_t rtx_seq;
     uint32_t timestamp_base;
-    uint16_t picture_id;
+    uint16_t picture_id; /* of AV1: the frame number */
     uint8_t tl0;
     uint32_t frame;
     bool wants_key;
@@ -84,6 +92,7 @@ struct client_layer {
 struct client_track {
     uint32_t number;
     bool is_audio;
+    enum sfu_codec codec;
     bool is_muted; /* sends nothing */
     char mid[4];
     uint8_t level; /* dBov of audio */
@@ -97,6 +106,7 @@ struct client_receiver {
     uint32_t ssrc;
     uint32_t rtx_ssrc;
     bool is_audio;
+    enum sfu_codec codec;
     bool has_begun;
     bool is_switching_allowed; /* another layer may come, with a keyframe */
     bool is_gap_allowed;       /* muted and back: frames may be left out, before a keyframe */
@@ -203,7 +213,7 @@ void client_fault(struct client *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* ---- client_publish.c ---- */
 struct client_track *client_add_audio(struct client *c, uint32_t number, const char *mid);
 struct client_track *client_add_video(struct client *c, uint32_t number, const char *mid,
-                                      unsigned layer_count);
+                                      enum sfu_codec codec, unsigned layer_count);
 void client_publish_tick(struct client *c);
 void client_publish_rtcp(struct client *c, const struct rtcp_packet *p);
 /* Any RTP packet, protected and sent. */
@@ -212,6 +222,23 @@ bool client_send_rtp(struct client *c, const uint8_t *header, size_t header_byte
 void client_send_rtcp(struct client *c, uint8_t *bytes, size_t n, size_t capacity);
 /* How many transport-wide numbers reached the server but were never reported. */
 unsigned client_unreported(const struct client *c);
+
+/* ---- payloads.c: what the codecs put in front of the mark ---- */
+#define CLIENT_PAYLOAD_HEAD 32
+/* At most CLIENT_PAYLOAD_HEAD bytes; returns how many. *is_whole: nothing may follow the mark. */
+size_t client_write_payload(uint8_t *out, enum sfu_codec codec, const struct client_layer *l,
+                            const struct client_mark *m, bool *is_whole);
+uint8_t client_write_descriptor(uint8_t out[CLIENT_DESCRIPTOR_MAX], const struct client_layer *l,
+                                const struct client_mark *m);
+struct client_picture {
+    size_t mark_at;
+    bool is_keyframe; /* begins one */
+    bool is_numbered;
+    uint16_t number; /* picture id, or AV1's frame number */
+    uint16_t mask;   /* of its width */
+};
+bool client_read_payload(struct client_picture *out, enum sfu_codec codec,
+                         const struct client_sent *s);
 
 /* ---- client_subscribe.c ---- */
 static inline bool timestamp_is_behind(uint32_t now, uint32_t before)

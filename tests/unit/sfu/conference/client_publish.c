@@ -1,5 +1,5 @@
 /*
- * client_publish: synthetic Opus (50 packets a second) and VP8 (30 frames a second, layers of
+ * client_publish: synthetic Opus (50 packets a second) and video (30 frames a second, layers of
  * different sizes), with everything that a browser does for it: mid and rid while they are needed,
  * transport-wide numbers, audio levels, sender reports, RTX, keyframes on request.
  */
@@ -15,8 +15,6 @@
 #define AUDIO_US 20000
 #define VIDEO_US 33333
 #define REPORT_US 1000000
-#define DESCRIPTOR 6
-#define FRAME_TAG 10 /* of a keyframe: tag, start code, width, height */
 #define MARK 12
 #define NTP_EPOCH_US 1700000000000000ll
 
@@ -55,9 +53,10 @@ struct client_track *client_add_audio(struct client *c, uint32_t number, const c
 }
 
 struct client_track *client_add_video(struct client *c, uint32_t number, const char *mid,
-                                      unsigned layer_count)
+                                      enum sfu_codec codec, unsigned layer_count)
 {
     struct client_track *t = add_track(c, number, mid);
+    t->codec = codec;
     t->layer_count = layer_count;
     for (unsigned i = 0; i < layer_count; i++)
         init_layer(c, t, i);
@@ -95,6 +94,8 @@ struct shape {
     uint8_t pt;
     bool marker;
     bool is_rtx;
+    uint8_t descriptor_bytes;
+    const uint8_t *descriptor;
 };
 
 static void send_packet(struct client *c, const struct client_track *t,
@@ -110,6 +111,7 @@ static void send_packet(struct client *c, const struct client_track *t,
         {PUB_TCC, 2, seq},
         {t->is_audio ? PUB_LEVEL : 0, 1, &level},
         {!t->is_audio && s->marker ? PUB_ORIENTATION : 0, 1, &orientation},
+        {s->descriptor_bytes ? PUB_DESCRIPTOR : 0, s->descriptor_bytes, s->descriptor},
     };
     size_t header_bytes = rtp_rewrite_header(header, sizeof(header), NULL, NULL,
                                              &(struct rtp_rewrite){.ssrc = s->ssrc,
@@ -130,6 +132,9 @@ static void remember_and_send(struct client *c, struct client_track *t, struct c
     *sent = (struct client_sent){
         .seq = s->seq, .timestamp = s->timestamp, .marker = s->marker, .is_used = true, .n = n};
     memcpy(sent->payload, payload, n);
+    sent->descriptor_bytes = s->descriptor_bytes;
+    if (s->descriptor_bytes)
+        memcpy(sent->descriptor, s->descriptor, s->descriptor_bytes);
     l->packets++;
     send_packet(c, t, l, s, payload, n);
 }
@@ -159,28 +164,6 @@ static void send_audio(struct client *c, struct client_track *t)
     remember_and_send(c, t, l, &s, payload, sizeof(payload));
 }
 
-/* RFC 7741: X; I, L, T present; 15-bit picture id. */
-static size_t write_vp8(uint8_t *out, const struct client_layer *l, const struct client_mark *m)
-{
-    struct writer w = writer_of(out, DESCRIPTOR + FRAME_TAG);
-    writer_u8(&w, 0x80 | (m->index == 0 ? 0x10 : 0));
-    writer_u8(&w, 0xe0);
-    writer_u16(&w, 0x8000 | l->picture_id);
-    writer_u8(&w, l->tl0);
-    writer_u8(&w, 0);
-    if (m->index == 0) {
-        uint16_t width = (uint16_t)(320 << m->layer), height = (uint16_t)(180 << m->layer);
-        writer_u8(&w, m->is_key ? 0x10 : 0x11);
-        writer_u16(&w, 0);
-        writer_u24(&w, 0x9d012a);
-        writer_u8(&w, (uint8_t)width);
-        writer_u8(&w, (uint8_t)(width >> 8));
-        writer_u8(&w, (uint8_t)height);
-        writer_u8(&w, (uint8_t)(height >> 8));
-    }
-    return writer_size(&w);
-}
-
 static void send_frame(struct client *c, struct client_track *t, unsigned layer)
 {
     struct client_layer *l = &t->layers[layer];
@@ -189,7 +172,7 @@ static void send_frame(struct client *c, struct client_track *t, unsigned layer)
     uint32_t timestamp = l->timestamp_base + (uint32_t)(t->next_frame_us * 90 / 1000);
     l->wants_key = false;
     l->keyframes += is_key;
-    l->picture_id = (l->picture_id + 1) & 0x7fff;
+    l->picture_id = (uint16_t)(l->picture_id + 1) & (t->codec == SFU_CODEC_AV1 ? 0xffff : 0x7fff);
     l->tl0++;
     size_t size = 400 + 200 * layer + net_random(c->net) % 3; /* nearly even split */
     for (unsigned i = 0; i < count; i++) {
@@ -200,14 +183,19 @@ static void send_frame(struct client *c, struct client_track *t, unsigned layer)
                                 .index = (uint8_t)i,
                                 .count = (uint8_t)count,
                                 .is_key = is_key};
-        size_t at = write_vp8(payload, l, &m);
-        write_mark(payload + at, &m);
+        bool is_whole = false;
+        uint8_t descriptor[CLIENT_DESCRIPTOR_MAX];
+        size_t at = client_write_payload(payload, t->codec, l, &m, &is_whole);
+        at += write_mark(payload + at, &m);
         struct shape s = {.ssrc = l->ssrc,
                           .timestamp = timestamp,
                           .seq = l->seq++,
-                          .pt = PUB_VP8,
-                          .marker = i + 1 == count};
-        remember_and_send(c, t, l, &s, payload, size + i % 2);
+                          .pt = client_video_pt(PUB_VIDEO, t->codec),
+                          .marker = i + 1 == count,
+                          .descriptor = descriptor};
+        if (t->codec == SFU_CODEC_AV1)
+            s.descriptor_bytes = client_write_descriptor(descriptor, l, &m);
+        remember_and_send(c, t, l, &s, payload, is_whole ? at : size + i % 2);
     }
     l->frame++;
 }
@@ -289,9 +277,11 @@ static void on_nack(struct client *c, const struct rtcp_feedback *f)
         struct shape s = {.ssrc = l->rtx_ssrc,
                           .timestamp = sent->timestamp,
                           .seq = l->rtx_seq++,
-                          .pt = PUB_VP8_RTX,
+                          .pt = client_video_pt(PUB_VIDEO, t->codec) + 1,
                           .marker = sent->marker,
-                          .is_rtx = true};
+                          .is_rtx = true,
+                          .descriptor_bytes = sent->descriptor_bytes,
+                          .descriptor = sent->descriptor};
         send_packet(c, t, l, &s, payload, sent->n + 2);
     }
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "sfu/wire/payload.h"
 #include "sfu/wire/rtp.h"
 
 #define NACK_AFTER_US 10000
@@ -26,6 +25,7 @@ struct client_receiver *client_add_receiver(struct client *c, uint32_t ssrc, uin
     *r = (struct client_receiver){.ssrc = ssrc,
                                   .rtx_ssrc = rtx_ssrc,
                                   .is_audio = is_audio,
+                                  .codec = is_audio ? SFU_CODEC_OPUS : SFU_CODEC_VP8,
                                   .is_switching_allowed = true,
                                   .slots = mem_calloc(CLIENT_HISTORY, sizeof(struct client_sent))};
     return r;
@@ -70,7 +70,7 @@ static void decode_audio(struct client *c, struct client_receiver *r, const stru
 /* A frame begins: does it follow the last one? */
 static void check_frame_start(struct client *c, struct client_receiver *r,
                               const struct client_mark *m, const struct client_sent *s,
-                              uint16_t picture)
+                              const struct client_picture *picture)
 {
     bool is_same_layer = r->has_frame && m->layer == r->last.layer;
     if (!r->has_frame) {
@@ -88,8 +88,8 @@ static void check_frame_start(struct client *c, struct client_receiver *r,
         client_fault(c, "frames %u..%u are left out", r->last.frame + 1, m->frame);
     if (timestamp_is_behind(s->timestamp, r->last_timestamp))
         client_fault(c, "video time runs back by %d", (int)(r->last_timestamp - s->timestamp));
-    if (picture != ((r->last_picture + 1) & 0x7fff))
-        client_fault(c, "picture id %u after %u", picture, r->last_picture);
+    if (picture->is_numbered && picture->number != ((r->last_picture + 1) & picture->mask))
+        client_fault(c, "picture %u after %u", picture->number, r->last_picture);
     if (r->last.index + 1 != r->last.count) {
         r->broken_frames++;
         if (is_same_layer && !r->is_gap_allowed)
@@ -99,16 +99,13 @@ static void check_frame_start(struct client *c, struct client_receiver *r,
 
 static void decode_video(struct client *c, struct client_receiver *r, const struct client_sent *s)
 {
-    struct vp8_payload v;
+    struct client_picture v;
     struct client_mark m;
-    size_t at = 6;
-    if (!vp8_parse(&v, s->payload, s->n)) {
-        client_fault(c, "no VP8");
+    if (!client_read_payload(&v, r->codec, s)) {
+        client_fault(c, "a payload that is none of its codec");
         return;
     }
-    if (v.is_frame_start)
-        at += 10;
-    if (s->n < at || !read_mark(&m, s->payload + at, s->n - at)) {
+    if (s->n < v.mark_at || !read_mark(&m, s->payload + v.mark_at, s->n - v.mark_at)) {
         client_fault(c, "video payload cut short");
         return;
     }
@@ -118,7 +115,7 @@ static void decode_video(struct client *c, struct client_receiver *r, const stru
     }
     r->awaits_keyframe = false;
     if (m.index == 0) {
-        check_frame_start(c, r, &m, s, v.picture_id);
+        check_frame_start(c, r, &m, s, &v);
         if (v.is_keyframe != m.is_key)
             client_fault(c, "keyframe mark differs");
         r->keyframes += m.is_key;
@@ -126,7 +123,7 @@ static void decode_video(struct client *c, struct client_receiver *r, const stru
                m.layer != r->last.layer) {
         client_fault(c, "packet %u of frame %u (layer %u) after %u of %u (layer %u)", m.index,
                      m.frame, m.layer, r->last.index, r->last.frame, r->last.layer);
-    } else if (s->timestamp != r->last_timestamp || v.picture_id != r->last_picture) {
+    } else if (s->timestamp != r->last_timestamp || v.number != r->last_picture) {
         client_fault(c, "two times or pictures within one frame");
     }
     if (s->marker != (m.index + 1 == m.count))
@@ -141,7 +138,7 @@ static void decode_video(struct client *c, struct client_receiver *r, const stru
     r->has_frame = true;
     r->last = m;
     r->last_timestamp = s->timestamp;
-    r->last_picture = v.picture_id;
+    r->last_picture = v.number;
 }
 
 static void deliver(struct client *c, struct client_receiver *r)
@@ -166,9 +163,25 @@ static void deliver(struct client *c, struct client_receiver *r)
 
 /* ---- packets ---- */
 
-static void accept(struct client *c, struct client_receiver *r, const struct rtp_packet *p,
-                   const uint8_t *payload, size_t n, uint16_t seq)
+static void note_descriptor(struct client *c, struct client_sent *s, const struct rtp_packet *p,
+                            const uint8_t *bytes)
 {
+    size_t n = 0;
+    const uint8_t *found = rtp_ext_find(p, bytes, SUB_DESCRIPTOR, &n);
+    if (!found)
+        return;
+    if (n > sizeof(s->descriptor))
+        client_fault(c, "a descriptor of %zu bytes", n);
+    s->descriptor_bytes = (uint8_t)MIN(n, sizeof(s->descriptor));
+    memcpy(s->descriptor, found, s->descriptor_bytes);
+}
+
+/* One packet; skip: what RTX has in front of the payload. */
+static void accept(struct client *c, struct client_receiver *r, const struct rtp_packet *p,
+                   const uint8_t *bytes, size_t skip, uint16_t seq)
+{
+    const uint8_t *payload = bytes + p->payload_offset + skip;
+    size_t n = p->payload_bytes - skip;
     if (!r->has_begun) {
         r->has_begun = true;
         r->next = r->highest = 0x10000 + seq;
@@ -187,6 +200,7 @@ static void accept(struct client *c, struct client_receiver *r, const struct rtp
     *s = (struct client_sent){
         .seq = seq, .timestamp = p->timestamp, .marker = p->marker, .is_used = true, .n = n};
     memcpy(s->payload, payload, MIN(n, sizeof(s->payload)));
+    note_descriptor(c, s, p, bytes);
     deliver(c, r);
 }
 
@@ -202,7 +216,8 @@ static void check_extensions(struct client *c, struct client_receiver *r,
     r->has_mid |= rtp_text_ext(p, bytes, SUB_MID, &mid);
     r->has_orientation |= rtp_video_orientation(p, bytes, SUB_ORIENTATION, &cvo);
     r->has_level |= rtp_audio_level(p, bytes, SUB_LEVEL, &level, &is_voice);
-    unsigned known = 1u << SUB_TCC | 1u << SUB_MID | 1u << SUB_ORIENTATION | 1u << SUB_LEVEL;
+    unsigned known = 1u << SUB_TCC | 1u << SUB_MID | 1u << SUB_ORIENTATION | 1u << SUB_LEVEL |
+                     1u << SUB_DESCRIPTOR;
     if (p->ext_present & ~known)
         client_fault(c, "extension that was not negotiated");
 }
@@ -217,22 +232,24 @@ void client_subscribe_rtp(struct client *c, uint8_t *bytes, size_t n)
     for (unsigned i = 0; i < c->receiver_count; i++) {
         struct client_receiver *r = &c->receivers[i];
         const uint8_t *payload = bytes + p.payload_offset;
+        uint8_t pt = r->is_audio ? SUB_OPUS : client_video_pt(SUB_VIDEO, r->codec);
         if (p.ssrc == r->ssrc) {
-            if (p.pt != (r->is_audio ? SUB_OPUS : SUB_VP8))
+            if (p.pt != pt)
                 client_fault(c, "payload type %u", p.pt);
             check_extensions(c, r, &p, bytes);
             r->packets++;
-            accept(c, r, &p, payload, p.payload_bytes, p.seq);
+            accept(c, r, &p, bytes, 0, p.seq);
             return;
         }
         if (p.ssrc == r->rtx_ssrc && r->rtx_ssrc) {
-            if (p.pt != SUB_VP8_RTX || p.payload_bytes < 2)
+            if (p.pt != pt + 1 || p.payload_bytes < 2) {
                 client_fault(c, "bad rtx");
-            else if (!r->has_begun)
+                return;
+            }
+            if (!r->has_begun)
                 return;
             r->recovered++;
-            accept(c, r, &p, payload + 2, p.payload_bytes - 2u,
-                   (uint16_t)(payload[0] << 8 | payload[1]));
+            accept(c, r, &p, bytes, 2, (uint16_t)(payload[0] << 8 | payload[1]));
             return;
         }
     }

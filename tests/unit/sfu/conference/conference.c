@@ -18,31 +18,29 @@
         [RTP_EXT_MID] = PUB_MID, [RTP_EXT_RID] = PUB_RID,                                 \
         [RTP_EXT_REPAIRED_RID] = PUB_REPAIRED_RID, [RTP_EXT_TRANSPORT_SEQ] = PUB_TCC,     \
         [RTP_EXT_AUDIO_LEVEL] = PUB_LEVEL, [RTP_EXT_VIDEO_ORIENTATION] = PUB_ORIENTATION, \
+        [RTP_EXT_DEPENDENCY_DESCRIPTOR] = PUB_DESCRIPTOR,                                 \
     }
 #define SUBSCRIBER_EXT                                                                    \
     {                                                                                     \
         [RTP_EXT_MID] = SUB_MID, [RTP_EXT_TRANSPORT_SEQ] = SUB_TCC,                       \
         [RTP_EXT_AUDIO_LEVEL] = SUB_LEVEL, [RTP_EXT_VIDEO_ORIENTATION] = SUB_ORIENTATION, \
+        [RTP_EXT_DEPENDENCY_DESCRIPTOR] = SUB_DESCRIPTOR,                                 \
     }
 
 static const struct sfu_codec_pt PUBLISHED_AUDIO = {
     .codec = SFU_CODEC_OPUS, .clock_rate = 48000, .pt = PUB_OPUS};
-static const struct sfu_codec_pt PUBLISHED_VIDEO = {.codec = SFU_CODEC_VP8,
-                                                    .clock_rate = 90000,
-                                                    .pt = PUB_VP8,
-                                                    .rtx_pt = PUB_VP8_RTX,
-                                                    .has_nack = true,
-                                                    .has_pli = true,
-                                                    .has_fir = true};
+#define VIDEO(name, base)                                                                       \
+    {                                                                                           \
+        .codec = name, .clock_rate = 90000, .has_nack = true, .has_pli = true, .has_fir = true, \
+        .pt = (base) + 2 * (name - SFU_CODEC_VP8),                                              \
+        .rtx_pt = (base) + 2 * (name - SFU_CODEC_VP8) + 1                                       \
+    }
+#define VIDEOS(base)                                                                     \
+    VIDEO(SFU_CODEC_VP8, base), VIDEO(SFU_CODEC_VP9, base), VIDEO(SFU_CODEC_H264, base), \
+        VIDEO(SFU_CODEC_AV1, base)
+static const struct sfu_codec_pt PUBLISHED_VIDEO[] = {VIDEOS(PUB_VIDEO)};
 static const struct sfu_codec_pt SUBSCRIBED[] = {
-    {.codec = SFU_CODEC_OPUS, .clock_rate = 48000, .pt = SUB_OPUS},
-    {.codec = SFU_CODEC_VP8,
-     .clock_rate = 90000,
-     .pt = SUB_VP8,
-     .rtx_pt = SUB_VP8_RTX,
-     .has_nack = true,
-     .has_pli = true},
-};
+    {.codec = SFU_CODEC_OPUS, .clock_rate = 48000, .pt = SUB_OPUS}, VIDEOS(SUB_VIDEO)};
 
 static struct sfu_address server_address(void)
 {
@@ -268,13 +266,13 @@ static void publish(struct conference *f, struct person *who, const struct clien
         .track = t->number,
         .mid = str_from(t->mid),
         .is_audio = t->is_audio,
-        .codecs = t->is_audio ? &PUBLISHED_AUDIO : &PUBLISHED_VIDEO,
-        .codec_count = 1,
+        .codecs = t->is_audio ? &PUBLISHED_AUDIO : PUBLISHED_VIDEO,
+        .codec_count = t->is_audio ? 1 : ARRAY_LEN(PUBLISHED_VIDEO),
         .layers = layers,
         .layer_count = t->layer_count,
     };
     assert_int_equal(sfu_producer_add(f->sfu, who->publisher_id, &opt), ERR_OK);
-    who->tracks[who->track_count++] = (struct person_track){t->number, t->is_audio};
+    who->tracks[who->track_count++] = (struct person_track){t->number, t->is_audio, t->codec};
 }
 
 struct person *conference_join(struct conference *f, const struct person_options *opt)
@@ -283,13 +281,16 @@ struct person *conference_join(struct conference *f, const struct person_options
     *who = (struct person){0};
     struct sfu_peer_options pub = {.room = CONFERENCE_ROOM, .ext_ids = PUBLISHER_EXT};
     struct sfu_peer_options sub = {.room = CONFERENCE_ROOM, .ext_ids = SUBSCRIBER_EXT};
+    enum sfu_codec codec = opt->codec ? opt->codec : SFU_CODEC_VP8;
     who->is_without_rtx = opt->is_without_rtx;
     who->publisher = conference_add_client(f, &pub, opt->publisher_worker, &who->publisher_id);
     who->subscriber = conference_add_client(f, &sub, opt->subscriber_worker, &who->subscriber_id);
     if (opt->has_audio)
         publish(f, who, client_add_audio(who->publisher, 1, "0"));
     if (opt->video_layers)
-        publish(f, who, client_add_video(who->publisher, 2, "1", opt->video_layers));
+        publish(f, who, client_add_video(who->publisher, 2, "1", codec, opt->video_layers));
+    if (opt->has_screen)
+        publish(f, who, client_add_video(who->publisher, 3, "2", codec, 1));
     return who;
 }
 
@@ -312,7 +313,11 @@ struct client_receiver *conference_subscribe(struct conference *f, struct person
         .layer = SFU_LAYER_BEST,
     };
     assert_int_equal(sfu_consumer_add(f->sfu, who->subscriber_id, &opt), ERR_OK);
-    return client_add_receiver(who->subscriber, ssrc, opt.rtx_ssrc, t->is_audio);
+    struct client_receiver *r =
+        client_add_receiver(who->subscriber, ssrc, opt.rtx_ssrc, t->is_audio);
+    if (!t->is_audio)
+        r->codec = t->codec;
+    return r;
 }
 
 void conference_subscribe_all(struct conference *f)

@@ -18,6 +18,7 @@
 struct person_track {
     uint32_t number; /* of the producer */
     bool is_audio;
+    enum sfu_codec codec;
 };
 
 struct conference;
@@ -100,7 +101,9 @@ struct client *conference_add_client(struct conference *f, const struct sfu_peer
                                      unsigned lands_on, sfu_peer_id *id);
 struct person_options {
     unsigned video_layers; /* 0: no video */
+    enum sfu_codec codec;  /* NONE: VP8 */
     bool has_audio;
+    bool has_screen;     /* a second video, of one layer, without rids */
     bool is_without_rtx; /* as subscriber */
     unsigned publisher_worker;
     unsigned subscriber_worker;
