@@ -154,7 +154,11 @@ export class Person {
   // The room's frames of a type that came to this page.
   frames(type) { return this.page.evaluate((t) => window.seen.frames.filter((f) => f.type === t), type); }
 
-  assertClean() {
+  // Nothing went wrong in silence: no exception, no error in the console but of the network, no breach of the content policy.
+  async assertClean() {
     assert.deepEqual(this.pageErrors, [], `${this.name}'s page threw`);
+    const errors = this.log.filter((line) => /^error: /.test(line) && !/Failed to load resource|WebSocket connection|net::ERR_/.test(line));
+    assert.deepEqual(errors, [], `${this.name}'s console`);
+    assert.deepEqual(await this.page.evaluate(() => window.seen.violations), [], `${this.name}'s content policy`);
   }
 }

@@ -134,7 +134,7 @@ export function scene(title, play) {
     const stage = new Stage(current);
     try {
       await play(stage, t);
-      for (const person of stage.people) person.assertClean();
+      for (const person of stage.people) await person.assertClean();
     } catch (problem) {
       t.diagnostic(`see ${await stage.keepEvidence(title)}`);
       throw problem;
