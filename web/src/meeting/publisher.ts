@@ -16,18 +16,33 @@ interface Slot {
   toldMuted: boolean | null; // what the server last heard
 }
 
-const cameraLayers: RTCRtpEncodingParameters[] = [
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+const cameraLayers = [
+  { rid: "q", maxBitrate: 150_000 },
+  { rid: "h", maxBitrate: 500_000 },
+  { rid: "f", maxBitrate: 1_700_000 },
 ];
+// Chromium sends but the lower layers of a small picture: two below this many pixels, one below that many. They have to
+// be those that hold the whole of it.
+const threeLayersPixels = 960 * 540;
+const twoLayersPixels = 480 * 270;
 
-const encodings: Record<Source, RTCRtpEncodingParameters[]> = {
+export function cameraEncodings(width = 1280, height = 720): RTCRtpEncodingParameters[] {
+  const pixels = width * height;
+  const best = pixels >= threeLayersPixels ? 2 : pixels >= twoLayersPixels ? 1 : 0;
+  return cameraLayers.map((layer, i) => ({ ...layer, active: i <= best, scaleResolutionDownBy: 2 ** Math.max(0, best - i) }));
+}
+
+const encodings: Record<Exclude<Source, "camera">, RTCRtpEncodingParameters[]> = {
   microphone: [{ maxBitrate: 48_000, priority: "high", networkPriority: "high" }],
-  camera: cameraLayers,
   screen: [{ maxBitrate: 2_500_000, maxFramerate: 30 }],
   screen_audio: [{ maxBitrate: 128_000 }],
 };
+
+function encodingsFor(source: Source, track: MediaStreamTrack | null): RTCRtpEncodingParameters[] {
+  if (source !== "camera") return encodings[source];
+  const { width, height } = track?.getSettings() ?? {};
+  return cameraEncodings(width, height);
+}
 
 const restartAfterMs = 3_000;
 
@@ -54,7 +69,7 @@ export class Publisher {
     let slot = this.slots.get(source);
     if (!slot) {
       const kind = source === "microphone" || source === "screen_audio" ? "audio" : "video";
-      const transceiver = this.pc.addTransceiver(kind, { direction: "sendonly", sendEncodings: encodings[source] });
+      const transceiver = this.pc.addTransceiver(kind, { direction: "sendonly", sendEncodings: encodingsFor(source, track) });
       slot = { source, transceiver, track: null, isMuted, isPublished: false, isOffered: false, trackId: "", toldMuted: null };
       this.slots.set(source, slot);
     }
@@ -63,9 +78,22 @@ export class Publisher {
     if (!slot.isPublished) slot.transceiver.direction = "sendonly";
     slot.isPublished = true;
     await slot.transceiver.sender.replaceTrack(isMuted ? null : track);
+    if (source === "camera" && track) await this.fitLayers(slot.transceiver.sender, track);
     if (!slot.isOffered) return this.negotiate();
     await this.running;
     await this.tellMuted(slot);
+  }
+
+  // Another camera may have another size.
+  private async fitLayers(sender: RTCRtpSender, track: MediaStreamTrack): Promise<void> {
+    const wanted = encodingsFor("camera", track);
+    const parameters = sender.getParameters();
+    const isSame = parameters.encodings.every(
+      (e, i) => e.active === wanted[i]?.active && e.scaleResolutionDownBy === wanted[i]?.scaleResolutionDownBy,
+    );
+    if (isSame || parameters.encodings.length !== wanted.length) return;
+    parameters.encodings = parameters.encodings.map((e, i) => ({ ...e, ...wanted[i] }));
+    await sender.setParameters(parameters).catch(() => undefined); // the sizes of before do as well
   }
 
   async setMuted(source: Source, isMuted: boolean): Promise<void> {
