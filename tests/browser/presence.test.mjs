@@ -1,6 +1,7 @@
 // What people show one another without words, and how each looks at the others.
 import assert from 'node:assert/strict';
-import { scene, setUp } from './stage.mjs';
+import { eventually } from '../flow/server.mjs';
+import { PATIENCE_MS, scene, setUp } from './stage.mjs';
 
 setUp();
 
@@ -47,6 +48,34 @@ scene('hands, reactions and who is muted are seen by all', async (stage) => {
   await ada.receives('Cleo');
 });
 
+const receivesWidths = (person, widths) => eventually(async () => {
+  const now = await person.received();
+  const got = Object.fromEntries(Object.keys(widths).map((key) => [key, now.get(key)?.width]));
+  assert.deepEqual(got, widths);
+}, { ms: PATIENCE_MS, every: 200 });
+
+// Chromium opens its fake camera once for all pages, in the size of who asked first.
+for (const { width, height, layers } of [
+  { width: 320, height: 180, layers: { q: 1 } },
+  { width: 640, height: 360, layers: { q: 2, h: 1 } },
+  { width: 1280, height: 720, layers: { q: 4, h: 2, f: 1 } },
+])
+  scene(`a camera of ${width} x ${height} is sent in its full size and in smaller ones`, async (stage) => {
+    const ada = await stage.account('Ada', { camera: { width, height } });
+    const link = await ada.newMeeting();
+    await ada.join();
+    const sent = await ada.until('a picture is sent', async () => {
+      const sender = window.seen.connections.flatMap((c) => c.getSenders()).find((s) => s.track?.kind === 'video');
+      const active = sender?.getParameters().encodings.filter((e) => e.active);
+      return active && Object.fromEntries(active.map((e) => [e.rid, e.scaleResolutionDownBy]));
+    });
+    assert.deepEqual(sent, layers);
+    if (width > 640) return; // a busy machine does not get there
+    const bo = await stage.person('Bo');
+    await bo.enter(link);
+    await receivesWidths(bo, { 'Ada camera': width });
+  });
+
 scene('layouts and a pin: the pictures move and never stop', async (stage) => {
   const { ada } = await three(stage);
   await ada.receives(['Bo', 'Cleo']);
@@ -59,6 +88,8 @@ scene('layouts and a pin: the pictures move and never stop', async (stage) => {
   await settles('Cleo on the stage', (w) => w.Cleo > 2 * w.Bo && w.Bo === w.Ada);
   await ada.tile('Cleo').getByRole('img', { name: 'Pinned' }).waitFor();
   await ada.receives(['Bo', 'Cleo']);
+  // Each comes in the size in which it is shown: the large one as its camera gives it, the small one smaller.
+  await receivesWidths(ada, { 'Cleo camera': 640, 'Bo camera': 320 });
   await ada.pick('Cleo', 'Unpin');
   await settles('a grid again', (w) => w.Ada === w.Bo && w.Bo === w.Cleo);
   await ada.button('More').click();
