@@ -123,6 +123,8 @@ static const struct config_row rows[] = {
                "An unscheduled meeting ends so long after the last person left."),
     CONFIG_INT(C, signaling_resume_s, "signaling.resume_s", 30, 1, 600, "s",
                "A dropped connection may come back unnoticed within this time."),
+    CONFIG_INT(C, recall_minutes, "messages.recall_minutes", 1440, 1, 5256000, "minutes",
+               "How long a sender may edit or recall a message."),
 
     CONFIG_TEXT(C, media_host, "media.host", "", "Address for media; empty: all, IPv4 and IPv6."),
     CONFIG_INT(C, media_port, "media.port", 8810, 0, 65535, "",

@@ -43,6 +43,7 @@ struct app_config {
     int64_t meeting_capacity;
     int64_t meeting_empty_grace_s;
     int64_t signaling_resume_s;
+    int64_t recall_minutes;
 
     const char *media_host;
     int64_t media_port;

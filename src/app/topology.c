@@ -12,6 +12,7 @@
 #include "services/auth/auth.h"
 #include "services/media/media.h"
 #include "services/meeting/meeting.h"
+#include "services/message/message.h"
 #include "services/signaling/signaling.h"
 #include "services/user/user.h"
 
@@ -25,28 +26,30 @@ struct app_services {
     struct media_service *media_service;
     struct meeting_service *meeting_service;
     struct signaling_service *signaling_service;
+    struct message_service *message_service;
     /* The same behind their shares of threads: what others call. */
     ProtobufCService *user;
     ProtobufCService *auth;
     ProtobufCService *media;
     ProtobufCService *meeting;
     ProtobufCService *signaling;
+    ProtobufCService *message, *group, *contact;
 };
 
 /* ---- what can be known without starting ---- */
 
 const struct edge_route_table *const app_route_tables[] = {
-    &user_routes, &auth_routes, &media_routes, &meeting_routes, &signaling_routes};
+    &user_routes,      &auth_routes,    &media_routes, &meeting_routes,
+    &signaling_routes, &message_routes, &group_routes, &contact_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 static const struct {
     const struct store_migration *list;
     const size_t *count;
 } migrations[] = {
-    {user_migrations, &user_migration_count},
-    {auth_migrations, &auth_migration_count},
-    {media_migrations, &media_migration_count},
-    {meeting_migrations, &meeting_migration_count},
+    {user_migrations, &user_migration_count},       {auth_migrations, &auth_migration_count},
+    {media_migrations, &media_migration_count},     {meeting_migrations, &meeting_migration_count},
+    {message_migrations, &message_migration_count},
 };
 
 const struct store_migration *app_migrations(struct arena *arena, size_t *count)
@@ -137,6 +140,24 @@ static enum err start_meetings(struct app *app, const struct password_options *p
     return err;
 }
 
+static enum err start_messages(struct app *app)
+{
+    const struct app_config *c = app->config;
+    struct app_services *s = app->services;
+    enum err err = message_create(&s->message_service,
+                                  &(struct message_deps){.user = s->user,
+                                                         .store = app->store,
+                                                         .bus = app->bus,
+                                                         .loop = s->timers,
+                                                         .recall_ms = c->recall_minutes * 60000});
+    if (err)
+        return err;
+    s->message = runs_here(app, message_rpc(s->message_service));
+    s->group = runs_here(app, message_group_rpc(s->message_service));
+    s->contact = runs_here(app, message_contact_rpc(s->message_service));
+    return ERR_OK;
+}
+
 static enum err start_services(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -167,7 +188,8 @@ static enum err start_services(struct app *app)
         return err;
     s->media = runs_here(app, media_rpc(s->media_service));
     app->report.media_port = media_port(s->media_service);
-    return start_meetings(app, &password);
+    err = start_meetings(app, &password);
+    return err ? err : start_messages(app);
 }
 
 static bool is_store_ready(void *arg)
@@ -187,8 +209,10 @@ static enum err start_edge(struct app *app)
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
     const struct edge_mount mounts[] = {
-        {&user_routes, s->user},       {&auth_routes, s->auth},           {&media_routes, s->media},
-        {&meeting_routes, s->meeting}, {&signaling_routes, s->signaling},
+        {&user_routes, s->user},           {&auth_routes, s->auth},
+        {&media_routes, s->media},         {&meeting_routes, s->meeting},
+        {&signaling_routes, s->signaling}, {&message_routes, s->message},
+        {&group_routes, s->group},         {&contact_routes, s->contact},
     };
     const struct edge_ws_row ws_rows[] = {
         {"/ws/signaling", accept_signaling, s->signaling_service},
@@ -255,6 +279,11 @@ void app_topology_stop(struct app *app)
     if (!s)
         return;
     app_control_stop(&s->control);
+    bus_stop_tasks(app->bus);
+    rpc_local_destroy(&s->message);
+    rpc_local_destroy(&s->group);
+    rpc_local_destroy(&s->contact);
+    message_destroy(&s->message_service);
     rpc_local_destroy(&s->signaling);
     signaling_destroy(&s->signaling_service);
     rpc_local_destroy(&s->meeting);

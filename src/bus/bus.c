@@ -99,6 +99,12 @@ void bus_start(struct bus *bus)
 
 /* Handlers of events enqueue tasks, tasks publish events: first all of them end, then their writes,
  * and only then is anything freed. */
+void bus_stop_tasks(struct bus *bus)
+{
+    if (bus->tasks)
+        bus_tasks_stop(bus->tasks);
+}
+
 void bus_close(struct bus **busp)
 {
     struct bus *bus = *busp;

@@ -77,6 +77,10 @@ typedef enum err bus_task_fn(void *arg, const struct bus_task *task, int attempt
 /* One handler per queue, for the bus's life. */
 void bus_work(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg);
 
+/* For who is about to go away: after it returns no handler runs any more, for good; tasks stay for
+ * the next start. bus_close does the same. */
+void bus_stop_tasks(struct bus *bus);
+
 /* How a queue stands (operations, tests). */
 struct bus_task_stats {
     int64_t ready;   /* could run now */

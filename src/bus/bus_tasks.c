@@ -341,6 +341,7 @@ void bus_tasks_stop(struct bus_tasks *t)
     pthread_mutex_unlock(&t->lock);
     if (!t->is_started)
         return;
+    t->is_started = false;
     pthread_join(t->thread, NULL);
     worker_pool_destroy(&t->workers);
 }

@@ -76,6 +76,11 @@ enum err rpc_failure(const struct rpc_call *call)
     return rpc_state((struct rpc_call *)call)->fail_err;
 }
 
+const char *rpc_failure_text(const struct rpc_call *call)
+{
+    return rpc_state((struct rpc_call *)call)->fail_message;
+}
+
 void rpc_call_settle(struct rpc_call_state *state, const ProtobufCMessage *reply)
 {
     struct rpc_call *call = &state->call;

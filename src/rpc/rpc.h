@@ -68,6 +68,8 @@ struct rpc_call *rpc_call_ref(struct rpc_call *call);
 void rpc_fail(struct rpc_call *call, enum err err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* What rpc_fail recorded so far in this invocation; ERR_OK: nothing. */
 enum err rpc_failure(const struct rpc_call *call);
+/* Its words; "" for none. As long as the call. */
+const char *rpc_failure_text(const struct rpc_call *call);
 
 /*
  * Calls and waits, within the deadline. Anywhere but on a loop (asserted). Returns the reply (in

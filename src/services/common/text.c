@@ -132,6 +132,23 @@ static void make_locale(void)
     utf8_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 }
 
+static bool has_locale(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_locale);
+    return utf8_locale != (locale_t)0;
+}
+
+bool text_is_word(uint32_t c)
+{
+    static const struct range marks[] = {{0x300, 0x36f}, {0x900, 0xdff}}; /* vowel signs */
+    bool is_ascii = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    if (c < 0x80)
+        return is_ascii;
+    return is_in(c, marks, ARRAY_LEN(marks)) ||
+           (has_locale() && iswalnum_l((wint_t)c, utf8_locale));
+}
+
 static void put_utf8(char *out, size_t *n, uint32_t c)
 {
     if (c < 0x80) {
@@ -147,15 +164,14 @@ static void put_utf8(char *out, size_t *n, uint32_t c)
 
 char *text_fold(struct arena *arena, struct str s)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_locale);
+    bool is_folding_all = has_locale();
     char *out = arena_alloc(arena, s.n * 2 + 1);
     size_t n = 0;
     for (size_t at = 0; at < s.n;) {
         uint32_t c = text_next(s, &at);
         if (c >= 'A' && c <= 'Z')
             c += 'a' - 'A';
-        else if (c >= 0x80 && utf8_locale)
+        else if (c >= 0x80 && is_folding_all)
             c = (uint32_t)towlower_l((wint_t)c, utf8_locale);
         put_utf8(out, &n, c);
     }

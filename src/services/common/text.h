@@ -29,5 +29,8 @@ char *text_take(struct rpc_call *call, const char *value, const struct text_rule
 /* Lower case for comparing and searching (simple Unicode mapping); in the arena. */
 char *text_fold(struct arena *arena, struct str s);
 
+/* Part of a word: a letter, a digit, or a mark upon one. */
+bool text_is_word(uint32_t c);
+
 /* The code point at *at (s is valid UTF-8), which moves on. */
 uint32_t text_next(struct str s, size_t *at);

@@ -55,6 +55,35 @@ static void open_rooms(struct world *w)
 static const struct password_options cheap = {.ops = 1, .memory_bytes = 8192};
 static const struct rpc_local_options packing = {.is_packing = true};
 
+static void open_message(struct world *w)
+{
+    must(message_create(&w->message_service,
+                        &(struct message_deps){.user = w->user,
+                                               .store = w->store,
+                                               .bus = w->bus,
+                                               .loop = w->loop,
+                                               .recall_ms = w->opt.recall_ms,
+                                               .group_members_max = w->opt.group_members_max}));
+    w->message = rpc_local_create(message_rpc(w->message_service), &packing);
+    w->group = rpc_local_create(message_group_rpc(w->message_service), &packing);
+    w->contact = rpc_local_create(message_contact_rpc(w->message_service), &packing);
+}
+
+static void close_message(struct world *w)
+{
+    rpc_local_destroy(&w->message);
+    rpc_local_destroy(&w->group);
+    rpc_local_destroy(&w->contact);
+    message_destroy(&w->message_service);
+}
+
+void world_restart_message(struct world *w)
+{
+    bus_stop_tasks(w->bus); /* for good: their handler is the old service's */
+    close_message(w);
+    open_message(w);
+}
+
 struct world *world_open(const struct world_options *opt)
 {
     struct world *w = mem_zalloc(sizeof(*w));
@@ -65,6 +94,7 @@ struct world *world_open(const struct world_options *opt)
     migrate(w, user_migrations, user_migration_count);
     migrate(w, auth_migrations, auth_migration_count);
     migrate(w, meeting_migrations, meeting_migration_count);
+    migrate(w, message_migrations, message_migration_count);
     must(user_create(&w->user_service, &(struct user_deps){
                                            .store = w->store,
                                            .bus = w->bus,
@@ -98,6 +128,9 @@ struct world *world_open(const struct world_options *opt)
                                                  .presence_ms = opt->presence_ms,
                                              }));
     w->meeting = rpc_local_create(meeting_rpc(w->meeting_service), &packing);
+    must(loop_create(&w->loop, "world"));
+    w->opt = *opt;
+    open_message(w);
     bus_start(w->bus);
     return w;
 }
@@ -106,6 +139,9 @@ void world_close(struct world **world)
 {
     struct world *w = *world;
     *world = NULL;
+    bus_stop_tasks(w->bus);
+    close_message(w);
+    loop_destroy(&w->loop);
     rpc_local_destroy(&w->meeting);
     meeting_destroy(&w->meeting_service);
     rpc_local_destroy(&w->auth);

@@ -13,11 +13,21 @@
 #include "rpc/rpc.h"
 #include "services/auth/auth.h"
 #include "services/meeting/meeting.h"
+#include "services/message/message.h"
 #include "services/user/user.h"
 #include "store/store.h"
 #include "user.pb-c.h"
 #include "auth.pb-c.h"
 #include "meeting.pb-c.h"
+
+struct world_options {
+    enum user_registration registration;
+    int64_t access_ms, refresh_ms, refresh_grace_ms; /* as auth_deps */
+    int session_max;
+    int64_t empty_grace_ms, presence_ms; /* as meeting_deps */
+    const char *public_url;
+    int64_t recall_ms, group_members_max; /* as message_deps */
+};
 
 struct world {
     char dir[64];
@@ -28,19 +38,18 @@ struct world {
     struct user_service *user_service;
     struct auth_service *auth_service;
     struct meeting_service *meeting_service;
+    struct message_service *message_service;
     ProtobufCService *user, *auth, *meeting;
+    ProtobufCService *message, *group, *contact;
+    struct loop *loop; /* what services do by the clock */
+    struct world_options opt;
     /* internal: calls whose replies the test may still look at */
     struct world_calls *calls;
 };
 
-struct world_options {
-    enum user_registration registration;
-    int64_t access_ms, refresh_ms, refresh_grace_ms; /* as auth_deps */
-    int session_max;
-    int64_t empty_grace_ms, presence_ms; /* as meeting_deps */
-    const char *public_url;
-};
-
+/* The message service as after a restart: what it kept in memory is gone; tasks do not run any
+ * more. */
+void world_restart_message(struct world *w);
 struct world *world_open(const struct world_options *opt);
 void world_close(struct world **w);
 

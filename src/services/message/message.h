@@ -1,0 +1,39 @@
+/*
+ * message: conversations, who belongs to them, and their logs. A conversation is an append-only log
+ * with two counters: seq numbers its messages, rev every durable change. One writer orders all
+ * commits and stamps each with a log sequence number (lsn), so one cursor per device says what it
+ * has seen. Nothing is written per recipient. What happened is published after the commit, at most
+ * once: whoever misses an event sees the hole in rev.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "core/err.h"
+#include "core/loop.h"
+#include "edge/edge.h"
+#include "store/store.h"
+
+struct message_service;
+
+struct message_deps {
+    ProtobufCService *user; /* does an account exist? */
+    struct store *store;
+    struct bus *bus;
+    struct loop *loop;           /* for what is done by the clock: the index of search, retention */
+    int64_t recall_ms;           /* how long a sender may recall or edit; 0: 24 hours */
+    int64_t group_members_max;   /* 0: 5,000 */
+    int64_t channel_members_max; /* 0: 200,000 */
+};
+
+/* Takes the log's shard: from now on this process alone appends to it. */
+MUST_USE enum err message_create(struct message_service **out, const struct message_deps *deps);
+/* The implementations, for rpc_local_create. */
+ProtobufCService *message_rpc(struct message_service *svc);
+ProtobufCService *message_group_rpc(struct message_service *svc);
+ProtobufCService *message_contact_rpc(struct message_service *svc);
+/* No call may be in flight. Accepts NULL. */
+void message_destroy(struct message_service **svc);
+
+extern const struct store_migration message_migrations[];
+extern const size_t message_migration_count;
+extern const struct edge_route_table message_routes, group_routes, contact_routes;

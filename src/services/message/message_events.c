@@ -1,0 +1,73 @@
+/*
+ * What happened, for gateways and other listeners: channel "message_events", keyed by the
+ * conversation, after the commit. It is sent at most once; the log is what keeps it, and rev is how
+ * a client notices that it missed one.
+ */
+#include "services/message/message_internal.h"
+
+static Message__MessageEvent *event_new(struct message_op *op, int64_t lsn)
+{
+    struct message_told *told = arena_new(op->call->arena, struct message_told);
+    message__message_event__init(&told->event);
+    told->event.lsn = lsn;
+    *op->told_end = told;
+    op->told_end = &told->next;
+    return &told->event;
+}
+
+void message_tell(struct message_op *op, Message__Change *change, int64_t lsn, const char *user_id)
+{
+    Message__MessageEvent *event = event_new(op, lsn);
+    event->change = change;
+    if (user_id) {
+        event->user_ids = arena_array(op->call->arena, char *, 1);
+        event->user_ids[0] = (char *)user_id;
+        event->n_user_ids = 1;
+    }
+}
+
+void message_tell_own(struct message_op *op, Message__Conversation *conversation, int64_t lsn)
+{
+    Message__MessageEvent *event = event_new(op, lsn);
+    event->own_user_id = (char *)op->me.user_id;
+    event->own_conversation = conversation;
+}
+
+void message_tell_contact(struct message_op *op, const char *user_id, int state)
+{
+    struct arena *arena = op->call->arena;
+    Message__MessageEvent *event = event_new(op, 0);
+    op->c.id = user_id; /* the key of the event */
+    event->contact_user_ids = arena_array(arena, char *, 2);
+    event->contact_user_ids[0] = arena_strdup(arena, who_id(op->call));
+    if (state != CONTACT__CONTACT_STATE__BLOCKED)
+        event->contact_user_ids[1] = (char *)user_id;
+    event->n_contact_user_ids = state != CONTACT__CONTACT_STATE__BLOCKED ? 2 : 1;
+}
+
+static void publish(struct message_service *svc, const char *channel, const char *type,
+                    const char *key, const ProtobufCMessage *event)
+{
+    size_t n = protobuf_c_message_get_packed_size(event);
+    uint8_t *bytes = mem_alloc(n + 1);
+    protobuf_c_message_pack(event, bytes);
+    bytes[n] = 0;
+    bus_publish(svc->deps.bus, &(struct bus_event){.channel = channel,
+                                                   .type = type,
+                                                   .key = key,
+                                                   .payload = {(const char *)bytes, n},
+                                                   .id = ""});
+    free(bytes);
+}
+
+void message_publish_told(struct message_op *op)
+{
+    for (const struct message_told *told = op->told; told; told = told->next)
+        publish(op->svc, "message_events",
+                told->event.change             ? told->event.change->type
+                : told->event.own_conversation ? "own"
+                                               : "contact",
+                op->c.id, &told->event.base);
+    if (op->receipt) /* ephemeral: pointers are read anew when a conversation is opened */
+        publish(op->svc, "message_ephemeral", "receipt", op->c.id, &op->receipt->base);
+}

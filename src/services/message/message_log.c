@@ -1,0 +1,326 @@
+/*
+ * The log: appending to it and reading it back. Every revision, message or change, is chained to
+ * the one before by a digest (durability: `parlance verify` walks it), so a row that was lost,
+ * doubled or altered shows.
+ *
+ * A message is no row among the changes; it carries its rev itself. Since both counters only grow,
+ * the message at a revision follows from the last change before it: a change says which seq was the
+ * last when it happened.
+ */
+#include <endian.h>
+#include <sodium.h>
+
+#include "services/message/message_internal.h"
+
+/* A clock that ran ahead by more than this is not believed: new messages take the time of day. */
+#define CLOCK_LEAD_MAX_MS (60 * 1000)
+
+int64_t message_next_lsn(struct message_service *svc)
+{
+    return ++svc->lsn;
+}
+
+/* ---- appending ---- */
+
+/* Times never run backwards within a conversation; several messages may share a millisecond, since
+ * seq is what orders them. */
+static int64_t next_time(const struct message_conversation *c)
+{
+    int64_t now = clock_wall_ms();
+    bool is_ahead = c->active_at_ms > now && c->active_at_ms - now < CLOCK_LEAD_MAX_MS;
+    return is_ahead ? c->active_at_ms : now;
+}
+
+/* What a revision adds to the chain beside actor and digest. */
+struct link {
+    int64_t conversation_num, rev, type, seq, at_ms;
+};
+
+static void chain_on(struct message_digest *chain, const struct link *link, const char *actor_id,
+                     const struct message_digest *digest)
+{
+    const uint64_t numbers[] = {htole64((uint64_t)link->conversation_num),
+                                htole64((uint64_t)link->rev), htole64((uint64_t)link->type),
+                                htole64((uint64_t)link->seq), htole64((uint64_t)link->at_ms)};
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, sizeof(chain->bytes));
+    crypto_generichash_update(&state, chain->bytes, sizeof(chain->bytes));
+    crypto_generichash_update(&state, (const uint8_t *)numbers, sizeof(numbers));
+    crypto_generichash_update(&state, (const uint8_t *)actor_id, strlen(actor_id) + 1);
+    crypto_generichash_update(&state, digest->bytes, sizeof(digest->bytes));
+    crypto_generichash_final(&state, chain->bytes, sizeof(chain->bytes));
+}
+
+static enum err move_head(struct store_tx *tx, const struct message_conversation *c)
+{
+    return store_run(tx,
+                     "UPDATE message_conversations SET last_seq = ?, rev = ?, head_lsn = ?,"
+                     " chain = ?, active_at_ms = ? WHERE num = ?",
+                     "iiibii", c->last_seq, c->rev, c->head_lsn, (const void *)c->chain.bytes,
+                     sizeof(c->chain.bytes), c->active_at_ms, c->num);
+}
+
+static enum err insert_message(struct store_tx *tx, const struct message_row *m)
+{
+    return store_run(
+        tx,
+        "INSERT INTO message_messages (lsn, conversation_num, seq, rev, id, sender_id,"
+        " client_msg_id, kind, content, digest, content_digest, chain, reply_to_seq, thread_seq,"
+        " forwarded, created_at_ms, edited_at_ms, recalled_at_ms, recalled_by, has_extras,"
+        " is_pinned) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,0,'',0,0)"
+        " ON CONFLICT (conversation_num, sender_id, client_msg_id) DO NOTHING",
+        "iiiisssibbbbiibi", m->lsn, m->conversation_num, m->seq, m->rev, m->id, m->sender_id,
+        m->client_msg_id, (int64_t)m->kind, m->content, m->content_n, (const void *)m->digest.bytes,
+        sizeof(m->digest.bytes), (const void *)m->content_digest.bytes,
+        sizeof(m->content_digest.bytes), (const void *)m->chain.bytes, sizeof(m->chain.bytes),
+        m->reply_to_seq, m->thread_seq, m->forwarded, m->forwarded_n, m->created_at_ms);
+}
+
+enum err message_log_append(struct store_tx *tx, struct message_service *svc,
+                            struct message_conversation *c, struct message_row *m)
+{
+    m->conversation_num = c->num;
+    m->seq = c->last_seq + 1;
+    m->rev = c->rev + 1;
+    m->lsn = message_next_lsn(svc);
+    m->created_at_ms = next_time(c);
+    m->content_digest = message_digest(m->content, m->content_n);
+    m->chain = c->chain;
+    struct link link = {.conversation_num = c->num,
+                        .rev = m->rev,
+                        .type = MESSAGE_CHANGE_MESSAGE,
+                        .seq = m->seq,
+                        .at_ms = m->created_at_ms};
+    chain_on(&m->chain, &link, m->sender_id, &m->digest);
+    enum err err = insert_message(tx, m);
+    if (err)
+        return err;
+    if (store_changes(tx) == 0)
+        return ERR_ALREADY_EXISTS;
+    svc->is_index_behind = true;
+    c->last_seq = m->seq;
+    c->rev = m->rev;
+    c->head_lsn = m->lsn;
+    c->chain = m->chain;
+    c->active_at_ms = m->created_at_ms;
+    return move_head(tx, c);
+}
+
+enum err message_log_change(struct store_tx *tx, struct message_service *svc,
+                            struct message_conversation *c, struct message_change_row *change)
+{
+    change->conversation_num = c->num;
+    change->rev = c->rev + 1;
+    change->lsn = message_next_lsn(svc);
+    change->last_seq = c->last_seq;
+    change->at_ms = clock_wall_ms();
+    change->chain = c->chain;
+    struct link link = {.conversation_num = c->num,
+                        .rev = change->rev,
+                        .type = change->type,
+                        .seq = change->seq,
+                        .at_ms = change->at_ms};
+    chain_on(&change->chain, &link, change->actor_id, &change->digest);
+    enum err err = store_run(
+        tx,
+        "INSERT INTO message_changes (lsn, conversation_num, rev, type, seq, last_seq, actor_id,"
+        " user_id, at_ms, digest, chain) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        "iiiiiissibb", change->lsn, change->conversation_num, change->rev, (int64_t)change->type,
+        change->seq, change->last_seq, change->actor_id, change->user_id, change->at_ms,
+        (const void *)change->digest.bytes, sizeof(change->digest.bytes),
+        (const void *)change->chain.bytes, sizeof(change->chain.bytes));
+    if (err)
+        return err;
+    c->rev = change->rev;
+    c->head_lsn = change->lsn;
+    c->chain = change->chain;
+    return move_head(tx, c);
+}
+
+enum err message_log_rewrite(struct store_tx *tx, const struct message_row *m)
+{
+    return store_run(tx,
+                     "UPDATE message_messages SET content = ?, content_digest = ?, forwarded = ?,"
+                     " edited_at_ms = ?, recalled_at_ms = ?, recalled_by = ?, has_extras = ?,"
+                     " is_pinned = ? WHERE lsn = ?",
+                     "bbbiisiii", m->content, m->content_n, (const void *)m->content_digest.bytes,
+                     sizeof(m->content_digest.bytes), m->forwarded, m->forwarded_n, m->edited_at_ms,
+                     m->recalled_at_ms, m->recalled_by, (int64_t)m->has_extras,
+                     (int64_t)m->is_pinned, m->lsn);
+}
+
+/* ---- reading ---- */
+
+static void read_digest(struct store_stmt *st, int column, struct arena *arena,
+                        struct message_digest *out)
+{
+    size_t n;
+    const void *bytes = store_blob(st, column, arena, &n);
+    if (n == sizeof(out->bytes))
+        memcpy(out->bytes, bytes, n);
+}
+
+void message_log_read(struct store_stmt *st, struct arena *arena, struct message_row *m)
+{
+    m->lsn = store_int(st, 0);
+    m->conversation_num = store_int(st, 1);
+    m->seq = store_int(st, 2);
+    m->rev = store_int(st, 3);
+    m->id = store_text(st, 4, arena);
+    m->sender_id = store_text(st, 5, arena);
+    m->client_msg_id = store_text(st, 6, arena);
+    m->kind = (Message__ContentKind)store_int(st, 7);
+    m->content = store_blob(st, 8, arena, &m->content_n);
+    read_digest(st, 9, arena, &m->digest);
+    read_digest(st, 10, arena, &m->content_digest);
+    read_digest(st, 11, arena, &m->chain);
+    m->reply_to_seq = store_int(st, 12);
+    m->thread_seq = store_int(st, 13);
+    m->forwarded = store_blob(st, 14, arena, &m->forwarded_n);
+    m->created_at_ms = store_int(st, 15);
+    m->edited_at_ms = store_int(st, 16);
+    m->recalled_at_ms = store_int(st, 17);
+    m->recalled_by = store_text(st, 18, arena);
+    m->has_extras = store_int(st, 19) != 0;
+    m->is_pinned = store_int(st, 20) != 0;
+}
+
+static enum err finish_one(struct store_stmt *st, struct arena *arena, struct message_row *out)
+{
+    bool is_found = store_step(st);
+    if (is_found)
+        message_log_read(st, arena, out);
+    enum err err = store_finish(st);
+    return err ? err : is_found ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err message_log_get(struct store_tx *tx, struct arena *arena, int64_t num, int64_t seq,
+                         struct message_row *out)
+{
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT " MESSAGE_COLUMNS " FROM message_messages m"
+                                        " WHERE m.conversation_num = ? AND m.seq = ?",
+                                        "ii", num, seq);
+    return finish_one(st, arena, out);
+}
+
+enum err message_log_find_sent(struct store_tx *tx, struct arena *arena, int64_t num,
+                               const char *sender_id, const char *client_msg_id,
+                               struct message_row *out)
+{
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT " MESSAGE_COLUMNS " FROM message_messages m"
+                    " WHERE m.conversation_num = ? AND m.sender_id = ? AND m.client_msg_id = ?",
+                    "iss", num, sender_id, client_msg_id);
+    return finish_one(st, arena, out);
+}
+
+#define NOT_HIDDEN                                                        \
+    " AND NOT EXISTS (SELECT 1 FROM message_hidden h WHERE h.user_id = ?" \
+    " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"
+
+/* Threads and pins have small indexes of their own; each statement is a text of its own, so that
+ * it is prepared once. */
+#define RANGE_OF(index_, more_, order_)                                              \
+    "SELECT " MESSAGE_COLUMNS " FROM " index_ " t JOIN message_messages m"           \
+    " ON m.conversation_num = t.conversation_num AND m.seq = t.seq"                  \
+    " WHERE t.conversation_num = ? " more_ " AND t.seq > ? AND t.seq < ?" NOT_HIDDEN \
+    " ORDER BY t.seq " order_ " LIMIT ?"
+#define RANGE(order_)                                                      \
+    "SELECT " MESSAGE_COLUMNS " FROM message_messages m"                   \
+    " WHERE m.conversation_num = ? AND m.seq > ? AND m.seq < ?" NOT_HIDDEN \
+    " ORDER BY m.seq " order_ " LIMIT ?"
+
+static struct store_stmt *query_range(struct store_tx *tx, const struct message_range *r)
+{
+    int64_t limit = r->limit;
+    bool is_back = r->is_newest_first;
+    if (r->thread_seq > 0)
+        return store_query(tx,
+                           is_back ? RANGE_OF("message_threads", "AND t.thread_seq = ?", "DESC")
+                                   : RANGE_OF("message_threads", "AND t.thread_seq = ?", "ASC"),
+                           "iiiisi", r->num, r->thread_seq, r->above_seq, r->below_seq,
+                           r->reader_id, limit);
+    const char *sql = r->is_pinned ? (is_back ? RANGE_OF("message_pins", "", "DESC")
+                                              : RANGE_OF("message_pins", "", "ASC"))
+                                   : (is_back ? RANGE("DESC") : RANGE("ASC"));
+    return store_query(tx, sql, "iiisi", r->num, r->above_seq, r->below_seq, r->reader_id, limit);
+}
+
+enum err message_log_range(struct store_tx *tx, struct arena *arena,
+                           const struct message_range *range, struct message_row **rows,
+                           size_t *count)
+{
+    struct store_stmt *st = query_range(tx, range);
+    *rows = arena_array(arena, struct message_row, (size_t)range->limit);
+    *count = 0;
+    while (*count < (size_t)range->limit && store_step(st))
+        message_log_read(st, arena, &(*rows)[(*count)++]);
+    return store_finish(st);
+}
+
+/* ---- changes ---- */
+
+static void read_change(struct store_stmt *st, struct arena *arena, struct message_change_row *r)
+{
+    r->lsn = store_int(st, 0);
+    r->conversation_num = store_int(st, 1);
+    r->rev = store_int(st, 2);
+    r->type = (enum message_change_type)store_int(st, 3);
+    r->seq = store_int(st, 4);
+    r->last_seq = store_int(st, 5);
+    r->actor_id = store_text(st, 6, arena);
+    r->user_id = store_text(st, 7, arena);
+    r->at_ms = store_int(st, 8);
+    read_digest(st, 9, arena, &r->digest);
+    read_digest(st, 10, arena, &r->chain);
+}
+
+enum err message_log_changes(struct store_tx *tx, struct arena *arena, int64_t num, int64_t above,
+                             int64_t to, int limit, struct message_change_row **rows, size_t *count)
+{
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT lsn, conversation_num, rev, type, seq, last_seq, actor_id, user_id, at_ms, digest,"
+        " chain FROM message_changes WHERE conversation_num = ? AND rev > ? AND rev <= ?"
+        " ORDER BY rev LIMIT ?",
+        "iiii", num, above, to, (int64_t)limit);
+    *rows = arena_array(arena, struct message_change_row, (size_t)limit);
+    *count = 0;
+    while (*count < (size_t)limit && store_step(st))
+        read_change(st, arena, &(*rows)[(*count)++]);
+    return store_finish(st);
+}
+
+enum err message_log_seq_at(struct store_tx *tx, int64_t num, int64_t rev, int64_t *seq)
+{
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT rev, last_seq FROM message_changes WHERE conversation_num = ?"
+                    " AND rev <= ? ORDER BY rev DESC LIMIT 1",
+                    "ii", num, rev);
+    /* Every revision since the last change was a message. */
+    *seq = store_step(st) ? store_int(st, 1) + (rev - store_int(st, 0)) : rev;
+    return store_finish(st);
+}
+
+static enum err max_of(struct store_tx *tx, const char *sql, const char *user_id, int64_t *max)
+{
+    struct store_stmt *st = user_id ? store_query(tx, sql, "s", user_id) : store_query(tx, sql, "");
+    if (store_step(st) && store_int(st, 0) > *max)
+        *max = store_int(st, 0);
+    return store_finish(st);
+}
+
+enum err message_log_head(struct store_tx *tx, const char *user_id, int64_t *lsn)
+{
+    *lsn = 0;
+    enum err err = max_of(tx, "SELECT MAX(lsn) FROM message_messages", NULL, lsn);
+    if (!err)
+        err = max_of(tx, "SELECT MAX(lsn) FROM message_changes", NULL, lsn);
+    if (!err)
+        err =
+            max_of(tx, "SELECT MAX(own_lsn) FROM message_members WHERE user_id = ?", user_id, lsn);
+    return err;
+}

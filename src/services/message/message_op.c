@@ -1,0 +1,159 @@
+/*
+ * One operation on a conversation: find it, find the caller's place in it, check what the operation
+ * needs, then do it, all in one transaction. Changes run on the writer, many to a commit, and are
+ * answered when it is durable. A stranger learns nothing: what one has no place in is "not found".
+ */
+#include "services/message/message_internal.h"
+
+#include "user.pb-c.h"
+
+enum err message_refuse(struct message_op *op, enum err err, const char *why)
+{
+    if (!op->is_silent)
+        rpc_fail(op->call, err, "%s", why);
+    return err;
+}
+
+static enum err not_found(struct message_op *op)
+{
+    return message_refuse(op, ERR_NOT_FOUND, "There is no such conversation.");
+}
+
+static enum err check_write(struct message_op *op)
+{
+    const struct message_conversation *c = &op->c;
+    const struct message_member *me = &op->me;
+    if (c->is_dissolved)
+        return message_refuse(op, ERR_FAILED_PRECONDITION, "This group has been dissolved.");
+    if (me->role != MESSAGE__MEMBER_ROLE__MEMBER)
+        return ERR_OK;
+    if (c->kind == MESSAGE__CONVERSATION_KIND__CHANNEL || c->is_muted)
+        return message_refuse(op, ERR_PERMISSION_DENIED, "Only owner and admins may write here.");
+    if (me->muted_until_ms > clock_wall_ms())
+        return message_refuse(op, ERR_PERMISSION_DENIED, "You may not write here for a while.");
+    return ERR_OK;
+}
+
+enum err message_op_check(struct message_op *op)
+{
+    const struct message_member *me = &op->me;
+    if (op->needs == MESSAGE_NEEDS_NOTHING)
+        return ERR_OK;
+    bool may_read = me->user_id && (me->state == MESSAGE__MEMBER_STATE__ACTIVE ||
+                                    me->state == MESSAGE__MEMBER_STATE__GONE);
+    if (!may_read)
+        return not_found(op);
+    if (op->needs == MESSAGE_NEEDS_READ)
+        return ERR_OK;
+    if (me->state != MESSAGE__MEMBER_STATE__ACTIVE)
+        return message_refuse(op, ERR_PERMISSION_DENIED, "You are no member of it any more.");
+    if (op->needs == MESSAGE_NEEDS_WRITE)
+        return check_write(op);
+    if (op->needs == MESSAGE_NEEDS_OWNER && me->role != MESSAGE__MEMBER_ROLE__OWNER)
+        return message_refuse(op, ERR_PERMISSION_DENIED, "Only the owner can do that.");
+    if (op->needs == MESSAGE_NEEDS_ADMIN && me->role == MESSAGE__MEMBER_ROLE__MEMBER)
+        return message_refuse(op, ERR_PERMISSION_DENIED, "Only owner and admins can do that.");
+    return ERR_OK;
+}
+
+enum err message_op_enter(struct store_tx *tx, struct message_op *op)
+{
+    struct arena *arena = op->call->arena;
+    enum err err = message_store_find(tx, arena, op->conversation_id, &op->c);
+    if (err)
+        return err == ERR_NOT_FOUND ? not_found(op) : err;
+    /* A guest's token is good for one meeting, and so for its chat. */
+    if (who_role(op->call) == ROLE_GUEST && strcmp(op->call->who->meeting_id, op->c.meeting_id))
+        return not_found(op);
+    err = message_store_member(tx, arena, op->c.num, who_id(op->call), &op->me);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    return message_op_check(op);
+}
+
+static enum err run(struct store_tx *tx, void *arg)
+{
+    struct message_op *op = arg;
+    enum err err = op->conversation_id ? message_op_enter(tx, op) : ERR_OK;
+    return err ? err : op->fn(tx, op);
+}
+
+static void answer(struct message_op *op, enum err err)
+{
+    op->closure(err ? who_fail(op->call, err) : op->reply, op->call);
+}
+
+static void on_committed(enum err err, void *arg)
+{
+    struct message_op *op = arg;
+    if (!err)
+        message_publish_told(op);
+    answer(op, err);
+}
+
+void *message_op_create(struct message_service *svc, struct rpc_call *call, size_t size,
+                        const ProtobufCMessage *in, ProtobufCClosure closure)
+{
+    struct message_op *op = arena_alloc(call->arena, size);
+    op->svc = svc;
+    op->call = call;
+    op->in = rpc_message_copy(call->arena, in);
+    op->closure = closure;
+    op->told_end = &op->told;
+    return op;
+}
+
+void message_change(struct message_op *op)
+{
+    store_write(op->svc->deps.store, MESSAGE_SHARD, run, op, on_committed);
+}
+
+enum err message_change_sync(struct message_op *op)
+{
+    enum err err = store_write_sync(op->svc->deps.store, MESSAGE_SHARD, run, op);
+    if (!err)
+        message_publish_told(op);
+    return err;
+}
+
+void message_look(struct message_op *op)
+{
+    answer(op, store_read(op->svc->deps.store, run, op));
+}
+
+void message_refuse_now(struct message_op *op)
+{
+    op->closure(NULL, op->call);
+}
+
+void message_run(struct message_op *op, enum identity_role least)
+{
+    if (!rpc_failure(op->call) && who_require(op->call, least))
+        message_change(op);
+    else
+        message_refuse_now(op);
+}
+
+void message_view(struct message_op *op, enum identity_role least)
+{
+    if (!rpc_failure(op->call) && who_require(op->call, least))
+        message_look(op);
+    else
+        message_refuse_now(op);
+}
+
+bool message_is_account(struct message_service *svc, struct rpc_call *call, const char *user_id)
+{
+    if (!id_is_valid(user_id)) {
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "user_id: expected the id of a user");
+        return false;
+    }
+    struct rpc_call *c = rpc_call_create(call);
+    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
+    request.id = (char *)user_id;
+    bool is_there = rpc_sync(svc->deps.user, "GetUser", &request.base, c) != NULL;
+    if (!is_there)
+        rpc_fail(call, c->err, "%s", c->message);
+    rpc_call_unref(&c);
+    return is_there;
+}

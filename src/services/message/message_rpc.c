@@ -1,0 +1,51 @@
+/* Which handler answers which RPC. */
+#include "services/message/message_internal.h"
+
+const Message__Message_Service message_rpc_table = {
+    .base = MESSAGE__MESSAGE__BASE_INIT,
+    .send_message = message_on_send,
+    .send_group_message = message_on_send_group,
+    .edit_message = message_on_edit,
+    .recall_message = message_on_recall,
+    .delete_for_me = message_on_delete_for_me,
+    .react = message_on_react,
+    .pin = message_on_pin,
+    .list_scheduled = message_on_scheduled,
+    .cancel_scheduled = message_on_cancel_scheduled,
+    .get_conversations = message_on_conversations,
+    .get_conversation = message_on_conversation,
+    .get_message_history = message_on_history,
+    .get_unread_messages = message_on_unread,
+    .mark_as_read = message_on_mark_read,
+    .mark_delivered = message_on_mark_delivered,
+    .get_receipts = message_on_receipts,
+    .set_own = message_on_set_own,
+    .get_changes = message_on_changes,
+    .sync = message_on_sync,
+    .search = message_on_search,
+    .append_note = message_on_note,
+    .get_audience = message_on_audience,
+};
+
+const Group__Group_Service group_rpc_table = {
+    .base = GROUP__GROUP__BASE_INIT,
+    .create_group = group_on_create,
+    .update_group = group_on_update,
+    .dissolve_group = group_on_dissolve,
+    .list_members = group_on_list_members,
+    .add_members = group_on_add,
+    .join_group = group_on_join,
+    .leave_group = group_on_leave,
+    .set_member = group_on_set_member,
+    .remove_member = group_on_remove,
+    .unban_member = group_on_unban,
+};
+
+const Contact__Contact_Service contact_rpc_table = {
+    .base = CONTACT__CONTACT__BASE_INIT,
+    .list_contacts = contact_on_list,
+    .request_contact = contact_on_request,
+    .answer_contact = contact_on_answer,
+    .set_contact = contact_on_set,
+    .remove_contact = contact_on_remove,
+};

@@ -1,0 +1,269 @@
+/*
+ * Messages to be sent later. Each is a row and a delayed task of the same transaction; the task
+ * sends it as its author would, with the author's place in the conversation judged at that moment,
+ * and deletes the row in the transaction that sends. What could not be sent stays, saying why.
+ */
+#include "core/log.h"
+#include "services/message/message_internal.h"
+
+#define QUEUE "message_schedule"
+#define KEPT_MAX 100 /* of one person in one conversation */
+
+struct kept {
+    const char *id, *conversation_id, *sender_id, *error;
+    int64_t send_at_ms;
+    Message__SendMessageRequest *request;
+};
+
+#define KEPT_COLUMNS                                                                     \
+    "s.id, c.id, s.sender_id, s.send_at_ms, s.request, s.error FROM message_scheduled s" \
+    " JOIN message_conversations c ON c.num = s.conversation_num"
+
+static bool read_kept(struct store_stmt *st, struct arena *arena, struct kept *out)
+{
+    size_t n;
+    out->id = store_text(st, 0, arena);
+    out->conversation_id = store_text(st, 1, arena);
+    out->sender_id = store_text(st, 2, arena);
+    out->send_at_ms = store_int(st, 3);
+    const void *bytes = store_blob(st, 4, arena, &n);
+    out->error = store_text(st, 5, arena);
+    out->request = (Message__SendMessageRequest *)rpc_message_unpack(
+        &message__send_message_request__descriptor, arena, bytes, n);
+    return out->request != NULL;
+}
+
+/* ---- keeping ---- */
+
+static enum err answer_kept(struct store_tx *tx, struct message_op *op, const char *client_msg_id,
+                            const struct message_digest *digest)
+{
+    Message__SendMessageReply *reply = arena_new(op->call->arena, Message__SendMessageReply);
+    message__send_message_reply__init(reply);
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT id, digest FROM message_scheduled"
+                                        " WHERE conversation_num = ? AND sender_id = ?"
+                                        " AND client_msg_id = ?",
+                                        "iss", op->c.num, op->me.user_id, client_msg_id);
+    bool is_same = false;
+    if (store_step(st)) {
+        reply->scheduled_id = store_text(st, 0, op->call->arena);
+        is_same = str_eq(store_str(st, 1),
+                         (struct str){(const char *)digest->bytes, sizeof(digest->bytes)});
+    }
+    enum err err = store_finish(st);
+    if (!err && !is_same)
+        return message_refuse(op, ERR_ALREADY_EXISTS,
+                              "client_msg_id: used before for another message");
+    reply->conversation_id = (char *)op->c.id;
+    reply->is_duplicate = true;
+    op->reply = reply;
+    return err;
+}
+
+static enum err check_count(struct store_tx *tx, struct message_op *op)
+{
+    int64_t count = 0;
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT COUNT(*) FROM message_scheduled"
+                                        " WHERE conversation_num = ? AND sender_id = ?",
+                                        "is", op->c.num, op->me.user_id);
+    if (store_step(st))
+        count = store_int(st, 0);
+    enum err err = store_finish(st);
+    if (!err && count >= KEPT_MAX)
+        return message_refuse(op, ERR_RESOURCE_EXHAUSTED,
+                              "At most 100 messages wait to be sent here.");
+    return err;
+}
+
+static enum err enqueue(struct store_tx *tx, struct message_op *op, const char *id,
+                        int64_t send_at_ms)
+{
+    return bus_enqueue_tx(op->svc->deps.bus, tx,
+                          &(struct bus_task){.queue = QUEUE,
+                                             .type = "send",
+                                             .payload = str_from(id),
+                                             .idempotency_key = id,
+                                             .delay_ms = MAX(0, send_at_ms - clock_wall_ms())});
+}
+
+enum err message_schedule(struct store_tx *tx, struct message_op *op,
+                          const Message__SendMessageRequest *request,
+                          const struct message_digest *digest)
+{
+    struct arena *arena = op->call->arena;
+    enum err err = check_count(tx, op);
+    if (err)
+        return err;
+    Message__SendMessageRequest later = *request;
+    later.send_at_ms = 0;
+    later.to_user_id = (char *)"";
+    later.conversation_id = (char *)op->c.id;
+    size_t n;
+    const void *bytes = message_pack(arena, &later.base, &n);
+    char *id = arena_alloc(arena, ID_SIZE);
+    id_make(id);
+    err = store_run(tx,
+                    "INSERT INTO message_scheduled (id, conversation_num, sender_id,"
+                    " client_msg_id, send_at_ms, request, digest, error) VALUES (?,?,?,?,?,?,?,'')"
+                    " ON CONFLICT DO NOTHING",
+                    "sissibb", id, op->c.num, op->me.user_id, request->client_msg_id,
+                    request->send_at_ms, bytes, n, (const void *)digest->bytes,
+                    sizeof(digest->bytes));
+    if (!err && store_changes(tx) == 0)
+        return answer_kept(tx, op, request->client_msg_id, digest);
+    Message__SendMessageReply *reply = arena_new(arena, Message__SendMessageReply);
+    message__send_message_reply__init(reply);
+    reply->conversation_id = (char *)op->c.id;
+    reply->scheduled_id = id;
+    op->reply = reply;
+    return err ? err : enqueue(tx, op, id, request->send_at_ms);
+}
+
+/* ---- sending ---- */
+
+struct due {
+    struct message_op op; /* first */
+    const char *id;
+    bool is_gone;
+};
+
+static enum err find_due(struct store_tx *tx, struct due *due, struct kept *kept)
+{
+    struct store_stmt *st =
+        store_query(tx, "SELECT " KEPT_COLUMNS " WHERE s.id = ? AND s.error = ''", "s", due->id);
+    bool is_found = store_step(st), is_sound = is_found && read_kept(st, due->op.call->arena, kept);
+    enum err err = store_finish(st);
+    due->is_gone = !is_found;
+    return err ? err : is_found && !is_sound ? ERR_DATA_LOSS : ERR_OK;
+}
+
+static enum err due_job(struct store_tx *tx, struct message_op *op)
+{
+    struct due *due = CONTAINER_OF(op, struct due, op);
+    struct kept kept;
+    enum err err = find_due(tx, due, &kept);
+    if (err || due->is_gone)
+        return err;
+    struct identity *who = arena_new(op->call->arena, struct identity);
+    who->role = ROLE_USER;
+    snprintf(who->user_id, sizeof(who->user_id), "%s", kept.sender_id);
+    op->call->who = who;
+    op->needs = MESSAGE_NEEDS_WRITE;
+    err = message_send_kept(tx, op, kept.request);
+    return err ? err : store_run(tx, "DELETE FROM message_scheduled WHERE id = ?", "s", due->id);
+}
+
+struct failing {
+    const char *id, *error;
+};
+
+static enum err fail_job(struct store_tx *tx, void *arg)
+{
+    const struct failing *f = arg;
+    return store_run(tx, "UPDATE message_scheduled SET error = ? WHERE id = ?", "ss", f->error,
+                     f->id);
+}
+
+/* Refused for good, not for want of a disk. */
+static bool is_refusal(enum err err)
+{
+    return err == ERR_NOT_FOUND || err == ERR_PERMISSION_DENIED || err == ERR_INVALID_ARGUMENT ||
+           err == ERR_FAILED_PRECONDITION || err == ERR_ALREADY_EXISTS;
+}
+
+static enum err on_due(void *arg, const struct bus_task *task, int attempt)
+{
+    struct message_service *svc = arg;
+    struct rpc_call *call = rpc_call_create(NULL);
+    struct due *due = arena_new(call->arena, struct due);
+    due->op.svc = svc;
+    due->op.call = call;
+    due->op.fn = due_job;
+    due->op.told_end = &due->op.told;
+    due->id = arena_printf(call->arena, "%.*s", (int)task->payload.n, task->payload.p);
+    enum err err = message_change_sync(&due->op);
+    if (is_refusal(err)) {
+        const char *why = rpc_failure(call) ? rpc_failure_text(call) : err_text(err);
+        struct failing failing = {.id = due->id, .error = why};
+        err = store_write_sync(svc->deps.store, MESSAGE_SHARD, fail_job, &failing);
+    } else if (err) {
+        log_warn(NULL, "message: scheduled message not sent yet (attempt %d): %s", attempt,
+                 err_text(err));
+    }
+    rpc_call_unref(&call);
+    return err;
+}
+
+void message_schedule_start(struct message_service *svc)
+{
+    bus_work(svc->deps.bus, QUEUE, on_due, svc);
+}
+
+/* ---- list and cancel ---- */
+
+static enum err list_job(struct store_tx *tx, struct message_op *op)
+{
+    struct arena *arena = op->call->arena;
+    Message__ScheduledList *reply = arena_new(arena, Message__ScheduledList);
+    message__scheduled_list__init(reply);
+    reply->messages = arena_array(arena, Message__ScheduledMessage *, KEPT_MAX);
+    op->reply = reply;
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT " KEPT_COLUMNS " WHERE s.conversation_num = ?"
+                                        " AND s.sender_id = ? ORDER BY s.send_at_ms, s.id LIMIT ?",
+                                        "isi", op->c.num, op->me.user_id, (int64_t)KEPT_MAX);
+    while (store_step(st)) {
+        struct kept kept;
+        if (!read_kept(st, arena, &kept))
+            continue;
+        Message__ScheduledMessage *m = arena_new(arena, Message__ScheduledMessage);
+        message__scheduled_message__init(m);
+        m->id = (char *)kept.id;
+        m->conversation_id = (char *)kept.conversation_id;
+        m->send_at_ms = kept.send_at_ms;
+        m->request = kept.request;
+        m->error = (char *)kept.error;
+        reply->messages[reply->n_messages++] = m;
+    }
+    return store_finish(st);
+}
+
+MESSAGE_HANDLER(message_on_scheduled, ListScheduledRequest, ScheduledList)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    const Message__ListScheduledRequest *own = op->in;
+    op->fn = list_job;
+    op->conversation_id = own->id;
+    op->needs = MESSAGE_NEEDS_READ;
+    message_view(op, ROLE_USER);
+}
+
+static enum err cancel_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__CancelScheduledRequest *in = op->in;
+    Message__CancelScheduledReply *reply =
+        arena_new(op->call->arena, Message__CancelScheduledReply);
+    message__cancel_scheduled_reply__init(reply);
+    op->reply = reply;
+    enum err err = store_run(tx,
+                             "DELETE FROM message_scheduled WHERE id = ? AND conversation_num = ?"
+                             " AND sender_id = ?",
+                             "sis", in->scheduled_id, op->c.num, op->me.user_id);
+    if (!err && store_changes(tx) == 0)
+        return message_refuse(op, ERR_NOT_FOUND, "There is no such message: it may be sent.");
+    return err;
+}
+
+MESSAGE_HANDLER(message_on_cancel_scheduled, CancelScheduledRequest, CancelScheduledReply)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    const Message__CancelScheduledRequest *own = op->in;
+    op->fn = cancel_job;
+    op->conversation_id = own->id;
+    op->needs = MESSAGE_NEEDS_READ;
+    message_run(op, ROLE_USER);
+}

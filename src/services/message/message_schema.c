@@ -1,0 +1,89 @@
+/*
+ * The tables of the log. Messages and changes are clustered by lsn, so a commit appends at the end
+ * of both; numbers stand for conversations in the indexes, since every message pays for their
+ * width.
+ */
+#include "services/message/message_internal.h"
+
+const struct store_migration message_migrations[] = {
+    {.room = "message",
+     .version = 1,
+     .sql =
+         /* fence: counts the owners of the shard; the upper part of every lsn */
+     "CREATE TABLE message_shards (shard INTEGER PRIMARY KEY, epoch TEXT NOT NULL,"
+     " fence BIGINT NOT NULL);"
+     /* natural_key: "d:<user>:<user>", "m:<meeting>", "g:<owner>:<client id>", or the id */
+     "CREATE TABLE message_conversations ("
+     " num INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+     " natural_key TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, title TEXT NOT NULL,"
+     " avatar_url TEXT NOT NULL, announcement TEXT NOT NULL, owner_id TEXT NOT NULL,"
+     " meeting_id TEXT NOT NULL, join_rule INTEGER NOT NULL, is_muted INTEGER NOT NULL,"
+     " is_dissolved INTEGER NOT NULL, retention_days INTEGER NOT NULL,"
+     " member_count INTEGER NOT NULL, first_seq BIGINT NOT NULL, last_seq BIGINT NOT NULL,"
+     " rev BIGINT NOT NULL, head_lsn BIGINT NOT NULL, chain BLOB NOT NULL,"
+     " created_at_ms BIGINT NOT NULL, active_at_ms BIGINT NOT NULL);"
+     /* visible_to_seq, visible_to_rev: where a member who is gone stops reading; archived_seq:
+        put away until something newer than this comes; 0: not */
+     "CREATE TABLE message_members ("
+     " conversation_num BIGINT NOT NULL, user_id TEXT NOT NULL, role INTEGER NOT NULL,"
+     " state INTEGER NOT NULL, nickname TEXT NOT NULL, joined_at_ms BIGINT NOT NULL,"
+     " muted_until_ms BIGINT NOT NULL, visible_from_seq BIGINT NOT NULL,"
+     " visible_to_seq BIGINT NOT NULL, visible_to_rev BIGINT NOT NULL,"
+     " read_seq BIGINT NOT NULL, delivered_seq BIGINT NOT NULL,"
+     " is_marked_unread INTEGER NOT NULL, quiet_until_ms BIGINT NOT NULL,"
+     " is_pinned INTEGER NOT NULL, archived_seq BIGINT NOT NULL, draft TEXT NOT NULL,"
+     " draft_at_ms BIGINT NOT NULL, own_lsn BIGINT NOT NULL,"
+     " PRIMARY KEY (conversation_num, user_id));"
+     "CREATE INDEX message_members_by_user ON message_members (user_id, own_lsn);"
+     /* digest: of what was asked to be sent (idempotency, chain); content_digest: of what
+        stands there now; chain: over all revisions up to this one */
+     "CREATE TABLE message_messages ("
+     " lsn INTEGER PRIMARY KEY, conversation_num BIGINT NOT NULL, seq BIGINT NOT NULL,"
+     " rev BIGINT NOT NULL, id TEXT NOT NULL, sender_id TEXT NOT NULL,"
+     " client_msg_id TEXT NOT NULL, kind INTEGER NOT NULL, content BLOB NOT NULL,"
+     " digest BLOB NOT NULL, content_digest BLOB NOT NULL, chain BLOB NOT NULL,"
+     " reply_to_seq BIGINT NOT NULL, thread_seq BIGINT NOT NULL, forwarded BLOB NOT NULL,"
+     " created_at_ms BIGINT NOT NULL, edited_at_ms BIGINT NOT NULL,"
+     " recalled_at_ms BIGINT NOT NULL, recalled_by TEXT NOT NULL, has_extras INTEGER NOT "
+     "NULL,"
+     " is_pinned INTEGER NOT NULL, UNIQUE (conversation_num, seq),"
+     " UNIQUE (conversation_num, sender_id, client_msg_id));"
+     /* seq: the message it is about, 0: none; last_seq: of the conversation at that moment */
+     "CREATE TABLE message_changes ("
+     " lsn INTEGER PRIMARY KEY, conversation_num BIGINT NOT NULL, rev BIGINT NOT NULL,"
+     " type INTEGER NOT NULL, seq BIGINT NOT NULL, last_seq BIGINT NOT NULL,"
+     " actor_id TEXT NOT NULL, user_id TEXT NOT NULL, at_ms BIGINT NOT NULL,"
+     " digest BLOB NOT NULL, chain BLOB NOT NULL, UNIQUE (conversation_num, rev));"
+     /* user_id "*": everybody */
+     "CREATE TABLE message_mentions ("
+     " conversation_num BIGINT NOT NULL, user_id TEXT NOT NULL, seq BIGINT NOT NULL,"
+     " PRIMARY KEY (conversation_num, user_id, seq));"
+     "CREATE TABLE message_threads ("
+     " conversation_num BIGINT NOT NULL, thread_seq BIGINT NOT NULL, seq BIGINT NOT NULL,"
+     " PRIMARY KEY (conversation_num, thread_seq, seq));"
+     "CREATE TABLE message_reactions ("
+     " conversation_num BIGINT NOT NULL, seq BIGINT NOT NULL, emoji TEXT NOT NULL,"
+     " user_id TEXT NOT NULL, at_ms BIGINT NOT NULL,"
+     " PRIMARY KEY (conversation_num, seq, emoji, user_id));"
+     "CREATE TABLE message_pins ("
+     " conversation_num BIGINT NOT NULL, seq BIGINT NOT NULL,"
+     " PRIMARY KEY (conversation_num, seq));"
+     /* request: packed message.SendMessageRequest; error: why it could not be sent */
+     "CREATE TABLE message_scheduled ("
+     " id TEXT PRIMARY KEY, conversation_num BIGINT NOT NULL, sender_id TEXT NOT NULL,"
+     " client_msg_id TEXT NOT NULL, send_at_ms BIGINT NOT NULL, request BLOB NOT NULL,"
+     " digest BLOB NOT NULL, error TEXT NOT NULL,"
+     " UNIQUE (conversation_num, sender_id, client_msg_id));"
+     "CREATE TABLE message_hidden ("
+     " user_id TEXT NOT NULL, conversation_num BIGINT NOT NULL, seq BIGINT NOT NULL,"
+     " PRIMARY KEY (user_id, conversation_num, seq));"
+     /* t: the terms of a message, c: the number of its conversation; rowid: its lsn */
+     "CREATE VIRTUAL TABLE message_terms USING fts5(t, c, detail = 'column',"
+     " tokenize = \"unicode61 remove_diacritics 2 categories 'L* N* M* Co'\");"
+     "CREATE TABLE message_indexed (shard INTEGER PRIMARY KEY, lsn BIGINT NOT NULL);"
+     "CREATE TABLE message_contacts ("
+     " owner_id TEXT NOT NULL, user_id TEXT NOT NULL, state INTEGER NOT NULL,"
+     " note TEXT NOT NULL, alias TEXT NOT NULL, since_ms BIGINT NOT NULL,"
+     " PRIMARY KEY (owner_id, user_id));"},
+};
+const size_t message_migration_count = ARRAY_LEN(message_migrations);

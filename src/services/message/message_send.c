@@ -1,0 +1,416 @@
+/*
+ * Sending. One transaction finds the conversation (or makes a direct one), checks that the sender
+ * may write, and appends; the answer follows the commit. A client_msg_id that was used before by
+ * the same sender is the same message, for as long as the message lives: the first answer again if
+ * the content is the same, a conflict if not.
+ */
+#include "services/message/message_internal.h"
+
+#include "user.pb-c.h"
+
+struct sending {
+    struct message_op op;   /* first */
+    const char *to_user_id; /* "": conversation_id is given */
+    char *natural_key;      /* of the direct conversation */
+    Message__Content *content;
+    struct message_row m;
+    const char *forward_id; /* conversation the content is taken from; "": none */
+    int64_t forward_seq;
+};
+
+/* ---- direct conversations ---- */
+
+static char *direct_key(struct arena *arena, const char *a, const char *b)
+{
+    bool is_a_first = strcmp(a, b) < 0;
+    return arena_printf(arena, "d:%s:%s", is_a_first ? a : b, is_a_first ? b : a);
+}
+
+static enum err add_direct_member(struct store_tx *tx, struct message_conversation *c,
+                                  const char *user_id)
+{
+    struct message_member m = {.conversation_num = c->num,
+                               .user_id = user_id,
+                               .nickname = "",
+                               .draft = "",
+                               .joined_at_ms = c->created_at_ms};
+    return message_store_put_member(tx, &m);
+}
+
+static enum err make_direct(struct store_tx *tx, struct sending *s)
+{
+    struct message_conversation *c = &s->op.c;
+    char *id = arena_alloc(s->op.call->arena, ID_SIZE);
+    id_make(id);
+    *c = (struct message_conversation){.id = id,
+                                       .natural_key = s->natural_key,
+                                       .kind = MESSAGE__CONVERSATION_KIND__DIRECT,
+                                       .title = "",
+                                       .avatar_url = "",
+                                       .announcement = "",
+                                       .owner_id = "",
+                                       .meeting_id = "",
+                                       .member_count = 2,
+                                       .first_seq = 1,
+                                       .created_at_ms = clock_wall_ms(),
+                                       .active_at_ms = clock_wall_ms()};
+    enum err err = message_store_insert(tx, c);
+    if (!err)
+        err = add_direct_member(tx, c, who_id(s->op.call));
+    return err ? err : add_direct_member(tx, c, s->to_user_id);
+}
+
+enum err message_check_block(struct store_tx *tx, struct message_op *op)
+{
+    if (op->c.kind != MESSAGE__CONVERSATION_KIND__DIRECT)
+        return ERR_OK;
+    const char *me = who_id(op->call);
+    const char *peer = message_conversation_shape(op->call->arena, &op->c, &op->me)->peer_id;
+    if (message_store_is_blocked(tx, peer, me))
+        return message_refuse(op, ERR_PERMISSION_DENIED, "This person takes no messages from you.");
+    if (message_store_is_blocked(tx, me, peer))
+        return message_refuse(op, ERR_FAILED_PRECONDITION,
+                              "You have blocked this person: lift that first.");
+    return ERR_OK;
+}
+
+static enum err enter_direct(struct store_tx *tx, struct sending *s)
+{
+    struct message_op *op = &s->op;
+    enum err err = message_store_find_natural(tx, op->call->arena, s->natural_key, &op->c);
+    if (err == ERR_NOT_FOUND)
+        err = make_direct(tx, s);
+    if (err)
+        return err;
+    err = message_store_member(tx, op->call->arena, op->c.num, who_id(op->call), &op->me);
+    return err ? err : message_op_check(op);
+}
+
+/* ---- what it refers to ---- */
+
+static enum err check_references(struct store_tx *tx, struct sending *s)
+{
+    struct message_op *op = &s->op;
+    int64_t from = MAX(op->me.visible_from_seq, op->c.first_seq - 1);
+    int64_t refs[] = {s->m.reply_to_seq, s->m.thread_seq};
+    for (size_t i = 0; i < ARRAY_LEN(refs); i++) {
+        if (refs[i] && (refs[i] <= from || refs[i] > op->c.last_seq))
+            return message_refuse(op, ERR_INVALID_ARGUMENT,
+                                  "reply_to_seq, thread_seq: no such message");
+    }
+    if (!s->m.thread_seq)
+        return ERR_OK;
+    struct message_row root;
+    enum err err = message_log_get(tx, op->call->arena, op->c.num, s->m.thread_seq, &root);
+    if (!err && root.thread_seq)
+        return message_refuse(op, ERR_INVALID_ARGUMENT,
+                              "thread_seq: expected the message that began the thread");
+    return err;
+}
+
+/* Takes over content from elsewhere: who forwards must be able to read it there. */
+static enum err take_forwarded(struct store_tx *tx, struct sending *s)
+{
+    struct message_op from = {
+        .call = s->op.call, .conversation_id = s->forward_id, .needs = MESSAGE_NEEDS_READ};
+    struct message_row m;
+    enum err err = message_op_enter(tx, &from);
+    if (err)
+        return err;
+    int64_t last =
+        from.me.state == MESSAGE__MEMBER_STATE__GONE ? from.me.visible_to_seq : from.c.last_seq;
+    bool is_readable = s->forward_seq > from.me.visible_from_seq && s->forward_seq <= last;
+    err = is_readable ? message_log_get(tx, s->op.call->arena, from.c.num, s->forward_seq, &m)
+                      : ERR_NOT_FOUND;
+    if (err == ERR_NOT_FOUND || (!err && m.recalled_at_ms) ||
+        (!err && m.kind == MESSAGE__CONTENT_KIND__SYSTEM))
+        return message_refuse(&s->op, ERR_NOT_FOUND, "There is no such message to forward.");
+    if (err)
+        return err;
+    Message__ForwardedFrom source = MESSAGE__FORWARDED_FROM__INIT;
+    source.conversation_id = (char *)from.c.id;
+    source.sender_id = (char *)m.sender_id;
+    source.sent_at_ms = m.created_at_ms;
+    s->m.forwarded = message_pack(s->op.call->arena, &source.base, &s->m.forwarded_n);
+    s->m.kind = m.kind;
+    s->m.content = m.content;
+    s->m.content_n = m.content_n;
+    return ERR_OK;
+}
+
+/* ---- the log ---- */
+
+/* Readers count a thread by what they see of it; the root says that there is one. */
+static enum err add_to_thread(struct store_tx *tx, const struct message_row *m)
+{
+    enum err err = store_run(tx,
+                             "INSERT INTO message_threads (conversation_num, thread_seq, seq)"
+                             " VALUES (?,?,?)",
+                             "iii", m->conversation_num, m->thread_seq, m->seq);
+    return err ? err
+               : store_run(tx,
+                           "UPDATE message_messages SET has_extras = 1"
+                           " WHERE conversation_num = ? AND seq = ?",
+                           "ii", m->conversation_num, m->thread_seq);
+}
+
+/* Who writes has read what stands before. */
+static enum err move_own_read(struct store_tx *tx, const struct sending *s)
+{
+    return store_run(tx,
+                     "UPDATE message_members SET read_seq = ?, delivered_seq = ?,"
+                     " is_marked_unread = 0 WHERE conversation_num = ? AND user_id = ?",
+                     "iiis", s->m.seq, s->m.seq, s->m.conversation_num, s->m.sender_id);
+}
+
+Message__SendMessageReply *message_send_reply(struct message_op *op, const struct message_row *m,
+                                              bool is_duplicate)
+{
+    Message__SendMessageReply *reply = arena_new(op->call->arena, Message__SendMessageReply);
+    message__send_message_reply__init(reply);
+    reply->conversation_id = (char *)op->c.id;
+    reply->seq = m->seq;
+    reply->rev = m->rev;
+    reply->id = (char *)m->id;
+    reply->created_at_ms = m->created_at_ms;
+    reply->is_duplicate = is_duplicate;
+    return reply;
+}
+
+static enum err answer_duplicate(struct store_tx *tx, struct sending *s)
+{
+    struct message_row sent;
+    enum err err = message_log_find_sent(tx, s->op.call->arena, s->op.c.num, s->m.sender_id,
+                                         s->m.client_msg_id, &sent);
+    if (err)
+        return err;
+    if (memcmp(&sent.digest, &s->m.digest, sizeof(sent.digest)) != 0)
+        return message_refuse(&s->op, ERR_ALREADY_EXISTS,
+                              "client_msg_id: used before for another message");
+    s->op.reply = message_send_reply(&s->op, &sent, true);
+    return ERR_OK;
+}
+
+enum err message_append(struct store_tx *tx, struct message_op *op, struct message_row *m,
+                        const Message__Content *content)
+{
+    struct arena *arena = op->call->arena;
+    enum err err = message_log_append(tx, op->svc, &op->c, m);
+    if (!err && content)
+        err = message_add_mentions(tx, m, content);
+    if (!err && m->thread_seq)
+        err = add_to_thread(tx, m);
+    Message__MessageInfo *info;
+    if (!err)
+        err = message_shape(tx, arena, &op->c, m, "", &info);
+    if (err)
+        return err;
+    op->reply = message_send_reply(op, m, false);
+    message_tell(op, message_change_of_message(arena, &op->c, info), m->lsn, NULL);
+    return ERR_OK;
+}
+
+static enum err append(struct store_tx *tx, struct sending *s)
+{
+    enum err err = message_append(tx, &s->op, &s->m, s->content);
+    if (err == ERR_ALREADY_EXISTS)
+        return answer_duplicate(tx, s);
+    return err ? err : move_own_read(tx, s);
+}
+
+static enum err send_job(struct store_tx *tx, struct message_op *op)
+{
+    struct sending *s = CONTAINER_OF(op, struct sending, op);
+    const Message__SendMessageRequest *in = op->in;
+    enum err err = s->natural_key ? enter_direct(tx, s) : ERR_OK;
+    if (!err)
+        err = message_check_block(tx, op);
+    if (!err)
+        err = check_references(tx, s);
+    if (!err && s->forward_id[0])
+        err = take_forwarded(tx, s);
+    if (err)
+        return err;
+    return in->send_at_ms ? message_schedule(tx, op, in, &s->m.digest) : append(tx, s);
+}
+
+/* ---- before the transaction ---- */
+
+/* A conversation with somebody new begins: is there such an account? */
+static bool check_peer(struct sending *s)
+{
+    struct rpc_call *call = s->op.call;
+    if (who_role(call) < ROLE_USER || who_is(call, s->to_user_id)) {
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "to_user_id: expected the id of another user");
+        return false;
+    }
+    return message_is_account(s->op.svc, call, s->to_user_id);
+}
+
+static enum err look_for_direct(struct store_tx *tx, void *arg)
+{
+    struct sending *s = arg;
+    return message_store_find_natural(tx, s->op.call->arena, s->natural_key, &s->op.c);
+}
+
+static bool prepare_direct(struct sending *s)
+{
+    struct rpc_call *call = s->op.call;
+    s->natural_key = direct_key(call->arena, who_id(call), s->to_user_id);
+    enum err err = store_read(s->op.svc->deps.store, look_for_direct, s);
+    if (err && err != ERR_NOT_FOUND) {
+        who_fail(call, err);
+        return false;
+    }
+    return !err || check_peer(s);
+}
+
+/* What makes two sends the same one: everything the sender chose. */
+static struct message_digest digest_of(struct arena *arena, const Message__SendMessageRequest *in,
+                                       Message__Content *content)
+{
+    Message__SendMessageRequest chosen = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    chosen.content = content;
+    chosen.reply_to_seq = in->reply_to_seq;
+    chosen.thread_seq = in->thread_seq;
+    chosen.forward_conversation_id = in->forward_conversation_id;
+    chosen.forward_seq = in->forward_seq;
+    size_t n;
+    const void *bytes = message_pack(arena, &chosen.base, &n);
+    return message_digest(bytes, n);
+}
+
+static bool prepare(struct sending *s)
+{
+    struct rpc_call *call = s->op.call;
+    const Message__SendMessageRequest *in = s->op.in;
+    s->to_user_id = in->to_user_id;
+    s->forward_id = in->forward_conversation_id;
+    s->forward_seq = in->forward_seq;
+    s->m.client_msg_id = message_take_client_id(call, in->client_msg_id);
+    if (!s->m.client_msg_id)
+        return false;
+    if (!s->forward_id[0]) {
+        s->content = message_take_content(call, in->content);
+        if (!s->content)
+            return false;
+        s->m.kind = s->content->kind;
+        s->m.content = message_pack(call->arena, &s->content->base, &s->m.content_n);
+    }
+    s->m.digest = digest_of(call->arena, in, s->content);
+    char *id = arena_alloc(call->arena, ID_SIZE);
+    id_make(id);
+    s->m.id = id;
+    s->m.sender_id = arena_strdup(call->arena, who_id(call));
+    s->m.forwarded = "";
+    s->m.reply_to_seq = in->reply_to_seq;
+    s->m.thread_seq = in->thread_seq;
+    if (!s->to_user_id[0] == !in->conversation_id[0]) {
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "expected conversation_id or to_user_id");
+        return false;
+    }
+    if (s->to_user_id[0])
+        return prepare_direct(s);
+    s->op.conversation_id = in->conversation_id;
+    return true;
+}
+
+#define SEND_LATER_MIN_MS (5 * 1000)
+#define SEND_LATER_MAX_MS (366LL * 24 * 3600 * 1000)
+
+static bool check_time(struct rpc_call *call, const Message__SendMessageRequest *in)
+{
+    int64_t wait_ms = in->send_at_ms - clock_wall_ms();
+    if (in->send_at_ms && (wait_ms < SEND_LATER_MIN_MS || wait_ms > SEND_LATER_MAX_MS)) {
+        rpc_fail(call, ERR_INVALID_ARGUMENT,
+                 "send_at_ms: expected a time from some seconds to a year ahead");
+        return false;
+    }
+    return true;
+}
+
+static void start(struct message_service *svc, struct rpc_call *call,
+                  const Message__SendMessageRequest *in, ProtobufCClosure closure)
+{
+    struct sending *s = message_op_create(svc, call, sizeof(*s), &in->base, closure);
+    s->op.fn = send_job;
+    s->op.needs = MESSAGE_NEEDS_WRITE;
+    if (who_require(call, ROLE_GUEST) && check_time(call, in) && prepare(s))
+        message_change(&s->op);
+    else
+        message_refuse_now(&s->op);
+}
+
+enum err message_send_kept(struct store_tx *tx, struct message_op *op,
+                           const Message__SendMessageRequest *request)
+{
+    struct sending *s = arena_new(op->call->arena, struct sending);
+    s->op = *op;
+    s->op.told_end = &s->op.told;
+    s->op.in = (void *)request;
+    enum err err = prepare(s) ? message_op_enter(tx, &s->op) : rpc_failure(op->call);
+    if (!err)
+        err = send_job(tx, &s->op);
+    *op = s->op;
+    return err;
+}
+
+MESSAGE_HANDLER(message_on_send, SendMessageRequest, SendMessageReply)
+{
+    start(CONTAINER_OF(rpc, struct message_service, rpc), data, in, (ProtobufCClosure)closure);
+}
+
+MESSAGE_HANDLER(message_on_send_group, SendGroupMessageRequest, SendMessageReply)
+{
+    Message__SendMessageRequest request = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    request.conversation_id = in->group_id;
+    request.client_msg_id = in->client_msg_id;
+    request.content = in->content;
+    request.reply_to_seq = in->reply_to_seq;
+    start(CONTAINER_OF(rpc, struct message_service, rpc), data, &request,
+          (ProtobufCClosure)closure);
+}
+
+/* ---- lines of the server ---- */
+
+static enum err note_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__AppendNoteRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    enum err err = message_store_find(tx, arena, in->id, &op->c);
+    if (err)
+        return err;
+    Message__Content content = MESSAGE__CONTENT__INIT;
+    content.kind = MESSAGE__CONTENT_KIND__SYSTEM;
+    content.note = in->note;
+    char *id = arena_alloc(arena, ID_SIZE);
+    id_make(id);
+    struct message_row m = {.id = id,
+                            .sender_id = "",
+                            .client_msg_id = in->client_msg_id,
+                            .kind = content.kind,
+                            .forwarded = ""};
+    m.content = message_pack(arena, &content.base, &m.content_n);
+    m.digest = message_digest(m.content, m.content_n);
+    err = message_append(tx, op, &m, NULL);
+    if (err != ERR_ALREADY_EXISTS)
+        return err;
+    struct message_row sent;
+    err = message_log_find_sent(tx, arena, op->c.num, "", in->client_msg_id, &sent);
+    op->reply = message_send_reply(op, &sent, true);
+    return err;
+}
+
+MESSAGE_HANDLER(message_on_note, AppendNoteRequest, SendMessageReply)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    const Message__AppendNoteRequest *own = op->in;
+    op->fn = note_job;
+    bool is_allowed = who_require_system(op->call) &&
+                      message_take_client_id(op->call, own->client_msg_id) != NULL;
+    if (is_allowed && own->note)
+        message_change(op);
+    else
+        message_refuse_now(op);
+}

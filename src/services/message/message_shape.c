@@ -1,0 +1,287 @@
+/* Rows as readers see them: messages with their reactions and thread, conversations with what is
+ * the reader's own, changes. */
+#include "services/message/message_internal.h"
+
+#define REACTORS_SHOWN 8
+
+/* ---- messages ---- */
+
+static void shape_reactions(struct store_stmt *st, struct arena *arena, const char *reader_id,
+                            Message__MessageInfo *out)
+{
+    size_t room = 0;
+    Message__Reaction *last = NULL;
+    while (store_step(st)) {
+        struct str emoji = store_str(st, 0);
+        if (!last || !str_eq(str_from(last->emoji), emoji)) {
+            if (out->n_reactions == room) {
+                Message__Reaction **more = arena_array(arena, Message__Reaction *, room * 2 + 4);
+                if (room)
+                    memcpy(more, out->reactions, room * sizeof(*more));
+                out->reactions = more;
+                room = room * 2 + 4;
+            }
+            last = arena_new(arena, Message__Reaction);
+            message__reaction__init(last);
+            last->emoji = str_arena(arena, emoji);
+            last->user_ids = arena_array(arena, char *, REACTORS_SHOWN);
+            out->reactions[out->n_reactions++] = last;
+        }
+        last->count++;
+        last->is_mine |= str_eq(store_str(st, 1), str_from(reader_id));
+        if (last->n_user_ids < REACTORS_SHOWN)
+            last->user_ids[last->n_user_ids++] = store_text(st, 1, arena);
+    }
+}
+
+static enum err add_extras(struct store_tx *tx, struct arena *arena, const struct message_row *m,
+                           const char *reader_id, Message__MessageInfo *out)
+{
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT emoji, user_id FROM message_reactions"
+                                        " WHERE conversation_num = ? AND seq = ?"
+                                        " ORDER BY emoji, at_ms",
+                                        "ii", m->conversation_num, m->seq);
+    shape_reactions(st, arena, reader_id, out);
+    enum err err = store_finish(st);
+    if (err)
+        return err;
+    st = store_query(tx,
+                     "SELECT COUNT(*) FROM message_threads WHERE conversation_num = ?"
+                     " AND thread_seq = ?",
+                     "ii", m->conversation_num, m->seq);
+    if (store_step(st))
+        out->thread_count = (int32_t)store_int(st, 0);
+    return store_finish(st);
+}
+
+/* What was stored by us; nothing else unpacks here, so failure means a damaged row. */
+static enum err unpack(const ProtobufCMessageDescriptor *descriptor, struct arena *arena,
+                       const void *bytes, size_t n, void *out)
+{
+    ProtobufCMessage *message = rpc_message_unpack(descriptor, arena, bytes, n);
+    *(ProtobufCMessage **)out = message;
+    return message ? ERR_OK : ERR_DATA_LOSS;
+}
+
+/* The place a message was forwarded from is named only to who may read there. */
+static enum err hide_source(struct store_tx *tx, struct arena *arena, const char *reader_id,
+                            Message__ForwardedFrom *from)
+{
+    struct message_conversation c;
+    struct message_member me = {0};
+    if (!from || !from->conversation_id[0])
+        return ERR_OK;
+    enum err err = message_store_find(tx, arena, from->conversation_id, &c);
+    if (!err)
+        err = message_store_member(tx, arena, c.num, reader_id, &me);
+    if (err == ERR_NOT_FOUND || me.state != MESSAGE__MEMBER_STATE__ACTIVE)
+        from->conversation_id = (char *)"";
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err message_shape(struct store_tx *tx, struct arena *arena,
+                       const struct message_conversation *c, const struct message_row *m,
+                       const char *reader_id, Message__MessageInfo **out)
+{
+    Message__MessageInfo *info = arena_new(arena, Message__MessageInfo);
+    message__message_info__init(info);
+    info->conversation_id = (char *)c->id;
+    info->seq = m->seq;
+    info->rev = m->rev;
+    info->id = (char *)m->id;
+    info->sender_id = (char *)m->sender_id;
+    info->client_msg_id = (char *)m->client_msg_id;
+    info->reply_to_seq = m->reply_to_seq;
+    info->thread_seq = m->thread_seq;
+    info->created_at_ms = m->created_at_ms;
+    info->edited_at_ms = m->edited_at_ms;
+    info->recalled_at_ms = m->recalled_at_ms;
+    info->recalled_by = (char *)(m->recalled_by ? m->recalled_by : "");
+    info->is_pinned = m->is_pinned;
+    *out = info;
+    enum err err = ERR_OK;
+    if (!m->recalled_at_ms)
+        err =
+            unpack(&message__content__descriptor, arena, m->content, m->content_n, &info->content);
+    if (!err && !m->recalled_at_ms && m->forwarded_n)
+        err = unpack(&message__forwarded_from__descriptor, arena, m->forwarded, m->forwarded_n,
+                     &info->forwarded_from);
+    if (!err)
+        err = hide_source(tx, arena, reader_id, info->forwarded_from);
+    return err || !m->has_extras ? err : add_extras(tx, arena, m, reader_id, info);
+}
+
+/* ---- conversations ---- */
+
+static char *peer_of(struct arena *arena, const struct message_conversation *c, const char *me)
+{
+    /* "d:<26>:<26>" (message_send.c) */
+    const char *a = c->natural_key + 2;
+    const char *b = a + ID_SIZE;
+    return strncmp(a, me, ID_SIZE - 1) == 0 ? arena_strdup(arena, b)
+                                            : arena_printf(arena, "%.*s", ID_SIZE - 1, a);
+}
+
+Message__Conversation *message_conversation_shape(struct arena *arena,
+                                                  const struct message_conversation *c,
+                                                  const struct message_member *me)
+{
+    Message__Conversation *out = arena_new(arena, Message__Conversation);
+    message__conversation__init(out);
+    out->id = (char *)c->id;
+    out->kind = c->kind;
+    out->title = (char *)c->title;
+    out->avatar_url = (char *)c->avatar_url;
+    out->announcement = (char *)c->announcement;
+    out->meeting_id = (char *)c->meeting_id;
+    out->owner_id = (char *)c->owner_id;
+    out->member_count = (int32_t)c->member_count;
+    out->last_seq = c->last_seq;
+    out->rev = c->rev;
+    out->created_at_ms = c->created_at_ms;
+    out->active_at_ms = c->active_at_ms;
+    out->join_rule = c->join_rule;
+    out->is_muted = c->is_muted;
+    out->is_dissolved = c->is_dissolved;
+    out->retention_days = (int32_t)c->retention_days;
+    if (!me || !me->user_id)
+        return out;
+    if (c->kind == MESSAGE__CONVERSATION_KIND__DIRECT)
+        out->peer_id = peer_of(arena, c, me->user_id);
+    if (me->state == MESSAGE__MEMBER_STATE__GONE) {
+        out->last_seq = MIN(c->last_seq, me->visible_to_seq);
+        out->rev = MIN(c->rev, me->visible_to_rev);
+    }
+    Message__Own *own = arena_new(arena, Message__Own);
+    message__own__init(own);
+    own->role = me->role;
+    own->state = me->state;
+    own->read_seq = me->read_seq;
+    own->visible_from_seq = MAX(me->visible_from_seq, c->first_seq - 1);
+    own->unread_count = MAX(0, out->last_seq - MAX(own->visible_from_seq, me->read_seq));
+    own->is_marked_unread = me->is_marked_unread;
+    own->quiet_until_ms = me->quiet_until_ms;
+    own->is_pinned = me->is_pinned;
+    own->is_archived = me->archived_seq > c->last_seq;
+    own->draft = (char *)me->draft;
+    own->draft_at_ms = me->draft_at_ms;
+    out->own = own;
+    return out;
+}
+
+static enum err count_mentions(struct store_tx *tx, const struct message_pair *pair,
+                               Message__Own *own)
+{
+    int64_t above = MAX(own->visible_from_seq, own->read_seq);
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT COUNT(*) FROM message_mentions"
+                                        " WHERE conversation_num = ? AND user_id IN (?, '*')"
+                                        " AND seq > ?",
+                                        "isi", pair->c.num, pair->me.user_id, above);
+    if (store_step(st))
+        own->mention_count = store_int(st, 0);
+    return store_finish(st);
+}
+
+enum err message_conversation_full(struct store_tx *tx, struct arena *arena,
+                                   const struct message_pair *pair, Message__Conversation **out)
+{
+    Message__Conversation *conversation = message_conversation_shape(arena, &pair->c, &pair->me);
+    *out = conversation;
+    enum err err = ERR_OK;
+    if (conversation->own->unread_count > 0)
+        err = count_mentions(tx, pair, conversation->own);
+    if (err || conversation->last_seq <= conversation->own->visible_from_seq)
+        return err;
+    struct message_row *last;
+    size_t count;
+    err =
+        message_log_range(tx, arena,
+                          &(struct message_range){.num = pair->c.num,
+                                                  .above_seq = conversation->own->visible_from_seq,
+                                                  .below_seq = conversation->last_seq + 1,
+                                                  .reader_id = pair->me.user_id,
+                                                  .limit = 1,
+                                                  .is_newest_first = true},
+                          &last, &count);
+    if (err || !count)
+        return err;
+    return message_shape(tx, arena, &pair->c, last, pair->me.user_id, &conversation->last_message);
+}
+
+Message__Member *message_member_shape(struct arena *arena, const struct message_conversation *c,
+                                      const struct message_member *m)
+{
+    Message__Member *out = arena_new(arena, Message__Member);
+    message__member__init(out);
+    out->conversation_id = (char *)c->id;
+    out->user_id = (char *)m->user_id;
+    out->role = m->role;
+    out->state = m->state;
+    out->nickname = (char *)m->nickname;
+    out->joined_at_ms = m->joined_at_ms;
+    out->muted_until_ms = m->muted_until_ms;
+    out->read_seq = m->read_seq;
+    out->delivered_seq = m->delivered_seq;
+    return out;
+}
+
+/* ---- changes ---- */
+
+static const char *const type_names[] = {
+    [MESSAGE_CHANGE_MESSAGE] = "message",   [MESSAGE_CHANGE_EDITED] = "edited",
+    [MESSAGE_CHANGE_RECALLED] = "recalled", [MESSAGE_CHANGE_REACTION] = "reaction",
+    [MESSAGE_CHANGE_PINNED] = "pinned",     [MESSAGE_CHANGE_UNPINNED] = "unpinned",
+    [MESSAGE_CHANGE_MEMBER] = "member",     [MESSAGE_CHANGE_CONVERSATION] = "conversation",
+};
+
+static Message__Change *change_new(struct arena *arena, const struct message_conversation *c,
+                                   int64_t rev, int64_t at_ms, enum message_change_type type)
+{
+    Message__Change *change = arena_new(arena, Message__Change);
+    message__change__init(change);
+    change->conversation_id = (char *)c->id;
+    change->rev = rev;
+    change->prev_rev = rev - 1;
+    change->at_ms = at_ms;
+    change->type = (char *)type_names[type];
+    return change;
+}
+
+Message__Change *message_change_of_message(struct arena *arena,
+                                           const struct message_conversation *c,
+                                           Message__MessageInfo *m)
+{
+    Message__Change *change =
+        change_new(arena, c, m->rev, m->created_at_ms, MESSAGE_CHANGE_MESSAGE);
+    change->message = m;
+    change->actor_id = m->sender_id;
+    return change;
+}
+
+enum err message_change_shape(struct store_tx *tx, struct arena *arena,
+                              const struct message_conversation *c,
+                              const struct message_change_row *row, const char *reader_id,
+                              Message__Change **out)
+{
+    Message__Change *change = change_new(arena, c, row->rev, row->at_ms, row->type);
+    change->actor_id = (char *)row->actor_id;
+    *out = change;
+    enum err err = ERR_OK;
+    if (row->seq) {
+        struct message_row m;
+        err = message_log_get(tx, arena, c->num, row->seq, &m);
+        if (!err)
+            err = message_shape(tx, arena, c, &m, reader_id, &change->message);
+    } else if (row->type == MESSAGE_CHANGE_MEMBER) {
+        struct message_member m;
+        err = message_store_member(tx, arena, c->num, row->user_id, &m);
+        if (!err)
+            change->member = message_member_shape(arena, c, &m);
+    } else {
+        change->conversation = message_conversation_shape(arena, c, NULL);
+    }
+    /* What retention took away leaves its revision behind, empty. */
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}

@@ -1,0 +1,268 @@
+/* Rows of conversations and members, and of the block list. */
+#include "services/message/message_internal.h"
+
+#define CONVERSATION_COLUMNS                                                                    \
+    "c.num, c.id, c.natural_key, c.kind, c.title, c.avatar_url, c.announcement, c.owner_id,"    \
+    " c.meeting_id, c.join_rule, c.is_muted, c.is_dissolved, c.retention_days, c.member_count," \
+    " c.first_seq, c.last_seq, c.rev, c.head_lsn, c.chain, c.created_at_ms, c.active_at_ms"
+#define CONVERSATION_COLUMN_COUNT 21
+#define MEMBER_COLUMNS                                                                       \
+    "m.conversation_num, m.user_id, m.role, m.state, m.nickname, m.joined_at_ms,"            \
+    " m.muted_until_ms, m.visible_from_seq, m.visible_to_seq, m.visible_to_rev, m.read_seq," \
+    " m.delivered_seq, m.is_marked_unread, m.quiet_until_ms, m.is_pinned, m.archived_seq, "  \
+    "m.draft,"                                                                               \
+    " m.draft_at_ms, m.own_lsn"
+
+/* ---- conversations ---- */
+
+static void read_digest(struct store_stmt *st, int column, struct arena *arena,
+                        struct message_digest *out)
+{
+    size_t n;
+    const void *bytes = store_blob(st, column, arena, &n);
+    if (n == sizeof(out->bytes))
+        memcpy(out->bytes, bytes, n);
+}
+
+static void read_conversation(struct store_stmt *st, struct arena *arena,
+                              struct message_conversation *c)
+{
+    c->num = store_int(st, 0);
+    c->id = store_text(st, 1, arena);
+    c->natural_key = store_text(st, 2, arena);
+    c->kind = (Message__ConversationKind)store_int(st, 3);
+    c->title = store_text(st, 4, arena);
+    c->avatar_url = store_text(st, 5, arena);
+    c->announcement = store_text(st, 6, arena);
+    c->owner_id = store_text(st, 7, arena);
+    c->meeting_id = store_text(st, 8, arena);
+    c->join_rule = (Message__JoinRule)store_int(st, 9);
+    c->is_muted = store_int(st, 10) != 0;
+    c->is_dissolved = store_int(st, 11) != 0;
+    c->retention_days = store_int(st, 12);
+    c->member_count = store_int(st, 13);
+    c->first_seq = store_int(st, 14);
+    c->last_seq = store_int(st, 15);
+    c->rev = store_int(st, 16);
+    c->head_lsn = store_int(st, 17);
+    read_digest(st, 18, arena, &c->chain);
+    c->created_at_ms = store_int(st, 19);
+    c->active_at_ms = store_int(st, 20);
+}
+
+static enum err finish_conversation(struct store_stmt *st, struct arena *arena,
+                                    struct message_conversation *out)
+{
+    bool is_found = store_step(st);
+    if (is_found)
+        read_conversation(st, arena, out);
+    enum err err = store_finish(st);
+    return err ? err : is_found ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err message_store_find(struct store_tx *tx, struct arena *arena, const char *id,
+                            struct message_conversation *out)
+{
+    struct store_stmt *st = store_query(
+        tx, "SELECT " CONVERSATION_COLUMNS " FROM message_conversations c WHERE c.id = ?", "s", id);
+    return finish_conversation(st, arena, out);
+}
+
+enum err message_store_find_natural(struct store_tx *tx, struct arena *arena, const char *key,
+                                    struct message_conversation *out)
+{
+    struct store_stmt *st = store_query(
+        tx, "SELECT " CONVERSATION_COLUMNS " FROM message_conversations c WHERE c.natural_key = ?",
+        "s", key);
+    return finish_conversation(st, arena, out);
+}
+
+enum err message_store_insert(struct store_tx *tx, struct message_conversation *c)
+{
+    enum err err = store_run(
+        tx,
+        "INSERT INTO message_conversations (id, natural_key, kind, title, avatar_url,"
+        " announcement, owner_id, meeting_id, join_rule, is_muted, is_dissolved, retention_days,"
+        " member_count, first_seq, last_seq, rev, head_lsn, chain, created_at_ms, active_at_ms)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "ssissss"
+        "siiiiiiiiibii",
+        c->id, c->natural_key, (int64_t)c->kind, c->title, c->avatar_url, c->announcement,
+        c->owner_id, c->meeting_id, (int64_t)c->join_rule, (int64_t)c->is_muted,
+        (int64_t)c->is_dissolved, c->retention_days, c->member_count, c->first_seq, c->last_seq,
+        c->rev, c->head_lsn, (const void *)c->chain.bytes, sizeof(c->chain.bytes), c->created_at_ms,
+        c->active_at_ms);
+    if (err)
+        return err;
+    struct store_stmt *st =
+        store_query(tx, "SELECT num FROM message_conversations WHERE id = ?", "s", c->id);
+    if (store_step(st))
+        c->num = store_int(st, 0);
+    return store_finish(st);
+}
+
+enum err message_store_update(struct store_tx *tx, const struct message_conversation *c)
+{
+    return store_run(
+        tx,
+        "UPDATE message_conversations SET title = ?, avatar_url = ?, announcement = ?,"
+        " owner_id = ?, join_rule = ?, is_muted = ?, is_dissolved = ?, retention_days = ?,"
+        " member_count = ? WHERE num = ?",
+        "ssssiiiiii", c->title, c->avatar_url, c->announcement, c->owner_id, (int64_t)c->join_rule,
+        (int64_t)c->is_muted, (int64_t)c->is_dissolved, c->retention_days, c->member_count, c->num);
+}
+
+/* ---- members ---- */
+
+static void read_member(struct store_stmt *st, int at, struct arena *arena,
+                        struct message_member *m)
+{
+    m->conversation_num = store_int(st, at);
+    m->user_id = store_text(st, at + 1, arena);
+    m->role = (Message__MemberRole)store_int(st, at + 2);
+    m->state = (Message__MemberState)store_int(st, at + 3);
+    m->nickname = store_text(st, at + 4, arena);
+    m->joined_at_ms = store_int(st, at + 5);
+    m->muted_until_ms = store_int(st, at + 6);
+    m->visible_from_seq = store_int(st, at + 7);
+    m->visible_to_seq = store_int(st, at + 8);
+    m->visible_to_rev = store_int(st, at + 9);
+    m->read_seq = store_int(st, at + 10);
+    m->delivered_seq = store_int(st, at + 11);
+    m->is_marked_unread = store_int(st, at + 12) != 0;
+    m->quiet_until_ms = store_int(st, at + 13);
+    m->is_pinned = store_int(st, at + 14) != 0;
+    m->archived_seq = store_int(st, at + 15);
+    m->draft = store_text(st, at + 16, arena);
+    m->draft_at_ms = store_int(st, at + 17);
+    m->own_lsn = store_int(st, at + 18);
+}
+
+enum err message_store_member(struct store_tx *tx, struct arena *arena, int64_t num,
+                              const char *user_id, struct message_member *out)
+{
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT " MEMBER_COLUMNS " FROM message_members m"
+                                        " WHERE m.conversation_num = ? AND m.user_id = ?",
+                                        "is", num, user_id);
+    bool is_found = store_step(st);
+    if (is_found)
+        read_member(st, 0, arena, out);
+    enum err err = store_finish(st);
+    return err ? err : is_found ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err message_store_put_member(struct store_tx *tx, const struct message_member *m)
+{
+    enum err err = store_run(
+        tx,
+        "UPDATE message_members SET role = ?, state = ?, nickname = ?, joined_at_ms = ?,"
+        " muted_until_ms = ?, visible_from_seq = ?, visible_to_seq = ?, visible_to_rev = ?,"
+        " read_seq = ?, delivered_seq = ?, is_marked_unread = ?, quiet_until_ms = ?,"
+        " is_pinned = ?, archived_seq = ?, draft = ?, draft_at_ms = ?, own_lsn = ?"
+        " WHERE conversation_num = ? AND user_id = ?",
+        "iisiiiiiiiiiiisiiis", (int64_t)m->role, (int64_t)m->state, m->nickname, m->joined_at_ms,
+        m->muted_until_ms, m->visible_from_seq, m->visible_to_seq, m->visible_to_rev, m->read_seq,
+        m->delivered_seq, (int64_t)m->is_marked_unread, m->quiet_until_ms, (int64_t)m->is_pinned,
+        m->archived_seq, m->draft, m->draft_at_ms, m->own_lsn, m->conversation_num, m->user_id);
+    if (err || store_changes(tx) > 0)
+        return err;
+    return store_run(
+        tx,
+        "INSERT INTO message_members (conversation_num, user_id, role, state, nickname,"
+        " joined_at_ms, muted_until_ms, visible_from_seq, visible_to_seq, visible_to_rev,"
+        " read_seq, delivered_seq, is_marked_unread, quiet_until_ms, is_pinned, archived_seq,"
+        " draft, draft_at_ms, own_lsn) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "isiisiiiiiiiiiiisii", m->conversation_num, m->user_id, (int64_t)m->role, (int64_t)m->state,
+        m->nickname, m->joined_at_ms, m->muted_until_ms, m->visible_from_seq, m->visible_to_seq,
+        m->visible_to_rev, m->read_seq, m->delivered_seq, (int64_t)m->is_marked_unread,
+        m->quiet_until_ms, (int64_t)m->is_pinned, m->archived_seq, m->draft, m->draft_at_ms,
+        m->own_lsn);
+}
+
+enum err message_store_members(struct store_tx *tx, struct arena *arena,
+                               const struct message_member_range *range,
+                               struct message_member **rows, size_t *count)
+{
+    size_t room = (size_t)range->limit + 1;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT " MEMBER_COLUMNS " FROM message_members m WHERE m.conversation_num = ?"
+                    " AND m.state = ? AND m.user_id > ? ORDER BY m.user_id LIMIT ?",
+                    "iisi", range->num, (int64_t)range->state, range->above, (int64_t)room);
+    *rows = arena_array(arena, struct message_member, room);
+    *count = 0;
+    while (*count < room && store_step(st))
+        read_member(st, 0, arena, &(*rows)[(*count)++]);
+    return store_finish(st);
+}
+
+bool message_store_is_blocked(struct store_tx *tx, const char *owner_id, const char *user_id)
+{
+    struct store_stmt *st =
+        store_query(tx, "SELECT state FROM message_contacts WHERE owner_id = ? AND user_id = ?",
+                    "ss", owner_id, user_id);
+    bool is_blocked = store_step(st) && store_int(st, 0) == CONTACT__CONTACT_STATE__BLOCKED;
+    return store_finish(st) == ERR_OK && is_blocked;
+}
+
+/* ---- lists ---- */
+
+static enum err take_pairs(struct store_stmt *st, struct arena *arena, size_t room,
+                           struct message_pair **rows, size_t *count)
+{
+    *rows = arena_array(arena, struct message_pair, room);
+    *count = 0;
+    while (*count < room && store_step(st)) {
+        struct message_pair *pair = &(*rows)[(*count)++];
+        read_conversation(st, arena, &pair->c);
+        read_member(st, CONVERSATION_COLUMN_COUNT, arena, &pair->me);
+    }
+    return store_finish(st);
+}
+
+enum err message_store_list_since(struct store_tx *tx, struct arena *arena, const char *user_id,
+                                  int64_t since_lsn, int limit, struct message_pair **rows,
+                                  size_t *count)
+{
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT " CONVERSATION_COLUMNS ", " MEMBER_COLUMNS
+        " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
+        " WHERE m.user_id = ? AND m.state IN (0, 1)"
+        " AND ((m.state = 0 AND c.head_lsn > ?) OR m.own_lsn > ?)"
+        " ORDER BY c.active_at_ms DESC, c.num DESC LIMIT ?",
+        "siii", user_id, since_lsn, since_lsn, (int64_t)limit + 1);
+    return take_pairs(st, arena, (size_t)limit + 1, rows, count);
+}
+
+enum err message_store_list(struct store_tx *tx, struct arena *arena, const char *user_id,
+                            bool is_archived, const struct page *page, struct message_pair **rows,
+                            size_t *count)
+{
+    int64_t before_ms = page->is_first ? INT64_MAX : page->sort;
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT " CONVERSATION_COLUMNS ", " MEMBER_COLUMNS
+        " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
+        " WHERE m.user_id = ? AND m.state IN (0, 1) AND (m.archived_seq > c.last_seq) = ?"
+        " AND (c.active_at_ms < ? OR (c.active_at_ms = ? AND c.id < ?))"
+        " ORDER BY c.active_at_ms DESC, c.id DESC LIMIT ?",
+        "siiisi", user_id, (int64_t)is_archived, before_ms, before_ms,
+        page->is_first ? "" : page->id, (int64_t)page->limit + 1);
+    return take_pairs(st, arena, (size_t)page->limit + 1, rows, count);
+}
+
+enum err message_count_unread(struct store_tx *tx, const char *user_id, int64_t *count)
+{
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT COALESCE(SUM(MAX(0, c.last_seq - MAX(m.read_seq, m.visible_from_seq,"
+                    " c.first_seq - 1))), 0) FROM message_members m"
+                    " JOIN message_conversations c ON c.num = m.conversation_num"
+                    " WHERE m.user_id = ? AND m.state = 0 AND m.quiet_until_ms BETWEEN 0 AND ?",
+                    "si", user_id, clock_wall_ms());
+    if (store_step(st))
+        *count = store_int(st, 0);
+    return store_finish(st);
+}

@@ -1,0 +1,247 @@
+/*
+ * Catching up. A device holds one cursor over all its conversations (shard, epoch, lsn), and a
+ * revision for each that it has open. Sync answers what has moved since; when that is too much, or
+ * the cursor is of another life of the log, it says "reset" and gives the newest ones to start anew
+ * from. GetChanges replays one conversation's revisions: messages and changes merged by rev.
+ */
+#include "services/message/message_internal.h"
+
+#define CHANGES_NORMAL 100
+#define CHANGES_MAX 500
+#define SYNC_NORMAL 50
+#define SYNC_MAX 200
+#define OPEN_MAX 20
+
+/* ---- one conversation's revisions ---- */
+
+/* The span of revisions that one answer replays. */
+struct span {
+    int64_t above, to; /* above < rev <= to */
+    int64_t above_seq, to_seq;
+};
+
+static enum err find_span(struct store_tx *tx, struct message_op *op, int64_t after_rev, int limit,
+                          struct span *out)
+{
+    int64_t last_rev = op->me.state == MESSAGE__MEMBER_STATE__GONE
+                           ? MIN(op->c.rev, op->me.visible_to_rev)
+                           : op->c.rev;
+    out->above = CLAMP(after_rev, 0, last_rev);
+    out->to = MIN(last_rev, out->above + limit);
+    enum err err = message_log_seq_at(tx, op->c.num, out->above, &out->above_seq);
+    if (!err)
+        err = message_log_seq_at(tx, op->c.num, out->to, &out->to_seq);
+    out->above_seq = MAX(out->above_seq, message_visible_from(op));
+    out->to_seq = MIN(out->to_seq, message_visible_to(op));
+    return err;
+}
+
+/* What happened to messages that the reader may not see, or before the reader came, is no news. */
+static bool is_visible(const struct message_op *op, const struct message_change_row *row)
+{
+    int64_t from = message_visible_from(op);
+    return row->seq ? row->seq > from : row->last_seq >= op->me.visible_from_seq;
+}
+
+struct merge {
+    struct message_row *messages;
+    size_t message_count, message_at;
+    struct message_change_row *changes;
+    size_t change_count, change_at;
+};
+
+static enum err take_next(struct store_tx *tx, struct message_op *op, struct merge *merge,
+                          Message__Change **out)
+{
+    struct arena *arena = op->call->arena;
+    const struct message_row *m =
+        merge->message_at < merge->message_count ? &merge->messages[merge->message_at] : NULL;
+    const struct message_change_row *row =
+        merge->change_at < merge->change_count ? &merge->changes[merge->change_at] : NULL;
+    if (m && (!row || m->rev < row->rev)) {
+        Message__MessageInfo *info;
+        merge->message_at++;
+        enum err err = message_shape(tx, arena, &op->c, m, op->me.user_id, &info);
+        if (!err)
+            *out = message_change_of_message(arena, &op->c, info);
+        return err;
+    }
+    merge->change_at++;
+    return is_visible(op, row) ? message_change_shape(tx, arena, &op->c, row, op->me.user_id, out)
+                               : ERR_OK;
+}
+
+static enum err merge_all(struct store_tx *tx, struct message_op *op, struct merge *merge,
+                          int64_t above, Message__ChangeList *out)
+{
+    size_t total = merge->message_count + merge->change_count;
+    out->changes = arena_array(op->call->arena, Message__Change *, total);
+    enum err err = ERR_OK;
+    int64_t before = above;
+    for (size_t i = 0; i < total && !err; i++) {
+        Message__Change *change = NULL;
+        err = take_next(tx, op, merge, &change);
+        if (!change)
+            continue;
+        change->prev_rev = before; /* what was left out is no hole */
+        before = change->rev;
+        out->changes[out->n_changes++] = change;
+    }
+    return err;
+}
+
+static enum err list_changes(struct store_tx *tx, struct message_op *op, int64_t after_rev,
+                             int limit, Message__ChangeList **reply)
+{
+    struct arena *arena = op->call->arena;
+    struct span span;
+    enum err err = find_span(tx, op, after_rev, limit, &span);
+    if (err)
+        return err;
+    Message__ChangeList *out = arena_new(arena, Message__ChangeList);
+    message__change_list__init(out);
+    *reply = out;
+    out->rev = span.to;
+    out->has_more = op->me.state == MESSAGE__MEMBER_STATE__GONE ? span.to < op->me.visible_to_rev
+                                                                : span.to < op->c.rev;
+    struct merge merge = {0};
+    if (span.to_seq > span.above_seq)
+        err = message_log_range(tx, arena,
+                                &(struct message_range){.num = op->c.num,
+                                                        .above_seq = span.above_seq,
+                                                        .below_seq = span.to_seq + 1,
+                                                        .reader_id = op->me.user_id,
+                                                        .limit = limit},
+                                &merge.messages, &merge.message_count);
+    if (!err)
+        err = message_log_changes(tx, arena, op->c.num, span.above, span.to, limit, &merge.changes,
+                                  &merge.change_count);
+    return err ? err : merge_all(tx, op, &merge, span.above, out);
+}
+
+static enum err changes_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__GetChangesRequest *in = op->in;
+    Message__ChangeList *reply;
+    if (in->after_rev > op->c.rev)
+        return message_refuse(op, ERR_OUT_OF_RANGE, "after_rev: the conversation is not there yet");
+    enum err err =
+        list_changes(tx, op, in->after_rev,
+                     in->limit > 0 ? MIN(in->limit, CHANGES_MAX) : CHANGES_NORMAL, &reply);
+    op->reply = reply;
+    return err;
+}
+
+MESSAGE_HANDLER(message_on_changes, GetChangesRequest, ChangeList)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    const Message__GetChangesRequest *own = op->in;
+    op->fn = changes_job;
+    op->conversation_id = own->id;
+    op->needs = MESSAGE_NEEDS_READ;
+    if (own->after_rev < 0)
+        rpc_fail(op->call, ERR_INVALID_ARGUMENT, "after_rev: expected a number from 0");
+    message_view(op, ROLE_GUEST);
+}
+
+/* ---- the cursor: "shard.epoch.lsn", one of these for each shard, by commas ---- */
+
+static char *cursor_write(const struct message_op *op, int64_t lsn)
+{
+    return arena_printf(op->call->arena, "%d.%s.%lld", MESSAGE_SHARD, op->svc->epoch,
+                        (long long)lsn);
+}
+
+/* -1: of another life of the log, or none of ours: begin anew. */
+static int64_t cursor_read(const struct message_op *op, const char *cursor)
+{
+    struct str rest = str_from(cursor), shard, epoch;
+    int64_t number, lsn;
+    if (!str_cut(&rest, '.', &shard) || !str_cut(&rest, '.', &epoch))
+        return -1;
+    bool is_ours = str_to_i64(shard, &number) && number == MESSAGE_SHARD &&
+                   str_eq(epoch, str_from(op->svc->epoch)) && str_to_i64(rest, &lsn) && lsn >= 0;
+    return is_ours ? lsn : -1;
+}
+
+/* ---- sync ---- */
+
+static enum err fill_open(struct store_tx *tx, struct message_op *op, Message__SyncReply *reply)
+{
+    const Message__SyncRequest *in = op->in;
+    reply->open_changes = arena_array(op->call->arena, Message__ChangeList *, in->n_open);
+    for (size_t i = 0; i < in->n_open; i++) {
+        struct message_op one = {.svc = op->svc,
+                                 .call = op->call,
+                                 .conversation_id = in->open[i]->conversation_id,
+                                 .needs = MESSAGE_NEEDS_READ,
+                                 .is_silent = true};
+        Message__ChangeList *list = NULL;
+        enum err err = message_op_enter(tx, &one);
+        if (!err)
+            err = list_changes(tx, &one, in->open[i]->rev, CHANGES_NORMAL, &list);
+        if (err && err != ERR_NOT_FOUND && err != ERR_PERMISSION_DENIED)
+            return err;
+        if (!list) { /* not the caller's any more: an empty list at revision 0 says so */
+            list = arena_new(op->call->arena, Message__ChangeList);
+            message__change_list__init(list);
+        }
+        reply->open_changes[reply->n_open_changes++] = list;
+    }
+    return ERR_OK;
+}
+
+static enum err fill_moved(struct store_tx *tx, struct message_op *op, int64_t since, int limit,
+                           Message__SyncReply *reply)
+{
+    struct arena *arena = op->call->arena;
+    struct message_pair *rows;
+    size_t count;
+    enum err err =
+        message_store_list_since(tx, arena, who_id(op->call), MAX(since, 0), limit, &rows, &count);
+    if (!err && since >= 0 && count > (size_t)limit) { /* too much to send as changes */
+        reply->is_reset = true;
+        err = message_store_list_since(tx, arena, who_id(op->call), 0, limit, &rows, &count);
+    }
+    if (err)
+        return err;
+    reply->has_more = count > (size_t)limit;
+    reply->n_conversations = MIN(count, (size_t)limit);
+    reply->conversations = arena_array(arena, Message__Conversation *, reply->n_conversations);
+    for (size_t i = 0; i < reply->n_conversations && !err; i++)
+        err = message_conversation_full(tx, arena, &rows[i], &reply->conversations[i]);
+    return err;
+}
+
+static enum err sync_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__SyncRequest *in = op->in;
+    int limit = in->limit > 0 ? MIN(in->limit, SYNC_MAX) : SYNC_NORMAL;
+    Message__SyncReply *reply = arena_new(op->call->arena, Message__SyncReply);
+    message__sync_reply__init(reply);
+    op->reply = reply;
+    int64_t head, since = cursor_read(op, in->cursor);
+    enum err err = message_log_head(tx, who_id(op->call), &head);
+    if (err)
+        return err;
+    if (since > head) /* of a future that this log never had */
+        since = -1;
+    reply->is_reset = since < 0;
+    reply->cursor = cursor_write(op, head);
+    err = fill_moved(tx, op, since, limit, reply);
+    if (!err)
+        err = fill_open(tx, op, reply);
+    return err ? err : message_count_unread(tx, who_id(op->call), &reply->unread_count);
+}
+
+MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    const Message__SyncRequest *own = op->in;
+    op->fn = sync_job;
+    if (own->n_open > OPEN_MAX)
+        rpc_fail(op->call, ERR_INVALID_ARGUMENT, "open: at most 20 conversations");
+    message_view(op, ROLE_GUEST);
+}

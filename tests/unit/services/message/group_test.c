@@ -1,0 +1,311 @@
+/* Groups and channels: who belongs to them, who may do what, and that ranks are kept. */
+#include "talk.h"
+
+#include <stdio.h>
+
+static struct world *w;
+static struct identity admin, ann, bob, cleo;
+
+static int setup(void **state UNUSED)
+{
+    w = world_open(&(struct world_options){0});
+    admin = world_register(w, "admin");
+    ann = world_register(w, "ann");
+    bob = world_register(w, "bob");
+    cleo = world_register(w, "cleo");
+    return 0;
+}
+
+static int teardown(void **state UNUSED)
+{
+    world_close(&w);
+    return 0;
+}
+
+static const char *group_by(const struct identity *who, Message__JoinRule rule,
+                            const struct identity *const *members)
+{
+    Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
+    make.join_rule = rule;
+    return make_group(w, who, make, members)->id;
+}
+
+static bool remove_member(const struct identity *who, const char *id, const struct identity *other,
+                          bool is_banned)
+{
+    Group__RemoveMemberRequest in = GROUP__REMOVE_MEMBER_REQUEST__INIT;
+    in.id = (char *)id;
+    in.user_id = (char *)other->user_id;
+    in.is_banned = is_banned;
+    return ask(w, w->group, "RemoveMember", &in, who) != NULL;
+}
+
+static const Message__Member *set_member(const struct identity *who, const char *id,
+                                         const struct identity *other, Group__SetMemberRequest in)
+{
+    in.id = (char *)id;
+    in.user_id = (char *)other->user_id;
+    return ask(w, w->group, "SetMember", &in, who);
+}
+
+static const Message__Member *give_role(const struct identity *who, const char *id,
+                                        const struct identity *other, Message__MemberRole role)
+{
+    Group__SetMemberRequest in = GROUP__SET_MEMBER_REQUEST__INIT;
+    in._role_case = GROUP__SET_MEMBER_REQUEST___ROLE_ROLE;
+    in.role = role;
+    return set_member(who, id, other, in);
+}
+
+static const Message__Member *decide(const struct identity *who, const char *id,
+                                     const struct identity *other, bool is_admitted)
+{
+    Group__SetMemberRequest in = GROUP__SET_MEMBER_REQUEST__INIT;
+    in._is_admitted_case = GROUP__SET_MEMBER_REQUEST___IS_ADMITTED_IS_ADMITTED;
+    in.is_admitted = is_admitted;
+    return set_member(who, id, other, in);
+}
+
+static const Group__AddMembersReply *add(const struct identity *who, const char *id,
+                                         const struct identity *other)
+{
+    Group__AddMembersRequest in = GROUP__ADD_MEMBERS_REQUEST__INIT;
+    char *ids[] = {(char *)other->user_id};
+    in.id = (char *)id;
+    in.user_ids = ids;
+    in.n_user_ids = 1;
+    return ask(w, w->group, "AddMembers", &in, who);
+}
+
+static void test_create(void **state UNUSED)
+{
+    Group__CreateGroupRequest in = GROUP__CREATE_GROUP_REQUEST__INIT;
+    in.client_id = "c1";
+    const Message__Conversation *g = make_group(w, &ann, in, MEMBERS(&bob, &bob, &ann));
+    assert_int_equal(g->member_count, 2);
+    assert_string_equal(g->owner_id, ann.user_id);
+    assert_int_equal(g->own->role, MESSAGE__MEMBER_ROLE__OWNER);
+    assert_string_equal(make_group(w, &ann, in, NULL)->id, g->id); /* asked twice */
+    assert_string_not_equal(make_group(w, &bob, in, NULL)->id, g->id);
+    in.kind = MESSAGE__CONVERSATION_KIND__MEETING;
+    assert_null(make_group(w, &ann, in, NULL));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    in = (Group__CreateGroupRequest)GROUP__CREATE_GROUP_REQUEST__INIT;
+    in.title = "  ";
+    assert_null(make_group(w, &ann, in, NULL));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    in.title = "A group";
+    in.avatar_url = "javascript:alert(1)";
+    assert_null(make_group(w, &ann, in, NULL));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    block(w, &cleo, &ann, true);
+    in.avatar_url = "";
+    assert_int_equal(make_group(w, &ann, in, MEMBERS(&bob, &cleo))->member_count, 2);
+}
+
+static void test_joining(void **state UNUSED)
+{
+    const char *closed = group_by(&ann, MESSAGE__JOIN_RULE__INVITED, NULL);
+    const char *asking = group_by(&ann, MESSAGE__JOIN_RULE__ASK, NULL);
+    const char *open = group_by(&ann, MESSAGE__JOIN_RULE__OPEN, NULL);
+    assert_null(join_group(w, &bob, closed));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+    assert_int_equal(join_group(w, &bob, open)->own->state, MESSAGE__MEMBER_STATE__ACTIVE);
+    assert_int_equal(join_group(w, &bob, open)->member_count, 2); /* twice is once */
+    say(w, &ann, asking, "unseen", NULL);
+    const Message__Conversation *c = join_group(w, &bob, asking);
+    assert_int_equal(c->own->state, MESSAGE__MEMBER_STATE__ASKING);
+    assert_null(c->last_message);
+    assert_null(history(w, &bob, asking));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+    assert_null(decide(&bob, asking, &bob, true));
+    Group__ListMembersRequest list = GROUP__LIST_MEMBERS_REQUEST__INIT;
+    list.id = (char *)asking;
+    list.state = "asking";
+    const Group__MemberList *members = ask(w, w->group, "ListMembers", &list, &ann);
+    assert_int_equal(members->n_members, 1);
+    assert_non_null(decide(&ann, asking, &bob, true));
+    assert_int_equal(look(w, &bob, asking)->member_count, 2);
+    join_group(w, &cleo, asking);
+    assert_int_equal(decide(&ann, asking, &cleo, false)->state, MESSAGE__MEMBER_STATE__REFUSED);
+    assert_null(look(w, &cleo, asking));
+    assert_int_equal(join_group(w, &cleo, asking)->own->state, MESSAGE__MEMBER_STATE__ASKING);
+    const char *direct = tell(w, &ann, &bob, "hi", NULL)->conversation_id;
+    assert_null(join_group(w, &cleo, direct));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+}
+
+static void test_ranks(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&bob, &cleo));
+    assert_null(give_role(&bob, id, &bob, MESSAGE__MEMBER_ROLE__ADMIN));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_null(add(&bob, id, &admin));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_false(remove_member(&bob, id, &cleo, false));
+    assert_non_null(give_role(&ann, id, &bob, MESSAGE__MEMBER_ROLE__ADMIN));
+    assert_non_null(add(&bob, id, &admin));
+    assert_false(remove_member(&bob, id, &ann, false));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_false(remove_member(&bob, id, &bob, false));
+    assert_true(remove_member(&bob, id, &admin, false));
+    assert_null(give_role(&bob, id, &cleo, MESSAGE__MEMBER_ROLE__ADMIN));
+    assert_null(say(w, &admin, id, "am I out?", NULL));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_null(give_role(&ann, id, &ann, MESSAGE__MEMBER_ROLE__MEMBER));
+    assert_int_equal(answer.err, ERR_FAILED_PRECONDITION);
+    assert_null(give_role(&ann, id, &admin, MESSAGE__MEMBER_ROLE__ADMIN));
+    assert_int_equal(answer.err, ERR_FAILED_PRECONDITION);
+}
+
+static void test_handing_over(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&bob));
+    assert_false(leave_group(w, &ann, id));
+    assert_int_equal(answer.err, ERR_FAILED_PRECONDITION);
+    assert_int_equal(give_role(&ann, id, &bob, MESSAGE__MEMBER_ROLE__OWNER)->role,
+                     MESSAGE__MEMBER_ROLE__OWNER);
+    const Message__Conversation *c = look(w, &ann, id);
+    assert_string_equal(c->owner_id, bob.user_id);
+    assert_int_equal(c->own->role, MESSAGE__MEMBER_ROLE__ADMIN);
+    assert_true(leave_group(w, &ann, id));
+    assert_true(leave_group(w, &ann, id)); /* twice is once */
+    assert_int_equal(look(w, &bob, id)->member_count, 1);
+    assert_true(leave_group(w, &bob, id)); /* the last one: nobody is left to write */
+    assert_true(look(w, &bob, id)->is_dissolved);
+}
+
+static void test_bans(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__OPEN, MEMBERS(&bob));
+    say(w, &bob, id, "spam", NULL);
+    assert_true(remove_member(&ann, id, &bob, true));
+    assert_null(join_group(w, &bob, id));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+    assert_null(history(w, &bob, id));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+    const Group__AddMembersReply *r = add(&ann, id, &bob);
+    assert_int_equal(r->n_refused_user_ids, 1);
+    Group__UnbanMemberRequest in = GROUP__UNBAN_MEMBER_REQUEST__INIT;
+    in.id = (char *)id;
+    in.user_id = bob.user_id;
+    assert_null(ask(w, w->group, "UnbanMember", &in, &bob));
+    assert_non_null(ask(w, w->group, "UnbanMember", &in, &ann));
+    assert_non_null(join_group(w, &bob, id));
+    assert_int_equal(look(w, &ann, id)->member_count, 2);
+}
+
+static void test_silence(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&bob, &cleo));
+    Group__SetMemberRequest mute = GROUP__SET_MEMBER_REQUEST__INIT;
+    mute._muted_until_ms_case = GROUP__SET_MEMBER_REQUEST___MUTED_UNTIL_MS_MUTED_UNTIL_MS;
+    mute.muted_until_ms = INT64_MAX;
+    assert_null(set_member(&ann, id, &bob, mute));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    mute.muted_until_ms = 4102444800000 - 3600000LL * 24 * 365 * 66; /* within ten years */
+    assert_null(set_member(&bob, id, &cleo, mute));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_null(set_member(&bob, id, &bob, mute));
+    mute.muted_until_ms = 2000000000000;
+    assert_non_null(set_member(&ann, id, &bob, mute));
+    assert_null(say(w, &bob, id, "mmh", NULL));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    mute.muted_until_ms = 0;
+    assert_non_null(set_member(&ann, id, &bob, mute));
+    assert_non_null(say(w, &bob, id, "ah", NULL));
+    Group__UpdateGroupRequest all = GROUP__UPDATE_GROUP_REQUEST__INIT;
+    all.id = (char *)id;
+    all._is_muted_case = GROUP__UPDATE_GROUP_REQUEST___IS_MUTED_IS_MUTED;
+    all.is_muted = true;
+    assert_null(ask(w, w->group, "UpdateGroup", &all, &bob));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_non_null(ask(w, w->group, "UpdateGroup", &all, &ann));
+    assert_null(say(w, &bob, id, "mmh", NULL));
+    assert_non_null(say(w, &ann, id, "announcement", NULL));
+}
+
+static void test_channels(void **state UNUSED)
+{
+    Group__CreateGroupRequest in = GROUP__CREATE_GROUP_REQUEST__INIT;
+    in.kind = MESSAGE__CONVERSATION_KIND__CHANNEL;
+    in.join_rule = MESSAGE__JOIN_RULE__OPEN;
+    const char *id = make_group(w, &ann, in, NULL)->id;
+    say(w, &ann, id, "news", NULL);
+    join_group(w, &bob, id);
+    char out[100];
+    assert_string_equal(texts_of(history(w, &bob, id), out, sizeof(out)), "news");
+    assert_null(say(w, &bob, id, "my news", NULL));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    give_role(&ann, id, &bob, MESSAGE__MEMBER_ROLE__ADMIN);
+    assert_non_null(say(w, &bob, id, "my news", NULL));
+}
+
+static void test_dissolved(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__OPEN, MEMBERS(&bob));
+    say(w, &bob, id, "remember", NULL);
+    Group__DissolveGroupRequest in = GROUP__DISSOLVE_GROUP_REQUEST__INIT;
+    in.id = (char *)id;
+    assert_null(ask(w, w->group, "DissolveGroup", &in, &bob));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_non_null(ask(w, w->group, "DissolveGroup", &in, &ann));
+    assert_null(say(w, &ann, id, "x", NULL));
+    assert_int_equal(answer.err, ERR_FAILED_PRECONDITION);
+    assert_null(join_group(w, &cleo, id));
+    assert_int_equal(answer.err, ERR_FAILED_PRECONDITION);
+    char out[100];
+    assert_string_equal(texts_of(history(w, &bob, id), out, sizeof(out)), "remember");
+}
+
+struct joiner {
+    const struct identity *who;
+    const char *id;
+    bool is_in;
+};
+
+static void join(void *arg)
+{
+    struct joiner *j = arg;
+    j->is_in = join_group(w, j->who, j->id) != NULL;
+}
+
+static void test_a_full_group(void **state UNUSED)
+{
+    world_close(&w);
+    w = world_open(&(struct world_options){.group_members_max = 3});
+    ann = world_register(w, "ann");
+    struct identity people[5];
+    struct joiner joiners[5];
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__OPEN, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(people); i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "person%zu", i);
+        people[i] = world_register(w, name);
+        joiners[i] = (struct joiner){&people[i], id, false};
+    }
+    in_parallel(join, joiners, ARRAY_LEN(joiners), sizeof(joiners[0]));
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(joiners); i++)
+        count += joiners[i].is_in;
+    assert_int_equal(count, 2); /* and ann */
+    assert_int_equal(look(w, &ann, id)->member_count, 3);
+    assert_int_equal(world_count(w, "SELECT COUNT(*) FROM message_members WHERE user_id <> ?", ""),
+                     3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_create, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_joining, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ranks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_handing_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bans, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_silence, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_channels, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dissolved, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_group, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,131 @@
+/* Messages for later: sent when they are due, once, by the rules of that moment. */
+#include "talk.h"
+
+#include "core/clock.h"
+
+static struct world *w;
+static struct identity admin, ann, bob, cleo;
+
+static int setup(void **state UNUSED)
+{
+    w = world_open(&(struct world_options){0});
+    admin = world_register(w, "admin");
+    ann = world_register(w, "ann");
+    bob = world_register(w, "bob");
+    cleo = world_register(w, "cleo");
+    return 0;
+}
+
+static int teardown(void **state UNUSED)
+{
+    world_close(&w);
+    return 0;
+}
+
+static const Message__SendMessageReply *later(const struct identity *who, const char *id,
+                                              int64_t at_ms, const char *key)
+{
+    Message__SendMessageRequest in = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    in.conversation_id = (char *)id;
+    in.send_at_ms = at_ms;
+    in.client_msg_id = (char *)key;
+    return send_it(w, who, in);
+}
+
+static const Message__ScheduledList *kept(const struct identity *who, const char *id)
+{
+    Message__ListScheduledRequest in = MESSAGE__LIST_SCHEDULED_REQUEST__INIT;
+    in.id = (char *)id;
+    return ask(w, w->message, "ListScheduled", &in, who);
+}
+
+static enum err make_due(struct store_tx *tx, void *arg UNUSED)
+{
+    return store_run(tx, "UPDATE bus_tasks SET due_ms = 1", "");
+}
+
+/* As if the hour had come. */
+static void let_time_pass(void)
+{
+    assert_int_equal(store_write_sync(w->store, 0, make_due, NULL), ERR_OK);
+    Message__SendMessageRequest in = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    in.to_user_id = admin.user_id; /* wakes the tasks */
+    in.send_at_ms = clock_wall_ms() + 3600000;
+    send_it(w, &cleo, in);
+}
+
+static bool is_empty(void *arg)
+{
+    return kept(&ann, arg)->n_messages == 0;
+}
+
+static bool has_error(void *arg)
+{
+    const Message__ScheduledList *list = kept(&ann, arg);
+    return list && list->n_messages == 1 && list->messages[0]->error[0];
+}
+
+static void test_sent_when_due(void **state UNUSED)
+{
+    char out[100];
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    int64_t at_ms = clock_wall_ms() + 3600000;
+    const Message__SendMessageReply *r = later(&ann, id, at_ms, "k1");
+    assert_int_equal(r->seq, 0);
+    assert_true(r->scheduled_id[0] != 0);
+    assert_string_equal(later(&ann, id, at_ms, "k1")->scheduled_id, r->scheduled_id);
+    assert_int_equal(kept(&ann, id)->n_messages, 1);
+    assert_int_equal(kept(&ann, id)->messages[0]->send_at_ms, at_ms);
+    assert_int_equal(kept(&bob, id)->n_messages, 0); /* the author's alone */
+    let_time_pass();
+    eventually(is_empty, (void *)id);
+    assert_string_equal(texts_of(history(w, &bob, id), out, sizeof(out)), "first|hello");
+    assert_string_equal(history(w, &bob, id)->messages[1]->client_msg_id, "k1");
+}
+
+static void test_cancelled(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    Message__CancelScheduledRequest in = MESSAGE__CANCEL_SCHEDULED_REQUEST__INIT;
+    in.id = (char *)id;
+    in.scheduled_id = later(&ann, id, clock_wall_ms() + 3600000, "")->scheduled_id;
+    assert_null(ask(w, w->message, "CancelScheduled", &in, &bob));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+    assert_non_null(ask(w, w->message, "CancelScheduled", &in, &ann));
+    let_time_pass();
+    assert_int_equal(kept(&ann, id)->n_messages, 0);
+    assert_int_equal(history(w, &bob, id)->n_messages, 1);
+}
+
+static void test_refused_when_due(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    later(&ann, id, clock_wall_ms() + 3600000, "");
+    block(w, &bob, &ann, true);
+    let_time_pass();
+    eventually(has_error, (void *)id);
+    assert_string_equal(kept(&ann, id)->messages[0]->error,
+                        "This person takes no messages from you.");
+    assert_int_equal(history(w, &bob, id)->n_messages, 1);
+}
+
+static void test_times(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    const int64_t wrong[] = {1, -1, clock_wall_ms() - 1000, 4102444800000, INT64_MAX};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        assert_null(later(&ann, id, wrong[i], ""));
+        assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_sent_when_due, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused_when_due, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_times, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* Search: what is found, by whom, and that edits and recalls are seen by it. */
+#include "talk.h"
+
+#include <unistd.h>
+
+static struct world *w;
+static struct identity admin, ann, bob, cleo;
+
+static int setup(void **state UNUSED)
+{
+    w = world_open(&(struct world_options){0});
+    admin = world_register(w, "admin");
+    ann = world_register(w, "ann");
+    bob = world_register(w, "bob");
+    cleo = world_register(w, "cleo");
+    return 0;
+}
+
+static int teardown(void **state UNUSED)
+{
+    world_close(&w);
+    return 0;
+}
+
+static const Message__SearchReply *search(const struct identity *who, const char *query,
+                                          Message__SearchRequest in)
+{
+    in.query = (char *)query;
+    const Message__SearchReply *reply = ask(w, w->message, "Search", &in, who);
+    for (int i = 0; reply && reply->is_indexing && i < 300; i++) {
+        usleep(20000);
+        reply = ask(w, w->message, "Search", &in, who);
+    }
+    return reply;
+}
+
+static size_t found(const struct identity *who, const char *query)
+{
+    Message__SearchRequest in = MESSAGE__SEARCH_REQUEST__INIT;
+    const Message__SearchReply *reply = search(who, query, in);
+    assert_non_null(reply);
+    return reply->n_messages;
+}
+
+struct sought {
+    const struct identity *who;
+    const char *query;
+    size_t count;
+};
+
+static bool is_found(void *arg)
+{
+    const struct sought *s = arg;
+    return found(s->who, s->query) == s->count;
+}
+
+static void expect_found(const struct identity *who, const char *query, size_t count)
+{
+    struct sought sought = {who, query, count};
+    eventually(is_found, &sought);
+}
+
+static void test_words_and_characters(void **state UNUSED)
+{
+    tell(w, &ann, &bob, "The Quick brown fox, naïvely", NULL);
+    tell(w, &ann, &bob, "明天下午开会讨论预算", NULL);
+    tell(w, &bob, &ann, "quick answer", NULL);
+    expect_found(&ann, "quick", 2);
+    expect_found(&ann, "QUI", 2); /* as one types */
+    expect_found(&ann, "fox quick", 1);
+    expect_found(&ann, "naively", 1);
+    expect_found(&ann, "fox dog", 0);
+    expect_found(&ann, "开会", 1); /* two characters, in the midst */
+    expect_found(&ann, "预算", 1);
+    expect_found(&ann, "算", 1); /* one, at the end */
+    expect_found(&ann, "明", 1);
+    expect_found(&ann, "会开", 0);
+}
+
+static void test_only_ones_own(void **state UNUSED)
+{
+    tell(w, &ann, &bob, "treasure", NULL);
+    expect_found(&bob, "treasure", 1);
+    expect_found(&cleo, "treasure", 0);
+    Message__SearchRequest in = MESSAGE__SEARCH_REQUEST__INIT;
+    in.id = tell(w, &ann, &bob, "more", NULL)->conversation_id;
+    assert_null(search(&cleo, "treasure", in));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+}
+
+static void test_what_was_there_before_one_came(void **state UNUSED)
+{
+    Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
+    const char *id = make_group(w, &ann, make, MEMBERS(&bob))->id;
+    say(w, &ann, id, "treasure one", NULL);
+    Group__AddMembersRequest add = GROUP__ADD_MEMBERS_REQUEST__INIT;
+    char *ids[] = {cleo.user_id};
+    add.id = (char *)id;
+    add.user_ids = ids;
+    add.n_user_ids = 1;
+    ask(w, w->group, "AddMembers", &add, &ann);
+    say(w, &ann, id, "treasure two", NULL);
+    expect_found(&bob, "treasure", 2);
+    expect_found(&cleo, "treasure", 1);
+    assert_true(leave_group(w, &bob, id));
+    say(w, &ann, id, "treasure three", NULL);
+    expect_found(&cleo, "treasure", 2);
+    expect_found(&bob, "treasure", 2);
+}
+
+static void test_edits_and_recalls(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "apples", NULL)->conversation_id;
+    expect_found(&bob, "apples", 1);
+    Message__EditMessageRequest edit = MESSAGE__EDIT_MESSAGE_REQUEST__INIT;
+    Message__Content content = MESSAGE__CONTENT__INIT;
+    content.text = "pears";
+    edit.id = (char *)id;
+    edit.seq = 1;
+    edit.content = &content;
+    assert_non_null(ask(w, w->message, "EditMessage", &edit, &ann));
+    assert_int_equal(found(&bob, "apples"), 0);
+    assert_int_equal(found(&bob, "pears"), 1);
+    Message__RecallMessageRequest recall = MESSAGE__RECALL_MESSAGE_REQUEST__INIT;
+    recall.id = (char *)id;
+    recall.seq = 1;
+    assert_non_null(ask(w, w->message, "RecallMessage", &recall, &ann));
+    assert_int_equal(found(&bob, "pears"), 0);
+    assert_int_equal(world_count(w, "SELECT COUNT(*) FROM message_terms WHERE t LIKE ?", "%pears%"),
+                     0);
+}
+
+static void test_filters_and_pages(void **state UNUSED)
+{
+    for (int i = 0; i < 7; i++)
+        tell(w, i % 2 ? &ann : &bob, i % 2 ? &bob : &ann, "same words", NULL);
+    expect_found(&ann, "same", 7);
+    Message__SearchRequest in = MESSAGE__SEARCH_REQUEST__INIT;
+    in.sender_id = ann.user_id;
+    assert_int_equal(search(&ann, "same", in)->n_messages, 3);
+    in.sender_id = "";
+    in.to_ms = 1;
+    assert_int_equal(search(&ann, "same", in)->n_messages, 0);
+    in.to_ms = 0;
+    in._kind_case = MESSAGE__SEARCH_REQUEST___KIND_KIND;
+    in.kind = MESSAGE__CONTENT_KIND__IMAGE;
+    assert_int_equal(search(&ann, "same", in)->n_messages, 0);
+    in.kind = MESSAGE__CONTENT_KIND__TEXT;
+    in.limit = 3;
+    size_t total = 0;
+    int64_t last = 100;
+    for (int page = 0; page < 5; page++) {
+        const Message__SearchReply *reply = search(&ann, "same", in);
+        for (size_t i = 0; i < reply->n_messages; i++, total++) {
+            assert_true(reply->messages[i]->seq < last); /* the newest first, none twice */
+            last = reply->messages[i]->seq;
+        }
+        if (!reply->next_cursor[0])
+            break;
+        in.cursor = reply->next_cursor;
+    }
+    assert_int_equal(total, 7);
+}
+
+static void test_hostile_queries(void **state UNUSED)
+{
+    tell(w, &ann, &bob, "plain words", NULL);
+    expect_found(&ann, "plain", 1);
+    static const char *const queries[] = {"plain\" OR \"x", "plain*", "NEAR(plain words)",
+                                          "{t}:plain", "plain) OR (1"};
+    for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+        found(&ann, queries[i]); /* words, or nothing; never an error of the engine */
+    Message__SearchRequest in = MESSAGE__SEARCH_REQUEST__INIT;
+    assert_null(search(&ann, "?!", in));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    in.cursor = "x";
+    assert_null(search(&ann, "plain", in));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_words_and_characters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_only_ones_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_there_before_one_came, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_edits_and_recalls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_filters_and_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hostile_queries, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
