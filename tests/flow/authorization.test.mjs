@@ -10,6 +10,7 @@ import { run, startServer } from './server.mjs';
 const secret = 'a secret that only these tests know, long enough';
 const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 const document = JSON.parse(run(['openapi']).stdout);
+const elsewhere = ['messages', 'groups', 'contacts']; // authorization_messages.test.mjs
 
 // ---- what each rule means: the status for each caller ----
 
@@ -170,7 +171,8 @@ async function look({ meeting }) {
 const says = (status) => (status < 300 ? 'allowed' : String(status));
 
 describe('every operation has its rule', () => {
-  const all = Object.values(document.paths).flatMap((methods) => Object.values(methods));
+  const all = Object.values(document.paths).flatMap((methods) => Object.values(methods))
+    .filter((operation) => !elsewhere.includes(operation.tags[0]));
 
   test('in the document and here', () => {
     assert.deepEqual(all.map((o) => o.operationId).sort(), Object.keys(operations).sort());
@@ -182,7 +184,7 @@ describe('every operation has its rule', () => {
 for (const [path, methods] of Object.entries(document.paths)) {
   for (const [method, { operationId }] of Object.entries(methods)) {
     const operation = operations[operationId];
-    if (!operation) continue; // said above
+    if (!operation) continue; // said above, or elsewhere
     const rule = rules[operation.rule];
     const isAbout = rule.foreign !== undefined;
 
