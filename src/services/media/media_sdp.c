@@ -31,6 +31,12 @@ static const struct known_codec known_codecs[] = {
     {SFU_CODEC_AV1, false, 106, 107, 1, 90000, "AV1", "profile=0"},
 };
 
+/*
+ * Transport-wide numbers are taken from publishers, whose bandwidth estimators live on our
+ * feedback. They are not offered to subscribers: that feedback is for an estimator of ours, and
+ * until there is one it would cost each packet eight bytes, and each subscriber twenty packets a
+ * second, for nothing. The engine numbers what it sends as soon as the extension is negotiated.
+ */
 static const struct {
     enum rtp_ext_kind kind;
     uint8_t id; /* ours, in offers; 0: only taken from publishers */

@@ -34,12 +34,14 @@
     "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n"                                   \
     "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"                                           \
     "a=rtpmap:111 opus/48000/2\r\na=rtpmap:0 PCMU/8000\r\na=ssrc:1001 cname:c\r\n"
-#define VIDEO(direction)                                                               \
-    "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=" direction \
-    "\r\n" TRANSPORT "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"              \
-    "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"                    \
-    "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n"          \
-    "a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"                                    \
+#define VIDEO(direction)                                                                       \
+    "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=" direction         \
+    "\r\n" TRANSPORT "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"                      \
+    "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"                            \
+    "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n" \
+    "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n"                  \
+    "a=rtcp-fb:96 transport-cc\r\na=rtcp-fb:96 goog-remb\r\n"                                  \
+    "a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"                                            \
     "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n"
 
 /* ---- fixture ---- */
@@ -214,6 +216,8 @@ static void test_answer(void **state UNUSED)
         "a=rid:q recv\r\n",
         "a=simulcast:recv q;h;f\r\n",
         "a=rtcp-fb:96 nack pli\r\n",
+        "a=rtcp-fb:96 transport-cc\r\n", /* publishers are told what arrived when */
+        "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n",
         "192.0.2.10",
         "a=end-of-candidates\r\n",
     };
@@ -222,6 +226,7 @@ static void test_answer(void **state UNUSED)
             fail_msg("no %s in\n%s", wanted[i], sdp);
     }
     assert_null(strstr(sdp, "PCMU")); /* not ours */
+    assert_null(strstr(sdp, "goog-remb"));
     free(sdp);
     wait_count("SELECT COUNT(*) FROM media_streams WHERE ended_at_ms IS NULL", 2);
 }
@@ -241,6 +246,9 @@ static void test_others_are_offered_what_is_published(void **state UNUSED)
     assert_non_null(strstr(o.sdp, "a=setup:actpass\r\n"));
     assert_non_null(strstr(o.sdp, "a=sendonly\r\n"));
     assert_non_null(strstr(o.sdp, "a=ssrc-group:FID "));
+    /* Nobody here would use a subscriber's feedback on arrivals yet. */
+    assert_null(strstr(o.sdp, "transport-cc"));
+    assert_null(strstr(o.sdp, "transport-wide-cc"));
 
     /* Late: it is offered at once. */
     char cec[ID_SIZE];
