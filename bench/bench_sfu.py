@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from frame import Bench, temporary_directory
+from frame import Bench, BenchError, temporary_directory
 from sfu import janus_meeting
 from sfu.floor_meeting import FloorMeeting
 from sfu.janus_meeting import JanusMeeting
@@ -132,7 +132,11 @@ def main():
     if not janus_meeting.is_installed() and any("janus" in peer for peer in bench.peers):
         sys.exit("sfu: there is no janus here (tools/deps.sh bench installs it)")
     for _, case, peer in bench.plan():
-        run(bench, case, peer)
+        try:
+            run(bench, case, peer)
+        except BenchError as e:  # a machine under load: once more, then for good
+            print(f"    {e}; again", flush=True)
+            run(bench, case, peer)
     bench.finish()
 
 

@@ -81,6 +81,10 @@ class Bench:
         self.values = {}  # (metric, case) -> {peer: [value of each round]}
         self.units = {}
         self.lessons = []
+        busy, priority = os.getloadavg()[0], os.nice(0)
+        if busy > 0.5:
+            self.note(f"The machine had other work: a load average of {busy:.1f} before the run"
+                      + (f", which ran at nice {priority}." if priority else "."))
 
     @staticmethod
     def _chosen(variable, known):
