@@ -86,7 +86,10 @@ def run_web(build):
     if not os.path.isdir(os.path.join(web, "node_modules")):
         return None
     print("\nweb: types, build, unit tests", flush=True)
-    return count_node(*run_streaming(["npm", "run", "--silent", "check"], web, build))
+    passed, failed = count_node(*run_streaming(["npm", "run", "--silent", "check"], web, build))
+    print("\nweb: every state of every screen, in Chromium", flush=True)
+    p, f = count_node(*run_streaming(["npm", "run", "--silent", "screens"], web, build))
+    return passed + p, failed + f
 
 
 def run_node(name, pattern, build, extra=None):

@@ -98,7 +98,7 @@ export const scenes = {
     await page.locator("button.starter").nth(1).click();
     await page.locator("dialog[open] .switch").last().click();
     await page.locator("dialog[open] button[type=submit]").click();
-    await page.locator("dialog[open] .field-error").waitFor();
+    await page.locator("dialog[open] .field-error").nth(1).waitFor();
     await page.locator("dialog[open] .dialog-body").evaluate((e) => e.scrollTo(0, e.scrollHeight));
     return page;
   },
@@ -185,6 +185,13 @@ export const scenes = {
   "meeting-alone": async (open, v) => inside(open, v, {}, "solo-room-one"),
   "meeting-two": async (open, v) => inside(open, v, { others: 1, speaker: 0 }),
   "meeting-grid": async (open, v) => inside(open, v, busy),
+  // The picture that README.md shows.
+  readme: async (open, v) => {
+    const page = await inside(open, v, { others: 8, speaker: 2, hands: [5], cameras: [0, 2, 3, 5, 6, 7] });
+    await page.keyboard.press("p");
+    await page.mouse.move(5, 5);
+    return page;
+  },
   "meeting-speaker": async (open, v) => {
     const page = await inside(open, v, busy);
     await page.keyboard.press("l");

@@ -15,7 +15,8 @@ export interface Area {
 export const gapPx = 8;
 const widest = 16 / 9;
 const narrowest = 3 / 4;
-// One or two people on a phone fill it.
+const wideNarrowest = 4 / 3;
+// Somebody alone on a phone fills it.
 const narrowestAlone = 1 / 2;
 const tilesMost = 25;
 const tileWidthMin = 150;
@@ -48,8 +49,14 @@ function cellsFor(count: number, cols: number, area: Area): Cells {
   const cellH = (area.h - gapPx * (rows - 1)) / rows;
   const w = Math.min(cellW, cellH * widest);
   const h = Math.min(cellH, cellW / (count === 1 ? narrowestAlone : narrowest));
-  // On wide screens pictures keep the camera's shape; on phones they fill what there is.
-  return isNarrow(area) ? { cols, w, h } : { cols, w, h: Math.min(h, w / widest) };
+  // On wide screens a picture may lose a little of its sides, on phones it fills what there is.
+  return isNarrow(area) ? { cols, w, h } : { cols, w, h: Math.min(h, w / wideNarrowest) };
+}
+
+// How much of a camera's picture is seen, at the size it has then: what is cut off is worth nothing.
+function shownArea({ w, h }: Cells): number {
+  const full = Math.min(w, h * widest);
+  return full * Math.min(h, full / narrowest);
 }
 
 // Even tiles, as large as they can be, the last row centred.
@@ -60,7 +67,7 @@ export function gridBoxes(count: number, area: Area): Box[] {
   let best: Cells | null = null;
   for (let cols = colsLeast; cols <= colsMost; cols++) {
     const cells = cellsFor(count, cols, area);
-    if (!best || cells.w * cells.h > best.w * best.h + 1) best = cells;
+    if (!best || shownArea(cells) > shownArea(best) + 1) best = cells;
   }
   const { cols, w, h } = best as Cells;
   const rows = Math.ceil(count / cols);
@@ -78,7 +85,6 @@ export interface StagePlan {
   strip: Box[];
 }
 
-const stageNarrowest = 4 / 3;
 const stripWidthPx = 200;
 const stripHeightPx = 96;
 
@@ -93,7 +99,7 @@ export function stagePlan(count: number, area: Area): StagePlan {
     const top = (area.h - shown * h - (shown - 1) * gapPx) / 2;
     const stageW = area.w - w - gapPx;
     // Not higher than a camera's picture can fill without losing its sides.
-    const stageH = Math.min(area.h, stageW / stageNarrowest);
+    const stageH = Math.min(area.h, stageW / wideNarrowest);
     return {
       stage: { x: 0, y: (area.h - stageH) / 2, w: stageW, h: stageH },
       strip: Array.from({ length: shown }, (_, i) => ({ x: area.w - w, y: top + i * (h + gapPx), w, h })),
