@@ -135,7 +135,7 @@ export const scenes = {
   "prejoin-missing": async (open, v) => {
     const page = await guest(open, v, "wait-room-two");
     await page.locator(".join-btn").click();
-    await page.locator(".field-error").waitFor();
+    await page.locator(".field-error").nth(1).waitFor();
     return page;
   },
   "prejoin-password": async (open, v) => {
