@@ -58,14 +58,17 @@ static void on_audit_event(void *arg, const struct bus_event *event)
 struct ending {
     struct auth_service *svc;
     struct arena *arena;
-    const char *user_id;
+    const User__UserEvent *event;
 };
 
+/* The event may come late, or again, when the account is enabled and signed in anew. */
 static enum err end_job(struct store_tx *tx, void *arg)
 {
     struct ending *e = arg;
     int count;
-    return auth_session_end_all_tx(e->svc, tx, e->arena, e->user_id, "", &count);
+    return auth_session_end_all_tx(
+        e->svc, tx, e->arena,
+        &(struct auth_end_all){.user_id = e->event->user_id, .until_ms = e->event->at_ms}, &count);
 }
 
 static void on_user_event(void *arg, const struct bus_event *event)
@@ -75,7 +78,7 @@ static void on_user_event(void *arg, const struct bus_event *event)
     const User__UserEvent *user = (const User__UserEvent *)rpc_message_unpack(
         &user__user_event__descriptor, arena, event->payload.p, event->payload.n);
     if (user && strcmp(event->type, "user.disabled") == 0) {
-        struct ending e = {svc, arena, user->user_id};
+        struct ending e = {svc, arena, user};
         write_patiently(svc, end_job, &e, "a disabled account keeps sign-ins on the list");
     }
     if (user && (strcmp(event->type, "user.disabled") == 0 ||

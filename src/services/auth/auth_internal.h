@@ -107,9 +107,13 @@ Auth__LoginReply *auth_session_reply(struct auth_service *svc, struct rpc_call *
 /* Ends it and tells everybody (channel "auth_events"); ERR_OK when it had ended before. */
 enum err auth_session_end_tx(struct auth_service *svc, struct store_tx *tx, const char *session_id,
                              const char *user_id);
-/* All of a person's but `except` (may be ""). */
+/* All of a person's but `except` (NULL: none) and those opened after `until_ms` (0: none). */
+struct auth_end_all {
+    const char *user_id, *except;
+    int64_t until_ms;
+};
 enum err auth_session_end_all_tx(struct auth_service *svc, struct store_tx *tx, struct arena *arena,
-                                 const char *user_id, const char *except, int *count);
+                                 const struct auth_end_all *what, int *count);
 /* "session.changed": all of the person's sign-ins have this role now. */
 void auth_session_publish_role(struct auth_service *svc, const char *user_id, User__Role role);
 /* At most so many bytes, cut at a whole code point: other people's clients send anything. */

@@ -34,8 +34,9 @@ static enum err change_job(struct store_tx *tx, void *arg)
     if (c->kept_session[0])
         err = auth_store_set_session_password(tx, c->kept_session, c->changed_at_ms);
     if (!err)
-        err = auth_session_end_all_tx(c->svc, tx, c->call->arena, c->account.id, c->kept_session,
-                                      &count);
+        err = auth_session_end_all_tx(
+            c->svc, tx, c->call->arena,
+            &(struct auth_end_all){.user_id = c->account.id, .except = c->kept_session}, &count);
     if (!err)
         err = auth_note(tx, c->call, who_id(c->call), c->action, c->account.id, NULL);
     return err;

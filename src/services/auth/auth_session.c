@@ -60,16 +60,18 @@ enum err auth_session_end_tx(struct auth_service *svc, struct store_tx *tx, cons
 }
 
 enum err auth_session_end_all_tx(struct auth_service *svc, struct store_tx *tx, struct arena *arena,
-                                 const char *user_id, const char *except, int *count)
+                                 const struct auth_end_all *what, int *count)
 {
     struct auth_session *list;
     size_t n;
     *count = 0;
-    enum err err = auth_store_list_sessions(tx, arena, user_id, 0, 10000, &list, &n);
+    enum err err = auth_store_list_sessions(tx, arena, what->user_id, 0, 10000, &list, &n);
     for (size_t i = 0; i < n && !err; i++) {
-        if (strcmp(list[i].id, except) == 0)
+        bool is_kept = (what->except && strcmp(list[i].id, what->except) == 0) ||
+                       (what->until_ms && list[i].created_at_ms > what->until_ms);
+        if (is_kept)
             continue;
-        err = auth_session_end_tx(svc, tx, list[i].id, user_id);
+        err = auth_session_end_tx(svc, tx, list[i].id, what->user_id);
         ++*count;
     }
     return err;
@@ -233,7 +235,8 @@ static enum err end_job(struct store_tx *tx, void *arg)
     e->count = 0;
     if (e->except) {
         enum err err =
-            auth_session_end_all_tx(e->svc, tx, e->call->arena, e->user_id, e->except, &e->count);
+            auth_session_end_all_tx(e->svc, tx, e->call->arena,
+                                    &(struct auth_end_all){e->user_id, e->except, 0}, &e->count);
         return err ? err : auth_note(tx, e->call, e->user_id, "sessions_revoked", "others", NULL);
     }
     enum err err = auth_store_find_session(tx, e->call->arena, e->session_id, &session);

@@ -270,6 +270,7 @@ enum err meeting_leave_tx(struct meeting_op *op, struct store_tx *tx, struct mee
                           const char *kind)
 {
     bool was_waiting = p->state == MEETING__PARTICIPANT_STATE__WAITING;
+    bool was_never_in = was_waiting && !p->left_at_ms;
     if (!was_waiting && p->state != MEETING__PARTICIPANT_STATE__ADMITTED)
         return ERR_OK; /* leaving twice is fine */
     if (!was_waiting)
@@ -277,7 +278,7 @@ enum err meeting_leave_tx(struct meeting_op *op, struct store_tx *tx, struct mee
     p->state = MEETING__PARTICIPANT_STATE__LEFT;
     p->left_at_ms = clock_wall_ms();
     enum err err =
-        was_waiting ? meeting_store_delete_person(tx, p->id) : meeting_store_put_person(tx, p);
+        was_never_in ? meeting_store_delete_person(tx, p->id) : meeting_store_put_person(tx, p);
     if (!err)
         err = meeting_publish_tx(op, tx, "user_left", p, kind);
     if (!err && !was_waiting && p->role == MEETING__PARTICIPANT_ROLE__HOST)

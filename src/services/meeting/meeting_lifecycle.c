@@ -366,20 +366,21 @@ void *meeting_do_delete(struct meeting_service *svc, struct rpc_call *call,
     return meeting_change(&op);
 }
 
-/* Everybody who is inside has left when it ends; who waits was never there. */
+/* Everybody who is there has left when it ends; who only ever waited leaves no trace. */
 static enum err leave_all(struct meeting_op *op, struct store_tx *tx)
 {
     struct meeting_person *people;
     size_t count;
     enum err err = meeting_store_people(tx, op->call->arena, op->m.id, -1, &people, &count);
     for (size_t i = 0; i < count && !err; i++) {
-        if (people[i].state == MEETING__PARTICIPANT_STATE__WAITING)
-            err = meeting_store_delete_person(tx, people[i].id);
-        if (people[i].state != MEETING__PARTICIPANT_STATE__ADMITTED)
+        bool is_waiting = people[i].state == MEETING__PARTICIPANT_STATE__WAITING;
+        if (!is_waiting && people[i].state != MEETING__PARTICIPANT_STATE__ADMITTED)
             continue;
+        bool was_never_in = is_waiting && !people[i].left_at_ms;
         people[i].state = MEETING__PARTICIPANT_STATE__LEFT;
         people[i].left_at_ms = op->m.ended_at_ms;
-        err = meeting_store_put_person(tx, &people[i]);
+        err = was_never_in ? meeting_store_delete_person(tx, people[i].id)
+                           : meeting_store_put_person(tx, &people[i]);
         if (op->me.id && strcmp(op->me.id, people[i].id) == 0)
             op->me = people[i];
     }

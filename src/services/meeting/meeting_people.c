@@ -116,6 +116,8 @@ static enum err check_role(struct meeting_op *op, const struct meeting_person *p
     return ERR_OK;
 }
 
+static const char *const role_names[] = {"participant", "co-host", "host"};
+
 static enum err role_job(struct store_tx *tx, struct meeting_op *op)
 {
     const Meeting__SetParticipantRoleRequest *in = op->in;
@@ -136,8 +138,12 @@ static enum err role_job(struct store_tx *tx, struct meeting_op *op)
     if (err)
         return err;
     op->reply = meeting_participant(op->call->arena, &p);
-    return audit_publish_tx(op->svc->deps.bus, tx, op->call,
-                            &(struct audit_note){.action = "meeting_role_changed", .target = p.id});
+    return audit_publish_tx(
+        op->svc->deps.bus, tx, op->call,
+        &(struct audit_note){.action = "meeting_role_changed",
+                             .target = p.user_id,
+                             .detail = arena_printf(op->call->arena, "%s in meeting %s",
+                                                    role_names[p.role], op->m.id)});
 }
 
 void *meeting_do_set_role(struct meeting_service *svc, struct rpc_call *call,
@@ -301,7 +307,6 @@ static enum err refuse_job(struct store_tx *tx, struct meeting_op *op)
     if (p.state != MEETING__PARTICIPANT_STATE__WAITING)
         return meeting_refuse(op, ERR_FAILED_PRECONDITION, "That participant does not wait.");
     p.state = MEETING__PARTICIPANT_STATE__REFUSED;
-    p.left_at_ms = clock_wall_ms();
     if ((err = meeting_store_put_person(tx, &p)))
         return err;
     Meeting__RefuseParticipantReply *reply =

@@ -11,6 +11,22 @@
 
 /* ---- reports ---- */
 
+static enum err find_admitted(struct store_tx *tx, struct arena *arena,
+                              const Meeting__RoomPresence *room,
+                              Meeting__ReportPresenceReply *reply)
+{
+    for (size_t i = 0; i < room->n_waiting_participant_ids; i++) {
+        char *id = room->waiting_participant_ids[i];
+        struct meeting_person p;
+        enum err err = meeting_store_get_person(tx, arena, room->meeting_id, id, &p);
+        if (err && err != ERR_NOT_FOUND)
+            return err;
+        if (!err && p.state == MEETING__PARTICIPANT_STATE__ADMITTED)
+            reply->admitted_participant_ids[reply->n_admitted_participant_ids++] = id;
+    }
+    return ERR_OK;
+}
+
 static enum err report_job(struct store_tx *tx, struct meeting_op *op)
 {
     const Meeting__ReportPresenceRequest *in = op->in;
@@ -18,6 +34,7 @@ static enum err report_job(struct store_tx *tx, struct meeting_op *op)
     Meeting__ReportPresenceReply *reply = arena_new(arena, Meeting__ReportPresenceReply);
     meeting__report_presence_reply__init(reply);
     reply->gone_participant_ids = arena_array(arena, char *, REPORT_MAX);
+    reply->admitted_participant_ids = arena_array(arena, char *, REPORT_MAX);
     op->reply = reply;
     int64_t now_ms = clock_wall_ms();
     for (size_t i = 0; i < in->n_rooms; i++) {
@@ -30,6 +47,9 @@ static enum err report_job(struct store_tx *tx, struct meeting_op *op)
             else if (err)
                 return err;
         }
+        enum err err = find_admitted(tx, arena, room, reply);
+        if (err)
+            return err;
     }
     return ERR_OK;
 }
@@ -39,7 +59,7 @@ void *meeting_do_report(struct meeting_service *svc, struct rpc_call *call,
 {
     size_t count = 0;
     for (size_t i = 0; i < in->n_rooms; i++)
-        count += in->rooms[i]->n_participant_ids;
+        count += MAX(in->rooms[i]->n_participant_ids, in->rooms[i]->n_waiting_participant_ids);
     if (count > REPORT_MAX) {
         rpc_fail(call, ERR_INVALID_ARGUMENT, "rooms: at most %d participants at once", REPORT_MAX);
         return NULL;

@@ -137,8 +137,7 @@ static void on_meeting(struct signaling_hub *hub, const Meeting__MeetingEvent *e
     if (e->meeting)
         room_set_meeting(room, e->meeting);
     struct member *m = e->participant ? room_find_member(room, e->participant->id) : NULL;
-    if (m && e->participant->left_at_ms && is_departure(e->type) &&
-        e->participant->left_at_ms < m->entered_at_ms)
+    if (m && is_departure(e->type) && e->at_ms < m->entered_at_ms)
         return; /* of a former presence: it has come back since */
 
     if (strcmp(e->type, "meeting.ended") == 0 || strcmp(e->type, "meeting.deleted") == 0) {

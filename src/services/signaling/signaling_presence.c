@@ -21,6 +21,12 @@ static void on_reported(struct signaling_hub *hub, struct signaling_socket *s UN
         if (m && m->entered_at_ms < reported_ms)
             signaling_member_put_out(m, "removed", "removed");
     }
+    /* The event came before they were here to hear it. */
+    for (size_t i = 0; i < r->n_admitted_participant_ids; i++) {
+        struct member *m = signaling_member_find(hub, r->admitted_participant_ids[i]);
+        if (m)
+            signaling_member_admitted(m);
+    }
 }
 
 static void send_report(struct signaling_hub *hub, Meeting__RoomPresence *room)
@@ -34,19 +40,22 @@ static void send_report(struct signaling_hub *hub, Meeting__RoomPresence *room)
                                                          .request_id = clock_wall_ms(),
                                                          .is_idempotent = true,
                                                          .done = on_reported});
-    room->n_participant_ids = 0;
+    room->n_participant_ids = room->n_waiting_participant_ids = 0;
 }
 
 static void report_room(struct room *room)
 {
-    char *ids[PRESENCE_CHUNK];
+    char *ids[PRESENCE_CHUNK], *waiting[PRESENCE_CHUNK];
     Meeting__RoomPresence shape = MEETING__ROOM_PRESENCE__INIT;
     shape.meeting_id = room->id;
     shape.participant_ids = ids;
+    shape.waiting_participant_ids = waiting;
     LIST_FOREACH(&room->members, node)
     {
         struct member *m = LIST_ENTRY(node, struct member, in_room);
         ids[shape.n_participant_ids++] = m->participant_id;
+        if (m->state == MEMBER_WAITING)
+            waiting[shape.n_waiting_participant_ids++] = m->participant_id;
         if (shape.n_participant_ids == PRESENCE_CHUNK)
             send_report(room->hub, &shape);
     }

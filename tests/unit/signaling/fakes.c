@@ -14,7 +14,7 @@
 
 struct fake_notes fake_notes;
 char fake_last_session[27];
-int64_t fake_left_at_ms;
+int64_t fake_event_at_ms;
 
 /* ---- auth ---- */
 
@@ -105,15 +105,18 @@ static void on_report(Meeting__Meeting_Service *s UNUSED, const Meeting__ReportP
                       Meeting__ReportPresenceReply_Closure closure, void *data)
 {
     Meeting__ReportPresenceReply reply = MEETING__REPORT_PRESENCE_REPLY__INIT;
-    char *gone[] = {(char *)"p-ghost"};
+    char *gone[] = {(char *)"p-ghost"}, *admitted[] = {(char *)"p-waiter"};
     for (size_t i = 0; i < in->n_rooms; i++) {
         fake_notes.reported += (int)in->rooms[i]->n_participant_ids;
+        if (in->rooms[i]->n_waiting_participant_ids && fake_notes.is_waiter_admitted)
+            reply.n_admitted_participant_ids = 1;
         for (size_t j = 0; j < in->rooms[i]->n_participant_ids; j++) {
             if (strcmp(in->rooms[i]->participant_ids[j], gone[0]) == 0)
                 reply.n_gone_participant_ids = 1;
         }
     }
     reply.gone_participant_ids = gone;
+    reply.admitted_participant_ids = admitted;
     closure(&reply, data);
 }
 
@@ -209,8 +212,6 @@ void fake_meeting_event(struct bus *bus, const char *type, const char *name, con
     Meeting__Participant p;
     participant_shape(&p, name, id);
     p.state = MEETING__PARTICIPANT_STATE__ADMITTED;
-    if (strcmp(type, "user_left") == 0)
-        p.left_at_ms = fake_left_at_ms ? fake_left_at_ms : clock_wall_ms() + 1000;
     Meeting__MeetingEvent e = MEETING__MEETING_EVENT__INIT;
     snprintf(full, sizeof(full), "meeting.%s", type);
     e.type = full;
@@ -218,6 +219,7 @@ void fake_meeting_event(struct bus *bus, const char *type, const char *name, con
     e.participant = &p;
     e.actor_id = (char *)"host";
     e.kind = (char *)kind;
+    e.at_ms = fake_event_at_ms ? fake_event_at_ms : clock_wall_ms() + 1000;
     publish(bus, "meeting_events", full, &e.base);
 }
 

@@ -22,16 +22,17 @@ extern ProtobufCService *const fake_media;
 
 struct fake_notes {
     _Atomic int opened, closed, left, muted, answered;
-    _Atomic int asked;     /* for "pending", which the meeting service answers late */
-    _Atomic int left_role; /* of who left last */
-    _Atomic int reported;  /* participants, in all reports */
+    _Atomic int asked;              /* for "pending", which the meeting service answers late */
+    _Atomic int left_role;          /* of who left last */
+    _Atomic int is_waiter_admitted; /* set by the test: nobody has told "waiter" yet */
+    _Atomic int reported;           /* participants, in all reports */
 };
 extern struct fake_notes fake_notes;
 /* The media session of the last OpenSession. */
 extern char fake_last_session[27];
 
-/* When the person of a user_left event left; 0: just now. */
-extern int64_t fake_left_at_ms;
+/* When what fake_meeting_event tells happened; 0: just now. */
+extern int64_t fake_event_at_ms;
 
 /* meeting_events about one person: type without "meeting.". */
 void fake_meeting_event(struct bus *bus, const char *type, const char *name, const char *kind);

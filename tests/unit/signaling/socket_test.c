@@ -446,14 +446,25 @@ static void test_presence_is_reported(void **state UNUSED)
     ws_client_cut(&ghost);
 }
 
+static void test_admitted_unheard(void **state UNUSED)
+{
+    struct ws_client waiter;
+    sign_in(&waiter, "waiter");
+    ws_client_send(&waiter, JOIN);
+    expect_only(&waiter, "waiting");
+    fake_notes.is_waiter_admitted = 1; /* the event came too early for this socket */
+    expect_only(&waiter, "room_joined");
+    ws_client_cut(&waiter);
+}
+
 static void test_left_by_rest(void **state UNUSED)
 {
     struct ws_client ann, bob;
     free(enter(&ann, "ann"));
     free(enter(&bob, "bob"));
-    fake_left_at_ms = 1000; /* of a former presence: an event that comes late, or again */
+    fake_event_at_ms = 1000; /* of a former presence: an event that comes late, or again */
     fake_meeting_event(t.bus, "user_left", "bob", "");
-    fake_left_at_ms = 0;
+    fake_event_at_ms = 0;
     fake_meeting_event(t.bus, "mute_requested", "bob", "audio");
     expect_only(&bob, "mute_requested"); /* so it is still there */
     fake_meeting_event(t.bus, "user_left", "bob", "");
@@ -483,6 +494,7 @@ int main(void)
         TEST(test_signed_out_while_entering),
         TEST(test_role_follows),
         TEST(test_presence_is_reported),
+        TEST(test_admitted_unheard),
         TEST(test_left_by_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -577,6 +577,34 @@ static void test_disable_and_role(void **state)
     assert_non_null(login("bob", "password of bob"));
 }
 
+/* As it comes again after a crash: the account has been enabled since. */
+static void publish_disabled(const char *user_id, int64_t at_ms)
+{
+    uint8_t bytes[128];
+    User__UserEvent event = USER__USER_EVENT__INIT;
+    event.type = "user.disabled";
+    event.user_id = (char *)user_id;
+    event.at_ms = at_ms;
+    size_t n = user__user_event__pack(&event, bytes);
+    bus_publish(w->bus, &(struct bus_event){.channel = "user_events",
+                                            .type = event.type,
+                                            .key = user_id,
+                                            .payload = {(const char *)bytes, n}});
+}
+
+static void test_disabled_is_heard_late(void **state)
+{
+    world_register(w, "bob");
+    int64_t before_ms = clock_wall_ms();
+    usleep(2000);
+    const Auth__LoginReply *bob = login("bob", "password of bob");
+    publish_disabled(bob->user->id, before_ms);
+    eventually(has_changed, (void *)1);
+    assert_non_null(validate(bob->access_token)); /* opened since */
+    publish_disabled(bob->user->id, clock_wall_ms());
+    eventually(has_no_live_session, bob->user->id);
+}
+
 static void test_guest(void **state)
 {
     Auth__IssueGuestTokenRequest in = AUTH__ISSUE_GUEST_TOKEN_REQUEST__INIT;
@@ -681,6 +709,7 @@ int main(void)
         TEST(test_password_race),
         TEST(test_reset_password),
         TEST(test_disable_and_role),
+        TEST(test_disabled_is_heard_late),
         TEST(test_guest),
         TEST(test_long_name),
         TEST(test_audit),

@@ -154,6 +154,53 @@ static void test_host_hands_over(void **state UNUSED)
     assert_non_null(end_meeting(w, &bob, id));
 }
 
+static void refuse(const char *id, const struct identity *who)
+{
+    Meeting__RefuseParticipantRequest in = MEETING__REFUSE_PARTICIPANT_REQUEST__INIT;
+    in.id = (char *)id;
+    in.participant_id = find_person(w, id, who->user_id)->id;
+    assert_non_null(ask(w, w->meeting, "RefuseParticipant", &in, &ann));
+}
+
+static void set_waiting_room(const char *id)
+{
+    Meeting__UpdateMeetingRequest in = MEETING__UPDATE_MEETING_REQUEST__INIT;
+    in.id = (char *)id;
+    in._has_waiting_room_case = MEETING__UPDATE_MEETING_REQUEST___HAS_WAITING_ROOM_HAS_WAITING_ROOM;
+    in.has_waiting_room = true;
+    assert_non_null(ask(w, w->meeting, "UpdateMeeting", &in, &ann));
+}
+
+static void test_knocking_leaves_no_trace(void **state UNUSED)
+{
+    const char *id = make_meeting(w, &ann, NULL)->id;
+    assert_non_null(join_meeting(w, &ann, id));
+    assert_non_null(join_meeting(w, &cleo, id));
+    assert_true(leave_meeting(w, &cleo, id));
+    set_waiting_room(id);
+    for (int was_refused = 0; was_refused < 2; was_refused++) {
+        const Meeting__JoinMeetingReply *r = join_meeting(w, &bob, id);
+        assert_int_equal(r->participant->state, MEETING__PARTICIPANT_STATE__WAITING);
+        assert_non_null(get_meeting(w, &bob, id)); /* what it knocks at */
+        assert_true(leave_meeting(w, &bob, id));
+        assert_null(get_meeting(w, &bob, id));
+        assert_int_equal(answer.err, ERR_NOT_FOUND);
+        assert_non_null(join_meeting(w, &bob, id));
+        refuse(id, &bob);
+        assert_null(get_meeting(w, &bob, id));
+    }
+    /* Who was inside before stays one who was inside. */
+    assert_int_equal(join_meeting(w, &cleo, id)->participant->state,
+                     MEETING__PARTICIPANT_STATE__WAITING);
+    assert_true(leave_meeting(w, &cleo, id));
+    assert_int_equal(find_person(w, id, cleo.user_id)->state, MEETING__PARTICIPANT_STATE__LEFT);
+    /* With the end of the meeting, too. */
+    assert_non_null(join_meeting(w, &bob, id));
+    assert_non_null(end_meeting(w, &ann, id));
+    assert_null(get_meeting(w, &bob, id));
+    assert_non_null(get_meeting(w, &cleo, id));
+}
+
 static void test_legal_moves(void **state UNUSED)
 {
     enum { START, END, DELETE, UPDATE, JOIN, INVITE, ROLE };
@@ -236,9 +283,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_ends_when_empty),  TEST(test_scheduled_time_is_kept),
-        TEST(test_unseen_have_left), TEST(test_host_hands_over),
-        TEST(test_legal_moves),      TEST(test_host_name_follows),
+        TEST(test_ends_when_empty),          TEST(test_scheduled_time_is_kept),
+        TEST(test_unseen_have_left),         TEST(test_host_hands_over),
+        TEST(test_knocking_leaves_no_trace), TEST(test_legal_moves),
+        TEST(test_host_name_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
