@@ -56,6 +56,13 @@ def children_of(pid):
     return found
 
 
+def keep_priority(pid):
+    """Linux weighs whole sessions against each other (autogroups): a nice below 0 has to be told to each of them too."""
+    if os.nice(0) < 0:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as f:
+            f.write(str(os.nice(0)))
+
+
 class Server:
     """One running server. A context manager: leaving it stops the processes and shows the log if it had died by itself.
 
@@ -71,6 +78,7 @@ class Server:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=dict(os.environ, **(env or {})), start_new_session=True)
+        keep_priority(self.process.pid)
         try:
             if port:
                 wait_until(self._accepts, f"{name} listening on {port}")
