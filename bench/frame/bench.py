@@ -160,8 +160,6 @@ class Bench:
 
     def finish(self):
         """Prints the table, writes build/bench/NAME.json, and a whole run's section into docs/benchmarks.md."""
-        if os.nice(0) < 0:
-            self.note(f"Servers and clients ran with nice {os.nice(0)}, because others were using the machine.")
         print("\n" + self.table() + "\n" + "".join(f"- {lesson}\n" for lesson in self.lessons))
         folder = os.path.join(BUILD, "bench")
         os.makedirs(folder, exist_ok=True)
