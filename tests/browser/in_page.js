@@ -16,6 +16,17 @@
       super(...args);
       seen.connections.push(this);
     }
+
+    // window.videoCodec: this one before all others.
+    addTransceiver(kind, ...more) {
+      const transceiver = super.addTransceiver(kind, ...more);
+      if (kind === 'video' && window.videoCodec) {
+        const isWanted = (c) => c.mimeType === `video/${window.videoCodec}`;
+        const { codecs } = RTCRtpReceiver.getCapabilities('video');
+        transceiver.setCodecPreferences([...codecs.filter(isWanted), ...codecs.filter((c) => !isWanted(c))]);
+      }
+      return transceiver;
+    }
   };
 
   const quiet = new Set(['speakers', 'quality', 'ok', 'pong']);
@@ -94,12 +105,15 @@
   // What is received, each with whose it is: the place of the m-line names the track, the track its owner.
   seen.inbound = async () => {
     const found = [];
-    for (const connection of alive())
-      for (const stat of (await connection.getStats()).values()) {
+    for (const connection of alive()) {
+      const report = await connection.getStats();
+      for (const stat of report.values()) {
         if (stat.type !== 'inbound-rtp') continue;
         const track = seen.tracks.get(seen.places.get(stat.mid));
-        if (track) found.push({ ...stat, who: seen.names.get(track.participant_id) ?? '', source: track.source, trackId: track.id });
+        const codec = report.get(stat.codecId)?.mimeType;
+        if (track) found.push({ ...stat, codec, who: seen.names.get(track.participant_id) ?? '', source: track.source, trackId: track.id });
       }
+    }
     return found;
   };
 

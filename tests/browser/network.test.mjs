@@ -53,9 +53,10 @@ scene('the server restarts: all come back by themselves', async (stage) => {
   await house().restartServer({
     whileDown: () => Promise.all(people.map((p) => p.page.getByRole('alert').filter({ hasText: 'The connection broke' }).waitFor())),
   });
-  for (const person of people) await person.receives(others(person), { ms: 40_000 });
+  // First all of them, so that what is counted afterwards came over the new connections.
+  for (const person of people) await person.page.getByRole('alert').waitFor({ state: 'detached' });
+  for (const person of people) await person.receives(others(person));
   for (const person of people) {
-    await person.page.getByRole('alert').waitFor({ state: 'detached' });
     assert.equal(await person.page.locator('.tile').count(), people.length);
     assert.equal((await person.frames('room_joined')).at(-1).is_resumed ?? false, false);
   }

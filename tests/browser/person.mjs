@@ -132,7 +132,7 @@ export class Person {
   // Counters of what comes in: { "Bo camera": { frames }, "Bo microphone": { energy } }.
   async received() {
     const stats = await this.page.evaluate(() => window.seen.inbound());
-    return new Map(stats.map((s) => [`${s.who} ${s.source}`, { frames: s.framesDecoded ?? 0, energy: s.totalAudioEnergy ?? 0, packets: s.packetsReceived, width: s.frameWidth }]));
+    return new Map(stats.map((s) => [`${s.who} ${s.source}`, { frames: s.framesDecoded ?? 0, energy: s.totalAudioEnergy ?? 0, packets: s.packetsReceived, codec: s.codec, width: s.frameWidth }]));
   }
 
   // Waits until pictures and sound of these people go on coming: from now on, not once upon a time.
