@@ -219,6 +219,9 @@ void track_set_active(struct track *t, uint8_t active_layers)
 {
     if (t->active_layers == active_layers)
         return;
+    for (unsigned i = 0; i < t->info.layer_count; i++)
+        if ((active_layers & ~t->active_layers) >> i & 1)
+            keyframe_source_began(&t->layers[i]->keyframe);
     t->active_layers = active_layers;
     if (t->peer)
         sfu_emit(t->worker, &(struct sfu_event){.type = SFU_EVENT_PRODUCER_LAYERS,

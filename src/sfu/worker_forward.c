@@ -136,6 +136,7 @@ void sfu_worker_take_media(struct sfu_worker *w, const struct ring_media *m, uin
     if (l->generation != m->generation) {
         l->generation = m->generation;
         l->keyframe_us = 0;
+        keyframe_source_began(&l->keyframe);
     }
     l->highest = MAX(l->highest, m->media.seq);
     if (layer_keep(l, b)) {

@@ -43,6 +43,12 @@ static inline void keyframe_asked(struct keyframe_request *k, int64_t now_us)
     k->count++;
 }
 
+/* The source is there again, or begins anew: what was asked in vain before does not count. */
+static inline void keyframe_source_began(struct keyframe_request *k)
+{
+    k->has_asked = false;
+}
+
 static inline void keyframe_came(struct keyframe_request *k)
 {
     k->is_wanted = false;

@@ -45,6 +45,7 @@ void layer_restart(struct layer *l)
 {
     nack_list_clear(&l->nacks);
     receive_stats_restart(&l->stats);
+    keyframe_source_began(&l->keyframe);
     l->generation++;
     l->has_packets = false;
     l->has_odd_seq = false;
@@ -60,16 +61,20 @@ static void begin_numbering(struct layer *l, uint16_t seq)
 }
 
 /* Is this number so far off that it takes a second one to be believed? */
-static bool is_odd(struct layer *l, uint16_t seq, int64_t distance)
+static bool is_odd(struct layer *l, const struct layer_arrival *a, int64_t distance)
 {
     if (distance > -MAX_MISORDER && distance < MAX_DROPOUT)
         return false;
-    bool is_confirmed = l->has_odd_seq && l->odd_seq == seq;
+    bool is_confirmed = l->has_odd_seq && l->odd_seq == a->seq;
     l->has_odd_seq = true;
-    l->odd_seq = (uint16_t)(seq + 1);
+    l->odd_seq = (uint16_t)(a->seq + 1);
     if (is_confirmed) {
         layer_restart(l);
-        begin_numbering(l, seq);
+        begin_numbering(l, a->seq);
+        /* The one that was not believed, maybe a keyframe's first, is wanted after all. */
+        l->lowest--;
+        if (a->can_nack)
+            (void)!nack_list_gap(&l->nacks, l->lowest, l->highest, a->now_us);
     }
     return !is_confirmed;
 }
@@ -102,7 +107,7 @@ enum layer_verdict layer_place(struct layer *l, const struct layer_arrival *a, i
     int64_t distance = (int16_t)(a->seq - (uint16_t)l->highest);
     if (a->is_retransmission && (distance <= -MAX_MISORDER || distance > LAYER_BATCH_MAX))
         return LAYER_TOO_OLD;
-    if (is_odd(l, a->seq, distance))
+    if (is_odd(l, a, distance))
         return LAYER_TOO_OLD;
     if (!a->is_retransmission)
         l->has_odd_seq = false;

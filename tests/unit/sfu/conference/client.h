@@ -22,6 +22,7 @@
 #define CLIENT_RECEIVERS 64
 #define CLIENT_HISTORY 1024
 #define CLIENT_PACKET 1200
+#define CLIENT_RENEWAL 1000
 
 /* Extension ids and payload types of publishers; subscribers use others, so mapping shows. */
 enum {
@@ -71,6 +72,7 @@ struct client_sent {
 
 struct client_layer {
     uint32_t ssrc;
+    unsigned renewals; /* the SSRC rose so often by CLIENT_RENEWAL; feedback may lag behind */
     uint32_t rtx_ssrc;
     char rid[4];
     uint16_t seq;
@@ -110,7 +112,9 @@ struct client_receiver {
     bool has_begun;
     bool is_switching_allowed; /* another layer may come, with a keyframe */
     bool is_gap_allowed;       /* muted and back: frames may be left out, before a keyframe */
-    int64_t next;              /* unwrapped number that the decoder waits for */
+    bool may_skip;             /* to the next keyframe, when what is missing does not come */
+    unsigned skips;
+    int64_t next; /* unwrapped number that the decoder waits for */
     int64_t highest;
     int64_t missing_since_us;
     int64_t nacked_us;

@@ -246,11 +246,19 @@ void client_publish_tick(struct client *c)
 
 /* ---- the server's feedback ---- */
 
+static bool is_ssrc_of(const struct client_layer *l, uint32_t ssrc)
+{
+    for (unsigned i = 0; i <= l->renewals; i++)
+        if (l->ssrc - i * CLIENT_RENEWAL == ssrc)
+            return true;
+    return false;
+}
+
 static struct client_layer *find_layer(struct client *c, uint32_t ssrc, struct client_track **track)
 {
     for (unsigned i = 0; i < c->track_count; i++)
         for (unsigned k = 0; k < c->tracks[i].layer_count; k++)
-            if (c->tracks[i].layers[k].ssrc == ssrc) {
+            if (is_ssrc_of(&c->tracks[i].layers[k], ssrc)) {
                 *track = &c->tracks[i];
                 return &c->tracks[i].layers[k];
             }

@@ -16,7 +16,7 @@
 #define PLI_AGAIN_US 200000
 #define AUDIO_WAIT_US 50000 /* for a packet that may only be late */
 #define REPORT_US 1000000
-#define MARK 12
+#define SKIP_AFTER_US 400000
 
 struct client_receiver *client_add_receiver(struct client *c, uint32_t ssrc, uint32_t rtx_ssrc,
                                             bool is_audio)
@@ -298,6 +298,27 @@ static void send_receiver_report(struct client *c)
     client_send_rtcp(c, out, writer_size(&w), sizeof(out));
 }
 
+/* As browsers do: a whole keyframe behind the hole is begun with; else one is asked for. */
+static void skip_to_keyframe(struct client *c, struct client_receiver *r)
+{
+    for (int64_t at = r->next + 1; at <= r->highest; at++) {
+        struct client_sent *s = &r->slots[at % CLIENT_HISTORY];
+        struct client_picture v;
+        struct client_mark m;
+        if (!s->is_used || !client_read_payload(&v, r->codec, s) || s->n < v.mark_at ||
+            !read_mark(&m, s->payload + v.mark_at, s->n - v.mark_at) || !m.is_key || m.index)
+            continue;
+        for (; r->next < at; r->next++)
+            r->slots[r->next % CLIENT_HISTORY].is_used = false;
+        r->missing_since_us = 0;
+        r->has_frame = false;
+        r->skips++;
+        deliver(c, r);
+        return;
+    }
+    r->awaits_keyframe = true;
+}
+
 void client_subscribe_tick(struct client *c)
 {
     bool has_report = false;
@@ -308,6 +329,9 @@ void client_subscribe_tick(struct client *c)
             c->now_us - r->missing_since_us >= NACK_AFTER_US &&
             c->now_us - r->nacked_us >= NACK_AGAIN_US)
             send_nack(c, r);
+        if (r->may_skip && !r->is_audio && r->missing_since_us &&
+            c->now_us - r->missing_since_us > SKIP_AFTER_US)
+            skip_to_keyframe(c, r);
         if (r->awaits_keyframe && c->now_us - r->pli_us > PLI_AGAIN_US) {
             r->pli_us = c->now_us;
             r->plis++;
