@@ -44,6 +44,8 @@ struct edge_route {
     int rate_per_minute;   /* per user or address; 0: the default (600) */
     unsigned flags;        /* enum edge_flags */
     const char *raw_field; /* EDGE_RAW_BODY */
+    const char *raw_types; /* of a raw body or reply, for the document: "image/png image/webp";
+                              NULL: application/octet-stream */
     bool is_idempotent;    /* GET is anyhow */
     const char *summary;   /* one line for the OpenAPI document */
 };

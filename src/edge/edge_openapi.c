@@ -161,6 +161,19 @@ static void parameters(struct writer_state *w, const struct edge_route *route,
     strbuf_addc(w->out, ']');
 }
 
+/* "image/png":{},"image/webp":{} */
+static void raw_content(struct writer_state *w, const struct edge_route *route)
+{
+    struct str rest = str_from(route->raw_types ? route->raw_types : "application/octet-stream");
+    struct str type;
+    for (bool is_more = true, is_first = true; is_more; is_first = false) {
+        is_more = str_cut(&rest, ' ', &type);
+        strbuf_adds(w->out, is_first ? "" : ",");
+        strbuf_add_json(w->out, type);
+        strbuf_adds(w->out, ":{}");
+    }
+}
+
 static void request_body(struct writer_state *w, const struct edge_route *route,
                          const ProtobufCMessageDescriptor *request)
 {
@@ -169,7 +182,9 @@ static void request_body(struct writer_state *w, const struct edge_route *route,
     if (!has_body)
         return;
     if (route->flags & EDGE_RAW_BODY) {
-        strbuf_adds(w->out, ",\"requestBody\":{\"content\":{\"application/octet-stream\":{}}}");
+        strbuf_adds(w->out, ",\"requestBody\":{\"content\":{");
+        raw_content(w, route);
+        strbuf_adds(w->out, "}}");
         return;
     }
     strbuf_adds(w->out, ",\"requestBody\":{\"content\":{\"application/json\":{\"schema\":");
@@ -183,7 +198,7 @@ static void responses(struct writer_state *w, const struct edge_route *route,
     strbuf_printf(w->out, ",\"responses\":{\"%d\":{\"description\":\"Done.\",\"content\":{",
                   route->ok_status ? route->ok_status : 200);
     if (route->flags & EDGE_RAW_REPLY) {
-        strbuf_adds(w->out, "\"application/octet-stream\":{}");
+        raw_content(w, route);
     } else {
         strbuf_adds(w->out, "\"application/json\":{\"schema\":");
         reference(w, reply);

@@ -103,6 +103,7 @@ static const struct edge_route routes[] = {
      .rpc = "GetCalendar",
      .who = EDGE_WHO_GUEST,
      .flags = EDGE_RAW_REPLY,
+     .raw_types = "text/calendar",
      .summary = "A scheduled meeting as an iCalendar file."},
 };
 

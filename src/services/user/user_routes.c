@@ -47,6 +47,7 @@ static const struct edge_route routes[] = {
         .body_max_bytes = 512 << 10,
         .rate_per_minute = 10,
         .flags = EDGE_RAW_BODY,
+        .raw_types = "image/png image/jpeg image/webp",
         .raw_field = "image",
         .summary = "Set one's picture (PNG, JPEG or WebP, at most 512 KiB)",
     },
@@ -57,6 +58,7 @@ static const struct edge_route routes[] = {
         .who = EDGE_WHO_ANYONE, /* the version in avatar_url cannot be guessed */
         .rate_per_minute = 6000,
         .flags = EDGE_RAW_REPLY,
+        .raw_types = "image/png image/jpeg image/webp",
         .summary = "The picture, at the address that avatar_url says",
     },
     {
