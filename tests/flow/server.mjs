@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { mustBeAsDocumented } from './schema.mjs';
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 export const binary = path.join(process.env.PARLANCE_BUILD ?? path.join(root, 'build'), 'src', 'parlance');
@@ -132,7 +133,7 @@ function setCookieLines(headers) {
   return (headers.get('set-cookie') ?? '').split(/,\s*(?=[^;,\s]+=)/).filter(Boolean);
 }
 
-// Speaks JSON to the API and, like a browser, keeps cookies by name.
+// Speaks JSON to the API and, like a browser, keeps cookies by name. Every answer is held to the API's document.
 export class Client {
   constructor(base, { token } = {}) {
     this.base = base;
@@ -156,7 +157,9 @@ export class Client {
     const text = await response.text();
     let parsed;
     try { parsed = JSON.parse(text); } catch { parsed = undefined; }
-    return { status: response.status, headers: response.headers, setCookies, text, body: parsed };
+    const reply = { status: response.status, headers: response.headers, setCookies, text, body: parsed };
+    mustBeAsDocumented(method, target, reply);
+    return reply;
   }
 
   get(target, options) { return this.ask('GET', target, options); }
