@@ -292,7 +292,8 @@ void track_want_keyframe(struct track *t, uint8_t layer)
 static void tick_layer(struct track *t, struct layer *l)
 {
     int64_t now_us = t->worker->now_us;
-    history_expire(&l->history, now_us - LAYER_HISTORY_US);
+    int64_t kept_us = t->info.is_audio ? LAYER_HISTORY_AUDIO_US : LAYER_HISTORY_VIDEO_US;
+    history_expire(&l->history, now_us - kept_us);
     rate_sample(&l->rate, l->stats.bytes, now_us);
     if (t->peer && l->is_active && now_us - l->last_us > LAYER_SILENT_US) {
         l->is_active = false;

@@ -16,8 +16,9 @@
 #define LAYER_BATCH_MAX 64
 #define LAYER_HISTORY_VIDEO 1024 /* packets */
 #define LAYER_HISTORY_AUDIO 256
-#define LAYER_HISTORY_US 1500000 /* whoever asks later than that has frozen for good */
-#define LAYER_START_US 1000000   /* a start from the history goes back no further */
+#define LAYER_HISTORY_VIDEO_US 1200000 /* who asks later has frozen for good */
+#define LAYER_HISTORY_AUDIO_US 500000  /* never asked for: duplicates end here */
+#define LAYER_START_US 1000000         /* a start from the history goes back no further */
 #define LAYER_START_PACKETS 150
 #define LAYER_SILENT_US 1000000 /* no packet for so long: the layer is not active */
 
