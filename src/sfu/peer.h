@@ -16,6 +16,8 @@
 #define PEER_LATCH_INTERVAL_US 500000 /* and one more each so often */
 #define PEER_RESEND_BURST 1000        /* retransmissions at once, */
 #define PEER_RESEND_PER_SECOND 1000   /* and per second */
+#define PEER_PACKETS_BURST 4000       /* media packets taken from a peer at once, */
+#define PEER_PACKETS_PER_SECOND 10000 /* and per second; 4K video has some 3,000 */
 #define PEER_RTCP_BYTES 1200          /* of a compound before encryption */
 #define PEER_RTT_DEFAULT_US 100000
 #define PEER_REPORT_US 1000000 /* RR, and SR of video */
@@ -90,6 +92,8 @@ struct peer {
     uint32_t rrtr_middle;  /* of the peer's last RRTR; 0: none */
     uint32_t rrtr_ssrc;
     int64_t rrtr_at_us;
+
+    struct allowance packets; /* of media, incoming */
 
     /* Statistics. */
     uint64_t packets_in;

@@ -160,6 +160,12 @@ HOT void peer_on_media(struct peer *p, struct buf *b)
         goto done;
     }
     b->n = (uint16_t)n;
+    /* Only what is authentic counts: nobody else can use the peer's allowance up. */
+    if (unlikely(!allowance_take(&p->packets, PEER_PACKETS_BURST, 1000000 / PEER_PACKETS_PER_SECOND,
+                                 p->worker->now_us))) {
+        sfu_count(p->worker, SFU_COUNTER_DROP_RATE, 1);
+        goto done;
+    }
     if (is_rtcp)
         peer_on_rtcp(p, buf_bytes(b), n);
     else

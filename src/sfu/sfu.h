@@ -323,6 +323,7 @@ MUST_USE enum err sfu_peer_request_stats(struct sfu *sfu, sfu_peer_id peer, uint
     XX(DROP_STUN_STRANGER, "drop_stun_stranger", "dropped: STUN for nobody here")                 \
     XX(DROP_STUN_REFUSED, "drop_stun_refused", "STUN check refused: wrong password or malformed") \
     XX(DROP_SIZE, "drop_size", "dropped: too short or too long")                                  \
+    XX(DROP_RATE, "drop_rate", "dropped: more packets of one peer than any browser sends")        \
     XX(DROP_NOT_READY, "drop_not_ready", "dropped: media before the keys")                        \
     XX(DROP_SRTP_FORGED, "drop_srtp_forged", "dropped: SRTP authentication failed")               \
     XX(DROP_SRTP_REPLAYED, "drop_srtp_replayed", "dropped: SRTP packet replayed or too old")      \

@@ -351,11 +351,35 @@ static void test_a_wicked_publisher(void **state)
     conference_deinit(&f);
 }
 
+/* Far more than any browser sends: what is above the allowance goes no further, and the allowance
+ * comes back. */
+static void test_a_flooding_publisher(void **state)
+{
+    struct conference f;
+    conference_init(&f, &(struct conference_options){.seed = 4});
+    struct person *wicked = conference_join(&f, &(struct person_options){.video_layers = 1});
+    struct person *other = conference_join(&f, &(struct person_options){0});
+    struct client_receiver *r = conference_subscribe(&f, other, wicked, 0);
+    conference_run_ms(&f, 1500);
+    wicked->publisher->tracks[0].layers[0].packets_per_frame = 600; /* 18,000 a second */
+    r->is_gap_allowed = r->may_skip = true;
+    uint64_t before = conference_counter(&f, SFU_COUNTER_FORWARDED);
+    uint64_t sent = wicked->publisher->tracks[0].layers[0].packets;
+    conference_run_ms(&f, 2000);
+    sent = wicked->publisher->tracks[0].layers[0].packets - sent;
+    uint64_t forwarded = conference_counter(&f, SFU_COUNTER_FORWARDED) - before;
+    assert_true(sent > 30000);
+    assert_in_range(forwarded, 18000, 24500);
+    assert_true(conference_counter(&f, SFU_COUNTER_DROP_RATE) >= sent - 25000);
+    conference_deinit(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_meetings),
         cmocka_unit_test(test_a_wicked_publisher),
+        cmocka_unit_test(test_a_flooding_publisher),
     };
     return cmocka_run_group_tests_name("sfu_conference_random", tests, NULL, NULL);
 }
