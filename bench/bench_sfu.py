@@ -36,8 +36,8 @@ call to the kernel's receive stamp at the subscriber. *cpu_ms_per_join*: from th
 growth of resident memory from before the joins to the end of the window.
 
 Peers: `janus` as Debian packages it (a thread per handle), `janus-event-loops` with `event_loops` at the number of cores; both with the
-VideoRoom. `floor` is a bare loop of receive, decrypt once, encrypt and send (sendmmsg, UDP GSO) to each: no server can be below it by
-much."""
+VideoRoom; each chooses its own cipher for subscribers (Janus AES-256-GCM, Parlance and `floor` AES-128-GCM). `floor` is a bare loop
+of receive, decrypt once, encrypt and send (sendmmsg, UDP GSO) to each: no server can be below it by much."""
 
 
 def parse_case(case):

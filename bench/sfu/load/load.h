@@ -3,6 +3,9 @@
  * synthetic Opus and VP8, and a ledger of what arrived. Signaling is the caller's (bench/sfu),
  * which drives it by lines of JSON; see control.c.
  *
+ * STUN, DTLS and SRTP are the server's own rooms (sfu/wire, sfu/transport), the other way round;
+ * that they are right, too, Janus at the other end shows.
+ *
  * An endpoint is one peer connection with a socket of its own. It may publish (a source: one audio
  * and one video stream) and subscribe (a sink: whatever arrives). Every packet carries a mark with
  * its source, its number and its time of sending, so work, loss and delay are known without
