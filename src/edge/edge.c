@@ -183,6 +183,8 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
 {
     struct edge *e = mem_zalloc(sizeof(*e));
     e->opt = *opt;
+    atomic_init(&e->jobs, 1);
+    sem_init(&e->ended, 0, 0);
     e->ws_rows = copy_array(opt->ws_rows, opt->ws_row_count, sizeof(*opt->ws_rows));
     e->checks = copy_array(opt->checks, opt->check_count, sizeof(*opt->checks));
     copy_origins(e, opt);
@@ -203,6 +205,12 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
     return ERR_OK;
 }
 
+void edge_job_ended(struct edge *e)
+{
+    if (atomic_fetch_sub(&e->jobs, 1) == 1)
+        sem_post(&e->ended);
+}
+
 void edge_drain(struct edge *edge)
 {
     edge->is_draining = true;
@@ -215,6 +223,11 @@ void edge_destroy(struct edge **edge)
     if (!e)
         return;
     bus_unsubscribe(e->opt.bus, e->subscription);
+    /* An answer may be out, and its worker still counting it. */
+    edge_job_ended(e);
+    while (sem_wait(&e->ended) != 0)
+        ;
+    sem_destroy(&e->ended);
     edge_router_destroy(&e->router);
     edge_tokens_destroy(&e->tokens);
     edge_limits_destroy(&e->limits);

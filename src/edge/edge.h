@@ -106,7 +106,7 @@ struct edge_options {
 /* INVALID_ARGUMENT (logged): a row without a rule, an unknown RPC, a parameter that is no field, a
  * path twice, a proxy that is no range. */
 MUST_USE enum err edge_create(struct edge **out, const struct edge_options *opt);
-/* After the servers that use it. Accepts NULL. */
+/* After the servers that use it; waits for requests in work. Accepts NULL. */
 void edge_destroy(struct edge **edge);
 /* For net_server_create; the edge must outlive the server. */
 struct http_options edge_http_options(struct edge *edge, bool is_tls);

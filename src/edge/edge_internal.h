@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,9 @@ struct edge {
     _Atomic bool is_draining;
     struct strbuf openapi;
     unsigned validate_method;
+    /* Jobs, and one for the edge itself: whoever takes it to zero posts `ended`. */
+    atomic_uint jobs;
+    sem_t ended;
 };
 
 /* ---- edge_client.c ---- */
@@ -137,6 +141,8 @@ void edge_ws_start(struct edge *e, struct http_request *req, const struct edge_w
 void edge_job_start(struct edge *e, struct http_request *req,
                     void (*next)(struct edge_job *j, struct http_request *req));
 void edge_job_destroy(struct edge_job *j);
+/* edge.c: the last touch of a job on the edge. */
+void edge_job_ended(struct edge *e);
 /* Bearer token of the Authorization header; n == 0: none. False: a malformed header. */
 bool edge_bearer(const struct http_request *req, struct str *token);
 

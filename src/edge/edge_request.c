@@ -41,6 +41,7 @@ static struct edge_job *job_create(struct edge *e, struct http_request *req)
     struct edge_job *j = arena_new(call->arena, struct edge_job);
     struct str origin = http_request_header(req, "Origin");
     j->edge = e;
+    atomic_fetch_add(&e->jobs, 1);
     j->call = call;
     j->ticket = http_request_ticket(req);
     j->client = edge_client_of(e, req);
@@ -60,8 +61,10 @@ static struct edge_job *job_create(struct edge *e, struct http_request *req)
 
 void edge_job_destroy(struct edge_job *j)
 {
+    struct edge *e = j->edge;
     struct rpc_call *call = j->call;
     rpc_call_unref(&call);
+    edge_job_ended(e);
 }
 
 /* ---- the question ---- */
