@@ -105,6 +105,10 @@ static void renew(struct client_track *t)
 {
     for (unsigned i = 0; i < t->layer_count; i++) {
         struct client_layer *l = &t->layers[i];
+        /* Two jumps in a row under one SSRC, and SRTP itself loses count (RFC 3711, 3.3.1). */
+        if (l->frame < l->renewed_at + 5)
+            continue;
+        l->renewed_at = l->frame;
         if (l->rid[0]) {
             l->renewals++;
             l->ssrc += CLIENT_RENEWAL;

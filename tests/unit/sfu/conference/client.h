@@ -72,7 +72,8 @@ struct client_sent {
 
 struct client_layer {
     uint32_t ssrc;
-    unsigned renewals; /* the SSRC rose so often by CLIENT_RENEWAL; feedback may lag behind */
+    uint32_t renewed_at; /* frame */
+    unsigned renewals;   /* the SSRC rose so often by CLIENT_RENEWAL; feedback may lag behind */
     uint32_t rtx_ssrc;
     char rid[4];
     uint16_t seq;
