@@ -34,12 +34,15 @@ void media_stats_free(struct media_stats **stats)
 /* ---- quality ---- */
 
 /* The worst loss among its streams: what it sends (as we receive it), or what it gets (as it
- * reports). */
+ * reports). A stream that rests is not reported on: what was said of it last is long past. */
 static float worst_loss(const struct media_stats *stats)
 {
     float worst = 0;
-    for (size_t i = 0; stats && i < stats->peer.track_count; i++)
-        worst = MAX(worst, stats->tracks[i].fraction_lost);
+    for (size_t i = 0; stats && i < stats->peer.track_count; i++) {
+        const struct sfu_track_stats *t = &stats->tracks[i];
+        if (!t->is_paused && t->bitrate_bps > 0)
+            worst = MAX(worst, t->fraction_lost);
+    }
     return worst;
 }
 
