@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "net/static.h"
 #include "services/auth/auth.h"
+#include "services/gateway/gateway.h"
 #include "services/media/media.h"
 #include "services/meeting/meeting.h"
 #include "services/message/message.h"
@@ -27,6 +28,7 @@ struct app_services {
     struct meeting_service *meeting_service;
     struct signaling_service *signaling_service;
     struct message_service *message_service;
+    struct gateway *gateway;
     /* The same behind their shares of threads: what others call. */
     ProtobufCService *user;
     ProtobufCService *auth;
@@ -155,7 +157,11 @@ static enum err start_messages(struct app *app)
     s->message = runs_here(app, message_rpc(s->message_service));
     s->group = runs_here(app, message_group_rpc(s->message_service));
     s->contact = runs_here(app, message_contact_rpc(s->message_service));
-    return ERR_OK;
+    return gateway_create(&s->gateway, &(struct gateway_deps){.auth = s->auth,
+                                                              .message = s->message,
+                                                              .group = s->group,
+                                                              .contact = s->contact,
+                                                              .bus = app->bus});
 }
 
 static enum err start_services(struct app *app)
@@ -204,6 +210,12 @@ static void accept_signaling(void *arg, struct http_request *req, const struct i
     signaling_accept(arg, req, who, is_origin_allowed, origin_arg);
 }
 
+static void accept_messages(void *arg, struct http_request *req, const struct identity *who,
+                            ws_origin_fn *is_origin_allowed, void *origin_arg)
+{
+    gateway_accept(arg, req, who, is_origin_allowed, origin_arg);
+}
+
 static enum err start_edge(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -216,6 +228,7 @@ static enum err start_edge(struct app *app)
     };
     const struct edge_ws_row ws_rows[] = {
         {"/ws/signaling", accept_signaling, s->signaling_service},
+        {"/ws/im", accept_messages, s->gateway},
     };
     const struct edge_check checks[] = {
         {"store", is_store_ready, app},
@@ -271,6 +284,8 @@ void app_topology_drain(struct app *app)
 {
     if (app->services && app->services->signaling_service)
         signaling_drain(app->services->signaling_service);
+    if (app->services && app->services->gateway)
+        gateway_drain(app->services->gateway);
 }
 
 void app_topology_stop(struct app *app)
@@ -280,6 +295,7 @@ void app_topology_stop(struct app *app)
         return;
     app_control_stop(&s->control);
     bus_stop_tasks(app->bus);
+    gateway_destroy(&s->gateway);
     rpc_local_destroy(&s->message);
     rpc_local_destroy(&s->group);
     rpc_local_destroy(&s->contact);

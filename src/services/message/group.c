@@ -78,6 +78,8 @@ static enum err add_first_members(struct store_tx *tx, struct message_op *op)
 {
     const Group__CreateGroupRequest *in = op->in;
     enum err err = message_store_put_member(tx, &op->me);
+    op->concerned = arena_array(op->call->arena, char *, in->n_user_ids + 1);
+    op->concerned[op->concerned_count++] = (char *)op->me.user_id;
     for (size_t i = 0; i < in->n_user_ids && !err; i++) {
         const char *user_id = in->user_ids[i];
         if (who_is(op->call, user_id) || message_store_is_blocked(tx, user_id, who_id(op->call)))
@@ -87,6 +89,7 @@ static enum err add_first_members(struct store_tx *tx, struct message_op *op)
         if (message_store_member(tx, op->call->arena, op->c.num, user_id, &known) == ERR_OK)
             continue; /* named twice */
         err = message_store_put_member(tx, &m);
+        op->concerned[op->concerned_count++] = (char *)user_id;
         op->c.member_count++;
     }
     return err;

@@ -19,6 +19,8 @@ void message_tell(struct message_op *op, Message__Change *change, int64_t lsn, c
 {
     Message__MessageEvent *event = event_new(op, lsn);
     event->change = change;
+    event->user_ids = op->concerned;
+    event->n_user_ids = op->concerned_count;
     if (user_id) {
         event->user_ids = arena_array(op->call->arena, char *, 1);
         event->user_ids[0] = (char *)user_id;

@@ -247,6 +247,8 @@ struct message_op {
     struct message_member me;
     /* set by fn */
     void *reply;
+    char **concerned; /* who hears of it though a gateway may not know yet that they belong */
+    size_t concerned_count;
     struct message_told *told; /* published after the commit, in order */
     struct message_told **told_end;
     Message__ReceiptEvent *receipt; /* the same, for who looks on; NULL: none */
@@ -281,7 +283,7 @@ struct message_told {
     Message__MessageEvent event;
 };
 /* Tells of a change to whoever may read the conversation, after the commit. user_id: somebody whom
- * it concerns who may be no member of it; NULL: nobody. */
+ * it concerns who may be no member of it; NULL: op->concerned. */
 void message_tell(struct message_op *op, Message__Change *change, int64_t lsn, const char *user_id);
 /* Tells a person's own devices. */
 void message_tell_own(struct message_op *op, Message__Conversation *conversation, int64_t lsn);
@@ -397,6 +399,7 @@ MESSAGE_HANDLER(message_on_conversation, GetConversationRequest, Conversation);
 MESSAGE_HANDLER(message_on_history, GetMessageHistoryRequest, MessageHistory);
 MESSAGE_HANDLER(message_on_unread, GetUnreadMessagesRequest, UnreadMessages);
 MESSAGE_HANDLER(message_on_audience, GetAudienceRequest, Audience);
+MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships);
 /* message_sync.c */
 MESSAGE_HANDLER(message_on_changes, GetChangesRequest, ChangeList);
 MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply);

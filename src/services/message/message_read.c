@@ -7,6 +7,7 @@
 #define HISTORY_NORMAL 50
 #define HISTORY_MAX 200
 #define AUDIENCE_MAX 5000
+#define MEMBERSHIPS_MAX 5000
 
 /* ---- conversations ---- */
 
@@ -267,6 +268,37 @@ MESSAGE_HANDLER(message_on_audience, GetAudienceRequest, Audience)
     struct message_op *op =
         message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     op->fn = audience_job;
+    if (who_require_system(op->call))
+        message_look(op);
+    else
+        message_refuse_now(op);
+}
+
+static enum err memberships_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__GetMembershipsRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    Message__Memberships *reply = arena_new(arena, Message__Memberships);
+    message__memberships__init(reply);
+    reply->conversation_ids = arena_array(arena, char *, MEMBERSHIPS_MAX);
+    op->reply = reply;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT c.id FROM message_members m"
+                    " JOIN message_conversations c ON c.num = m.conversation_num"
+                    " WHERE m.user_id = ? AND m.state = 0 ORDER BY c.active_at_ms DESC LIMIT ?",
+                    "si", in->user_id, (int64_t)MEMBERSHIPS_MAX);
+    while (reply->n_conversation_ids < MEMBERSHIPS_MAX && store_step(st))
+        reply->conversation_ids[reply->n_conversation_ids++] = store_text(st, 0, arena);
+    enum err err = store_finish(st);
+    return err ? err : message_log_head(tx, in->user_id, &reply->lsn);
+}
+
+MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    op->fn = memberships_job;
     if (who_require_system(op->call))
         message_look(op);
     else

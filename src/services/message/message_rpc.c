@@ -25,6 +25,7 @@ const Message__Message_Service message_rpc_table = {
     .search = message_on_search,
     .append_note = message_on_note,
     .get_audience = message_on_audience,
+    .get_memberships = message_on_memberships,
 };
 
 const Group__Group_Service group_rpc_table = {

@@ -54,6 +54,10 @@ static enum err make_direct(struct store_tx *tx, struct sending *s)
                                        .first_seq = 1,
                                        .created_at_ms = clock_wall_ms(),
                                        .active_at_ms = clock_wall_ms()};
+    s->op.concerned = arena_array(s->op.call->arena, char *, 2);
+    s->op.concerned[0] = (char *)s->m.sender_id;
+    s->op.concerned[1] = (char *)s->to_user_id;
+    s->op.concerned_count = 2;
     enum err err = message_store_insert(tx, c);
     if (!err)
         err = add_direct_member(tx, c, who_id(s->op.call));

@@ -1,0 +1,76 @@
+/* From the bus to the hub: what is heard on the bus's threads is unpacked there and posted. */
+#include "services/gateway/gateway_internal.h"
+
+struct heard {
+    struct gateway *gw;
+    Message__MessageEvent *event;
+    Message__ReceiptEvent *receipt;
+    char user_id[ID_SIZE], session_id[ID_SIZE]; /* signed out */
+};
+
+static void on_loop(void *arg)
+{
+    struct heard *h = arg;
+    if (h->event)
+        gateway_hub_event(h->gw, h->event);
+    else if (h->receipt)
+        gateway_hub_receipt(h->gw, h->receipt);
+    else
+        gateway_hub_revoke(h->gw, h->user_id, h->session_id);
+    free(h);
+}
+
+static void hear(const struct heard *h)
+{
+    struct heard *copy = mem_alloc(sizeof(*copy));
+    *copy = *h;
+    loop_post(h->gw->loop, on_loop, copy);
+}
+
+static void on_message_event(void *arg, const struct bus_event *e)
+{
+    Message__MessageEvent *m =
+        message__message_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    if (m)
+        hear(&(struct heard){.gw = arg, .event = m});
+}
+
+static void on_ephemeral_event(void *arg, const struct bus_event *e)
+{
+    Message__ReceiptEvent *m =
+        message__receipt_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    if (m)
+        hear(&(struct heard){.gw = arg, .receipt = m});
+}
+
+/* Without a session the whole account is meant. */
+static void on_auth_event(void *arg, const struct bus_event *e)
+{
+    if (strcmp(e->type, "session.revoked") != 0)
+        return;
+    Auth__SessionEvent *m =
+        auth__session_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    if (!m)
+        return;
+    struct heard h = {.gw = arg};
+    snprintf(h.session_id, sizeof(h.session_id), "%s", m->session_id);
+    snprintf(h.user_id, sizeof(h.user_id), "%s", m->user_id);
+    auth__session_event__free_unpacked(m, NULL);
+    if (h.session_id[0] || h.user_id[0])
+        hear(&h);
+}
+
+void gateway_events_start(struct gateway *gw)
+{
+    struct bus *bus = gw->deps.bus;
+    gw->subscriptions[0] = bus_subscribe(bus, "message_events", "gateway", on_message_event, gw);
+    gw->subscriptions[1] =
+        bus_subscribe(bus, "message_ephemeral", "gateway", on_ephemeral_event, gw);
+    gw->subscriptions[2] = bus_subscribe(bus, "auth_events", "gateway", on_auth_event, gw);
+}
+
+void gateway_events_stop(struct gateway *gw)
+{
+    for (size_t i = 0; i < ARRAY_LEN(gw->subscriptions); i++)
+        bus_unsubscribe(gw->deps.bus, gw->subscriptions[i]);
+}

@@ -1,0 +1,541 @@
+/*
+ * The hub: users who are here, with their sockets and the conversations they are in. It learns a
+ * person's conversations when the first socket comes and follows membership by the events of the
+ * log, so an event finds its receivers without asking anybody. An event that came while the list
+ * was on its way is held against the list's lsn: the newer one counts.
+ */
+#include "core/log.h"
+#include "services/gateway/gateway_internal.h"
+
+#define LOAD_AGAIN_MS 1000
+#define OPEN_MAX 8
+#define TYPING_TOLD_MAX 500 /* members here: beyond, typing is nobody's news */
+
+struct member;
+
+struct user {
+    struct gateway *gw;
+    char id[ID_SIZE];
+    uint64_t serial; /* a list that was asked for another presence is not for this one */
+    bool is_loaded;
+    struct list members;   /* its sockets */
+    struct topic **topics; /* conversations it is in */
+    size_t topic_count;
+    struct loop_timer load_timer;
+    /* membership that changed while the list was on its way; until it is loaded */
+    struct news {
+        char conversation_id[ID_SIZE];
+        int64_t lsn;
+        bool is_in;
+    } * news;
+    size_t news_count;
+};
+
+/* A conversation that somebody here is in. */
+struct topic {
+    char id[ID_SIZE];
+    struct user **users;
+    size_t user_count;
+};
+
+/* A socket, as the hub knows it. */
+struct member {
+    struct list in_user;
+    struct user *user;
+    uint64_t socket;
+    struct net_ticket ticket;
+    bool is_packed;
+    char session_id[ID_SIZE];
+    struct topic *open[OPEN_MAX];
+};
+
+/* ---- topics ---- */
+
+static struct topic *topic_find(struct gateway *gw, const char *id)
+{
+    return map_get(gw->topics, str_from(id));
+}
+
+static bool user_is_in(const struct user *u, const struct topic *t)
+{
+    for (size_t i = 0; i < u->topic_count; i++) {
+        if (u->topics[i] == t)
+            return true;
+    }
+    return false;
+}
+
+/* Arrays grow by doubling at powers of two: counts alone say how much room there is. */
+static void *grown(void *array, size_t count, size_t size)
+{
+    bool is_full = (count & (count - 1)) == 0;
+    return is_full ? mem_realloc_array(array, count ? count * 2 : 1, size) : array;
+}
+
+static void topic_add(struct gateway *gw, struct user *u, const char *id)
+{
+    struct topic *t = topic_find(gw, id);
+    if (t && user_is_in(u, t))
+        return;
+    if (!t) {
+        t = mem_zalloc(sizeof(*t));
+        memcpy(t->id, id, strnlen(id, sizeof(t->id) - 1));
+        map_set(gw->topics, str_from(id), t);
+    }
+    t->users = grown(t->users, t->user_count, sizeof(t->users[0]));
+    t->users[t->user_count++] = u;
+    u->topics = grown(u->topics, u->topic_count, sizeof(u->topics[0]));
+    u->topics[u->topic_count++] = t;
+}
+
+static void topic_drop_user(struct gateway *gw, struct topic *t, const struct user *u)
+{
+    for (size_t i = 0; i < t->user_count; i++) {
+        if (t->users[i] == u)
+            t->users[i--] = t->users[--t->user_count];
+    }
+    if (t->user_count)
+        return;
+    map_remove(gw->topics, str_from(t->id));
+    free(t->users);
+    free(t);
+}
+
+static void close_topic(struct member *m, const struct topic *t)
+{
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        if (m->open[i] == t)
+            m->open[i] = NULL;
+    }
+}
+
+static void topic_remove(struct gateway *gw, struct user *u, const char *id)
+{
+    struct topic *t = topic_find(gw, id);
+    for (size_t i = 0; t && i < u->topic_count; i++) {
+        if (u->topics[i] != t)
+            continue;
+        u->topics[i] = u->topics[--u->topic_count];
+        LIST_FOREACH(&u->members, node)
+        {
+            close_topic(LIST_ENTRY(node, struct member, in_user), t);
+        }
+        topic_drop_user(gw, t, u);
+        return;
+    }
+}
+
+/* ---- sending ---- */
+
+/* Receivers are gathered by encoding; each frame is made once, when the first one needs it. */
+struct fan {
+    struct net_ticket *tickets[2];
+    size_t counts[2];
+};
+
+static void fan_add(struct fan *fan, const struct member *m)
+{
+    int kind = m->is_packed;
+    fan->tickets[kind] =
+        grown(fan->tickets[kind], fan->counts[kind], sizeof(fan->tickets[kind][0]));
+    fan->tickets[kind][fan->counts[kind]++] = m->ticket;
+}
+
+static void fan_add_user(struct fan *fan, const struct user *u, const struct topic *open_only)
+{
+    LIST_FOREACH(&u->members, node)
+    {
+        const struct member *m = LIST_ENTRY(node, struct member, in_user);
+        bool is_open = false;
+        for (size_t i = 0; open_only && i < OPEN_MAX; i++)
+            is_open |= m->open[i] == open_only;
+        if (!open_only || is_open)
+            fan_add(fan, m);
+    }
+}
+
+static void fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        if (fan->counts[kind]) {
+            struct ws_frame *f = gateway_encode(frame, kind == 1);
+            ws_multicast(f, fan->tickets[kind], fan->counts[kind], flags);
+            ws_frame_unref(&f);
+        }
+        free(fan->tickets[kind]);
+    }
+}
+
+static Gateway__ServerFrame event_frame(uint32_t field, const ProtobufCMessage *body)
+{
+    return gateway_answer(field, body);
+}
+
+static void tell_ready(const struct member *m)
+{
+    Gateway__Ready ready = GATEWAY__READY__INIT;
+    ready.user_id = m->user->id;
+    Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_READY, &ready.base);
+    struct fan fan = {0};
+    fan_add(&fan, m);
+    fan_send(&fan, &frame, 0);
+}
+
+/* ---- a person's conversations ---- */
+
+struct load {
+    struct gateway *gw;
+    char user_id[ID_SIZE];
+    uint64_t serial;
+    struct rpc_call *call;
+    Message__Memberships *list; /* NULL: not now */
+};
+
+static void user_load(struct user *u);
+
+static void on_load_timer(void *arg)
+{
+    user_load(arg);
+}
+
+static void apply_news(struct gateway *gw, struct user *u, int64_t lsn)
+{
+    for (size_t i = 0; i < u->news_count; i++) {
+        const struct news *n = &u->news[i];
+        if (n->lsn <= lsn)
+            continue; /* the list knows */
+        if (n->is_in)
+            topic_add(gw, u, n->conversation_id);
+        else
+            topic_remove(gw, u, n->conversation_id);
+    }
+    free(u->news);
+    u->news = NULL;
+    u->news_count = 0;
+}
+
+static void on_list(void *arg)
+{
+    struct load *l = arg;
+    struct gateway *gw = l->gw;
+    struct user *u = map_get(gw->users, str_from(l->user_id));
+    if (u && u->serial != l->serial)
+        u = NULL;
+    gw->load_count--;
+    if (u && !l->list) {
+        loop_timer_start(gw->loop, &u->load_timer, LOAD_AGAIN_MS, on_load_timer, u);
+    } else if (u) {
+        for (size_t i = 0; i < l->list->n_conversation_ids; i++)
+            topic_add(gw, u, l->list->conversation_ids[i]);
+        u->is_loaded = true;
+        apply_news(gw, u, l->list->lsn);
+        LIST_FOREACH(&u->members, node)
+        {
+            tell_ready(LIST_ENTRY(node, struct member, in_user));
+        }
+    }
+    if (l->list)
+        message__memberships__free_unpacked(l->list, NULL);
+    rpc_call_unref(&l->call);
+    free(l);
+}
+
+static void on_memberships(const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    struct load *l = call->user;
+    if (reply) {
+        size_t n = protobuf_c_message_get_packed_size(reply);
+        uint8_t *bytes = mem_alloc(n + 1);
+        protobuf_c_message_pack(reply, bytes);
+        l->list = message__memberships__unpack(NULL, n, bytes);
+        free(bytes);
+    }
+    loop_post(l->gw->loop, on_list, l);
+}
+
+static void user_load(struct user *u)
+{
+    struct load *l = mem_zalloc(sizeof(*l));
+    ProtobufCService *message = u->gw->deps.message;
+    l->gw = u->gw;
+    l->call = rpc_call_create(NULL); /* the system asks */
+    l->call->user = l;
+    snprintf(l->user_id, sizeof(l->user_id), "%s", u->id);
+    Message__GetMembershipsRequest request = MESSAGE__GET_MEMBERSHIPS_REQUEST__INIT;
+    request.user_id = l->user_id;
+    l->serial = u->serial;
+    u->gw->load_count++;
+    rpc_async(message, (unsigned)rpc_method_find(message->descriptor, "GetMemberships"),
+              &request.base, l->call, on_memberships, 0);
+}
+
+static struct user *user_get(struct gateway *gw, const char *id)
+{
+    struct user *u = map_get(gw->users, str_from(id));
+    if (u)
+        return u;
+    u = mem_zalloc(sizeof(*u));
+    u->gw = gw;
+    u->serial = ++gw->last_serial;
+    snprintf(u->id, sizeof(u->id), "%s", id);
+    list_init(&u->members);
+    map_set(gw->users, str_from(id), u);
+    user_load(u);
+    return u;
+}
+
+static void user_destroy(struct user *u)
+{
+    struct gateway *gw = u->gw;
+    for (size_t i = 0; i < u->topic_count; i++)
+        topic_drop_user(gw, u->topics[i], u);
+    loop_timer_stop(&u->load_timer);
+    map_remove(gw->users, str_from(u->id));
+    free(u->topics);
+    free(u->news);
+    free(u);
+}
+
+/* ---- sockets come, look, type, go ---- */
+
+static void member_close(const struct member *m, unsigned code, const char *reason);
+
+static void join(const struct hub_post *p)
+{
+    struct gateway *gw = p->gw;
+    struct member *m = mem_zalloc(sizeof(*m));
+    m->socket = p->socket;
+    m->ticket = p->ticket;
+    m->is_packed = p->is_packed;
+    snprintf(m->session_id, sizeof(m->session_id), "%s", p->session_id);
+    m->user = user_get(gw, p->user_id);
+    list_add_tail(&m->user->members, &m->in_user);
+    map64_set(gw->members, m->socket, m);
+    if (gw->is_draining)
+        member_close(m, WS_CLOSE_GOING_AWAY, "the server is going away");
+    else if (m->user->is_loaded)
+        tell_ready(m);
+}
+
+static void leave(struct gateway *gw, struct member *m)
+{
+    struct user *u = m->user;
+    list_remove(&m->in_user);
+    map64_remove(gw->members, m->socket);
+    free(m);
+    if (list_is_empty(&u->members))
+        user_destroy(u);
+}
+
+static void open_topic(struct member *m, struct topic *t)
+{
+    close_topic(m, t);
+    if (m->open[OPEN_MAX - 1]) /* the oldest is looked at no more */
+        memmove(m->open, m->open + 1, sizeof(m->open) - sizeof(m->open[0]));
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        if (!m->open[i] || i == OPEN_MAX - 1) {
+            m->open[i] = t;
+            return;
+        }
+    }
+}
+
+static void tell_typing(const struct member *m, const struct topic *t)
+{
+    if (t->user_count > TYPING_TOLD_MAX)
+        return;
+    Gateway__Typing typing = GATEWAY__TYPING__INIT;
+    typing.conversation_id = (char *)t->id;
+    typing.user_id = m->user->id;
+    Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_IS_TYPING, &typing.base);
+    struct fan fan = {0};
+    for (size_t i = 0; i < t->user_count; i++) {
+        if (t->users[i] != m->user)
+            fan_add_user(&fan, t->users[i], NULL);
+    }
+    fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
+}
+
+static void on_post(void *arg)
+{
+    struct hub_post *p = arg;
+    struct member *m = map64_get(p->gw->members, p->socket);
+    if (p->kind == HUB_JOIN) {
+        join(p);
+    } else if (m && p->kind == HUB_LEAVE) {
+        leave(p->gw, m);
+    } else if (m) {
+        struct topic *t = topic_find(p->gw, p->conversation_id);
+        bool is_in = t && user_is_in(m->user, t); /* else it is none of theirs */
+        if (is_in && p->kind == HUB_OPEN)
+            open_topic(m, t);
+        else if (is_in && p->kind == HUB_CLOSE)
+            close_topic(m, t);
+        else if (is_in && p->kind == HUB_TYPING)
+            tell_typing(m, t);
+    }
+    free(p);
+}
+
+void gateway_hub_post(const struct hub_post *post)
+{
+    struct hub_post *copy = mem_alloc(sizeof(*copy));
+    *copy = *post;
+    loop_post(post->gw->loop, on_post, copy);
+}
+
+/* ---- closing from here ---- */
+
+struct closing {
+    struct net_ticket ticket;
+    unsigned code;
+    char reason[64];
+};
+
+static void on_closing(void *arg)
+{
+    struct closing *c = arg;
+    struct ws *ws = ws_ticket_find(c->ticket);
+    if (ws)
+        ws_close(ws, c->code, c->reason);
+    free(c);
+}
+
+static void member_close(const struct member *m, unsigned code, const char *reason)
+{
+    struct closing *c = mem_zalloc(sizeof(*c));
+    c->ticket = m->ticket;
+    c->code = code;
+    snprintf(c->reason, sizeof(c->reason), "%s", reason);
+    net_ticket_post(m->ticket, on_closing, c);
+}
+
+void gateway_hub_revoke(struct gateway *gw, const char *user_id, const char *session_id)
+{
+    size_t at = 0;
+    uint64_t socket;
+    void *value;
+    while (map64_next(gw->members, &at, &socket, &value)) {
+        const struct member *m = value;
+        bool is_meant = session_id[0] ? strcmp(m->session_id, session_id) == 0
+                                      : strcmp(m->user->id, user_id) == 0;
+        if (is_meant)
+            member_close(m, GATEWAY_CLOSE_SIGNED_OUT, "signed out");
+    }
+}
+
+void gateway_hub_drain(struct gateway *gw)
+{
+    gw->is_draining = true;
+    size_t at = 0;
+    uint64_t socket;
+    void *value;
+    while (map64_next(gw->members, &at, &socket, &value)) {
+        Gateway__Closing closing = GATEWAY__CLOSING__INIT;
+        closing.retry_after_ms = 500 + id_random_u32() % 2500; /* not all at once */
+        Gateway__ServerFrame frame =
+            event_frame(GATEWAY__SERVER_FRAME__BODY_CLOSING, &closing.base);
+        struct fan fan = {0};
+        fan_add(&fan, value);
+        fan_send(&fan, &frame, 0);
+        member_close(value, WS_CLOSE_GOING_AWAY, "the server is going away");
+    }
+}
+
+void gateway_hub_clear(struct gateway *gw)
+{
+    size_t at = 0;
+    uint64_t socket;
+    void *value;
+    while (map64_next(gw->members, &at, &socket, &value))
+        leave(gw, value);
+}
+
+/* ---- what happened ---- */
+
+/* Who comes into a conversation hears of it from this event on. */
+static void note_membership(struct gateway *gw, const Message__MessageEvent *event, struct user *u)
+{
+    const Message__Member *m = event->change->member;
+    const char *id = event->change->conversation_id;
+    bool is_in = !m || m->state == MESSAGE__MEMBER_STATE__ACTIVE;
+    if (!u->is_loaded) {
+        u->news = grown(u->news, u->news_count, sizeof(u->news[0]));
+        struct news *n = &u->news[u->news_count++];
+        n->lsn = event->lsn;
+        n->is_in = is_in;
+        memset(n->conversation_id, 0, sizeof(n->conversation_id));
+        memcpy(n->conversation_id, id, strnlen(id, sizeof(n->conversation_id) - 1));
+    } else if (is_in) {
+        topic_add(gw, u, id);
+    }
+}
+
+static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
+{
+    Gateway__ServerFrame frame =
+        event_frame(GATEWAY__SERVER_FRAME__BODY_CHANGE, &event->change->base);
+    const Message__Member *changed = event->change->member;
+    struct fan fan = {0};
+    for (size_t i = 0; i < event->n_user_ids; i++) {
+        struct user *u = map_get(gw->users, str_from(event->user_ids[i]));
+        if (!u)
+            continue;
+        note_membership(gw, event, u);
+        const struct topic *now = topic_find(gw, event->change->conversation_id);
+        if (!now || !user_is_in(u, now)) /* refused, say: concerned all the same */
+            fan_add_user(&fan, u, NULL);
+    }
+    const struct topic *t = topic_find(gw, event->change->conversation_id);
+    for (size_t i = 0; t && i < t->user_count; i++)
+        fan_add_user(&fan, t->users[i], NULL);
+    fan_send(&fan, &frame, 0);
+    /* Who left is told once more, then no more. */
+    if (changed && changed->state != MESSAGE__MEMBER_STATE__ACTIVE) {
+        struct user *u = map_get(gw->users, str_from(changed->user_id));
+        if (u)
+            topic_remove(gw, u, event->change->conversation_id);
+    }
+}
+
+static void tell_users(struct gateway *gw, char *const *user_ids, size_t count,
+                       const Gateway__ServerFrame *frame)
+{
+    struct fan fan = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct user *u = map_get(gw->users, str_from(user_ids[i]));
+        if (u)
+            fan_add_user(&fan, u, NULL);
+    }
+    fan_send(&fan, frame, 0);
+}
+
+void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event)
+{
+    if (event->change) {
+        tell_change(gw, event);
+    } else if (event->own_conversation) {
+        Gateway__ServerFrame frame =
+            event_frame(GATEWAY__SERVER_FRAME__BODY_OWN, &event->own_conversation->base);
+        tell_users(gw, &event->own_user_id, 1, &frame);
+    } else if (event->n_contact_user_ids) {
+        Gateway__ContactsChanged changed = GATEWAY__CONTACTS_CHANGED__INIT;
+        changed.user_ids = event->contact_user_ids;
+        changed.n_user_ids = event->n_contact_user_ids;
+        Gateway__ServerFrame frame =
+            event_frame(GATEWAY__SERVER_FRAME__BODY_CONTACTS, &changed.base);
+        tell_users(gw, event->contact_user_ids, event->n_contact_user_ids, &frame);
+    }
+    message__message_event__free_unpacked(event, NULL);
+}
+
+void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event)
+{
+    const struct topic *t = topic_find(gw, event->conversation_id);
+    Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_RECEIPT, &event->base);
+    struct fan fan = {0};
+    for (size_t i = 0; t && i < t->user_count; i++)
+        fan_add_user(&fan, t->users[i], t);
+    fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
+    message__receipt_event__free_unpacked(event, NULL);
+}

@@ -1,0 +1,89 @@
+/*
+ * How the gateway's files call one another. A socket lives on the loop of the edge that accepted
+ * it; the hub, which knows whom a conversation concerns, has a loop of its own. They speak by posts
+ * and name each other by ticket and number.
+ */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/list.h"
+#include "core/loop.h"
+#include "core/map.h"
+#include "core/mem.h"
+#include "core/metric.h"
+#include "core/str.h"
+#include "net/ticket.h"
+#include "net/ws.h"
+#include "rpc/rpc.h"
+#include "services/gateway/gateway.h"
+
+#include "auth.pb-c.h"
+#include "gateway.pb-c.h"
+
+enum gateway_close { GATEWAY_CLOSE_SIGNED_OUT = 4401 };
+
+/* An RPC that a field of ClientFrame names; the field of ServerFrame with the same number answers.
+ */
+struct gateway_method {
+    ProtobufCService *service; /* NULL: no RPC of others */
+    unsigned index;
+};
+#define GATEWAY_METHOD_MAX 128
+
+struct gateway {
+    struct gateway_deps deps;
+    struct gateway_method methods[GATEWAY_METHOD_MAX]; /* by field number */
+    struct loop *loop;                                 /* the hub's */
+    /* the rest belongs to it */
+    struct map *users;     /* id -> struct user */
+    struct map *topics;    /* conversation id -> struct topic */
+    struct map64 *members; /* socket number -> struct member */
+    uint64_t last_serial;
+    size_t load_count; /* lists of conversations on their way */
+    int subscriptions[3];
+    bool is_draining;
+};
+
+/* ---- gateway_frames.c: both encodings ---- */
+/* The frame as this kind of socket reads it. One reference. */
+struct ws_frame *gateway_encode(const Gateway__ServerFrame *frame, bool is_packed);
+/* NULL with the reason in problem. In the arena. */
+const Gateway__ClientFrame *gateway_decode(struct arena *arena, enum ws_opcode opcode,
+                                           struct str payload, struct strbuf *problem);
+/* The frame that answers request number `field` with this message. */
+Gateway__ServerFrame gateway_answer(uint32_t field, const ProtobufCMessage *reply);
+/* Finds the RPCs that ClientFrame names; aborts if one is missing, which a test would see. */
+void gateway_find_methods(struct gateway *gw);
+
+/* ---- gateway_socket.c ---- */
+extern const char *const gateway_subprotocols[];
+
+/* ---- gateway_hub.c: who is here, and whom a conversation concerns ---- */
+enum hub_post_kind { HUB_JOIN, HUB_LEAVE, HUB_OPEN, HUB_CLOSE, HUB_TYPING };
+struct hub_post {
+    struct gateway *gw;
+    enum hub_post_kind kind;
+    uint64_t socket; /* number */
+    struct net_ticket ticket;
+    bool is_packed;
+    char user_id[ID_SIZE], session_id[ID_SIZE];
+    char conversation_id[ID_SIZE];
+};
+/* From any loop; in order. */
+void gateway_hub_post(const struct hub_post *post);
+/* A person's sockets of this session (session_id "": all) are closed as signed out. On the hub. */
+void gateway_hub_revoke(struct gateway *gw, const char *user_id, const char *session_id);
+/* Frees the message. On the hub. */
+void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event);
+void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event);
+void gateway_hub_drain(struct gateway *gw);
+void gateway_hub_clear(struct gateway *gw);
+
+/* ---- gateway_events.c ---- */
+void gateway_events_start(struct gateway *gw);
+void gateway_events_stop(struct gateway *gw);

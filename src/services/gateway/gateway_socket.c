@@ -1,0 +1,422 @@
+/*
+ * One socket, on its loop. Its requests are worked on one at a time, so two messages sent one after
+ * the other stand so in the log; those that come meanwhile wait, up to a limit. The answer is
+ * encoded on the thread that has it and posted back by ticket: if the socket is gone it finds
+ * nobody.
+ */
+#include "services/gateway/gateway_internal.h"
+
+#define FRAMES_PER_S 200
+#define WAITING_MAX 64
+#define TYPING_EVERY_MS 1000
+#define MESSAGE_MAX (256 * 1024)
+
+static struct metric sockets_gauge =
+    METRIC_GAUGE("parlance_gateway_sockets", "Open /ws/im sockets.");
+static struct metric frames_total =
+    METRIC_COUNTER("parlance_gateway_frames_total", "Frames on /ws/im.", "direction");
+
+const char *const gateway_subprotocols[] = {"parlance.v1.json", "parlance.v1.proto", NULL};
+
+struct waiting {
+    struct list in_socket;
+    enum ws_opcode opcode;
+    size_t n;
+    char payload[];
+};
+
+struct gateway_socket {
+    struct gateway *gw;
+    uint64_t id;
+    struct net_ticket ticket;
+    struct identity *who; /* NULL: not signed in yet */
+    char *remote_addr;
+    struct loop_timer expiry;
+    bool is_packed;
+    bool is_busy; /* a request is in work */
+    uint16_t frame_count, waiting_count;
+    int64_t second_since_ms, typing_at_ms;
+    struct list waiting; /* of struct waiting */
+};
+
+/* ---- out ---- */
+
+static void send_frame(struct ws *ws, const struct gateway_socket *s, Gateway__ServerFrame *frame,
+                       const Gateway__ClientFrame *to)
+{
+    if (to && to->_id_case) {
+        frame->_id_case = GATEWAY__SERVER_FRAME___ID_ID;
+        frame->id = to->id;
+    }
+    struct ws_frame *f = gateway_encode(frame, s->is_packed);
+    metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), 1);
+    ws_send_frame(ws, f, 0);
+    ws_frame_unref(&f);
+}
+
+static void fill_error(Gateway__ServerFrame *frame, Gateway__ErrorInfo *error, enum err err,
+                       const char *message, const char *request_id)
+{
+    gateway__error_info__init(error);
+    error->code = (char *)err_name(err);
+    error->message = (char *)message;
+    error->request_id = (char *)(request_id ? request_id : "");
+    gateway__server_frame__init(frame);
+    frame->body_case = GATEWAY__SERVER_FRAME__BODY_ERROR;
+    frame->error = error;
+}
+
+static void send_error(struct ws *ws, const struct gateway_socket *s,
+                       const Gateway__ClientFrame *to, enum err err, const char *message)
+{
+    Gateway__ServerFrame frame;
+    Gateway__ErrorInfo error;
+    char request_id[ID_SIZE];
+    id_make(request_id);
+    fill_error(&frame, &error, err, message, request_id);
+    send_frame(ws, s, &frame, to);
+}
+
+/* ---- requests to services ---- */
+
+struct asking {
+    struct net_ticket ticket;
+    uint64_t socket;
+    bool is_packed, has_id;
+    int64_t id;
+    uint32_t field;
+    struct rpc_call *call;
+    struct ws_frame *frame; /* the answer */
+    struct identity who;    /* authenticate: what the token says; role none: refused */
+    bool is_refused;
+};
+
+static void take_next(struct ws *ws, struct gateway_socket *s);
+static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who);
+
+static void on_answered(void *arg)
+{
+    struct asking *a = arg;
+    struct ws *ws = ws_ticket_find(a->ticket);
+    struct gateway_socket *s = ws ? ws_arg(ws) : NULL;
+    if (s && a->is_refused) {
+        ws_send_frame(ws, a->frame, 0);
+        ws_close(ws, GATEWAY_CLOSE_SIGNED_OUT, "sign in first");
+    } else if (s) {
+        if (a->who.role != ROLE_NONE)
+            sign_in(ws, s, &a->who);
+        metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), 1);
+        ws_send_frame(ws, a->frame, 0);
+        s->is_busy = false;
+        take_next(ws, s);
+    }
+    ws_frame_unref(&a->frame);
+    free(a);
+}
+
+static void answer(struct asking *a, Gateway__ServerFrame *frame)
+{
+    if (a->has_id) {
+        frame->_id_case = GATEWAY__SERVER_FRAME___ID_ID;
+        frame->id = a->id;
+    }
+    a->frame = gateway_encode(frame, a->is_packed);
+    rpc_call_unref(&a->call);
+    net_ticket_post(a->ticket, on_answered, a);
+}
+
+static void answer_error(struct asking *a, enum err err, const char *message)
+{
+    Gateway__ServerFrame frame;
+    Gateway__ErrorInfo error;
+    char text[sizeof(a->call->message)];
+    snprintf(text, sizeof(text), "%s", message);
+    fill_error(&frame, &error, err, text, a->call->request_id);
+    error.retry_after_ms = a->call->retry_after_ms;
+    answer(a, &frame);
+}
+
+static void on_reply(const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    struct asking *a = call->user;
+    if (!reply) {
+        answer_error(a, call->err, call->message);
+        return;
+    }
+    Gateway__ServerFrame frame = gateway_answer(a->field, reply);
+    answer(a, &frame);
+}
+
+static void on_validated(const ProtobufCMessage *message, struct rpc_call *call)
+{
+    struct asking *a = call->user;
+    const Auth__ValidateTokenReply *reply = (const Auth__ValidateTokenReply *)message;
+    if (!reply) {
+        a->is_refused = true;
+        answer_error(a, call->err, call->message);
+        return;
+    }
+    a->who.role = (enum identity_role)reply->role;
+    a->who.expires_at_ms = reply->expires_at_ms;
+    snprintf(a->who.user_id, sizeof(a->who.user_id), "%s", reply->user_id);
+    snprintf(a->who.session_id, sizeof(a->who.session_id), "%s", reply->session_id);
+    snprintf(a->who.meeting_id, sizeof(a->who.meeting_id), "%s", reply->meeting_id);
+    snprintf(a->who.name, sizeof(a->who.name), "%s", reply->name);
+    Gateway__AuthenticateReply own = GATEWAY__AUTHENTICATE_REPLY__INIT;
+    own.user_id = a->who.user_id;
+    Gateway__ServerFrame frame = gateway_answer(a->field, &own.base);
+    answer(a, &frame);
+}
+
+static struct asking *asking_create(struct gateway_socket *s, const Gateway__ClientFrame *frame,
+                                    struct rpc_call *call)
+{
+    struct asking *a = mem_zalloc(sizeof(*a));
+    char request_id[ID_SIZE];
+    id_make(request_id);
+    a->ticket = s->ticket;
+    a->socket = s->id;
+    a->is_packed = s->is_packed;
+    a->has_id = frame->_id_case != 0;
+    a->id = frame->id;
+    a->field = frame->request_case;
+    a->call = call;
+    call->user = a;
+    call->request_id = arena_strdup(call->arena, request_id);
+    call->remote_addr = arena_strdup(call->arena, s->remote_addr);
+    if (s->who)
+        call->who = arena_memdup(call->arena, s->who, sizeof(*s->who));
+    s->is_busy = true;
+    return a;
+}
+
+static void ask_service(struct gateway_socket *s, const Gateway__ClientFrame *frame,
+                        struct rpc_call *call)
+{
+    const struct gateway_method *m = &s->gw->methods[frame->request_case];
+    asking_create(s, frame, call);
+    /* All requests of the oneof lie in the same place. */
+    const ProtobufCMessage *request = (const ProtobufCMessage *)frame->send_message;
+    rpc_async(m->service, m->index, request, call, on_reply, RPC_REQUEST_IN_ARENA);
+}
+
+static void ask_auth(struct gateway_socket *s, const Gateway__ClientFrame *frame,
+                     struct rpc_call *call)
+{
+    asking_create(s, frame, call);
+    call->is_idempotent = true;
+    Auth__ValidateTokenRequest *request = arena_new(call->arena, Auth__ValidateTokenRequest);
+    auth__validate_token_request__init(request);
+    request->token = frame->authenticate->token;
+    int method = rpc_method_find(s->gw->deps.auth->descriptor, "ValidateToken");
+    rpc_async(s->gw->deps.auth, (unsigned)method, &request->base, call, on_validated,
+              RPC_REQUEST_IN_ARENA);
+}
+
+/* ---- what the gateway answers itself ---- */
+
+static struct hub_post hub_post_of(const struct gateway_socket *s, enum hub_post_kind kind)
+{
+    return (struct hub_post){.gw = s->gw, .kind = kind, .socket = s->id, .ticket = s->ticket};
+}
+
+static void on_ping(struct ws *ws, struct gateway_socket *s, const Gateway__ClientFrame *in)
+{
+    Gateway__PingReply reply = GATEWAY__PING_REPLY__INIT;
+    reply.server_time_ms = clock_wall_ms();
+    Gateway__ServerFrame frame = gateway_answer(in->request_case, &reply.base);
+    send_frame(ws, s, &frame, in);
+}
+
+/* open and typing: what the hub does with them needs no answer but this. */
+static void on_told(struct ws *ws, struct gateway_socket *s, const Gateway__ClientFrame *in,
+                    enum hub_post_kind kind, const char *conversation_id)
+{
+    if (!id_is_valid(conversation_id)) {
+        send_error(ws, s, in, ERR_INVALID_ARGUMENT, "id: expected the id of a conversation");
+        return;
+    }
+    struct hub_post post = hub_post_of(s, kind);
+    snprintf(post.conversation_id, sizeof(post.conversation_id), "%s", conversation_id);
+    int64_t now_ms = clock_mono_ms();
+    if (kind != HUB_TYPING || now_ms - s->typing_at_ms >= TYPING_EVERY_MS) {
+        s->typing_at_ms = kind == HUB_TYPING ? now_ms : s->typing_at_ms;
+        gateway_hub_post(&post);
+    }
+    Gateway__EmptyReply reply = GATEWAY__EMPTY_REPLY__INIT;
+    Gateway__ServerFrame frame = gateway_answer(in->request_case, &reply.base);
+    send_frame(ws, s, &frame, in);
+}
+
+/* true: the call was handed on. */
+static bool dispatch(struct ws *ws, struct gateway_socket *s, const Gateway__ClientFrame *in,
+                     struct rpc_call *call)
+{
+    uint32_t field = in->request_case;
+    if (field == GATEWAY__CLIENT_FRAME__REQUEST__NOT_SET) {
+        send_error(ws, s, in, ERR_UNIMPLEMENTED, "There is no such request.");
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_PING) {
+        on_ping(ws, s, in);
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_AUTHENTICATE) {
+        ask_auth(s, in, call);
+        return true;
+    } else if (!s->who) {
+        send_error(ws, s, in, ERR_UNAUTHENTICATED, "Send an authenticate frame first.");
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_OPEN) {
+        on_told(ws, s, in, in->open->is_closed ? HUB_CLOSE : HUB_OPEN, in->open->id);
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_TYPING) {
+        on_told(ws, s, in, HUB_TYPING, in->typing->id);
+    } else {
+        ask_service(s, in, call);
+        return true;
+    }
+    return false;
+}
+
+/* ---- in ---- */
+
+static void handle(struct ws *ws, struct gateway_socket *s, enum ws_opcode opcode,
+                   struct str payload)
+{
+    metric_cell_add(metric_cell(&frames_total, "in", NULL, NULL), 1);
+    struct rpc_call *call = rpc_call_create(NULL);
+    struct strbuf problem = {0};
+    const Gateway__ClientFrame *in = gateway_decode(call->arena, opcode, payload, &problem);
+    if (!in)
+        send_error(ws, s, NULL, ERR_INVALID_ARGUMENT, problem.p);
+    if (!in || !dispatch(ws, s, in, call))
+        rpc_call_unref(&call);
+    strbuf_deinit(&problem);
+}
+
+static void take_next(struct ws *ws, struct gateway_socket *s)
+{
+    while (!s->is_busy && !list_is_empty(&s->waiting)) {
+        struct waiting *next = LIST_ENTRY(s->waiting.next, struct waiting, in_socket);
+        list_remove(&next->in_socket);
+        s->waiting_count--;
+        handle(ws, s, next->opcode, (struct str){next->payload, next->n});
+        free(next);
+    }
+}
+
+static bool is_flooding(struct gateway_socket *s)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (now_ms - s->second_since_ms >= 1000) {
+        s->second_since_ms = now_ms;
+        s->frame_count = 0;
+    }
+    return ++s->frame_count > FRAMES_PER_S;
+}
+
+static void on_message(void *arg, struct ws *ws, enum ws_opcode opcode, struct str payload)
+{
+    struct gateway_socket *s = arg;
+    if ((opcode == WS_BINARY) != s->is_packed) {
+        ws_close(ws, WS_CLOSE_UNSUPPORTED, "frames as the subprotocol says");
+    } else if (is_flooding(s) || s->waiting_count >= WAITING_MAX) {
+        ws_close(ws, WS_CLOSE_TRY_LATER, "too many frames");
+    } else if (s->is_busy) {
+        struct waiting *w = mem_alloc(sizeof(*w) + payload.n + 1);
+        w->opcode = opcode;
+        w->n = payload.n;
+        memcpy(w->payload, payload.p, payload.n);
+        list_add_tail(&s->waiting, &w->in_socket);
+        s->waiting_count++;
+    } else {
+        handle(ws, s, opcode, payload);
+    }
+}
+
+static void on_close(void *arg, struct ws *ws UNUSED, unsigned code UNUSED,
+                     struct str reason UNUSED)
+{
+    struct gateway_socket *s = arg;
+    if (s->who) {
+        struct hub_post post = hub_post_of(s, HUB_LEAVE);
+        gateway_hub_post(&post);
+    }
+    loop_timer_stop(&s->expiry);
+    LIST_FOREACH(&s->waiting, node)
+    {
+        list_remove(node);
+        free(LIST_ENTRY(node, struct waiting, in_socket));
+    }
+    metric_add(&sockets_gauge, -1);
+    free(s->who);
+    free(s->remote_addr);
+    free(s);
+}
+
+/* ---- life ---- */
+
+static void on_expired(void *arg)
+{
+    struct gateway_socket *s = arg;
+    struct ws *ws = ws_ticket_find(s->ticket);
+    if (ws)
+        ws_close(ws, GATEWAY_CLOSE_SIGNED_OUT, "the token has expired");
+}
+
+static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who)
+{
+    bool is_first = !s->who;
+    if (!is_first && strcmp(s->who->user_id, who->user_id) != 0) {
+        ws_close(ws, GATEWAY_CLOSE_SIGNED_OUT, "this socket belongs to somebody else");
+        return;
+    }
+    if (is_first)
+        s->who = mem_alloc(sizeof(*s->who));
+    *s->who = *who;
+    if (who->expires_at_ms > 0)
+        loop_timer_start(ws_loop(ws), &s->expiry, MAX(0, who->expires_at_ms - clock_wall_ms()),
+                         on_expired, s);
+    if (!is_first)
+        return;
+    ws_set_authenticated(ws);
+    struct hub_post post = hub_post_of(s, HUB_JOIN);
+    post.is_packed = s->is_packed;
+    snprintf(post.user_id, sizeof(post.user_id), "%s", who->user_id);
+    snprintf(post.session_id, sizeof(post.session_id), "%s", who->session_id);
+    gateway_hub_post(&post);
+}
+
+static const struct ws_handler handler = {.on_message = on_message, .on_close = on_close};
+static const struct ws_limits limits = {.message_max_bytes = MESSAGE_MAX,
+                                        .unauthenticated_max_bytes = 16 * 1024};
+
+void gateway_accept(struct gateway *gw, struct http_request *req, const struct identity *who,
+                    ws_origin_fn *is_origin_allowed, void *origin_arg)
+{
+    static _Atomic uint64_t last_id;
+    struct gateway_socket *s = mem_zalloc(sizeof(*s));
+    bool is_known = who && who->role != ROLE_NONE;
+    struct identity identity = {0};
+    if (is_known)
+        identity = *who;
+    s->gw = gw;
+    s->id = ++last_id;
+    s->remote_addr = mem_strdup(http_request_remote(req));
+    list_init(&s->waiting);
+    struct ws *ws;
+    enum err err = ws_accept(req,
+                             &(struct ws_options){.handler = &handler,
+                                                  .arg = s,
+                                                  .limits = &limits,
+                                                  .is_origin_allowed = is_origin_allowed,
+                                                  .origin_arg = origin_arg,
+                                                  .subprotocols = gateway_subprotocols,
+                                                  .flags = WS_ACCEPT_UNAUTHENTICATED},
+                             &ws);
+    if (err) {
+        free(s->remote_addr);
+        free(s);
+        return;
+    }
+    metric_add(&sockets_gauge, 1);
+    s->ticket = ws_ticket(ws);
+    s->is_packed = strcmp(ws_subprotocol(ws), gateway_subprotocols[1]) == 0;
+    if (is_known)
+        sign_in(ws, s, &identity);
+}
