@@ -14,6 +14,16 @@ static struct metric peers_gauge =
 static struct metric bufs_gauge =
     METRIC_GAUGE("parlance_sfu_packet_bufs", "Packet buffers in use on the packet threads.");
 
+static struct metric kernel_drops =
+    METRIC_COUNTER("parlance_media_kernel_drops_total",
+                   "Datagrams the kernel dropped: the sockets' receive buffers were full.");
+
+static double read_kernel_drops(void *arg)
+{
+    const struct media_hub *hub = arg;
+    return (double)media_udp_kernel_drops(hub->udp);
+}
+
 static double read_counter(void *arg)
 {
     size_t i = (size_t)((char *)arg - (char *)reads) / sizeof(reads[0]);
@@ -55,6 +65,7 @@ void media_metrics_start(struct media_hub *hub)
     media_room_metrics_start();
     metric_register_read(&peers_gauge, read_peers, hub);
     metric_register_read(&bufs_gauge, read_bufs, hub);
+    metric_register_read(&kernel_drops, read_kernel_drops, hub);
 }
 
 void media_metrics_stop(struct media_hub *hub)
@@ -63,4 +74,5 @@ void media_metrics_stop(struct media_hub *hub)
         metric_unregister_read(&counters[c], &reads[c]);
     metric_unregister_read(&peers_gauge, hub);
     metric_unregister_read(&bufs_gauge, hub);
+    metric_unregister_read(&kernel_drops, hub);
 }

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -294,6 +295,13 @@ static void set_option(int fd, int level, int name, int value)
     (void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+/* Beyond net.core.rmem_max too, where we may: a moment without the CPU should cost no packet. */
+static void set_buffer(int fd, int forced, int name, int bytes)
+{
+    if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof(bytes)) < 0)
+        set_option(fd, SOL_SOCKET, name, bytes);
+}
+
 static enum err open_socket(struct thread *t, const struct media_udp_options *opt, uint16_t port)
 {
     bool is_any = !opt->host || !opt->host[0];
@@ -319,8 +327,8 @@ static enum err open_socket(struct thread *t, const struct media_udp_options *op
             set_option(t->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
         }
         set_option(t->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
-        set_option(t->fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
-        set_option(t->fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+        set_buffer(t->fd, SO_RCVBUFFORCE, SO_RCVBUF, SOCKET_BUFFER_BYTES);
+        set_buffer(t->fd, SO_SNDBUFFORCE, SO_SNDBUF, SOCKET_BUFFER_BYTES);
         set_option(t->fd, SOL_UDP, UDP_GRO, 1);
         if (bind(t->fd, list->ai_addr, list->ai_addrlen) < 0)
             err = errno == EADDRINUSE ? ERR_ALREADY_EXISTS : err_from_errno(errno);
@@ -388,6 +396,18 @@ fail:
 uint16_t media_udp_port(const struct media_udp *u)
 {
     return u->port;
+}
+
+uint64_t media_udp_kernel_drops(const struct media_udp *u)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < u->count; i++) {
+        uint32_t info[SK_MEMINFO_VARS] = {0};
+        socklen_t n = sizeof(info);
+        if (getsockopt(u->threads[i].fd, SOL_SOCKET, SO_MEMINFO, info, &n) == 0)
+            sum += info[SK_MEMINFO_DROPS];
+    }
+    return sum;
 }
 
 void media_udp_fill_io(struct media_udp *u, struct sfu_worker_io *io, sfu_event_fn *event_fn,

@@ -159,6 +159,19 @@ static void test_strangers(void **state UNUSED)
     close(fd);
 }
 
+/* What the kernel had to drop is known: nothing listens here until 60,000 datagrams came. */
+static void test_kernel_drops(void **state UNUSED)
+{
+    static const uint8_t BYTES[1200] = {0x80};
+    media_udp_stop(t.udp);
+    assert_int_equal(media_udp_kernel_drops(t.udp), 0);
+    int fd = connect_socket();
+    for (unsigned i = 0; i < 60000 && !media_udp_kernel_drops(t.udp); i++)
+        assert_int_equal(send(fd, BYTES, sizeof(BYTES), 0), sizeof(BYTES));
+    assert_true(media_udp_kernel_drops(t.udp) > 0);
+    close(fd);
+}
+
 /* A second server on the same port is told so, although the sockets of one share it. */
 static void test_port_is_taken(void **state UNUSED)
 {
@@ -175,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_room_uses_all_workers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_port_is_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kernel_drops, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
