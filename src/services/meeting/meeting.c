@@ -6,7 +6,8 @@ static void fill_defaults(struct meeting_deps *d)
     d->capacity_default = d->capacity_default ? d->capacity_default : 500;
     d->empty_grace_ms = d->empty_grace_ms ? d->empty_grace_ms : 300 * 1000;
     d->presence_ms = d->presence_ms ? d->presence_ms : 120 * 1000;
-    d->sweep_every_ms = d->sweep_every_ms ? d->sweep_every_ms : 15 * 1000;
+    if (!d->sweep_every_ms) /* no grace is overstepped by more than a quarter */
+        d->sweep_every_ms = CLAMP(d->empty_grace_ms / 4, 250, 15 * 1000);
 }
 
 enum err meeting_create(struct meeting_service **out, const struct meeting_deps *deps)

@@ -27,7 +27,7 @@ struct meeting_deps {
                                  300,000 */
     struct loop *loop;        /* for the sweep; NULL: none */
     int64_t presence_ms;      /* who is not reported for so long has left; 0: 120,000 */
-    int64_t sweep_every_ms;   /* 0: 15,000 */
+    int64_t sweep_every_ms;   /* 0: 15,000, or sooner where the grace is short */
 };
 
 MUST_USE enum err meeting_create(struct meeting_service **out, const struct meeting_deps *deps);

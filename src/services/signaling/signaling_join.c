@@ -61,9 +61,11 @@ static struct member *find_session(struct signaling_hub *hub, const char *sessio
 }
 
 /* The member went while its session was being opened; the closing may have come first. */
-static void close_orphan(struct signaling_hub *hub, const Media__Session *session)
+static void close_if_orphan(struct signaling_hub *hub, const struct member *m,
+                            const Media__Session *session)
 {
-    if (session && !find_session(hub, session->id))
+    bool is_its = m && strcmp(m->session_id, session->id) == 0;
+    if (!is_its && !find_session(hub, session->id))
         close_session(hub, session->id);
 }
 
@@ -71,7 +73,8 @@ static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int
                       const ProtobufCMessage *reply, struct rpc_call *call)
 {
     struct member *m = s ? s->member : NULL;
-    close_orphan(hub, (const Media__Session *)reply);
+    if (reply)
+        close_if_orphan(hub, m, (const Media__Session *)reply);
     if (!s)
         return; /* a member that is away runs out by its timer */
     if (!m || m->state != MEMBER_OPENING) {
