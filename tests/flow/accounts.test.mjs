@@ -335,6 +335,9 @@ describe('search', () => {
     assert.deepEqual(ok(await admin.get('/api/v1/users?q=s%25k')).users, []);
     assert.deepEqual(ok(await admin.get('/api/v1/users?q=see_')).users, []);
     refused(await admin.get('/api/v1/users?q=x'), 'invalid_argument', /q/);
+    assert.ok(ok(await admin.get('/api/v1/users?limit=100')).users.length > 4, 'administrators may list all');
+    const nosy = await server.register('nosy');
+    refused(await nosy.get('/api/v1/users?limit=100'), 'invalid_argument', /q/);
     refused(await server.client().get('/api/v1/users?q=seek'), 'unauthenticated');
   });
 });

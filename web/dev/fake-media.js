@@ -90,8 +90,9 @@
     connectionState = "new";
     signalingState = "stable";
     transceivers = [];
-    addTransceiver(kind) {
-      const transceiver = { mid: String(this.transceivers.length), direction: "sendonly", sender: { replaceTrack: async () => {} }, receiver: {} };
+    addTransceiver(kind, { sendEncodings = [] } = {}) {
+      const sender = { replaceTrack: async () => {}, getParameters: () => ({ encodings: sendEncodings }), setParameters: async () => {} };
+      const transceiver = { mid: String(this.transceivers.length), direction: "sendonly", sender, receiver: {} };
       this.transceivers.push(transceiver);
       return transceiver;
     }

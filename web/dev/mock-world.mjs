@@ -85,7 +85,7 @@ function join({ params, body, user }) {
 
 const auditRows = [
   ["login", "ada", "", 2], ["role_changed", "grace", "user to admin", 14], ["login_failed", "alan", "wrong password", 31],
-  ["meeting_deleted", "Retrospective", "", 95], ["session_revoked", "linus", "Firefox on Linux", 240],
+  ["meeting_deleted", "Retrospective", "", 95], ["sessions_revoked", "linus", "Firefox on Linux", 240],
 ].map(([action, target, detail, minutes], i) => ({
   id: `a${i}`, at_ms: now - minutes * minuteMs, actor_id: "u1", action, target, remote_addr: "192.0.2.7", detail,
 }));

@@ -124,6 +124,26 @@ export const scenes = {
     await page.locator(".row-item").first().waitFor();
     return page;
   },
+  admin: async (open, v) => {
+    setScene();
+    const page = await open("/admin", v);
+    await page.locator(".table").waitFor();
+    await page.locator(".badge").first().waitFor();
+    return page;
+  },
+  "admin-below": async (open, v) => {
+    const page = await scenes.admin(open, v);
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    return page;
+  },
+  "admin-password": async (open, v) => {
+    const page = await scenes.admin(open, v);
+    await page.locator(".row-item [aria-haspopup=menu]").nth(1).click();
+    await page.locator(".menu-item").nth(1).click();
+    await page.locator("dialog[open] button[type=submit]").click();
+    await page.locator("dialog[open] .field-error").waitFor();
+    return page;
+  },
   prejoin: async (open, v) => {
     setScene();
     const page = await open("/m/abc-defg-hij", v);

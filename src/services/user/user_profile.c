@@ -260,7 +260,9 @@ User__UserList *user_search(struct user_service *svc, struct rpc_call *call,
 {
     struct search s = {.arena = call->arena,
                        .what = {.after_username = in->cursor, .is_full = who_is_admin(call)}};
-    size_t least = who_is_system(call) ? 0 : 2; /* `parlance user list` asks for all */
+    /* `parlance user list` asks for all, and so may administrators. */
+    bool may_list = who_is_system(call) || (who_is_admin(call) && !in->q[0]);
+    size_t least = may_list ? 0 : 2;
     char *q = text_take(call, in->q, &(struct text_rule){"q", least, 64, 0});
     if (!q)
         return NULL;

@@ -21,6 +21,7 @@ const views = {
   meet: { load: () => import("../prejoin/prejoin") },
   home: { load: () => import("../pages/home"), part: "pages", tab: "meetings" },
   settings: { load: () => import("../pages/settings"), part: "pages", tab: "settings" },
+  admin: { load: () => import("../pages/admin"), part: "pages", tab: "admin" },
   login: { load: () => import("../pages/login"), part: "pages" },
   register: { load: () => import("../pages/register"), part: "pages" },
 } satisfies Record<string, View>;

@@ -1,6 +1,6 @@
 // The frame of every page but meetings: a rail at the left (tabs below on phones) and the page.
 import type { ComponentChildren } from "preact";
-import { LogOut, Settings, Video } from "lucide-preact";
+import { LogOut, Settings, ShieldCheck, Video } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Logo } from "../ui/logo";
@@ -9,7 +9,7 @@ import { toastError } from "../ui/toast";
 import { signedIn, signOut } from "./api";
 import { go } from "./router";
 
-export type Tab = "meetings" | "settings";
+export type Tab = "meetings" | "settings" | "admin";
 
 async function leave(): Promise<void> {
   try {
@@ -25,6 +25,7 @@ export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren
   const tabs = [
     { id: "meetings", href: "/", icon: Video, text: t("nav.meetings") },
     { id: "settings", href: "/settings", icon: Settings, text: t("nav.settings") },
+    ...(user?.role === "admin" ? [{ id: "admin", href: "/admin", icon: ShieldCheck, text: t("nav.admin") }] : []),
   ];
   return (
     <div class="shell">

@@ -3,13 +3,8 @@ import { CircleCheck, TriangleAlert } from "lucide-preact";
 import { locale, t } from "../i18n/i18n";
 import { Note } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
+import { rateText } from "../ui/figures";
 import type { MeetingSession } from "./session";
-
-function rate(bps: number): string {
-  const value = bps >= 1e6 ? bps / 1e6 : bps / 1e3;
-  const number = new Intl.NumberFormat(locale(), { maximumFractionDigits: bps >= 1e6 ? 1 : 0 }).format(value);
-  return `${number} ${bps >= 1e6 ? "Mbit/s" : "kbit/s"}`;
-}
 
 function percent(fraction: number): string {
   return new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(fraction);
@@ -27,8 +22,8 @@ export function ConnectionDialog({ session, onClose }: { session: MeetingSession
   const rows: [string, string][] = f
     ? [
         [t("connection.roundTrip"), milliseconds(f.roundTripMs)],
-        [t("connection.up"), `${rate(f.upBps)} · ${t("connection.loss", { loss: percent(f.lossUp) })}`],
-        [t("connection.down"), `${rate(f.downBps)} · ${t("connection.loss", { loss: percent(f.lossDown) })}`],
+        [t("connection.up"), `${rateText(f.upBps)} · ${t("connection.loss", { loss: percent(f.lossUp) })}`],
+        [t("connection.down"), `${rateText(f.downBps)} · ${t("connection.loss", { loss: percent(f.lossDown) })}`],
         [t("connection.jitter"), milliseconds(f.jitterMs)],
         [t("connection.sent"), f.sent || "–"],
         [t("connection.received"), f.received || "–"],

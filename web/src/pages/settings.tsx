@@ -1,25 +1,11 @@
 // The account's settings: one section a matter, each saved by itself.
-import type { ComponentChildren } from "preact";
-import { useId } from "preact/hooks";
 import { useTitle } from "../app/title";
 import { t } from "../i18n/i18n";
+import { Section } from "../ui/section";
 import { Appearance } from "./settings-appearance";
 import { PasswordForm } from "./settings-password";
 import { ProfileForm } from "./settings-profile";
 import { SignIns } from "./settings-sessions";
-
-function Section({ title, text, children }: { title: string; text: string; children: ComponentChildren }) {
-  const id = useId();
-  return (
-    <section class="setting" aria-labelledby={id}>
-      <div class="setting-head">
-        <h2 id={id}>{title}</h2>
-        <p class="meta">{text}</p>
-      </div>
-      <div class="card setting-card">{children}</div>
-    </section>
-  );
-}
 
 export default function Settings() {
   useTitle(t("nav.settings"));

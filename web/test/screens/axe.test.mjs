@@ -37,6 +37,7 @@ for (const [i, [name, prepare]] of Object.entries(scenes).entries()) {
       try {
         assert.deepEqual(await violations(page), []);
         assert.deepEqual(browser.takeProblems(), []);
+      assert.deepEqual(await page.locator(".toast-bad").allTextContents(), []);
       } finally {
         await page.context().close();
       }
