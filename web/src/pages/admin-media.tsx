@@ -53,7 +53,7 @@ export function MediaNow() {
   if (!rooms) return <div class="skeleton" role="status" aria-label={t("loading")} />;
   if (!rooms.length) return <p class="meta">{t("mediaNow.none")}</p>;
   return (
-    <div class="table-box" role="region" aria-label={t("mediaNow.title")} tabIndex={0}>
+    <div class="table-box" role="region" aria-label={t("mediaNow.table")} tabIndex={0}>
       <table class="table">
         <thead>
           <tr>
