@@ -8,9 +8,11 @@
 #include "core/loop.h"
 #include "net/server.h"
 #include "net/tls.h"
+#include "registry/registry.h"
 
 #define APP_NOTES_MAX 8
 #define APP_LOOPS_MAX 64
+#define APP_INSTANCE_CHARS 22
 
 struct app_services; /* topology.c */
 
@@ -28,6 +30,8 @@ struct app {
     struct cache *cache;
     struct bus *bus;
     struct blob_store *blob;
+    struct registry *registry;
+    char instance_id[APP_INSTANCE_CHARS + 1]; /* of this process, in the registry */
 
     /* topology.c */
     struct app_services *services;

@@ -134,8 +134,12 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     err = bus_open(&app->bus, &(struct bus_options){.driver = "memory", .store = app->store});
     if (err)
         return err;
-    return blob_open(&app->blob,
-                     &(struct blob_options){.driver = "files", .root = app_path(app, "blobs")});
+    err = blob_open(&app->blob,
+                    &(struct blob_options){.driver = "files", .root = app_path(app, "blobs")});
+    if (err)
+        return err;
+    id_token(app->instance_id, APP_INSTANCE_CHARS);
+    return registry_open(&app->registry, &(struct registry_options){.driver = "static"});
 }
 
 enum err app_platform_start(struct app *app, struct strbuf *problem)
@@ -158,6 +162,7 @@ enum err app_platform_start(struct app *app, struct strbuf *problem)
 
 void app_platform_stop(struct app *app)
 {
+    registry_close(&app->registry);
     bus_close(&app->bus);
     blob_close(&app->blob);
     cache_close(&app->cache);

@@ -70,9 +70,14 @@ const struct store_migration *app_migrations(struct arena *arena, size_t *count)
 
 /* ---- starting ---- */
 
-/* The service lives here, behind its own share of threads. */
+/* The service lives here, behind its own share of threads, and whoever looks for it may know. */
 static ProtobufCService *runs_here(const struct app *app, ProtobufCService *implementation)
 {
+    const struct registry_instance here = {implementation->descriptor->short_name, app->instance_id,
+                                           "", 0};
+    enum err err = registry_announce(app->registry, &here);
+    if (err)
+        log_error(NULL, "cannot announce service %s: %s", here.service, err_text(err));
     return rpc_local_create(implementation,
                             &(struct rpc_local_options){
                                 .workers.thread_count = (unsigned)app->config->service_threads,
@@ -282,6 +287,9 @@ enum err app_topology_start(struct app *app)
 
 void app_topology_drain(struct app *app)
 {
+    for (size_t i = 0; i < app_route_table_count; i++)
+        registry_withdraw(app->registry, app_route_tables[i]->service->short_name,
+                          app->instance_id);
     if (app->services && app->services->signaling_service)
         signaling_drain(app->services->signaling_service);
     if (app->services && app->services->gateway)

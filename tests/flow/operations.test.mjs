@@ -65,7 +65,7 @@ describe('figures', () => {
       'parlance_sfu_drop_malformed_total', 'parlance_sfu_drop_pool_total', 'parlance_sfu_packet_bufs', 'parlance_store_batch_jobs',
       'parlance_store_commit_seconds', 'parlance_store_queue_jobs', 'parlance_store_writable', 'parlance_worker_threads',
       'parlance_worker_busy_threads', 'parlance_worker_queued_jobs', 'parlance_rpc_seconds', 'parlance_bus_queue_events',
-      'parlance_cache_used_bytes', 'process_resident_memory_bytes', 'process_open_fds', 'process_cpu_seconds_total', 'parlance_build_info',
+      'parlance_cache_used_bytes', 'parlance_registry_instances', 'process_resident_memory_bytes', 'process_open_fds', 'process_cpu_seconds_total', 'parlance_build_info',
     ]) assert.ok(families.get(name)?.metrics.length, name);
     for (const [name, family] of families) assert.ok(family.help.length > 3, `${name} tells what it is`);
     assert.equal(valueOf(families, 'parlance_store_writable'), 1);

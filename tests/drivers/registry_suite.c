@@ -1,0 +1,219 @@
+/* registry_suite: what every registry promises. Run as `registry_suite DRIVER`. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "registry/registry.h"
+
+static const char *driver = "static";
+
+static const struct registry_instance fixed[] = {
+    {"User", "far-2", "10.0.0.2", 9001},
+    {"User", "far-1", "users.example", 9000},
+    {"Media", "far-1", "2001:db8::1", 9000},
+};
+
+struct fixture {
+    struct registry *registry;
+    struct arena *arena;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    f->arena = arena_create();
+    struct registry_options opt = {.driver = driver, .fixed = fixed, .fixed_count = 3};
+    assert_int_equal(registry_open(&f->registry, &opt), ERR_OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    registry_close(&f->registry);
+    arena_destroy(&f->arena);
+    free(f);
+    return 0;
+}
+
+/* The ids of a service, as "a b c". */
+static const char *ids(struct fixture *f, const char *service)
+{
+    struct registry_instance *list;
+    size_t count = registry_find(f->registry, service, f->arena, &list);
+    const char *text = "";
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(list[i].service, service);
+        text = arena_printf(f->arena, "%s%s%s", text, i ? " " : "", list[i].id);
+    }
+    return text;
+}
+
+static enum err announce(struct fixture *f, const char *service, const char *id)
+{
+    const struct registry_instance here = {.service = service, .id = id, .address = ""};
+    return registry_announce(f->registry, &here);
+}
+
+static void test_finds_what_is_alive(void **state)
+{
+    struct fixture *f = *state;
+    struct registry_instance *list;
+    assert_string_equal(ids(f, "User"), "far-1 far-2");
+    assert_string_equal(ids(f, "Media"), "far-1");
+    assert_string_equal(ids(f, "Nobody"), "");
+    assert_int_equal(registry_find(f->registry, "User", f->arena, &list), 2);
+    assert_string_equal(list[0].address, "users.example");
+    assert_int_equal(list[1].port, 9001);
+}
+
+static void test_announce_and_withdraw(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(announce(f, "User", "here"), ERR_OK);
+    assert_int_equal(announce(f, "Auth", "here"), ERR_OK);
+    assert_int_equal(announce(f, "User", "here"), ERR_ALREADY_EXISTS);
+    assert_int_equal(announce(f, "User", "far-1"), ERR_ALREADY_EXISTS);
+    assert_string_equal(ids(f, "User"), "far-1 far-2 here");
+    assert_int_equal(registry_withdraw(f->registry, "User", "here"), ERR_OK);
+    assert_int_equal(registry_withdraw(f->registry, "User", "here"), ERR_NOT_FOUND);
+    assert_int_equal(registry_withdraw(f->registry, "User", "never"), ERR_NOT_FOUND);
+    assert_string_equal(ids(f, "User"), "far-1 far-2");
+    assert_string_equal(ids(f, "Auth"), "here");
+    /* What others announced is theirs to withdraw. */
+    assert_int_equal(registry_withdraw(f->registry, "User", "far-1"), ERR_NOT_FOUND);
+    assert_string_equal(ids(f, "User"), "far-1 far-2");
+}
+
+static void test_names_are_checked(void **state)
+{
+    struct fixture *f = *state;
+    char longest[66];
+    memset(longest, 'x', sizeof(longest));
+    longest[65] = '\0';
+    assert_int_equal(announce(f, "User", longest), ERR_INVALID_ARGUMENT);
+    longest[64] = '\0';
+    assert_int_equal(announce(f, "User", longest), ERR_OK);
+    assert_int_equal(announce(f, "", "x"), ERR_INVALID_ARGUMENT);
+    assert_int_equal(announce(f, "User", ""), ERR_INVALID_ARGUMENT);
+    assert_int_equal(announce(f, "Us/er", "x"), ERR_INVALID_ARGUMENT);
+    assert_int_equal(announce(f, "User", "x\n"), ERR_INVALID_ARGUMENT);
+    assert_int_equal(announce(f, NULL, "x"), ERR_INVALID_ARGUMENT);
+    const struct registry_instance bad[] = {
+        {"User", "x", NULL, 0},  {"User", "x", "host", 0}, {"User", "x", "", 80},
+        {"User", "x", "a b", 1}, {"User", "x", "a/b", 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct registry *none = NULL;
+        struct registry_options opt = {.driver = driver, .fixed = &bad[i], .fixed_count = 1};
+        assert_int_equal(registry_announce(f->registry, &bad[i]), ERR_INVALID_ARGUMENT);
+        assert_int_equal(registry_open(&none, &opt), ERR_INVALID_ARGUMENT);
+        assert_null(none);
+    }
+}
+
+struct heard {
+    int times;
+    size_t count;
+    char first[65];
+};
+
+static void on_change(void *arg, const struct registry_instance *list, size_t count)
+{
+    struct heard *heard = arg;
+    heard->times++;
+    heard->count = count;
+    snprintf(heard->first, sizeof(heard->first), "%s", count ? list[0].id : "");
+}
+
+static void test_watchers_hear_whole_lists(void **state)
+{
+    struct fixture *f = *state;
+    struct heard users = {0}, auths = {0};
+    registry_watch(f->registry, "User", on_change, &users);
+    registry_watch(f->registry, "Auth", on_change, &auths);
+    assert_int_equal(users.times, 1);
+    assert_int_equal(users.count, 2);
+    assert_int_equal(auths.times, 1);
+    assert_int_equal(auths.count, 0);
+    assert_int_equal(announce(f, "User", "a"), ERR_OK);
+    assert_int_equal(announce(f, "User", "a"), ERR_ALREADY_EXISTS);
+    assert_int_equal(users.times, 2);
+    assert_int_equal(users.count, 3);
+    assert_string_equal(users.first, "a");
+    assert_int_equal(auths.times, 1);
+    registry_withdraw(f->registry, "User", "a");
+    assert_int_equal(users.times, 3);
+    assert_string_equal(users.first, "far-1");
+    registry_unwatch(f->registry, on_change, &users);
+    assert_int_equal(announce(f, "User", "b"), ERR_OK);
+    assert_int_equal(announce(f, "Auth", "b"), ERR_OK);
+    assert_int_equal(users.times, 3);
+    assert_int_equal(auths.times, 2);
+    /* closing with a watch left is fine */
+}
+
+static void *come_and_go(void *arg)
+{
+    struct fixture *f = arg;
+    char id[32];
+    for (int i = 0; i < 200; i++) {
+        snprintf(id, sizeof(id), "%lx-%d", (unsigned long)pthread_self(), i);
+        const struct registry_instance here = {"User", id, "", 0};
+        if (registry_announce(f->registry, &here) || registry_withdraw(f->registry, "User", id))
+            return f;
+    }
+    return NULL;
+}
+
+static void test_threads_agree(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+    pthread_t threads[4];
+    registry_watch(f->registry, "User", on_change, &heard);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_create(&threads[i], NULL, come_and_go, f);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(heard.times, 1 + 4 * 200 * 2);
+    assert_int_equal(heard.count, 2);
+}
+
+static void test_what_cannot_be_opened(void **state)
+{
+    struct registry *none = NULL;
+    assert_int_equal(registry_open(&none, &(struct registry_options){.driver = "slate"}),
+                     ERR_INVALID_ARGUMENT);
+    const struct registry_instance twice[] = {fixed[0], fixed[0]};
+    struct registry_options opt = {.driver = driver, .fixed = twice, .fixed_count = 2};
+    assert_int_equal(registry_open(&none, &opt), ERR_ALREADY_EXISTS);
+    assert_null(none);
+    registry_close(&none);
+}
+
+int main(int argc, char **argv)
+{
+    driver = argc > 1 ? argv[1] : driver;
+    log_set_level(getenv("TEST_LOG") ? LOG_DEBUG : LOG_OFF);
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_finds_what_is_alive), T(test_announce_and_withdraw),
+        T(test_names_are_checked),   T(test_watchers_hear_whole_lists),
+        T(test_threads_agree),       cmocka_unit_test(test_what_cannot_be_opened),
+    };
+    return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
+}
