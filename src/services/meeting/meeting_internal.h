@@ -173,6 +173,14 @@ enum err meeting_leave_tx(struct meeting_op *op, struct store_tx *tx, struct mee
                           const char *kind);
 /* kind: "", "empty" or "missed". */
 enum err meeting_end_tx(struct meeting_op *op, struct store_tx *tx, const char *kind);
+/* The first who comes starts it. */
+enum err meeting_start_tx(struct meeting_op *op, struct store_tx *tx);
+/* This one who waits, or all (NULL), as far as there is room; *waiting: for whom there is none. */
+enum err meeting_admit_tx(struct meeting_op *op, struct store_tx *tx, const char *participant_id,
+                          int *admitted, int *waiting);
+/* By id in this meeting. ERR_NOT_FOUND, said. */
+enum err meeting_get_person(struct store_tx *tx, struct meeting_op *op, const char *id,
+                            struct meeting_person *out);
 /* One host at a time: who was it becomes co-host. Publishes both. */
 enum err meeting_transfer_tx(struct meeting_op *op, struct store_tx *tx, struct meeting_person *to);
 

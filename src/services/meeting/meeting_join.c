@@ -169,16 +169,6 @@ static void fill_person(struct joining *j, struct meeting_person *p)
     p->is_guest = j->is_guest;
 }
 
-static enum err start_if_first(struct store_tx *tx, struct meeting_op *op)
-{
-    if (op->m.state != MEETING__STATE__SCHEDULED)
-        return ERR_OK;
-    enum err err = meeting_move(op, MEETING__STATE__ACTIVE);
-    if (!err)
-        err = meeting_store_update(tx, &op->m);
-    return err ? err : meeting_publish_tx(op, tx, "started", NULL, NULL);
-}
-
 static enum err join_job(struct store_tx *tx, struct meeting_op *op)
 {
     struct joining *j = (struct joining *)op;
@@ -207,7 +197,7 @@ static enum err join_job(struct store_tx *tx, struct meeting_op *op)
         op->m.present_count++;
     if ((err = meeting_store_put_person(tx, &p)))
         return err;
-    if (!is_waiting && (err = start_if_first(tx, op)))
+    if (!is_waiting && (err = meeting_start_tx(op, tx)))
         return err;
     Meeting__JoinMeetingReply *reply = op->reply;
     reply->meeting = meeting_info(op->call->arena, &op->m, &p);

@@ -310,6 +310,9 @@ static enum err update_job(struct store_tx *tx, struct meeting_op *op)
     enum err err = meeting_store_update(tx, m);
     if (!err)
         err = meeting_publish_tx(op, tx, "updated", NULL, NULL);
+    int admitted, waiting;
+    if (!err && !m->has_waiting_room) /* without it nobody waits, but for want of room */
+        err = meeting_admit_tx(op, tx, NULL, &admitted, &waiting);
     op->reply = meeting_info(op->call->arena, m, &op->me);
     return err;
 }
@@ -364,6 +367,16 @@ void *meeting_do_delete(struct meeting_service *svc, struct rpc_call *call,
                             .meeting_id = in->id,
                             .needs = MEETING_NEEDS_HOST};
     return meeting_change(&op);
+}
+
+enum err meeting_start_tx(struct meeting_op *op, struct store_tx *tx)
+{
+    if (op->m.state != MEETING__STATE__SCHEDULED)
+        return ERR_OK;
+    enum err err = meeting_move(op, MEETING__STATE__ACTIVE);
+    if (!err)
+        err = meeting_store_update(tx, &op->m);
+    return err ? err : meeting_publish_tx(op, tx, "started", NULL, NULL);
 }
 
 /* Everybody who is there has left when it ends; who only ever waited leaves no trace. */

@@ -1,4 +1,4 @@
-/* The host's hand: who takes part, roles, removing, muting, admitting and refusing. */
+/* The host's hand: who takes part, roles, removing, muting. */
 #include "services/meeting/meeting_internal.h"
 
 static int state_of(const char *name)
@@ -64,7 +64,7 @@ void *meeting_do_people(struct meeting_service *svc, struct rpc_call *call,
     return meeting_look(&op);
 }
 
-static enum err find_person(struct store_tx *tx, struct meeting_op *op, const char *id,
+enum err meeting_get_person(struct store_tx *tx, struct meeting_op *op, const char *id,
                             struct meeting_person *out)
 {
     enum err err = meeting_store_get_person(tx, op->call->arena, op->m.id, id, out);
@@ -122,7 +122,7 @@ static enum err role_job(struct store_tx *tx, struct meeting_op *op)
 {
     const Meeting__SetParticipantRoleRequest *in = op->in;
     struct meeting_person p;
-    enum err err = find_person(tx, op, in->participant_id, &p);
+    enum err err = meeting_get_person(tx, op, in->participant_id, &p);
     if (!err)
         err = check_role(op, &p, in->role);
     if (err)
@@ -173,7 +173,7 @@ static enum err remove_job(struct store_tx *tx, struct meeting_op *op)
 {
     const Meeting__RemoveParticipantRequest *in = op->in;
     struct meeting_person p;
-    enum err err = find_person(tx, op, in->participant_id, &p);
+    enum err err = meeting_get_person(tx, op, in->participant_id, &p);
     if (err)
         return err;
     if (p.role == MEETING__PARTICIPANT_ROLE__HOST)
@@ -248,81 +248,6 @@ void *meeting_do_mute(struct meeting_service *svc, struct rpc_call *call,
                             .call = call,
                             .in = in,
                             .fn = mute_job,
-                            .meeting_id = in->id,
-                            .needs = MEETING_NEEDS_COHOST};
-    return meeting_change(&op);
-}
-
-/* ---- the waiting room ---- */
-
-static enum err admit_job(struct store_tx *tx, struct meeting_op *op)
-{
-    const Meeting__AdmitParticipantRequest *in = op->in;
-    struct meeting_person *people;
-    size_t count;
-    bool is_all = strcmp(in->participant_id, "all") == 0;
-    Meeting__AdmitParticipantReply *reply =
-        arena_new(op->call->arena, Meeting__AdmitParticipantReply);
-    meeting__admit_participant_reply__init(reply);
-    op->reply = reply;
-    enum err err = meeting_store_people(tx, op->call->arena, op->m.id,
-                                        MEETING__PARTICIPANT_STATE__WAITING, &people, &count);
-    for (size_t i = 0; i < count && !err; i++) {
-        if (!is_all && strcmp(people[i].id, in->participant_id) != 0)
-            continue;
-        if (op->m.present_count >= op->m.capacity)
-            return meeting_refuse(op, ERR_RESOURCE_EXHAUSTED, "The meeting is full.");
-        op->m.present_count++;
-        reply->admitted_count++;
-        people[i].state = MEETING__PARTICIPANT_STATE__ADMITTED;
-        people[i].joined_at_ms = clock_wall_ms();
-        err = meeting_store_put_person(tx, &people[i]);
-        if (!err)
-            err = meeting_publish_tx(op, tx, "user_joined", &people[i], NULL);
-    }
-    if (!err && !is_all && !reply->admitted_count)
-        err = meeting_refuse(op, ERR_NOT_FOUND, "Nobody of that name waits.");
-    return err;
-}
-
-void *meeting_do_admit(struct meeting_service *svc, struct rpc_call *call,
-                       const Meeting__AdmitParticipantRequest *in)
-{
-    struct meeting_op op = {.svc = svc,
-                            .call = call,
-                            .in = in,
-                            .fn = admit_job,
-                            .meeting_id = in->id,
-                            .needs = MEETING_NEEDS_COHOST};
-    return meeting_change(&op);
-}
-
-static enum err refuse_job(struct store_tx *tx, struct meeting_op *op)
-{
-    const Meeting__RefuseParticipantRequest *in = op->in;
-    struct meeting_person p;
-    enum err err = find_person(tx, op, in->participant_id, &p);
-    if (err)
-        return err;
-    if (p.state != MEETING__PARTICIPANT_STATE__WAITING)
-        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "That participant does not wait.");
-    p.state = MEETING__PARTICIPANT_STATE__REFUSED;
-    if ((err = meeting_store_put_person(tx, &p)))
-        return err;
-    Meeting__RefuseParticipantReply *reply =
-        arena_new(op->call->arena, Meeting__RefuseParticipantReply);
-    meeting__refuse_participant_reply__init(reply);
-    op->reply = reply;
-    return meeting_publish_tx(op, tx, "user_refused", &p, NULL);
-}
-
-void *meeting_do_refuse(struct meeting_service *svc, struct rpc_call *call,
-                        const Meeting__RefuseParticipantRequest *in)
-{
-    struct meeting_op op = {.svc = svc,
-                            .call = call,
-                            .in = in,
-                            .fn = refuse_job,
                             .meeting_id = in->id,
                             .needs = MEETING_NEEDS_COHOST};
     return meeting_change(&op);

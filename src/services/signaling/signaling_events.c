@@ -145,7 +145,10 @@ static void on_meeting(struct signaling_hub *hub, const Meeting__MeetingEvent *e
     } else if (strcmp(e->type, "meeting.updated") == 0 || strcmp(e->type, "meeting.started") == 0) {
         tell_meeting_changed(room);
     } else if (strcmp(e->type, "meeting.user_joined") == 0 && m) {
-        signaling_member_admitted(m);
+        if (m->state != MEMBER_JOINED)
+            signaling_member_admitted(m);
+        else if (strcmp(m->name, e->participant->name) != 0)
+            update_member(room, e->participant); /* joined again under another name */
     } else if (strcmp(e->type, "meeting.user_refused") == 0 && m) {
         signaling_member_put_out(m, "refused", "refused");
     } else if (strcmp(e->type, "meeting.user_removed") == 0 && m) {

@@ -162,12 +162,12 @@ static void refuse(const char *id, const struct identity *who)
     assert_non_null(ask(w, w->meeting, "RefuseParticipant", &in, &ann));
 }
 
-static void set_waiting_room(const char *id)
+static void set_waiting_room(const char *id, bool has_one)
 {
     Meeting__UpdateMeetingRequest in = MEETING__UPDATE_MEETING_REQUEST__INIT;
     in.id = (char *)id;
     in._has_waiting_room_case = MEETING__UPDATE_MEETING_REQUEST___HAS_WAITING_ROOM_HAS_WAITING_ROOM;
-    in.has_waiting_room = true;
+    in.has_waiting_room = has_one;
     assert_non_null(ask(w, w->meeting, "UpdateMeeting", &in, &ann));
 }
 
@@ -177,7 +177,7 @@ static void test_knocking_leaves_no_trace(void **state UNUSED)
     assert_non_null(join_meeting(w, &ann, id));
     assert_non_null(join_meeting(w, &cleo, id));
     assert_true(leave_meeting(w, &cleo, id));
-    set_waiting_room(id);
+    set_waiting_room(id, true);
     for (int was_refused = 0; was_refused < 2; was_refused++) {
         const Meeting__JoinMeetingReply *r = join_meeting(w, &bob, id);
         assert_int_equal(r->participant->state, MEETING__PARTICIPANT_STATE__WAITING);
@@ -199,6 +199,41 @@ static void test_knocking_leaves_no_trace(void **state UNUSED)
     assert_non_null(end_meeting(w, &ann, id));
     assert_null(get_meeting(w, &bob, id));
     assert_non_null(get_meeting(w, &cleo, id));
+}
+
+static int admit_all(const char *id)
+{
+    Meeting__AdmitParticipantRequest in = MEETING__ADMIT_PARTICIPANT_REQUEST__INIT;
+    in.id = (char *)id;
+    in.participant_id = "all";
+    const Meeting__AdmitParticipantReply *r = ask(w, w->meeting, "AdmitParticipant", &in, &ann);
+    return r ? r->admitted_count : -1;
+}
+
+static void test_as_many_as_there_is_room_for(void **state UNUSED)
+{
+    Meeting__CreateMeetingRequest in = MEETING__CREATE_MEETING_REQUEST__INIT;
+    in.has_waiting_room = true;
+    in.capacity = 2;
+    const char *id = make_meeting(w, &ann, &in)->id;
+    assert_int_equal(admit_all(id), 0);
+    assert_non_null(join_meeting(w, &bob, id));
+    assert_non_null(join_meeting(w, &cleo, id));
+    assert_non_null(join_meeting(w, &admin, id));
+    assert_int_equal(state_of(id), MEETING__STATE__SCHEDULED);
+    assert_int_equal(admit_all(id), 2); /* by a host who is not inside herself */
+    assert_int_equal(state_of(id), MEETING__STATE__ACTIVE);
+    assert_int_equal(get_meeting(w, NULL, id)->participant_count, 2);
+    assert_int_equal(admit_all(id), -1);
+    assert_int_equal(answer.err, ERR_RESOURCE_EXHAUSTED);
+    /* The host is never shut out. */
+    assert_int_equal(join_meeting(w, &ann, id)->participant->state,
+                     MEETING__PARTICIPANT_STATE__ADMITTED);
+    assert_true(leave_meeting(w, &bob, id));
+    assert_true(leave_meeting(w, &cleo, id));
+    set_waiting_room(id, false);
+    assert_int_equal(find_person(w, id, admin.user_id)->state,
+                     MEETING__PARTICIPANT_STATE__ADMITTED);
 }
 
 static void test_legal_moves(void **state UNUSED)
@@ -283,9 +318,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_ends_when_empty),          TEST(test_scheduled_time_is_kept),
-        TEST(test_unseen_have_left),         TEST(test_host_hands_over),
-        TEST(test_knocking_leaves_no_trace), TEST(test_legal_moves),
+        TEST(test_ends_when_empty),
+        TEST(test_scheduled_time_is_kept),
+        TEST(test_unseen_have_left),
+        TEST(test_host_hands_over),
+        TEST(test_knocking_leaves_no_trace),
+        TEST(test_as_many_as_there_is_room_for),
+        TEST(test_legal_moves),
         TEST(test_host_name_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
