@@ -28,6 +28,7 @@ enum err signaling_create(struct signaling_service **out, const struct signaling
     hub->sockets = map64_create();
     hub->rooms = map_create();
     hub->resumes = map_create();
+    sem_init(&hub->ended, 0, 0);
     enum err err = loop_create(&hub->loop, "signaling");
     if (err)
         goto fail;
@@ -72,6 +73,10 @@ static void clear_on_loop(void *arg)
     uint64_t id;
     while (map64_next(hub->sockets, &at, &id, &value))
         signaling_socket_destroy(value);
+    /* What was just asked (media sessions to close) is answered by posts to this loop. */
+    hub->is_ending = true;
+    if (hub->call_count == 0)
+        sem_post(&hub->ended);
 }
 
 void signaling_destroy(struct signaling_service **service)
@@ -83,8 +88,12 @@ void signaling_destroy(struct signaling_service **service)
     struct signaling_hub *hub = &s->hub;
     if (s->rpc)
         signaling_events_stop(hub);
-    if (hub->loop)
+    if (hub->loop) {
         loop_call(hub->loop, clear_on_loop, hub);
+        while (sem_wait(&hub->ended) != 0)
+            ;
+    }
+    sem_destroy(&hub->ended);
     loop_destroy(&hub->loop);
     signaling_rpc_destroy(&s->rpc);
     map64_destroy(&hub->sockets);

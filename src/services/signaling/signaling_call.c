@@ -33,12 +33,15 @@ void signaling_free(void *message)
 static void on_loop(void *arg)
 {
     struct pending *p = arg;
-    struct signaling_socket *s = p->socket_id ? signaling_socket_find(p->hub, p->socket_id) : NULL;
-    if (p->done)
-        p->done(p->hub, s, p->request_id, p->reply, p->call);
+    struct signaling_hub *hub = p->hub;
+    struct signaling_socket *s = p->socket_id ? signaling_socket_find(hub, p->socket_id) : NULL;
+    if (p->done && !hub->is_ending)
+        p->done(hub, s, p->request_id, p->reply, p->call);
     signaling_free(p->reply);
     rpc_call_unref(&p->call);
     free(p);
+    if (--hub->call_count == 0 && hub->is_ending)
+        sem_post(&hub->ended);
 }
 
 static void on_answer(const ProtobufCMessage *reply, struct rpc_call *call)
@@ -52,6 +55,7 @@ void signaling_call(struct signaling_hub *hub, const struct signaling_call_optio
 {
     int method = rpc_method_find(opt->service->descriptor, opt->method);
     assert(method >= 0);
+    LOOP_ASSERT(hub->loop);
 
     struct rpc_call *call = rpc_call_create(NULL);
     if (opt->who)
@@ -71,5 +75,6 @@ void signaling_call(struct signaling_hub *hub, const struct signaling_call_optio
     p->done = opt->done;
     p->call = call;
     call->user = p;
+    hub->call_count++;
     rpc_async(opt->service, (unsigned)method, opt->request, call, on_answer, 0);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <assert.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,9 @@ struct signaling_hub {
     struct map *resumes; /* resume token -> struct member */
     int subscriptions[3];
     bool is_draining;
+    unsigned call_count; /* calls whose answers will still be posted to the loop */
+    bool is_ending;      /* their answers are of no interest any more */
+    sem_t ended;         /* none is left */
 };
 
 /* A track as the room knows it. */
