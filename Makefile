@@ -6,13 +6,14 @@ WEB ?= yes
 FUZZ_SECONDS ?= 30
 export WEB
 
-.PHONY: help deps build run test check format fuzz bench clean web
+.PHONY: help deps build run test check docs format fuzz bench clean web
 help:
 	@echo "make deps    install what is missing (Debian packages, npm packages)"
 	@echo "make build   compile into $(BUILD)/; with WEB=no without Node and the browser client"
 	@echo "make run     build, and start it at http://localhost:8800"
 	@echo "make test    every test there is; the last line is 'N passed, N failed'"
 	@echo "make check   format, rooms, warnings, symbols, unit tests, fuzz corpora: under a minute"
+	@echo "make docs    write docs/configure.md's options anew"
 	@echo "make format  put all C into the house's form"
 	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
 	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, bench-http, bench-ws: one"
@@ -58,13 +59,19 @@ test:
 	@ninja -C build-asan
 	@tools/run_tests.py $(BUILD) build-asan
 
-check: $(BUILD)/build.ninja
+check:
+	@tools/deps.sh check
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@echo "check: format (make format mends it)"
 	@find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run --Werror
 	@tools/check_rooms.py
 	@ninja -C $(BUILD)
 	@tools/check_symbols.py $(BUILD)
 	@meson test -C $(BUILD) --no-rebuild --suite unit --suite fuzz --quiet
+
+# The pages that show what the program prints.
+docs: build
+	@tools/docs_config.py $(BUILD)/src/parlance
 
 format:
 	@find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format -i

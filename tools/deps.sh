@@ -1,14 +1,14 @@
 #!/bin/bash
 # Installs what is missing: Debian's packages with apt-get, npm's with npm ci. Says what it does. When all is there it
-# does nothing and needs no network.   usage: tools/deps.sh build|test|fuzz|bench   (WEB=no: nothing of Node's)
+# does nothing and needs no network.   usage: tools/deps.sh build|check|test|fuzz|bench   (WEB=no: nothing of Node's)
 set -eu
 cd "$(dirname "$0")/.."
 level=${1:-build}
 
 build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-parser-dev libssl-dev libprotobuf-c-dev
-  protobuf-c-compiler protobuf-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev libjwt-dev
+  protobuf-c-compiler protobuf-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev
   libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev"
-test_packages="libcmocka-dev libsrtp2-dev clang-format python3"
+test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format python3"
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"
 bench_packages="janus nginx-light libnginx-mod-nchan wrk"
@@ -19,6 +19,7 @@ list_packages()
     case "$(dpkg --print-architecture)" in amd64) echo libipsec-mb-dev ;; esac
     case "$level" in
     build) ;;
+    check) echo "$test_packages" ;;
     test)
         echo "$test_packages"
         [ ! -d tests/browser ] || echo "$browser_packages"
@@ -35,7 +36,7 @@ list_packages()
 
 needs_node()
 {
-    [ "$level" != fuzz ] && [ "${WEB:-yes}" != no ]
+    [ "$level" != fuzz ] && [ "$level" != check ] && [ "${WEB:-yes}" != no ]
 }
 
 # The packages of the list that dpkg does not know as installed, one a line.
@@ -114,9 +115,9 @@ install_npm()
 }
 
 case "$level" in
-build | test | fuzz | bench) ;;
+build | check | test | fuzz | bench) ;;
 *)
-    echo "usage: tools/deps.sh build|test|fuzz|bench" >&2
+    echo "usage: tools/deps.sh build|check|test|fuzz|bench" >&2
     exit 2
     ;;
 esac

@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 PARLANCE = os.path.abspath(sys.argv.pop(1))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 COMMANDS = ["serve", "check-config", "migrate", "openapi", "user", "version", "help"]
 
 
@@ -83,6 +84,11 @@ class Config(unittest.TestCase):
         status, example, _ = run("check-config", "--example")
         self.assertEqual(status, 0)
         self.assertEqual(self.check(example), self.check(""))
+
+    def test_the_document_shows_it(self):
+        tool = os.path.join(ROOT, "tools", "docs_config.py")
+        checked = subprocess.run([sys.executable, tool, PARLANCE, "--check"], capture_output=True, text=True, check=False)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
 
     def test_environment_wins(self):
         status, out, err = self.check("http: {port: 9000}\n", PARLANCE_HTTP_PORT="9001",

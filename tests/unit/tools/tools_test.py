@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tests of tools/: the room check must find what it is there to find, and the runner must count honestly;
 npm's packages must run on Debian 12."""
+import glob
 import importlib.util
 import json
 import os
@@ -145,6 +146,39 @@ class Packages(unittest.TestCase):
             for name, package in packages.items():
                 wanted = package.get("engines", {}).get("node", "*")
                 self.assertTrue(admits(wanted, (18, 20, 4)), f"{folder}: {name} wants Node {wanted}")
+
+
+class Documents(unittest.TestCase):
+    ROOT = os.path.join(TOOLS, "..")
+
+    def read(self, name):
+        with open(os.path.join(self.ROOT, name), encoding="utf-8") as text:
+            return text.read()
+
+    def test_figures_of_the_operators_page_exist(self):
+        source = "".join(self.read(os.path.relpath(path, self.ROOT))
+                         for path in glob.glob(os.path.join(self.ROOT, "src", "**", "*.[ch]"), recursive=True))
+        names = set(re.findall(r"`((?:parlance|process)_\w+[a-z])[`{]", self.read("docs/operate.md")))
+        self.assertGreater(len(names), 30)
+        for name in names:
+            counter = re.fullmatch(r"parlance_sfu_(\w+)_total", name)
+            wanted = f'"{name}"' if f'"{name}"' in source or not counter else counter[1]
+            self.assertIn(wanted, source)
+
+    def test_links_lead_somewhere(self):
+        pages = [*glob.glob(os.path.join(self.ROOT, "*.md")), *glob.glob(os.path.join(self.ROOT, "docs", "*.md"))]
+        self.assertGreater(len(pages), 8)
+        for page in pages:
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", self.read(os.path.relpath(page, self.ROOT))):
+                there = os.path.join(os.path.dirname(page), target)
+                self.assertTrue(os.path.exists(there), f"{os.path.basename(page)} points to {target}")
+
+    def test_every_room_stands_in_the_table(self):
+        table = re.findall(r"^\| `([\w/*]+)` \|", self.read("ARCHITECTURE.md"), re.M)
+        self.assertEqual(len(table), len(set(table)), "a room stands there twice")
+        for folder in os.scandir(os.path.join(self.ROOT, "src")):
+            if folder.is_dir() and folder.name != "services":
+                self.assertIn(folder.name, table)
 
 
 if __name__ == "__main__":
