@@ -76,7 +76,6 @@ def measure(bench, server, case, peer, token):
     if lost:
         bench.note(f"{peer}, {case}: {lost} of {counted['requests']} requests failed")
     bench.record("requests_per_cpu_s", case, "1/s", peer, (counted["requests"] - lost) * 1e9 / cpu_ns, is_less_better=False)
-    bench.record("latency_ms_p99", case, "ms", peer, counted["p99_ms"], is_less_better=True)
 
 
 def main():
