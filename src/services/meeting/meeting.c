@@ -22,7 +22,8 @@ enum err meeting_create(struct meeting_service **out, const struct meeting_deps 
     }
     svc->deps = *deps;
     fill_defaults(&svc->deps);
-    svc->started_at_ms = clock_wall_ms();
+    svc->grace_from_ms = clock_wall_ms();
+    svc->clock_offset_ms = clock_wall_ms() - clock_mono_ms();
     meeting_events_start(svc);
     meeting_sweep_start(svc);
     *out = svc;

@@ -19,7 +19,9 @@ struct meeting_service {
     Meeting__Meeting_Service rpc; /* first: handlers get it back by CONTAINER_OF */
     struct meeting_deps deps;
     struct password_hasher *hasher;
-    int64_t started_at_ms;
+    /* of the sweep */
+    int64_t grace_from_ms;   /* the start, or when the wall clock was last set */
+    int64_t clock_offset_ms; /* wall minus monotonic */
     struct loop_timer sweep_timer;
     int user_subscription;
 };
@@ -71,9 +73,10 @@ enum err meeting_store_delete_person(struct store_tx *tx, const char *id);
 /* Is on the wire now. ERR_NOT_FOUND: neither admitted nor waiting. */
 enum err meeting_store_seen(struct store_tx *tx, const char *meeting_id, const char *id,
                             int64_t now_ms);
-/* Admitted or waiting before then, and not seen since; at most 500. */
+/* Admitted or waiting before then, and not seen since; times beyond `after_ms` are of a clock that
+ * was set back, and count as old. At most 500. */
 enum err meeting_store_unseen(struct store_tx *tx, struct arena *arena, int64_t before_ms,
-                              struct meeting_person **rows, size_t *count);
+                              int64_t after_ms, struct meeting_person **rows, size_t *count);
 /* state -1: all. */
 enum err meeting_store_people(struct store_tx *tx, struct arena *arena, const char *meeting_id,
                               int state, struct meeting_person **rows, size_t *count);

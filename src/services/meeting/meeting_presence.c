@@ -6,7 +6,8 @@
  */
 #include "services/meeting/meeting_internal.h"
 
-#define REPORT_MAX 5000 /* participants in one report */
+#define REPORT_MAX 5000    /* participants in one report */
+#define CLOCK_STEP_MS 2000 /* more is no slewing any more */
 #define MISSED_AFTER_MS (24 * 3600 * 1000LL)
 
 /* ---- reports ---- */
@@ -80,15 +81,26 @@ static struct meeting_op op_of(const struct sweep *s)
     return (struct meeting_op){.svc = s->svc, .call = s->call};
 }
 
+/* A clock that was set, or a machine that slept, must not put people out. */
+static void note_clock(struct meeting_service *svc, int64_t now_ms)
+{
+    int64_t offset_ms = now_ms - clock_mono_ms();
+    if (llabs(offset_ms - svc->clock_offset_ms) > CLOCK_STEP_MS)
+        svc->grace_from_ms = now_ms;
+    svc->clock_offset_ms = offset_ms;
+}
+
 static enum err let_go_unseen(struct store_tx *tx, const struct sweep *s, int64_t now_ms)
 {
     int64_t presence_ms = s->svc->deps.presence_ms;
     struct meeting_person *people;
     size_t count;
-    /* After a start everybody has time to come back. */
-    if (now_ms - s->svc->started_at_ms < presence_ms)
+    /* After a start, and when the clock was set, everybody has time to be reported. */
+    note_clock(s->svc, now_ms);
+    if (now_ms - s->svc->grace_from_ms < presence_ms)
         return ERR_OK;
-    enum err err = meeting_store_unseen(tx, s->call->arena, now_ms - presence_ms, &people, &count);
+    enum err err = meeting_store_unseen(tx, s->call->arena, now_ms - presence_ms,
+                                        now_ms + presence_ms, &people, &count);
     for (size_t i = 0; i < count && !err; i++) {
         struct meeting_op op = op_of(s);
         err = meeting_store_find(tx, s->call->arena, people[i].meeting_id, &op.m);

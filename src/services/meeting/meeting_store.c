@@ -282,14 +282,14 @@ enum err meeting_store_seen(struct store_tx *tx, const char *meeting_id, const c
 }
 
 enum err meeting_store_unseen(struct store_tx *tx, struct arena *arena, int64_t before_ms,
-                              struct meeting_person **rows, size_t *count)
+                              int64_t after_ms, struct meeting_person **rows, size_t *count)
 {
-    struct store_stmt *st =
-        store_query(tx,
-                    "SELECT " PERSON_COLUMNS " FROM meeting_participants WHERE state IN (1, 2)"
-                    " AND seen_at_ms < ? AND joined_at_ms < ?"
-                    " AND meeting_id IN (SELECT m.id FROM meetings m WHERE m.state < 2) LIMIT 500",
-                    "ii", before_ms, before_ms);
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT " PERSON_COLUMNS " FROM meeting_participants WHERE state IN (1, 2)"
+        " AND (seen_at_ms < ? OR seen_at_ms > ?) AND (joined_at_ms < ? OR joined_at_ms > ?)"
+        " AND meeting_id IN (SELECT m.id FROM meetings m WHERE m.state < 2) LIMIT 500",
+        "iiii", before_ms, after_ms, before_ms, after_ms);
     *rows = arena_array(arena, struct meeting_person, 500);
     *count = 0;
     while (*count < 500 && store_step(st))

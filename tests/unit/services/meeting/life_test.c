@@ -4,12 +4,25 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 
 static struct world *w;
 static struct identity admin, ann, bob, cleo;
+
+/* The machine's wall clock as the tests set it; the monotonic one goes on. */
+static _Atomic int64_t clock_set_s;
+
+int clock_gettime(clockid_t id, struct timespec *out)
+{
+    int result = (int)syscall(SYS_clock_gettime, id, out);
+    if (id == CLOCK_REALTIME)
+        out->tv_sec += clock_set_s;
+    return result;
+}
 
 static struct heard {
     char type[64], kind[16], participant_id[ID_SIZE];
@@ -130,6 +143,25 @@ static void test_unseen_have_left(void **state UNUSED)
     sweep_after_ms(120);
     sweep_after_ms(80);
     assert_int_equal(state_of(id), MEETING__STATE__ENDED);
+}
+
+static void test_a_clock_that_is_set_puts_nobody_out(void **state UNUSED)
+{
+    const char *id = make_meeting(w, &ann, NULL)->id;
+    const char *a = join_meeting(w, &ann, id)->participant->id;
+    sweep_after_ms(0);
+    for (int hours = 1; hours >= -1; hours -= 2) { /* an hour on, then back and one more */
+        clock_set_s += hours * 3600 * (hours < 0 ? 2 : 1);
+        sweep_after_ms(0);
+        assert_int_equal(find_person(w, id, ann.user_id)->state,
+                         MEETING__PARTICIPANT_STATE__ADMITTED);
+        assert_int_equal(report(w, id, (const char *[]){a, NULL}), 0);
+        sweep_after_ms(0);
+        assert_int_equal(state_of(id), MEETING__STATE__ACTIVE);
+    }
+    sweep_after_ms(120); /* its time counts on */
+    assert_int_equal(find_person(w, id, ann.user_id)->state, MEETING__PARTICIPANT_STATE__LEFT);
+    clock_set_s = 0;
 }
 
 static void test_host_hands_over(void **state UNUSED)
@@ -321,6 +353,7 @@ int main(void)
         TEST(test_ends_when_empty),
         TEST(test_scheduled_time_is_kept),
         TEST(test_unseen_have_left),
+        TEST(test_a_clock_that_is_set_puts_nobody_out),
         TEST(test_host_hands_over),
         TEST(test_knocking_leaves_no_trace),
         TEST(test_as_many_as_there_is_room_for),
