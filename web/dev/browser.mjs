@@ -29,11 +29,11 @@ export async function startBrowser() {
   const problems = [];
 
   // `user`: null for a guest. `media`: what mockMedia of fake-media.js understands. `prefs`: what the browser remembers.
-  async function open(url, { size = desktop, theme = "light", language = "en", user = "u1", media = {}, prefs = null } = {}) {
+  async function open(url, { size = desktop, theme = "light", language = "en", user = "u1", media = {}, prefs = null, zone = "Europe/Berlin" } = {}) {
     const isPhone = size.width < 600;
     const context = await browser.newContext({
       viewport: size, colorScheme: theme, locale: language === "zh" ? "zh-CN" : "en-GB", hasTouch: isPhone, isMobile: isPhone,
-      deviceScaleFactor: isPhone ? 2 : 1, permissions: ["microphone", "camera", "clipboard-write"], timezoneId: "Europe/Berlin",
+      deviceScaleFactor: isPhone ? 2 : 1, permissions: ["microphone", "camera", "clipboard-write"], timezoneId: zone,
     });
     if (user) await context.addCookies([{ name: "parlance_csrf", value: "c", url: base }]);
     const page = await context.newPage();

@@ -80,6 +80,7 @@ export const scenes = {
   "not-found": async (open, v) => shown(await open("/nowhere/at/all", v)),
   home: async (open, v) => home(open, v),
   "home-empty": async (open, v) => home(open, v, { hasMeetings: false }),
+  "home-zone": async (open, v) => home(open, { ...v, zone: "America/Los_Angeles" }),
   "home-menu": async (open, v) => {
     const page = await home(open, v);
     await page.locator(".meeting-do [aria-haspopup=menu]").first().click();
@@ -108,7 +109,7 @@ export const scenes = {
     await page.locator(".menu-item").nth(1).click();
     await page.locator("dialog[open] .link-box").waitFor();
     await page.locator("dialog[open] .btn-row .btn").nth(1).click();
-    await page.locator("dialog[open] .row-item").waitFor();
+    await page.locator("dialog[open] .row-item").first().waitFor();
     return page;
   },
   "delete-meeting": async (open, v) => {

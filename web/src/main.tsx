@@ -6,12 +6,13 @@ import { restore, signedIn } from "./app/api";
 import { setShownZone } from "./app/dates";
 import { startRouter } from "./app/router";
 import { startTheme } from "./app/theme";
-import { startI18n } from "./i18n/i18n";
+import { adoptLanguage, startI18n } from "./i18n/i18n";
 
 const root = document.getElementById("app");
 
 startTheme();
 startRouter();
 effect(() => setShownZone(signedIn.value?.user.time_zone ?? ""));
+effect(() => adoptLanguage(signedIn.value?.user.locale ?? ""));
 void restore();
 void startI18n().then(() => root && render(<App />, root));

@@ -43,6 +43,13 @@ function wallMs(ms: number): number {
   return Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"));
 }
 
+// Whether the clock of this device shows another time than that of the account.
+export function clockDiffers(): boolean {
+  const now = Date.now();
+  const deviceMs = now - new Date(now).getTimezoneOffset() * 60_000;
+  return Math.floor(deviceMs / 60_000) !== Math.floor(wallMs(now) / 60_000);
+}
+
 function dayNumber(ms: number): number {
   return Math.floor(wallMs(ms) / dayMs);
 }

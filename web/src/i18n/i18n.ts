@@ -75,6 +75,13 @@ export async function setLanguage(lang: Language, isRemembered = true): Promise<
   document.documentElement.lang = lang === "zh" ? "zh-CN" : "en";
 }
 
+// The language of the account, where nobody chose one in this browser. "en" is also what accounts have that never chose.
+export function adoptLanguage(locale: string): void {
+  const next = languages.find((l) => locale.toLowerCase().startsWith(l.id))?.id;
+  if (!next || next === "en" || readText(storageKey) || next === state.peek().language) return;
+  void setLanguage(next, false).catch(() => undefined);
+}
+
 export function startI18n(): Promise<void> {
   wanted.add("core");
   return setLanguage(initialLanguage(), false);

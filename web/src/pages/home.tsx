@@ -13,6 +13,7 @@ import { toastError } from "../ui/toast";
 import { MeetingForm } from "./meeting-form";
 import { MeetingRow } from "./meeting-row";
 import { ShareDialog } from "./share";
+import { ZoneNote } from "./zone-note";
 
 type DayPart = "home.morning" | "home.afternoon" | "home.evening";
 
@@ -90,6 +91,7 @@ export default function Home() {
         <h1>{t(dayPart(), { name: user?.nickname || user?.username || "" })}</h1>
         <p class="meta">{dateText(Date.now())}</p>
       </header>
+      <ZoneNote />
       <div class="starters">
         <button type="button" class="starter starter-main" disabled={isStarting} onClick={() => void startNow()}>
           <span class="starter-icon">{isStarting ? <Spinner /> : <Video size={24} aria-hidden="true" />}</span>
