@@ -26,9 +26,7 @@ export function ZoneNote() {
         <Button onClick={() => void updateProfile({ time_zone: deviceZone() }).catch(toastError)}>
           {t("zoneNote.use", { device: plain(deviceZone()) })}
         </Button>
-        <Button kind="quiet" onClick={keep}>
-          {t("zoneNote.keep")}
-        </Button>
+        <Button onClick={keep}>{t("zoneNote.keep")}</Button>
       </div>
     </Note>
   );
