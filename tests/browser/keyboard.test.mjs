@@ -68,15 +68,16 @@ scene('from registering to leaving without a mouse', async (stage) => {
 
   await tabTo(ada, 'React');
   await press('Enter');
+  await page.locator('.reaction-btn:focus').waitFor();
   await press('ArrowRight');
   await press('Enter');
-  await bo.page.locator('.flyer img').first().waitFor();
+  await bo.until('the reaction', () => window.seen.frames.some((f) => f.type === 'reaction'));
   await press('Escape');
   assert.equal(await nameOfFocus(ada), 'React');
 
   await tabTo(ada, 'More');
   await press('Enter');
-  await page.getByRole('menu').waitFor();
+  await page.locator('.menu-item:focus').waitFor();
   await press('End');
   await press('Enter');
   await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
@@ -99,7 +100,7 @@ scene('from registering to leaving without a mouse', async (stage) => {
   // A person's menu, on the tile: what a mouse finds by hovering the keyboard reaches as well.
   await tabTo(ada, 'More about Bo', 'Shift+Tab');
   await press('Enter');
-  await page.getByRole('menuitem', { name: 'Pin', exact: true }).waitFor();
+  await page.locator('.menu-item:focus').waitFor();
   await press('Home');
   await press('Enter');
   await ada.tile('Bo').getByRole('img', { name: 'Pinned' }).waitFor();

@@ -29,14 +29,17 @@ scene('hands, reactions and who is muted are seen by all', async (stage) => {
   await cleo.button('Raise hand').waitFor();
   await cleo.tile('Bo').getByRole('img', { name: 'Hand raised, number 1' }).waitFor();
 
+  // What is shown for a moment only is waited for before it is made.
   await bo.button('React').click();
+  const flying = [ada, bo, cleo].map((person) => person.page.locator('.flyer img[alt=Applause]').first().waitFor());
   await bo.button('Applause').click();
-  for (const person of [ada, bo, cleo]) await person.page.locator('.flyer img[alt=Applause]').first().waitFor();
+  await Promise.all(flying);
 
+  // Who talks on is told that nobody hears it.
+  const hint = cleo.page.locator('.bar-hint', { hasText: 'You are muted' }).waitFor();
   await cleo.page.keyboard.press('m');
   await ada.tile('Cleo').getByRole('img', { name: 'Microphone off' }).waitFor();
-  // Who talks on is told that nobody hears it.
-  await cleo.page.locator('.bar-hint', { hasText: 'You are muted' }).waitFor();
+  await hint;
   await cleo.page.keyboard.press('m');
   await ada.tile('Cleo').getByRole('img', { name: 'Microphone off' }).waitFor({ state: 'detached' });
   await ada.tile('Cleo').getByRole('img', { name: 'Speaking' }).waitFor();
@@ -111,14 +114,15 @@ scene('another microphone and another camera in the middle of it', async (stage)
   const devices = () => ada.page.evaluate(() => window.seen.connections.flatMap((c) => c.getSenders())
     .map((s) => s.track?.label).filter(Boolean).sort());
   const first = await devices();
-  for (const kind of ['microphone', 'camera']) {
+  for (const [kind, name] of [['microphone', /Fake Audio Input 1/], ['camera', /fake_device_2/]]) {
     await ada.button(`Choose ${kind}`).click();
-    await ada.page.getByRole('menuitemradio', { checked: false }).last().click();
+    await ada.page.getByRole('menuitemradio', { name }).click();
   }
-  await ada.until('other devices', (was) => {
-    const now = window.seen.connections.flatMap((c) => c.getSenders()).map((s) => s.track?.label).filter(Boolean).sort();
-    return now.length === was.length && now.every((label) => !was.includes(label));
-  }, first);
+  await eventually(async () => {
+    const now = await devices();
+    assert.equal(now.length, first.length);
+    for (const label of now) assert.ok(!first.includes(label), `${now} after ${first}`);
+  }, { ms: PATIENCE_MS, every: 100 });
   await bo.receives('Ada');
   // The choice is remembered by this browser.
   const second = await devices();
