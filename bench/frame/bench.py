@@ -82,10 +82,17 @@ class Bench:
         self.values = {}  # (metric, case) -> {peer: [value of each round]}
         self.units = {}
         self.lessons = []
+        self._note_neighbours()
+
+    def _note_neighbours(self):
+        """What else the machine had to do, and what was done against it: `nice -n -15 make bench`, `chrt -r 1 make bench`."""
         busy, priority = os.getloadavg()[0], os.nice(0)
+        if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+            means = ", which had real-time priority, servers and clients alike"
+        else:
+            means = f", which ran at nice {priority}" if priority else ""
         if busy > 0.5:
-            self.note(f"The machine had other work: a load average of {busy:.1f} before the run"
-                      + (f", which ran at nice {priority}." if priority else "."))
+            self.note(f"The machine had other work: a load average of {busy:.1f} before the run{means}.")
 
     @staticmethod
     def _chosen(variable, known):
