@@ -5,7 +5,10 @@ import { after, before, describe, test } from 'node:test';
 import { eventuallyOk, ok, refused } from './check.mjs';
 import { eventually, makeDataDir, startServer } from './server.mjs';
 import { Talker } from './talker.mjs';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import protobuf from 'protobufjs';
 
 let server;
 let count = 0;
@@ -271,5 +274,36 @@ test('REST says the same', async () => {
   assert.equal(ok(await bob.get(`/api/v1/messages/unread`)).unread_count, 0);
   refused(await bob.post('/api/v1/messages', { to_user_id: ann.user.id, client_msg_id: 'r2', content: text('x'.repeat(16385)) }), 'invalid_argument');
   refused(await bob.post('/api/v1/messages', { to_user_id: ann.user.id, client_msg_id: 'r2', content: text('x'.repeat(200_000)) }), 'body_too_large');
+  await bobWire.close();
+});
+
+test('packed frames say the same', async () => {
+  const root = new protobuf.Root();
+  for (const name of ['message', 'group', 'contact', 'gateway']) {
+    const file = path.join(path.dirname(fileURLToPath(import.meta.url)), `../../proto/${name}.proto`);
+    const source = readFileSync(file, 'utf8').replace(/^import .*$|^option \(pb_c_file\).*$/gm, '');
+    protobuf.parse(source, root, { keepCase: true });
+  }
+  const [clientFrame, serverFrame] = ['Client', 'Server'].map((side) => root.lookupType(`parlance.gateway.v1.${side}Frame`));
+  const packed = {
+    protocol: 'parlance.v1.proto',
+    encode: (frame) => clientFrame.encode(clientFrame.fromObject(frame)).finish(),
+    decode: (data) => serverFrame.toObject(serverFrame.decode(data), { longs: Number, enums: String, oneofs: false }),
+  };
+  const [ann, bob] = [await fresh('ann'), await fresh('bob')];
+  const annWire = await Talker.open(server, ann, { coding: packed });
+  const bobWire = await Talker.open(server, bob);
+  assert.equal(annWire.socket.protocol, 'parlance.v1.proto');
+  const sent = await annWire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: { text: 'packed' } });
+  const change = await annWire.next('change');
+  assert.deepEqual([change.rev, change.message.content.text], [1, 'packed']);
+  assert.equal((await bobWire.next('change')).message.content.text, 'packed');
+  const { messages } = await annWire.ok('get_message_history', { id: sent.conversation_id });
+  assert.equal(messages[0].client_msg_id, 'k');
+  await annWire.refused('get_conversation', { id: 'x' }, 'not_found');
+  annWire.socket.send(Buffer.from([0xff, 0xff, 0xff]));
+  assert.equal((await annWire.next('error')).code, 'invalid_argument');
+  annWire.socket.send('{"ping":{}}');
+  assert.equal((await annWire.closed).code, 1003);
   await bobWire.close();
 });
