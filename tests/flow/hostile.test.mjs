@@ -107,7 +107,7 @@ describe('frames of a WebSocket that are none', () => {
       'HTTP/1.0': ['GET /ws/signaling HTTP/1.0', ...head.slice(1), key, 'Sec-WebSocket-Version: 13'],
     };
     for (const [name, text] of Object.entries(bad)) {
-      const [answer] = await send(server, lines(...text));
+      const [answer] = await send(server, lines(...text), { expect: 1 });
       assert.ok(answer && answer.status >= 400 && answer.status < 500, `${name}: ${answer?.status}`);
       assert.ok(answer.body?.error?.code && answer.body.error.request_id, name);
     }
