@@ -73,7 +73,7 @@ static int setup(void **state)
     make_tls();
     fixture_start(
         &f, (struct net_server_options){
-                .http = {.on_request = on_request, .head_ms = 400, .body_max_bytes = BIG_BYTES}});
+                .http = {.on_request = on_request, .head_ms = 1500, .body_max_bytes = BIG_BYTES}});
     return 0;
 }
 

@@ -62,7 +62,7 @@ static void expect_event(const char *type, const char *kind)
 
 static int setup(void **state UNUSED)
 {
-    w = world_open(&(struct world_options){.empty_grace_ms = 60, .presence_ms = 100});
+    w = world_open(&(struct world_options){.empty_grace_ms = 250, .presence_ms = 100});
     heard_count = 0;
     subscription = bus_subscribe(w->bus, "meeting_events", "test", on_event, NULL);
     admin = world_register(w, "admin");
@@ -93,17 +93,17 @@ static Meeting__State state_of(const char *id)
 static void test_ends_when_empty(void **state UNUSED)
 {
     const char *id = make_meeting(w, &ann, NULL)->id;
-    sweep_after_ms(80);
+    sweep_after_ms(300);
     assert_int_equal(state_of(id), MEETING__STATE__SCHEDULED); /* not begun: it waits */
     assert_non_null(join_meeting(w, &ann, id));
     assert_true(leave_meeting(w, &ann, id));
     sweep_after_ms(0);
     assert_int_equal(state_of(id), MEETING__STATE__ACTIVE); /* the grace: she may come back */
     assert_non_null(join_meeting(w, &ann, id));
-    sweep_after_ms(80);
+    sweep_after_ms(300);
     assert_int_equal(state_of(id), MEETING__STATE__ACTIVE);
     assert_true(leave_meeting(w, &ann, id));
-    sweep_after_ms(80);
+    sweep_after_ms(300);
     assert_int_equal(state_of(id), MEETING__STATE__ENDED);
     expect_event("meeting.ended", "empty");
 }
@@ -119,7 +119,7 @@ static void test_scheduled_time_is_kept(void **state UNUSED)
     in.scheduled_start_ms = clock_wall_ms() - 50 * 3600 * 1000LL;
     in.scheduled_end_ms = 0;
     const char *missed = make_meeting(w, &ann, &in)->id;
-    sweep_after_ms(80);
+    sweep_after_ms(300);
     assert_int_equal(state_of(running), MEETING__STATE__ACTIVE); /* its hour is not over */
     assert_int_equal(state_of(missed), MEETING__STATE__ENDED);
     expect_event("meeting.ended", "missed");
@@ -141,7 +141,7 @@ static void test_unseen_have_left(void **state UNUSED)
     assert_int_equal(report(w, id, (const char *[]){a, b, "nonsense", NULL}), 2);
     /* And with nobody seen any more the meeting ends. */
     sweep_after_ms(120);
-    sweep_after_ms(80);
+    sweep_after_ms(300);
     assert_int_equal(state_of(id), MEETING__STATE__ENDED);
 }
 
