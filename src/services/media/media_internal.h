@@ -78,11 +78,7 @@ struct media_track {
 /* One m-line of a subscriber's offer. m-lines are never removed, only used again (RFC 8829). */
 struct media_slot {
     bool is_audio;
-    char track_id[ID_SIZE]; /* "": free */
-    char participant_id[ID_SIZE];
-    Media__Source source;
-    sfu_peer_id producer_peer;
-    uint32_t producer_track;
+    const struct media_track *track; /* NULL: free */
     uint32_t ssrc;
     uint32_t rtx_ssrc;
     uint32_t consumer;  /* sfu's number; 0: not forwarded (not answered yet, or refused) */
@@ -154,11 +150,11 @@ void media_sdp_answer_extmaps(const struct sdp_media *offer, struct sdp_media *a
 void media_sdp_ext_ids(const struct sdp_session *s, uint8_t ids[RTP_EXT_KIND_COUNT]);
 /* Our codecs and extensions for an m-line of an offer. */
 void media_sdp_offer_media(bool is_audio, struct sdp_media *m, struct arena *arena);
-/* ICE, DTLS and candidates that every m-line of ours carries. */
+/* ICE and DTLS, which every m-line of ours carries. */
 void media_sdp_transport(struct media_hub *hub, const struct media_peer *peer, enum sdp_setup setup,
                          struct sdp_media *m, struct arena *arena);
-/* The bundle of all m-lines that are not rejected. */
-struct str media_sdp_bundle(const struct sdp_session *s, struct arena *arena);
+/* Bundles all m-lines that are not rejected; the first of them carries our candidates for all. */
+void media_sdp_bundle(struct media_hub *hub, struct sdp_session *s, struct arena *arena);
 
 /* ---- media_publish.c ---- */
 /* Fills reply (in the arena); a failure is put into `problem`. */
@@ -175,7 +171,7 @@ MUST_USE enum err media_subscribe_restart(struct media_session *s);
 MUST_USE enum err media_subscribe_choose(struct media_session *s,
                                          const Media__SetSubscriptionRequest *req);
 /* The track is gone: its slot is free. */
-void media_subscribe_forget(struct media_session *s, const char *track_id);
+void media_subscribe_forget(struct media_session *s, const struct media_track *t);
 
 /* ---- media_events.c ---- */
 /* The sfu's events, on its threads: copied to the loop. */

@@ -212,7 +212,6 @@ static void write_answer(struct media_session *s, const struct sdp_session *offe
         .origin_version = (uint64_t)clock_wall_ms(),
         .is_ice_lite = true,
         .has_extmap_allow_mixed = offer->has_extmap_allow_mixed,
-        .has_bundle = true,
         .media = arena_array(arena, struct sdp_media, offer->media_count),
         .media_count = offer->media_count,
     };
@@ -223,7 +222,7 @@ static void write_answer(struct media_session *s, const struct sdp_session *offe
                            !sdp_media_is_rejected(m) && media_sdp_codecs(m, &any, 1) > 0;
         answer_media(s, m, is_accepted, setup, &answer.media[i], arena);
     }
-    answer.bundle = media_sdp_bundle(&answer, arena);
+    media_sdp_bundle(s->room->hub, &answer, arena);
     sdp_write(out, &answer);
 }
 

@@ -179,7 +179,7 @@ void media_track_remove(struct media_track *t)
         count_track(t, -1);
     }
     LIST_FOREACH(&s->room->sessions, node)
-    media_subscribe_forget(LIST_ENTRY(node, struct media_session, in_room), t->id);
+    media_subscribe_forget(LIST_ENTRY(node, struct media_session, in_room), t);
     free(t);
 }
 

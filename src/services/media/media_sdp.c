@@ -233,6 +233,10 @@ void media_sdp_transport(struct media_hub *hub, const struct media_peer *peer, e
     m->setup = setup;
     m->has_rtcp_mux = true;
     m->has_rtcp_rsize = true;
+}
+
+static void write_candidates(struct media_hub *hub, struct sdp_media *m, struct arena *arena)
+{
     m->has_end_of_candidates = true;
     m->candidate_count = hub->candidate_count;
     m->candidates = arena_array(arena, struct str, hub->candidate_count);
@@ -240,7 +244,7 @@ void media_sdp_transport(struct media_hub *hub, const struct media_peer *peer, e
         m->candidates[i] = str_from(hub->candidates[i]);
 }
 
-struct str media_sdp_bundle(const struct sdp_session *s, struct arena *arena)
+void media_sdp_bundle(struct media_hub *hub, struct sdp_session *s, struct arena *arena)
 {
     struct strbuf mids = {0};
     for (size_t i = 0; i < s->media_count; i++) {
@@ -248,9 +252,11 @@ struct str media_sdp_bundle(const struct sdp_session *s, struct arena *arena)
             continue;
         if (mids.n)
             strbuf_addc(&mids, ' ');
+        else
+            write_candidates(hub, &s->media[i], arena);
         strbuf_add(&mids, s->media[i].mid.p, s->media[i].mid.n);
     }
-    struct str text = {str_arena(arena, strbuf_str(&mids)), mids.n};
+    s->has_bundle = true;
+    s->bundle = (struct str){str_arena(arena, strbuf_str(&mids)), mids.n};
     strbuf_deinit(&mids);
-    return text;
 }

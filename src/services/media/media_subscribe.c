@@ -7,10 +7,10 @@
 
 /* ---- slots ---- */
 
-static struct media_slot *find_slot(struct media_session *s, const char *track_id)
+static struct media_slot *find_slot(const struct media_session *s, const struct media_track *t)
 {
-    for (size_t i = 0; i < s->slot_count; i++) {
-        if (strcmp(s->slots[i].track_id, track_id) == 0)
+    for (size_t i = 0; t && i < s->slot_count; i++) {
+        if (s->slots[i].track == t)
             return &s->slots[i];
     }
     return NULL;
@@ -19,7 +19,7 @@ static struct media_slot *find_slot(struct media_session *s, const char *track_i
 static struct media_slot *take_slot(struct media_session *s, bool is_audio)
 {
     for (size_t i = 0; i < s->slot_count; i++) {
-        if (!s->slots[i].track_id[0] && s->slots[i].is_audio == is_audio)
+        if (!s->slots[i].track && s->slots[i].is_audio == is_audio)
             return &s->slots[i];
     }
     if (s->slot_count >= MEDIA_SLOTS_MAX)
@@ -47,14 +47,10 @@ static bool place_track(struct media_session *s, const struct media_track *t)
     }
     *slot = (struct media_slot){
         .is_audio = t->is_audio,
-        .source = t->source,
-        .producer_peer = t->session->publisher.id,
-        .producer_track = t->number,
+        .track = t,
         .ssrc = random_ssrc(),
         .rtx_ssrc = t->is_audio ? 0 : random_ssrc(),
     };
-    snprintf(slot->track_id, sizeof(slot->track_id), "%s", t->id);
-    snprintf(slot->participant_id, sizeof(slot->participant_id), "%s", t->session->participant_id);
     return true;
 }
 
@@ -70,7 +66,7 @@ static bool place_tracks(struct media_session *s)
         LIST_FOREACH(&other->tracks, track_node)
         {
             struct media_track *t = LIST_ENTRY(track_node, struct media_track, in_session);
-            if (!t->is_started || find_slot(s, t->id))
+            if (!t->is_started || find_slot(s, t))
                 continue;
             is_changed |= place_track(s, t);
         }
@@ -78,9 +74,9 @@ static bool place_tracks(struct media_session *s)
     return is_changed;
 }
 
-void media_subscribe_forget(struct media_session *s, const char *track_id)
+void media_subscribe_forget(struct media_session *s, const struct media_track *t)
 {
-    struct media_slot *slot = find_slot(s, track_id);
+    struct media_slot *slot = find_slot(s, t);
     if (!slot)
         return;
     if (slot->consumer && sfu_consumer_remove(s->room->hub->sfu, s->subscriber.id, slot->consumer))
@@ -96,26 +92,24 @@ static void offer_slot(struct media_session *s, size_t index, struct sdp_media *
                        struct arena *arena)
 {
     const struct media_slot *slot = &s->slots[index];
+    const struct media_track *t = slot->track;
     media_sdp_offer_media(slot->is_audio, m, arena);
     m->port = 9;
     m->mid = str_from(arena_printf(arena, "%zu", index));
-    m->direction = slot->track_id[0] ? SDP_SENDONLY : SDP_INACTIVE;
+    m->direction = t ? SDP_SENDONLY : SDP_INACTIVE;
     media_sdp_transport(s->room->hub, &s->subscriber, SDP_SETUP_ACTPASS, m, arena);
-    if (!slot->track_id[0])
+    if (!t)
         return;
+    const char *who = t->session->participant_id;
     /* Microphone and camera share a stream, so they are kept in step; a screen is its own. */
-    bool is_screen =
-        slot->source == MEDIA__SOURCE__SCREEN || slot->source == MEDIA__SOURCE__SCREEN_AUDIO;
-    m->msid_stream =
-        str_from(arena_printf(arena, "%s%s", slot->participant_id, is_screen ? "-screen" : ""));
-    m->msid_track = str_from(slot->track_id);
+    bool is_screen = t->source == MEDIA__SOURCE__SCREEN || t->source == MEDIA__SOURCE__SCREEN_AUDIO;
+    m->msid_stream = str_from(arena_printf(arena, "%s%s", who, is_screen ? "-screen" : ""));
+    m->msid_track = str_from(t->id);
     m->ssrcs = arena_array(arena, struct sdp_ssrc, 2);
-    m->ssrcs[m->ssrc_count++] =
-        (struct sdp_ssrc){.ssrc = slot->ssrc, .cname = str_from(slot->participant_id)};
+    m->ssrcs[m->ssrc_count++] = (struct sdp_ssrc){.ssrc = slot->ssrc, .cname = str_from(who)};
     if (!slot->rtx_ssrc)
         return;
-    m->ssrcs[m->ssrc_count++] =
-        (struct sdp_ssrc){.ssrc = slot->rtx_ssrc, .cname = str_from(slot->participant_id)};
+    m->ssrcs[m->ssrc_count++] = (struct sdp_ssrc){.ssrc = slot->rtx_ssrc, .cname = str_from(who)};
     m->ssrc_groups = arena_new(arena, struct sdp_ssrc_group);
     m->ssrc_groups[0] = (struct sdp_ssrc_group){
         .semantics = STR("FID"), .count = 2, .ssrcs = {slot->ssrc, slot->rtx_ssrc}};
@@ -127,12 +121,12 @@ static void fill_places(const struct media_session *s, struct arena *arena,
 {
     event->places = arena_array(arena, Media__TrackPlace *, s->slot_count);
     for (size_t i = 0; i < s->slot_count; i++) {
-        if (!s->slots[i].track_id[0])
+        if (!s->slots[i].track)
             continue;
         Media__TrackPlace *place = arena_new(arena, Media__TrackPlace);
         media__track_place__init(place);
         place->mid = arena_printf(arena, "%zu", i);
-        place->track_id = (char *)s->slots[i].track_id;
+        place->track_id = (char *)s->slots[i].track->id;
         event->places[event->n_places++] = place;
     }
 }
@@ -148,16 +142,15 @@ static void send_offer(struct media_session *s)
         .origin_version = (uint64_t)s->revision,
         .is_ice_lite = true,
         .has_extmap_allow_mixed = true,
-        .has_bundle = true,
         .media = arena_array(arena, struct sdp_media, s->slot_count),
         .media_count = s->slot_count,
     };
     for (size_t i = 0; i < s->slot_count; i++) {
         offer_slot(s, i, &offer.media[i], arena);
-        if (s->slots[i].track_id[0] && !s->slots[i].offered_in)
+        if (s->slots[i].track && !s->slots[i].offered_in)
             s->slots[i].offered_in = s->revision;
     }
-    offer.bundle = media_sdp_bundle(&offer, arena);
+    media_sdp_bundle(s->room->hub, &offer, arena);
     struct strbuf text = {0};
     sdp_write(&text, &offer);
 
@@ -197,10 +190,9 @@ enum err media_subscribe_restart(struct media_session *s)
 
 /* ---- the answer ---- */
 
-static uint8_t layer_of(const struct media_session *s, const struct media_slot *slot)
+static uint8_t layer_of(const struct media_slot *slot)
 {
-    const struct media_track *t =
-        slot->rid[0] ? media_room_find_track(s->room, slot->track_id) : NULL;
+    const struct media_track *t = slot->rid[0] ? slot->track : NULL;
     for (size_t i = 0; t && i < t->rid_count; i++) {
         if (strcmp(t->rids[i], slot->rid) == 0)
             return (uint8_t)i;
@@ -215,21 +207,21 @@ static void start_consumer(struct media_session *s, size_t index, const struct s
     size_t codec_count = media_sdp_codecs(m, codecs, ARRAY_LEN(codecs));
     bool is_wanted = !sdp_media_is_rejected(m) && m->direction != SDP_INACTIVE &&
                      m->direction != SDP_SENDONLY && codec_count > 0;
-    if (!is_wanted || slot->consumer || !slot->track_id[0] || !slot->offered_in)
+    if (!is_wanted || slot->consumer || !slot->track || !slot->offered_in)
         return;
     char mid[8];
     snprintf(mid, sizeof(mid), "%zu", index);
     struct sfu_consumer_options opt = {
         .consumer = ++s->last_number,
-        .producer_peer = slot->producer_peer,
-        .producer_track = slot->producer_track,
+        .producer_peer = slot->track->session->publisher.id,
+        .producer_track = slot->track->number,
         .mid = str_from(mid),
         .ssrc = slot->ssrc,
         .rtx_ssrc = slot->rtx_ssrc,
-        .cname = str_from(slot->participant_id),
+        .cname = str_from(slot->track->session->participant_id),
         .codecs = codecs,
         .codec_count = codec_count,
-        .layer = layer_of(s, slot),
+        .layer = layer_of(slot),
         .is_paused = slot->is_paused,
     };
     enum err err = sfu_consumer_add(s->room->hub->sfu, s->subscriber.id, &opt);
@@ -295,7 +287,7 @@ enum err media_subscribe_answer(struct media_session *s, const Media__AnswerRequ
 
 enum err media_subscribe_choose(struct media_session *s, const Media__SetSubscriptionRequest *req)
 {
-    struct media_slot *slot = req->track_id[0] ? find_slot(s, req->track_id) : NULL;
+    struct media_slot *slot = find_slot(s, media_room_find_track(s->room, req->track_id));
     if (!slot)
         return ERR_NOT_FOUND;
     if (req->_is_paused_case == MEDIA__SET_SUBSCRIPTION_REQUEST___IS_PAUSED_IS_PAUSED)
@@ -305,12 +297,12 @@ enum err media_subscribe_choose(struct media_session *s, const Media__SetSubscri
         if (strlen(req->rid) >= sizeof(wished.rid))
             return ERR_INVALID_ARGUMENT;
         snprintf(wished.rid, sizeof(wished.rid), "%s", req->rid);
-        if (req->rid[0] && layer_of(s, &wished) == SFU_LAYER_BEST)
+        if (req->rid[0] && layer_of(&wished) == SFU_LAYER_BEST)
             return ERR_INVALID_ARGUMENT; /* no such layer */
         *slot = wished;
     }
     if (!slot->consumer)
         return ERR_OK; /* remembered for when it starts */
-    struct sfu_consumer_choice choice = {.layer = layer_of(s, slot), .is_paused = slot->is_paused};
+    struct sfu_consumer_choice choice = {.layer = layer_of(slot), .is_paused = slot->is_paused};
     return sfu_consumer_set_choice(s->room->hub->sfu, s->subscriber.id, slot->consumer, choice);
 }
