@@ -9,10 +9,11 @@ const framesMore = 5;
 const energyMore = 1e-6;
 
 export class Person {
-  constructor(stage, name, page, proxy) {
+  constructor(stage, name, page, { base, proxy }) {
     this.stage = stage;
     this.name = name;
     this.page = page;
+    this.base = base;
     this.proxy = proxy;
     this.log = [];
     this.pageErrors = [];
@@ -24,8 +25,6 @@ export class Person {
     page.on('requestfailed', (r) => this.log.push(`failed: ${r.method()} ${r.url()}: ${r.failure()?.errorText}`));
     page.on('response', (r) => r.status() >= 400 && this.log.push(`${r.status()}: ${r.request().method()} ${r.url()}`));
   }
-
-  get base() { return this.proxy ? this.proxy.url : this.stage.server.url; }
 
   // A link of another's browser, as it looks from this one's way to the server.
   at(link) { return this.base + new URL(link, this.base).pathname + new URL(link, this.base).search; }

@@ -41,14 +41,15 @@ class Stage {
 
   get server() { return this.house.server; }
 
-  // A page for a new person. `isProxied`: all but media goes through a proxy that can cut (person.proxy).
+  // A page for a new person. `isProxied`: all but media goes through a proxy that can cut (person.proxy). `isTls`: by https,
+  // where the file's server offers it.
   async person(name, {
-    isProxied = false, size = desktop, theme = 'light', language = 'en', camera = { width: 640, height: 360 }, permissions = ['microphone', 'camera'],
+    isProxied = false, isTls = false, size = desktop, theme = 'light', language = 'en', camera = { width: 640, height: 360 }, permissions = ['microphone', 'camera'],
   } = {}) {
     const isPhone = size.width < 600;
     const context = await this.house.browser.newContext({
       viewport: size, colorScheme: theme, locale: language === 'zh' ? 'zh-CN' : 'en-GB', permissions,
-      isMobile: isPhone, hasTouch: isPhone, reducedMotion: 'reduce',
+      isMobile: isPhone, hasTouch: isPhone, reducedMotion: 'reduce', ignoreHTTPSErrors: isTls,
     });
     context.setDefaultTimeout(PATIENCE_MS);
     await context.addInitScript(inPage);
@@ -56,7 +57,8 @@ class Stage {
       window.cameraSize = { width: { ideal: ideal.width }, height: { ideal: ideal.height }, frameRate: { ideal: 15 } };
     }, camera);
     const proxy = isProxied ? await this.proxy() : null;
-    const person = new Person(this, name, await context.newPage(), proxy);
+    const base = proxy ? proxy.url : isTls ? this.server.httpsUrl : this.server.url;
+    const person = new Person(this, name, await context.newPage(), { base, proxy });
     this.people.push(person);
     return person;
   }
