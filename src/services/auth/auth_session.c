@@ -184,7 +184,7 @@ Auth__LoginReply *auth_session_open(struct auth_service *svc, struct rpc_call *c
 Auth__GuestToken *auth_issue_guest(struct auth_service *svc, struct rpc_call *call,
                                    const Auth__IssueGuestTokenRequest *in)
 {
-    struct opening o = {.svc = svc, .call = call, .action = "guest_admitted"};
+    struct opening o = {.svc = svc, .call = call, .action = "guest_token"};
     char guest_id[ID_SIZE];
     const char *name = text_take(call, in->name, &(struct text_rule){"name", 1, 64, 0});
     if (!name)

@@ -80,6 +80,43 @@ static bool find_name(struct joining *j)
     return true;
 }
 
+static enum err refuse_ended(struct meeting_op *op)
+{
+    return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting has ended.");
+}
+
+static enum err refuse_locked(struct meeting_op *op)
+{
+    return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting is locked.");
+}
+
+static enum err refuse_without_password(struct meeting_op *op)
+{
+    return meeting_refuse(op, ERR_PERMISSION_DENIED, "The meeting's password is needed.");
+}
+
+static enum err refuse_full(struct meeting_op *op)
+{
+    return meeting_refuse(op, ERR_RESOURCE_EXHAUSTED, "The meeting is full.");
+}
+
+/* Nobody gets a token for a door that is shut. What counts is asked again inside the transaction.
+ * False after rpc_fail. */
+static bool may_knock(struct joining *j)
+{
+    struct meeting_op *op = &j->op;
+    const struct meeting_row *m = &op->m;
+    if (m->state == MEETING__STATE__ENDED)
+        return !refuse_ended(op);
+    if (m->is_locked)
+        return !refuse_locked(op);
+    if (m->password_hash[0] && !j->has_password && !j->link_hash[0])
+        return !refuse_without_password(op);
+    if (m->present_count >= m->capacity && (!m->has_waiting_room || j->link_hash[0]))
+        return !refuse_full(op);
+    return true;
+}
+
 /* A token for somebody without an account; NULL after rpc_fail. */
 static Meeting__JoinMeetingReply *make_guest(struct joining *j, const struct meeting_row *m)
 {
@@ -146,12 +183,12 @@ static enum err check_entry(struct store_tx *tx, struct joining *j, bool is_host
                               "This meeting is for people with an account.");
     bool is_back = op->me.id && op->me.state == MEETING__PARTICIPANT_STATE__ADMITTED;
     if (m->is_locked && !is_back)
-        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting is locked.");
+        return refuse_locked(op);
     enum err err = check_invitation(tx, j, is_invited);
     if (err)
         return err;
     if (m->password_hash[0] && !j->has_password && !*is_invited && !is_back)
-        return meeting_refuse(op, ERR_PERMISSION_DENIED, "The meeting's password is needed.");
+        return refuse_without_password(op);
     return ERR_OK;
 }
 
@@ -175,7 +212,7 @@ static enum err join_job(struct store_tx *tx, struct meeting_op *op)
     struct meeting_person p = {0};
     bool is_invited;
     if (op->m.state == MEETING__STATE__ENDED)
-        return meeting_refuse(op, ERR_FAILED_PRECONDITION, "The meeting has ended.");
+        return refuse_ended(op);
     enum err err = meeting_store_find_person(tx, op->call->arena, op->m.id, j->user_id, &p);
     if (err && err != ERR_NOT_FOUND)
         return err;
@@ -187,7 +224,7 @@ static enum err join_job(struct store_tx *tx, struct meeting_op *op)
     bool is_waiting = op->m.has_waiting_room && !is_host && !was_in && !is_invited;
     bool is_owner = is_host && p.role == MEETING__PARTICIPANT_ROLE__HOST; /* never shut out */
     if (!was_in && !is_waiting && !is_owner && op->m.present_count >= op->m.capacity)
-        return meeting_refuse(op, ERR_RESOURCE_EXHAUSTED, "The meeting is full.");
+        return refuse_full(op);
     fill_person(j, &p);
     p.state =
         is_waiting ? MEETING__PARTICIPANT_STATE__WAITING : MEETING__PARTICIPANT_STATE__ADMITTED;
@@ -232,7 +269,7 @@ void *meeting_do_join(struct meeting_service *svc, struct rpc_call *call,
             rpc_fail(call, ERR_PERMISSION_DENIED, "That is not the meeting's password.");
         return NULL;
     }
-    if (!find_name(&j))
+    if (!find_name(&j) || (j.is_new_guest && !may_knock(&j)))
         return NULL;
     if (!(j.op.reply = make_guest(&j, &m)))
         return NULL;

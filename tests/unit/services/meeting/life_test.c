@@ -268,6 +268,33 @@ static void test_as_many_as_there_is_room_for(void **state UNUSED)
                      MEETING__PARTICIPANT_STATE__ADMITTED);
 }
 
+static void test_no_token_at_a_shut_door(void **state UNUSED)
+{
+    struct identity guest;
+    Meeting__CreateMeetingRequest in = MEETING__CREATE_MEETING_REQUEST__INIT;
+    in.capacity = 2;
+    const char *full = make_meeting(w, &ann, &in)->id;
+    assert_non_null(join_meeting(w, &bob, full));
+    assert_non_null(join_meeting(w, &cleo, full));
+    in.password = "open sesame";
+    const char *shut = make_meeting(w, &ann, &in)->id;
+    const char *over = make_meeting(w, &ann, NULL)->id;
+    assert_non_null(end_meeting(w, &ann, over));
+    const struct {
+        const char *id;
+        enum err err;
+    } cases[] = {{full, ERR_RESOURCE_EXHAUSTED},
+                 {shut, ERR_PERMISSION_DENIED},
+                 {over, ERR_FAILED_PRECONDITION}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_null(join_as_guest(w, cases[i].id, "Gil", &guest));
+        assert_int_equal(answer.err, cases[i].err);
+    }
+    assert_int_equal(world_count(w, "SELECT COUNT(*) FROM auth_sessions WHERE name = ?", "Gil"), 0);
+    assert_non_null(join_as_guest(w, make_meeting(w, &ann, NULL)->id, "Gil", &guest));
+    assert_int_equal(world_count(w, "SELECT COUNT(*) FROM auth_sessions WHERE name = ?", "Gil"), 1);
+}
+
 static void test_legal_moves(void **state UNUSED)
 {
     enum { START, END, DELETE, UPDATE, JOIN, INVITE, ROLE };
@@ -357,6 +384,7 @@ int main(void)
         TEST(test_host_hands_over),
         TEST(test_knocking_leaves_no_trace),
         TEST(test_as_many_as_there_is_room_for),
+        TEST(test_no_token_at_a_shut_door),
         TEST(test_legal_moves),
         TEST(test_host_name_follows),
     };
