@@ -7,6 +7,7 @@ import { Button } from "../ui/controls";
 import { Logo } from "../ui/logo";
 import { Toasts } from "../ui/toast";
 import { signedIn } from "./api";
+import { useArrival } from "./arrival";
 import { go, place } from "./router";
 import { Shell, type Tab } from "./shell";
 
@@ -63,6 +64,7 @@ export function App() {
   const needsSignIn = view?.tab !== undefined && who === null;
   const isForm = view === views.login || view === views.register;
   const { Content, isFailed, retry } = useView(needsSignIn ? null : view);
+  useArrival(Content ? path : null);
 
   useEffect(() => {
     if (needsSignIn) go(`/login?next=${encodeURIComponent(path + location.search)}`, true);

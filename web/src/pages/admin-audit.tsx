@@ -14,9 +14,12 @@ import { displayName } from "./people-picker";
 const idPattern = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 const names = new Map<string, string>();
 
-// Actors and targets that are accounts, by name; what is none keeps its id.
+// The actions whose target is an account; others name a sign-in or a meeting, which tells a reader nothing.
+const aboutAccounts = /^(registered|role_changed|email_changed|user_|password_)/;
+
 async function withNames(entries: AuditEntry[]): Promise<AuditEntry[]> {
-  const ids = new Set(entries.flatMap((e) => [e.actor_id, e.target]).filter((id) => idPattern.test(id) && !names.has(id)));
+  const people = entries.flatMap((e) => (aboutAccounts.test(e.action) ? [e.actor_id, e.target] : [e.actor_id]));
+  const ids = new Set(people.filter((id) => idPattern.test(id) && !names.has(id)));
   await Promise.all(
     [...ids].map((id) =>
       call<Profile>(`/users/${id}`).then(

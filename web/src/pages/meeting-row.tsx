@@ -1,12 +1,12 @@
 // One meeting in the list: when, what, who, and what one may do with it.
 import { useState } from "preact/hooks";
 import {
-  CalendarDays, Copy, EllipsisVertical, KeyRound, Lock, DoorOpen, Pencil, Trash2, UserPlus,
+  CalendarDays, CircleStop, Copy, EllipsisVertical, KeyRound, Lock, DoorOpen, Pencil, Trash2, UserPlus,
 } from "lucide-preact";
 import { signedIn } from "../app/api";
 import { copyText } from "../app/clipboard";
 import { dateText, durationText, timeText } from "../app/dates";
-import { deleteMeeting, meetingLink, saveCalendar } from "../app/meetings";
+import { deleteMeeting, endMeeting, meetingLink, saveCalendar } from "../app/meetings";
 import type { Meeting } from "../app/types";
 import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
@@ -51,22 +51,22 @@ function facts(m: Meeting): string {
 }
 
 export function MeetingRow({ meeting: m, onEdit, onShare, onChanged }: RowProps) {
-  const [isDeleting, setDeleting] = useState(false);
+  const [asked, setAsked] = useState<"delete" | "end" | null>(null);
   const [isBusy, setBusy] = useState(false);
   const canManage = m.my_role === "host" || m.host_id === signedIn.value?.user.id;
   const isOver = m.state === "ended";
 
-  const remove = async () => {
+  const run = async (work: () => Promise<unknown>, done: string) => {
     setBusy(true);
     try {
-      await deleteMeeting(m.id);
-      toast(t("home.deleted"), "good");
+      await work();
+      toast(done, "good");
       onChanged();
     } catch (error) {
       toastError(error);
     }
     setBusy(false);
-    setDeleting(false);
+    setAsked(null);
   };
   const entries = (): MenuEntry[] => {
     const list: MenuEntry[] = [];
@@ -77,8 +77,10 @@ export function MeetingRow({ meeting: m, onEdit, onShare, onChanged }: RowProps)
         list.push({ text: t("share.calendar"), icon: CalendarDays, onPick: () => void saveCalendar(m).catch(toastError) });
       if (canManage) list.push({ text: t("form.edit"), icon: Pencil, onPick: () => onEdit(m) });
     }
-    if (canManage)
-      list.push({ text: t("home.delete"), icon: Trash2, isDanger: true, onPick: () => setDeleting(true) });
+    if (canManage && m.state === "active")
+      list.push({ text: t("home.end"), icon: CircleStop, isDanger: true, onPick: () => setAsked("end") });
+    else if (canManage)
+      list.push({ text: t("home.delete"), icon: Trash2, isDanger: true, onPick: () => setAsked("delete") });
     return list;
   };
 
@@ -114,15 +116,26 @@ export function MeetingRow({ meeting: m, onEdit, onShare, onChanged }: RowProps)
           </Menu>
         )}
       </div>
-      {isDeleting && (
+      {asked === "end" && (
+        <Confirm
+          title={t("home.endTitle")}
+          text={t("home.endText", { title: m.title })}
+          action={t("home.end")}
+          isDanger
+          isBusy={isBusy}
+          onConfirm={() => void run(() => endMeeting(m.id), t("home.ended"))}
+          onClose={() => setAsked(null)}
+        />
+      )}
+      {asked === "delete" && (
         <Confirm
           title={t("home.deleteTitle")}
           text={t("home.deleteText", { title: m.title })}
           action={t("home.delete")}
           isDanger
           isBusy={isBusy}
-          onConfirm={() => void remove()}
-          onClose={() => setDeleting(false)}
+          onConfirm={() => void run(() => deleteMeeting(m.id), t("home.deleted"))}
+          onClose={() => setAsked(null)}
         />
       )}
     </li>

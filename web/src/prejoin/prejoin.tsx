@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { CalendarX2, CircleAlert } from "lucide-preact";
 import { ApiError, signedIn } from "../app/api";
+import { useArrival } from "../app/arrival";
 import { errorText } from "../app/errors";
 import { previewMeeting, type JoinFields } from "../app/meetings";
 import { place } from "../app/router";
@@ -82,6 +83,7 @@ export default function MeetingPage() {
   };
 
   const phase = session?.phase.value;
+  useArrival(phase === "inside" || phase === "over" ? phase : null);
   if (module && session && (phase === "inside" || phase === "over"))
     return phase === "inside" ? (
       <module.MeetingView session={session} />

@@ -32,7 +32,7 @@ for (const [i, [name, prepare]] of Object.entries(scenes).entries()) {
   const all = Object.keys(variants);
   const dresses = process.env.SCREENS === "all" ? all : [all[i % all.length]];
   for (const dress of dresses)
-    test(`${name}, ${dress}`, { timeout: 40_000 }, async () => {
+    test(`${name}, ${dress}`, { timeout: 120_000 }, async () => {
       const page = await prepare(browser.open, variants[dress]);
       try {
         assert.deepEqual(await violations(page), []);
