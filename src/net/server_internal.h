@@ -17,6 +17,7 @@ struct conn;
 struct http_exchange;
 struct http_shard;
 struct ws;
+struct ws_delivery;
 struct ws_shard;
 
 struct conn_protocol {
@@ -43,6 +44,8 @@ struct shard {
     int64_t drain_us; /* WebSockets are told to go until then */
     struct http_shard *http;
     struct ws_shard *ws;
+    struct ws_delivery *deliveries; /* multicasts of this turn, oldest first */
+    struct ws_delivery *deliveries_last;
 };
 
 struct conn {
@@ -146,3 +149,5 @@ void http_conn_start(struct conn *conn);
 /* ws.c */
 struct ws_shard *ws_shard_create(void);
 void ws_shard_destroy(struct ws_shard **ws);
+/* ws_multicast.c */
+void ws_multicast_drop(struct shard *shard);

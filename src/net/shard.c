@@ -88,6 +88,7 @@ void shard_deinit(struct shard *shard)
 {
     registry_remove(shard->id);
     assert(list_is_empty(&shard->conns));
+    ws_multicast_drop(shard);
     stream_io_destroy(&shard->io);
     http_shard_destroy(&shard->http);
     ws_shard_destroy(&shard->ws);

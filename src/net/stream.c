@@ -28,6 +28,7 @@ struct stream_io *stream_io_create(struct loop *loop)
     struct stream_io *io = mem_alloc(sizeof(*io));
     io->loop = loop;
     io->corked = NULL;
+    io->on_turn = NULL;
     io->cork_n = 0;
     list_init(&io->deferred);
     uv_idle_init(loop_uv(loop), &io->idle);
@@ -45,6 +46,13 @@ void stream_io_destroy(struct stream_io **io)
         return;
     uv_close((uv_handle_t *)&(*io)->idle, on_io_closed);
     *io = NULL;
+}
+
+void stream_io_next_turn(struct stream_io *io, void (*on_turn)(void *arg), void *arg)
+{
+    io->on_turn = on_turn;
+    io->turn_arg = arg;
+    uv_idle_start(&io->idle, run_deferred);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -242,6 +250,11 @@ void stream_defer(struct stream *s)
 static void run_deferred(uv_idle_t *idle)
 {
     struct stream_io *io = CONTAINER_OF(idle, struct stream_io, idle);
+    void (*on_turn)(void *arg) = io->on_turn;
+    uv_idle_stop(idle); /* what is wanted again from here on starts it again */
+    io->on_turn = NULL;
+    if (on_turn)
+        on_turn(io->turn_arg);
     /* Those that defer themselves again have their turn in the next round. */
     struct list now;
     list_init(&now);
@@ -250,7 +263,6 @@ static void run_deferred(uv_idle_t *idle)
         list_remove(node);
         list_add_tail(&now, node);
     }
-    uv_idle_stop(idle);
     while (!list_is_empty(&now)) {
         struct stream *s = LIST_ENTRY(now.next, struct stream, deferred_node);
         list_remove(&s->deferred_node);

@@ -64,6 +64,10 @@ struct stream_io *stream_io_create(struct loop *loop);
 /* On the loop, after all its streams are closed; frees itself when libuv lets go of it. */
 void stream_io_destroy(struct stream_io **io);
 
+/* on_turn(arg) once, in the loop's next turn, before it waits for anything. Called again before
+ * that it changes nothing; there is one such function for an io. */
+void stream_io_next_turn(struct stream_io *io, void (*on_turn)(void *arg), void *arg);
+
 /* Takes the connected, non-blocking socket and `ssl` (may be NULL; set to accept or connect state).
  * On failure both are released and on_closed does not come. */
 MUST_USE enum err stream_init(struct stream *s, struct stream_io *io, int fd, SSL *ssl,
@@ -81,6 +85,8 @@ void stream_send_file(struct stream *s, int fd, int64_t offset, int64_t n);
 /* Bytes the socket took at once; 0 when others wait already. The caller must queue what is left
  * (or abort): under TLS it may have begun. */
 size_t stream_send_now(struct stream *s, const void *bytes, size_t n);
+/* The same for several pieces in one system call; the array is worked on. */
+size_t stream_send_parts_now(struct stream *s, struct iovec *parts, int count);
 void stream_queue_shared(struct stream *s, const void *bytes, size_t n, stream_release_fn *release,
                          void *arg);
 /* Drops what was queued and not begun to be sent, call by call: a peer that does not read will not

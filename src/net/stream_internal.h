@@ -10,7 +10,9 @@
 struct stream_io {
     struct loop *loop;
     struct list deferred; /* streams whose turn comes without a poll event */
-    uv_idle_t idle;       /* runs while there are any */
+    uv_idle_t idle;       /* runs while there are any, or for on_turn */
+    void (*on_turn)(void *arg);
+    void *turn_arg;
     struct stream *corked;
     size_t cork_n;
     uint8_t read_buffer[STREAM_READ_BYTES];

@@ -273,6 +273,30 @@ size_t stream_send_now(struct stream *s, const void *bytes, size_t n)
     return count == 0 ? n : n - part.iov_len;
 }
 
+static size_t bytes_of(const struct iovec *parts, int count)
+{
+    size_t n = 0;
+    for (int i = 0; i < count; i++)
+        n += parts[i].iov_len;
+    return n;
+}
+
+size_t stream_send_parts_now(struct stream *s, struct iovec *parts, int count)
+{
+    size_t total = bytes_of(parts, count);
+    if (!is_sending(s))
+        return 0;
+    if (s->io->corked == s) {
+        if (cork_parts(s, parts, count))
+            return total;
+        send_copying(s, NULL, 0);
+        if (s->is_closing)
+            return 0;
+    }
+    send_parts(s, &parts, &count);
+    return total - bytes_of(parts, count);
+}
+
 void stream_queue_shared(struct stream *s, const void *bytes, size_t n, stream_release_fn *release,
                          void *arg)
 {

@@ -107,6 +107,7 @@ static void start_closing(struct ws *ws, unsigned code, struct str reason)
 void ws_close(struct ws *ws, unsigned code, const char *reason)
 {
     LOOP_ASSERT(ws->conn->shard->loop);
+    ws_keep_order(ws);
     if (ws->state == WS_OPEN)
         start_closing(ws, code, str_from(reason));
 }
@@ -419,16 +420,62 @@ static COLD enum err send_narrow(struct ws *ws, struct ws_frame *frame, unsigned
     return err;
 }
 
-HOT enum err ws_send_frame(struct ws *ws, struct ws_frame *frame, unsigned flags)
+static enum err send_any(struct ws *ws, struct ws_frame *frame, unsigned flags)
 {
-    LOOP_ASSERT(ws->conn->shard->loop);
     if (unlikely(ws->window_bits && ws->window_bits < WS_WINDOW_BITS_MAX))
         return send_narrow(ws, frame, flags);
     return send_frame(ws, frame, ws->window_bits != 0, flags);
 }
 
+HOT enum err ws_send_frame(struct ws *ws, struct ws_frame *frame, unsigned flags)
+{
+    LOOP_ASSERT(ws->conn->shard->loop);
+    ws_keep_order(ws);
+    return send_any(ws, frame, flags);
+}
+
+/* What the socket does not take is queued frame by frame. */
+static void queue_unsent(struct ws *ws, struct ws_frame *const *frames, const struct str *wires,
+                         int count, size_t sent)
+{
+    for (int i = 0; i < count; i++) {
+        size_t begun = MIN(sent, wires[i].n);
+        sent -= begun;
+        if (begun < wires[i].n)
+            stream_queue_shared(&ws->conn->stream, wires[i].p + begun, wires[i].n - begun,
+                                release_frame, ws_frame_ref(frames[i]));
+    }
+}
+
+/* Together only where backpressure could not judge one of them otherwise than the next: when
+ * nothing waits, and all of it would be no more than may wait. */
+HOT void ws_send_frames(struct ws *ws, struct ws_frame *const *frames, int count, unsigned flags)
+{
+    struct str wires[WS_FRAMES_AT_ONCE];
+    struct iovec parts[WS_FRAMES_AT_ONCE];
+    size_t total = 0;
+    bool is_narrow = ws->window_bits && ws->window_bits < WS_WINDOW_BITS_MAX;
+    for (int i = 0; count > 1 && !is_narrow && i < count; i++) {
+        wires[i] = ws_frame_wire(frames[i], ws->window_bits != 0, ws->conn->shard->ws);
+        parts[i] = (struct iovec){(void *)wires[i].p, wires[i].n};
+        total += wires[i].n;
+    }
+    if (count == 1 || is_narrow || ws_queued_bytes(ws) > 0 || total > soft_limit(ws)) {
+        for (int i = 0; i < count; i++)
+            (void)!send_any(ws, frames[i], flags);
+        return;
+    }
+    if (admit(ws, total, flags))
+        return;
+    net_count(NET_WS_OUT, (uint64_t)count);
+    size_t sent = stream_send_parts_now(&ws->conn->stream, parts, count);
+    if (sent < total)
+        queue_unsent(ws, frames, wires, count, sent);
+}
+
 enum err ws_send_text(struct ws *ws, struct str text)
 {
+    ws_keep_order(ws);
     if (ws->window_bits && text.n >= WS_DEFLATE_MIN_BYTES) {
         struct ws_frame *frame = ws_frame_create(WS_TEXT, text);
         enum err err = ws_send_frame(ws, frame, 0);

@@ -33,6 +33,19 @@ void ws_deflate(struct ws_shard *shard, unsigned window_bits, struct str in, str
 /* Where inflated messages go; emptied by its user. */
 struct strbuf *ws_shard_scratch(struct ws_shard *shard);
 
+/* ws.c: sends up to so many frames at once, as ws_send_frame sends each. */
+#define WS_FRAMES_AT_ONCE 16
+void ws_send_frames(struct ws *ws, struct ws_frame *const *frames, int count, unsigned flags);
+
+/* ws_multicast.c: what waits for the end of the turn goes now, so that what is sent next comes
+ * after it. */
+void ws_multicast_flush(struct shard *shard);
+static inline void ws_keep_order(const struct ws *ws)
+{
+    if (unlikely(ws->conn->shard->deliveries != NULL))
+        ws_multicast_flush(ws->conn->shard);
+}
+
 #define WS_WINDOW_BITS_MIN 9 /* zlib makes no raw stream with 8 */
 #define WS_WINDOW_BITS_MAX 15
 

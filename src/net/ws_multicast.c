@@ -1,8 +1,12 @@
 /*
  * ws_multicast: one frame to many sockets on whatever loops. What crosses to a loop is one post
  * with the list of its sockets, not one post for each of them: at five thousand receivers the posts
- * would cost more than the sending. Posts keep their order, so a socket sees what one thread sends
- * it, singly or to many, in that order.
+ * would cost more than the sending.
+ *
+ * A delivery waits on its loop until the turn in which it came is over. Deliveries to the same
+ * sockets that came meanwhile (a busy room) leave together, in one system call a socket. A socket
+ * still sees everything in the order in which one thread sent it: whatever is sent to a socket
+ * singly lets the waiting deliveries go first (ws_keep_order).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -14,15 +18,24 @@
 #define SHARDS_AT_ONCE 16
 #define LOOK_AHEAD 4 /* sockets */
 
-struct delivery {
+struct ws_delivery {
+    struct ws_delivery *next;
     struct ws_frame *frame;
     unsigned flags;
     size_t count;
     struct net_ticket tickets[]; /* all of one shard */
 };
 
+static void delivery_free(struct ws_delivery *d)
+{
+    ws_frame_unref(&d->frame);
+    free(d);
+}
+
+/* ---- on the loop ---- */
+
 /* Thousands of sockets are more than a cache holds: what is needed soon is asked for early. */
-static void look_ahead(const struct shard *shard, const struct delivery *d, size_t i)
+static void look_ahead(const struct shard *shard, const struct ws_delivery *d, size_t i)
 {
     uint32_t slot =
         i + 2 * LOOK_AHEAD < d->count ? d->tickets[i + 2 * LOOK_AHEAD].slot : UINT32_MAX;
@@ -37,26 +50,80 @@ static void look_ahead(const struct shard *shard, const struct delivery *d, size
         __builtin_prefetch(next->ws);
 }
 
-static void deliver(void *arg)
+static void send_together(const struct shard *shard, const struct ws_delivery *d,
+                          struct ws_frame *const *frames, int count)
 {
-    struct delivery *d = arg;
-    struct shard *shard = shard_find(d->tickets[0].shard);
-    if (shard)
-        LOOP_ASSERT(shard->loop);
-    for (size_t i = 0; shard && i < d->count; i++) {
+    for (size_t i = 0; i < d->count; i++) {
         look_ahead(shard, d, i);
         struct conn *conn = shard_conn(shard, d->tickets[i]);
         if (conn && conn->ws && !conn->stream.is_closing)
-            (void)!ws_send_frame(conn->ws, d->frame, d->flags);
+            ws_send_frames(conn->ws, frames, count, d->flags);
     }
-    ws_frame_unref(&d->frame);
-    free(d);
 }
+
+static bool is_alike(const struct ws_delivery *a, const struct ws_delivery *b)
+{
+    return a->count == b->count && a->flags == b->flags &&
+           memcmp(a->tickets, b->tickets, a->count * sizeof(a->tickets[0])) == 0;
+}
+
+void ws_multicast_flush(struct shard *shard)
+{
+    struct ws_delivery *d = shard->deliveries;
+    shard->deliveries = shard->deliveries_last = NULL;
+    while (d) {
+        struct ws_frame *frames[WS_FRAMES_AT_ONCE] = {d->frame};
+        const struct ws_delivery *first = d;
+        struct ws_delivery *after = d->next;
+        int count = 1;
+        for (; after && count < WS_FRAMES_AT_ONCE && is_alike(first, after); after = after->next)
+            frames[count++] = after->frame;
+        send_together(shard, first, frames, count);
+        while (d != after) {
+            struct ws_delivery *done = d;
+            d = d->next;
+            delivery_free(done);
+        }
+    }
+}
+
+void ws_multicast_drop(struct shard *shard)
+{
+    while (shard->deliveries) {
+        struct ws_delivery *d = shard->deliveries;
+        shard->deliveries = d->next;
+        delivery_free(d);
+    }
+}
+
+static void on_turn(void *arg)
+{
+    ws_multicast_flush(arg);
+}
+
+static void on_delivery(void *arg)
+{
+    struct ws_delivery *d = arg;
+    struct shard *shard = shard_find(d->tickets[0].shard);
+    if (!shard) {
+        delivery_free(d);
+        return;
+    }
+    LOOP_ASSERT(shard->loop);
+    if (shard->deliveries_last)
+        shard->deliveries_last->next = d;
+    else
+        shard->deliveries = d;
+    shard->deliveries_last = d;
+    stream_io_next_turn(shard->io, on_turn, shard);
+}
+
+/* ---- on any thread ---- */
 
 struct share {
     uint32_t shard;
     size_t count;
-    struct delivery *delivery;
+    struct ws_delivery *delivery;
 };
 
 /* NULL: this round takes no more shards. */
@@ -84,8 +151,8 @@ static size_t send_round(struct ws_frame *frame, struct net_ticket *tickets, siz
             share->count++;
     }
     for (size_t i = 0; i < share_count; i++) {
-        struct delivery *d = mem_alloc(sizeof(*d) + shares[i].count * sizeof(struct net_ticket));
-        *d = (struct delivery){.frame = ws_frame_ref(frame), .flags = flags};
+        struct ws_delivery *d = mem_alloc(sizeof(*d) + shares[i].count * sizeof(struct net_ticket));
+        *d = (struct ws_delivery){.frame = ws_frame_ref(frame), .flags = flags};
         shares[i].delivery = d;
     }
     size_t left = 0;
@@ -97,7 +164,7 @@ static size_t send_round(struct ws_frame *frame, struct net_ticket *tickets, siz
             tickets[left++] = tickets[i];
     }
     for (size_t i = 0; i < share_count; i++)
-        net_ticket_post(shares[i].delivery->tickets[0], deliver, shares[i].delivery);
+        net_ticket_post(shares[i].delivery->tickets[0], on_delivery, shares[i].delivery);
     return left;
 }
 
