@@ -3,11 +3,11 @@
  * for a line on stdin (the runner reads the server's CPU and memory meanwhile), works for so many
  * seconds, prints one line of JSON of what it received, and holds the sockets until stdin ends.
  *
- *   ws_load echo|broadcast|idle PORT PATH CONNECTIONS BYTES SECONDS [PUBLISH_PATH]
+ *   ws_load echo|broadcast|idle PORT PATH CONNECTIONS BYTES SECONDS [PUBLISH_PATH BURST]
  *
  * A "%d" in PATH becomes the number of the connection. WS_LOAD_HEADERS is sent with each handshake.
- * echo: each connection sends a message and, when it is back, the next. broadcast: a message is
- * posted to PUBLISH_PATH, and, when every connection has it, the next.
+ * echo: each connection sends a message and, when it is back, the next. broadcast: BURST messages
+ * are posted to PUBLISH_PATH at once, and, when every connection has them, the next.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,6 +28,7 @@
 
 #define OPENING_MAX 64 /* handshakes under way at once */
 #define MESSAGE_MAX 4096
+#define BURST_MAX 16
 #define STUCK_US 10000000
 #define EVENTS 512
 
@@ -46,7 +47,7 @@ struct client {
 
 static struct {
     const char *mode, *path, *publish_path, *headers;
-    int port, connections, bytes, seconds;
+    int port, connections, bytes, seconds, burst;
     int epoll_fd, publish_fd;
     struct client *clients;
     int opening, open, gone;
@@ -277,22 +278,41 @@ static void run_echo(int64_t until_us)
     load.is_echoing = false;
 }
 
-/* Whether it was taken; the answer's body is of no interest, and small. */
+/* How many good answers stand in the text; their bodies are of no interest. */
+static int count_taken(const char *text)
+{
+    int count = 0;
+    while ((text = strstr(text, "HTTP/1.1 20"))) {
+        text += 11;
+        count++;
+    }
+    return count;
+}
+
+/* A burst, pipelined. Whether all of it was taken. */
 static bool publish(void)
 {
     struct strbuf b = {0};
-    char answer[4096];
-    strbuf_printf(&b,
-                  "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: text/plain\r\n"
-                  "Content-Length: %d\r\n\r\n",
-                  load.publish_path, load.port, load.bytes);
-    memset(strbuf_reserve(&b, (size_t)load.bytes), 'x', (size_t)load.bytes);
-    b.n += (size_t)load.bytes;
+    char answers[16384];
+    size_t n = 0;
+    for (int i = 0; i < load.burst; i++) {
+        strbuf_printf(&b,
+                      "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: text/plain\r\n"
+                      "Content-Length: %d\r\n\r\n",
+                      load.publish_path, load.port, load.bytes);
+        memset(strbuf_reserve(&b, (size_t)load.bytes), 'x', (size_t)load.bytes);
+        b.n += (size_t)load.bytes;
+    }
     send_all(load.publish_fd, b.p, b.n);
     strbuf_deinit(&b);
-    ssize_t n = recv(load.publish_fd, answer, sizeof(answer) - 1, 0);
-    answer[MAX(n, 0)] = '\0';
-    return n > 0 && strncmp(answer, "HTTP/1.1 20", 11) == 0;
+    do {
+        ssize_t got = recv(load.publish_fd, answers + n, sizeof(answers) - 1 - n, 0);
+        if (got <= 0)
+            return false;
+        n += (size_t)got;
+        answers[n] = '\0';
+    } while (count_taken(answers) < load.burst);
+    return true;
 }
 
 static int by_value(const void *a, const void *b)
@@ -304,7 +324,7 @@ static int by_value(const void *a, const void *b)
 /* False: not all had the message in time. */
 static bool broadcast_once(int64_t patience_us)
 {
-    uint64_t wanted = load.received + (uint64_t)load.open;
+    uint64_t wanted = load.received + (uint64_t)load.open * (uint64_t)load.burst;
     int64_t stuck_us = clock_mono_us() + patience_us;
     if (!publish())
         return false;
@@ -357,9 +377,9 @@ static void wait_for_line(void)
 
 static void parse_arguments(int argc, char **argv)
 {
-    if (argc < 7 || argc > 8) {
+    if (argc < 7 || argc > 9) {
         fprintf(stderr, "usage: ws_load echo|broadcast|idle PORT PATH CONNECTIONS BYTES SECONDS "
-                        "[PUBLISH_PATH]\n");
+                        "[PUBLISH_PATH BURST]\n");
         exit(2);
     }
     load.mode = argv[1];
@@ -369,9 +389,12 @@ static void parse_arguments(int argc, char **argv)
     load.bytes = atoi(argv[5]);
     load.seconds = atoi(argv[6]);
     load.publish_path = argc > 7 ? argv[7] : "/";
+    load.burst = argc > 8 ? atoi(argv[8]) : 1;
     load.headers = getenv("WS_LOAD_HEADERS");
-    if (load.connections < 1 || load.bytes < 0 || load.bytes > MESSAGE_MAX) {
-        fprintf(stderr, "ws_load: at least 1 connection, at most %d bytes\n", MESSAGE_MAX);
+    if (load.connections < 1 || load.bytes < 0 || load.bytes > MESSAGE_MAX || load.burst < 1 ||
+        load.burst > BURST_MAX) {
+        fprintf(stderr, "ws_load: at least 1 connection, at most %d bytes, bursts of 1 to %d\n",
+                MESSAGE_MAX, BURST_MAX);
         exit(2);
     }
 }
