@@ -168,6 +168,7 @@ enum err app_tool_set_password(struct app_tool *tool, const char *login, struct 
     }
     struct rpc_call *finding = rpc_call_create(NULL), *setting = rpc_call_create(NULL);
     const struct rpc_call *last = finding;
+    finding->remote_addr = setting->remote_addr = "local";
     User__GetUserByIDRequest find = USER__GET_USER_BY_IDREQUEST__INIT;
     find.login = (char *)(uintptr_t)login;
     const User__Credentials *found = rpc_sync(tool->user, "GetUserByID", &find.base, finding);

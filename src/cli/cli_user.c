@@ -217,6 +217,7 @@ static int run_action(size_t action, struct job *j, const char *config_path)
         fprintf(stderr, "parlance user: %s\n", problem.p);
     } else {
         j->call = rpc_call_create(NULL);
+        j->call->remote_addr = "local"; /* for the audit log */
         err = actions[action].run(j);
         rpc_call_unref(&j->call);
     }

@@ -70,7 +70,7 @@ for (const isRunning of [true, false]) {
         const { entries } = ok(await root.get('/api/v1/audit?limit=100'));
         return entries.some((entry) => entry.action === 'role_changed') && entries;
       });
-      assert.ok(audit.some((entry) => entry.action === 'user_disabled'));
+      assert.ok(audit.some((entry) => entry.action === 'user_disabled' && entry.remote_addr === 'local'));
     });
   });
 }
