@@ -42,5 +42,9 @@ MUST_USE enum err app_store_open(struct store **out, const struct app_config *co
 /* All services' migrations, one room after the other. In the arena. */
 const struct store_migration *app_migrations(struct arena *arena, size_t *count);
 
+/* Walks what services keep and can hold against itself: a line for each problem, and a last one
+ * that sums up. */
+MUST_USE enum err app_verify(struct store *store, struct strbuf *report, bool *is_whole);
+
 /* Raises the limit of open descriptors as far as it goes; a warning when that is not far. */
 void app_raise_descriptor_limit(void);

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct cli_command *const cli_commands[] = {
-    &cli_serve, &cli_check_config, &cli_migrate, &cli_openapi,
-    &cli_user,  &cli_version,      &cli_help,    NULL};
+const struct cli_command *const cli_commands[] = {&cli_serve,   &cli_check_config, &cli_migrate,
+                                                  &cli_openapi, &cli_user,         &cli_verify,
+                                                  &cli_version, &cli_help,         NULL};
 
 int cli_usage_error(const struct cli_command *command, const char *problem)
 {

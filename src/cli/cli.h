@@ -35,4 +35,5 @@ extern const struct cli_command cli_migrate;
 extern const struct cli_command cli_openapi;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_user;
+extern const struct cli_command cli_verify;
 extern const struct cli_command cli_version;

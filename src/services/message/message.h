@@ -34,6 +34,18 @@ ProtobufCService *message_contact_rpc(struct message_service *svc);
 /* No call may be in flight. Accepts NULL. */
 void message_destroy(struct message_service **svc);
 
+struct message_verdict {
+    int64_t conversations, messages, revisions;
+    int64_t problems;
+    struct strbuf text; /* the first hundred problems, a line each; the caller frees it */
+};
+/*
+ * Walks every log from its first line: seq and rev without hole or double, each link of the chain,
+ * each content's digest, heads and counts, and that what refers to messages refers to some. One
+ * snapshot; ERR_OK with problems counted when the walk itself went well.
+ */
+MUST_USE enum err message_verify(struct store *store, struct message_verdict *out);
+
 extern const struct store_migration message_migrations[];
 extern const size_t message_migration_count;
 extern const struct edge_route_table message_routes, group_routes, contact_routes;

@@ -142,6 +142,12 @@ enum err message_store_list(struct store_tx *tx, struct arena *arena, const char
                             size_t *count);
 
 /* ---- message_log.c: the log itself ---- */
+/* What a revision adds to the chain beside actor and digest. */
+struct message_link {
+    int64_t conversation_num, rev, type, seq, at_ms;
+};
+void message_chain_on(struct message_digest *chain, const struct message_link *link,
+                      const char *actor_id, const struct message_digest *digest);
 int64_t message_next_lsn(struct message_service *svc);
 /*
  * Appends a message: gives it seq, rev, lsn, time and chain, and moves the head of c.

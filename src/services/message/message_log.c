@@ -31,13 +31,8 @@ static int64_t next_time(const struct message_conversation *c)
     return is_ahead ? c->active_at_ms : now;
 }
 
-/* What a revision adds to the chain beside actor and digest. */
-struct link {
-    int64_t conversation_num, rev, type, seq, at_ms;
-};
-
-static void chain_on(struct message_digest *chain, const struct link *link, const char *actor_id,
-                     const struct message_digest *digest)
+void message_chain_on(struct message_digest *chain, const struct message_link *link,
+                      const char *actor_id, const struct message_digest *digest)
 {
     const uint64_t numbers[] = {htole64((uint64_t)link->conversation_num),
                                 htole64((uint64_t)link->rev), htole64((uint64_t)link->type),
@@ -86,12 +81,12 @@ enum err message_log_append(struct store_tx *tx, struct message_service *svc,
     m->created_at_ms = next_time(c);
     m->content_digest = message_digest(m->content, m->content_n);
     m->chain = c->chain;
-    struct link link = {.conversation_num = c->num,
-                        .rev = m->rev,
-                        .type = MESSAGE_CHANGE_MESSAGE,
-                        .seq = m->seq,
-                        .at_ms = m->created_at_ms};
-    chain_on(&m->chain, &link, m->sender_id, &m->digest);
+    struct message_link link = {.conversation_num = c->num,
+                                .rev = m->rev,
+                                .type = MESSAGE_CHANGE_MESSAGE,
+                                .seq = m->seq,
+                                .at_ms = m->created_at_ms};
+    message_chain_on(&m->chain, &link, m->sender_id, &m->digest);
     enum err err = insert_message(tx, m);
     if (err)
         return err;
@@ -115,12 +110,12 @@ enum err message_log_change(struct store_tx *tx, struct message_service *svc,
     change->last_seq = c->last_seq;
     change->at_ms = clock_wall_ms();
     change->chain = c->chain;
-    struct link link = {.conversation_num = c->num,
-                        .rev = change->rev,
-                        .type = change->type,
-                        .seq = change->seq,
-                        .at_ms = change->at_ms};
-    chain_on(&change->chain, &link, change->actor_id, &change->digest);
+    struct message_link link = {.conversation_num = c->num,
+                                .rev = change->rev,
+                                .type = change->type,
+                                .seq = change->seq,
+                                .at_ms = change->at_ms};
+    message_chain_on(&change->chain, &link, change->actor_id, &change->digest);
     enum err err = store_run(
         tx,
         "INSERT INTO message_changes (lsn, conversation_num, rev, type, seq, last_seq, actor_id,"
