@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventuallyOk, ok, refused } from './check.mjs';
-import { eventually, makeDataDir, startServer } from './server.mjs';
+import { eventually, makeDataDir, run, startServer } from './server.mjs';
 import { Talker } from './talker.mjs';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -248,6 +248,9 @@ describe('restarts', () => {
     assert.equal(messages[seq - 1].client_msg_id, unsure);
     await wire.close();
     await own.stop();
+    const verdict = run(['verify'], { dataDir });
+    assert.equal(verdict.status, 0, verdict.stderr);
+    assert.match(verdict.stdout, /1 conversations, \d+ messages, \d+ revisions: all is well/);
     rmSync(dataDir, { recursive: true, force: true });
   });
 
