@@ -25,7 +25,8 @@
 
 #define SIGNALING_FRAME_MAX (512 * 1024) /* bytes of one frame; descriptions of large meetings */
 #define SIGNALING_QUEUE_MAX 64           /* frames of one socket that wait for the one in work */
-#define SIGNALING_EMOJI_MAX 32           /* bytes */
+#define SIGNALING_REVOKED_MAX 256
+#define SIGNALING_EMOJI_MAX 32 /* bytes */
 #define SIGNALING_REACTIONS_PER_S 5
 
 enum signaling_close {
@@ -50,8 +51,10 @@ struct signaling_hub {
     struct loop_timer presence_timer;
     struct map64 *sockets; /* id -> struct signaling_socket */
     uint64_t socket_last_id;
-    struct map *rooms;   /* meeting id -> struct room */
-    struct map *resumes; /* resume token -> struct member */
+    struct map *rooms;                            /* meeting id -> struct room */
+    struct map *resumes;                          /* resume token -> struct member */
+    char revoked[SIGNALING_REVOKED_MAX][ID_SIZE]; /* sign-ins that ended last, a ring */
+    size_t revoked_count;
     int subscriptions[3];
     bool is_draining;
     unsigned call_count; /* calls whose answers will still be posted to the loop */
@@ -146,6 +149,8 @@ void signaling_socket_drain(struct signaling_hub *hub);
 void signaling_socket_revoke(struct signaling_hub *hub, const char *user_id,
                              const char *session_id);
 
+/* It ended a moment ago, while somebody was still saying that it is good. */
+bool signaling_socket_is_revoked(const struct signaling_hub *hub, const char *session_id);
 /* An account has another role now: whoever asks on its behalf asks with that. */
 void signaling_socket_set_role(struct signaling_hub *hub, const char *user_id,
                                enum identity_role role);

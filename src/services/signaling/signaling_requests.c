@@ -72,12 +72,18 @@ static bool call_media(struct signaling_socket *s, const Signaling__ClientFrame 
 
 /* ---- signing in ---- */
 
-static void on_validated(struct signaling_hub *hub UNUSED, struct signaling_socket *s, int64_t id,
+static void on_validated(struct signaling_hub *hub, struct signaling_socket *s, int64_t id,
                          const ProtobufCMessage *reply, struct rpc_call *call)
 {
     if (!s)
         return;
     const Auth__ValidateTokenReply *r = (const Auth__ValidateTokenReply *)reply;
+    if (r && signaling_socket_is_revoked(hub, r->session_id)) {
+        signaling_reply_error(s, id, ERR_UNAUTHENTICATED, "");
+        signaling_socket_close(s, CLOSE_UNAUTHENTICATED, "signed out");
+        signaling_socket_done(s);
+        return;
+    }
     bool is_other = r && s->is_authenticated && strcmp(r->user_id, s->who.user_id) != 0;
     if (!r || is_other) {
         signaling_reply_error(s, id, r ? ERR_PERMISSION_DENIED : call->err,

@@ -234,8 +234,25 @@ void signaling_socket_authenticated(struct signaling_socket *s,
     snprintf(s->who.meeting_id, sizeof(s->who.meeting_id), "%s", reply->meeting_id);
     snprintf(s->who.name, sizeof(s->who.name), "%s", reply->name);
     s->token_expires_ms = reply->expires_at_ms;
+    if (s->member)
+        s->member->who = s->who;
     loop_timer_stop(&s->timer);
     arm_expiry(s);
+}
+
+static void sign_out(struct signaling_socket *s)
+{
+    s->is_authenticated = false;
+    signaling_socket_close(s, CLOSE_UNAUTHENTICATED, "signed out");
+}
+
+bool signaling_socket_is_revoked(const struct signaling_hub *hub, const char *session_id)
+{
+    for (size_t i = 0; session_id[0] && i < ARRAY_LEN(hub->revoked); i++) {
+        if (strcmp(hub->revoked[i], session_id) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void socket_open(const struct inbound *in)
@@ -255,6 +272,8 @@ static void socket_open(const struct inbound *in)
     metric_add(&sockets_gauge, 1);
     if (hub->is_draining)
         signaling_socket_close(s, CLOSE_GOING_AWAY, "the server is going away");
+    else if (s->is_authenticated && signaling_socket_is_revoked(hub, s->who.session_id))
+        sign_out(s);
     else if (s->is_authenticated)
         arm_expiry(s);
     else
@@ -388,6 +407,9 @@ static void remove_away(struct signaling_hub *hub, const char *user_id, const ch
 
 void signaling_socket_revoke(struct signaling_hub *hub, const char *user_id, const char *session_id)
 {
+    if (session_id[0])
+        snprintf(hub->revoked[hub->revoked_count++ % ARRAY_LEN(hub->revoked)], ID_SIZE, "%s",
+                 session_id);
     size_t at = 0;
     uint64_t id;
     void *value;
@@ -397,8 +419,7 @@ void signaling_socket_revoke(struct signaling_hub *hub, const char *user_id, con
             continue;
         if (s->member)
             signaling_member_remove(s->member, "removed", true);
-        s->is_authenticated = false;
-        signaling_socket_close(s, CLOSE_UNAUTHENTICATED, "signed out");
+        sign_out(s);
     }
     remove_away(hub, user_id, session_id);
 }

@@ -261,6 +261,13 @@ void fake_role(struct bus *bus, const char *user_id, User__Role role)
     publish(bus, "auth_events", "session.changed", &e.base);
 }
 
+void fake_revoke_session(struct bus *bus, const char *session_id)
+{
+    Auth__SessionEvent e = AUTH__SESSION_EVENT__INIT;
+    e.user_id = e.session_id = (char *)session_id;
+    publish(bus, "auth_events", "session.revoked", &e.base);
+}
+
 void fake_revoke(struct bus *bus, const char *user_id)
 {
     Auth__SessionEvent e = AUTH__SESSION_EVENT__INIT;

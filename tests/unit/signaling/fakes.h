@@ -40,4 +40,6 @@ void fake_media_offer(struct bus *bus, const char *session_id, int64_t revision)
 void fake_media_track(struct bus *bus, const char *type, const char *session_id, const char *name,
                       const char *track_id);
 void fake_role(struct bus *bus, const char *user_id, User__Role role);
+/* One sign-in; the fake's are called like the person. */
+void fake_revoke_session(struct bus *bus, const char *session_id);
 void fake_revoke(struct bus *bus, const char *user_id);

@@ -418,6 +418,23 @@ static void test_signed_out_while_entering(void **state UNUSED)
     ws_client_cut(&pending);
 }
 
+/* The token was judged before its sign-in ended, and the answer comes after the news. */
+static void test_signed_out_while_signing_in(void **state UNUSED)
+{
+    struct ws_client ann, late, other;
+    free(enter(&ann, "ann"));
+    fake_revoke_session(t.bus, "ann");
+    expect_close(&ann, 4401); /* so the news is here */
+    sign_in(&late, "ann");
+    expect_error(&late, "unauthenticated");
+    expect_close(&late, 4401);
+    sign_in(&other, "bob");
+    expect_only(&other, "ok");
+    ws_client_cut(&ann);
+    ws_client_cut(&late);
+    ws_client_cut(&other);
+}
+
 static void test_role_follows(void **state UNUSED)
 {
     struct ws_client ann;
@@ -492,6 +509,7 @@ int main(void)
         TEST(test_end_and_drain),
         TEST(test_signed_out_while_away),
         TEST(test_signed_out_while_entering),
+        TEST(test_signed_out_while_signing_in),
         TEST(test_role_follows),
         TEST(test_presence_is_reported),
         TEST(test_admitted_unheard),
