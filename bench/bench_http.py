@@ -7,11 +7,12 @@ import sys
 from frame import Bench, BenchError, Parlance, Server, free_port, temporary_directory
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CONNECTIONS = 64
+CONNECTIONS = 256
 PATHS = {"health": "/health", "users_me": "/api/v1/users/me"}
 
 ABOUT = f"""
-`wrk` with {CONNECTIONS} keep-alive connections asks as fast as it is answered; figures are whole answers received per second of
+`wrk` with {CONNECTIONS} keep-alive connections and a thread for each core asks as fast as it is answered, so that the servers and not
+the client are waited for (a server that often sleeps pays for waking up instead); figures are whole answers received per second of
 server CPU (all threads and processes, user and system). Both servers use all cores as they are configured by default
 (`http.loops` and `worker_processes auto`). `users_me` sends a real access token, one account's, and goes the way of every API
 request: token, authorisation, service, store, JSON. nginx answers both with `return 200` and the body of `/health`, from its
@@ -56,7 +57,7 @@ def ask(server, case, token, seconds):
     env.pop("BENCH_TOKEN", None)
     if token:
         env["BENCH_TOKEN"] = token
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", os.path.join(HERE, "http/count.lua"),
+    command = ["wrk", f"-t{os.cpu_count()}", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", os.path.join(HERE, "http/count.lua"),
                server.url + PATHS[case]]
     run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds + 30, check=False)
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
