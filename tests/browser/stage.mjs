@@ -18,9 +18,9 @@ import { Proxy } from './proxy.mjs';
 
 const inPage = readFileSync(new URL('in_page.js', import.meta.url), 'utf8');
 const evidenceDir = path.join(path.dirname(path.dirname(binary)), 'browser');
-const SCENE_MS = 180_000;
+const SCENE_MS = 240_000;
 // Chromium on a busy machine with two cores is slow; a condition that holds is never waited for longer than it takes.
-export const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 45_000;
 
 export const desktop = { width: 1280, height: 800 };
 export const phone = { width: 390, height: 844 };
