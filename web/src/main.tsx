@@ -1,7 +1,7 @@
 // Starts the client: language, theme, router, sign-in; then draws what the path names. Every view is a chunk of its own.
 import { effect } from "@preact/signals";
 import { render } from "preact";
-import { App } from "./app/app";
+import { App, preload } from "./app/app";
 import { restore, signedIn } from "./app/api";
 import { setShownZone } from "./app/dates";
 import { startRouter } from "./app/router";
@@ -10,6 +10,7 @@ import { adoptLanguage, startI18n } from "./i18n/i18n";
 
 const root = document.getElementById("app");
 
+preload(location.pathname);
 startTheme();
 startRouter();
 effect(() => setShownZone(signedIn.value?.user.time_zone ?? ""));

@@ -23,6 +23,7 @@ await esbuild.build({
   jsx: "automatic",
   jsxImportSource: "preact",
   plugins: [messagesPlugin()],
+  banner: { js: 'globalThis.location ??= new URL("http://localhost/");' }, // the router reads it when it is loaded
   define: { __MEETING_CSS__: '""', "import.meta.webRoot": JSON.stringify(path.join(here, "..")) },
   logLevel: "warning",
 });

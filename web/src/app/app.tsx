@@ -30,8 +30,13 @@ const views = {
 function viewOf(path: string): View | null {
   if (path === "/") return views.home;
   if (/^\/m\/[^/]+\/?$/.test(path)) return views.meet;
-  const name = /^\/([a-z]+)\/?$/.exec(path)?.[1];
-  return name && name in views && name !== "meet" && name !== "home" ? views[name as keyof typeof views] : null;
+  const name = /^\/([a-z]+)\/?$/.exec(path)?.[1] ?? "";
+  return Object.hasOwn(views, name) && name !== "meet" && name !== "home" ? views[name as keyof typeof views] : null;
+}
+
+// Fetches the code of a view while the texts are still on their way.
+export function preload(path: string): void {
+  viewOf(path)?.load().catch(() => undefined); // asked again, and told of, when it is drawn
 }
 
 const loaded = new Map<View, ComponentType>();
