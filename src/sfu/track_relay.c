@@ -69,6 +69,8 @@ void track_relay_start(struct track *t, struct mirror *m, struct layer *l)
 void track_resend_missed(struct track *t, struct mirror *m)
 {
     unsigned done = 0;
+    if (!m->missed_count)
+        return;
     for (; done < m->missed_count; done++) {
         struct layer *l = t->layers[m->missed[done].layer];
         struct buf *b = history_find(&l->history, m->missed[done].seq);
