@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct cli_command *const cli_commands[] = {&cli_serve,   &cli_check_config, &cli_migrate,
-                                                  &cli_openapi, &cli_user,         &cli_verify,
-                                                  &cli_version, &cli_help,         NULL};
+static const struct cli_command *const commands[] = {&cli_serve,   &cli_check_config, &cli_migrate,
+                                                     &cli_openapi, &cli_user,         &cli_verify,
+                                                     &cli_version, &cli_help,         NULL};
 
 int cli_usage_error(const struct cli_command *command, const char *problem)
 {
@@ -74,9 +74,9 @@ bool cli_has_words(const struct cli_command *command, int argc, char **argv, int
 
 static const struct cli_command *find(const char *name)
 {
-    for (int i = 0; cli_commands[i]; i++)
-        if (strcmp(cli_commands[i]->name, name) == 0)
-            return cli_commands[i];
+    for (int i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
     return NULL;
 }
 
@@ -92,8 +92,8 @@ static int print_list(void)
 {
     printf("Parlance: accounts, messaging and meetings in one program.\n\n"
            "usage: parlance COMMAND [...]\n\n");
-    for (int i = 0; cli_commands[i]; i++)
-        printf("  %-14s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    for (int i = 0; commands[i]; i++)
+        printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n`parlance help COMMAND` (or `parlance COMMAND --help`) tells about one.\n");
     return 0;
 }

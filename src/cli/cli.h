@@ -27,8 +27,6 @@ const char *cli_take_value(int *argc, char **argv, const char *name);
 /* What is left must be `count` words (argv[0] not counted) and no option: else says so. */
 bool cli_has_words(const struct cli_command *command, int argc, char **argv, int count);
 
-/* NULL-terminated. */
-extern const struct cli_command *const cli_commands[];
 extern const struct cli_command cli_check_config;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_migrate;

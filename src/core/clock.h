@@ -13,5 +13,3 @@ int64_t clock_wall_ms(void); /* since 1970-01-01 UTC; may jump */
 #define CLOCK_TEXT_SIZE 32
 /* RFC 3339 in UTC with milliseconds: 2026-11-21T01:02:03.004Z */
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE]);
-/* Accepts RFC 3339 with any offset; false on anything else. */
-bool clock_parse(const char *text, int64_t *wall_ms);

@@ -41,16 +41,6 @@ enum log_level log_level(void)
     return (enum log_level)__atomic_load_n(&current_level, __ATOMIC_RELAXED);
 }
 
-bool log_level_parse(const char *name, enum log_level *out)
-{
-    for (size_t i = 0; name && i < ARRAY_LEN(level_names); i++)
-        if (strcmp(name, level_names[i]) == 0) {
-            *out = (enum log_level)i;
-            return true;
-        }
-    return false;
-}
-
 void log_set_json(bool is_json)
 {
     __atomic_store_n(&current_mode, is_json ? MODE_JSON : MODE_TEXT, __ATOMIC_RELAXED);

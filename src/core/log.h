@@ -28,7 +28,6 @@ static inline struct log_scope log_scope(const struct log_scope *parent, const c
 /* Process-wide; may be called again at any time from any thread. */
 void log_set_level(enum log_level level);
 enum log_level log_level(void);
-bool log_level_parse(const char *name, enum log_level *out); /* "debug" ... "error", "off" */
 /* JSON lines (default when stdout is no terminal) or text. */
 void log_set_json(bool is_json);
 /* Every finished line also goes here (an exporter); called on the logging thread, must not log.

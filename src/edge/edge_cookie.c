@@ -10,7 +10,7 @@
 #define REFRESH_COOKIE "parlance_refresh"
 #define CSRF_COOKIE "parlance_csrf"
 
-struct str edge_cookie_find(const struct http_request *req, const char *name)
+static struct str find_cookie(const struct http_request *req, const char *name)
 {
     struct str rest = http_request_header(req, "Cookie");
     struct str pair;
@@ -63,7 +63,7 @@ void edge_cookie_use(const struct http_request *req, ProtobufCMessage *message, 
     char **token = text_field(message, "refresh_token");
     if (!token)
         token = text_field(message, "token");
-    struct str cookie = edge_cookie_find(req, REFRESH_COOKIE);
+    struct str cookie = find_cookie(req, REFRESH_COOKIE);
     if (!token || (*token && (*token)[0]) || !cookie.n)
         return;
     *token = str_arena(arena, cookie);

@@ -143,8 +143,6 @@ void edge_job_start(struct edge *e, struct http_request *req,
 void edge_job_destroy(struct edge_job *j);
 /* edge.c: the last touch of a job on the edge. */
 void edge_job_ended(struct edge *e);
-/* Bearer token of the Authorization header; n == 0: none. False: a malformed header. */
-bool edge_bearer(const struct http_request *req, struct str *token);
 
 /* ---- edge_reply.c ---- */
 /* Headers of one answer; values borrow, or live in the arena that the caller gives. */
@@ -172,7 +170,6 @@ void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply);
 bool edge_builtin(struct edge *e, struct http_request *req);
 
 /* ---- edge_cookie.c ---- */
-struct str edge_cookie_find(const struct http_request *req, const char *name);
 void edge_cookie_set(struct edge_headers *h, const ProtobufCMessage *login_reply, bool is_tls,
                      struct arena *arena);
 void edge_cookie_clear(struct edge_headers *h, bool is_tls);

@@ -9,7 +9,8 @@
 
 #include "auth.pb-c.h"
 
-bool edge_bearer(const struct http_request *req, struct str *token)
+/* Bearer token of the Authorization header; n == 0: none. False: a malformed header. */
+static bool find_bearer(const struct http_request *req, struct str *token)
 {
     *token = STR_NULL;
     struct str header = str_trim(http_request_header(req, "Authorization"));
@@ -212,7 +213,7 @@ static void validate(struct edge_job *j)
 static void find_out_who(struct edge_job *j, struct http_request *req)
 {
     struct str token;
-    if (!edge_bearer(req, &token)) {
+    if (!find_bearer(req, &token)) {
         edge_reply_failure(j, ERR_UNAUTHENTICATED, "Authorization: expected Bearer and a token.",
                            0);
         edge_job_destroy(j);

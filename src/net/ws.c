@@ -331,11 +331,6 @@ const char *ws_subprotocol(const struct ws *ws)
     return ws->subprotocol;
 }
 
-const struct net_address *ws_address(const struct ws *ws)
-{
-    return &ws->conn->address;
-}
-
 struct loop *ws_loop(const struct ws *ws)
 {
     return ws->conn->shard->loop;

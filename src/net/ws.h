@@ -83,7 +83,6 @@ MUST_USE enum err ws_accept(struct http_request *req, const struct ws_options *o
 void ws_set_authenticated(struct ws *ws);
 /* "" when none was agreed on. */
 const char *ws_subprotocol(const struct ws *ws);
-const struct net_address *ws_address(const struct ws *ws);
 struct loop *ws_loop(const struct ws *ws);
 void *ws_arg(const struct ws *ws);
 void ws_set_arg(struct ws *ws, void *arg);

@@ -136,7 +136,6 @@ static inline void peer_note_sent(struct peer *p, size_t n)
 void peer_set_producer(struct peer *p, uint32_t number, const struct track_info *info);
 void peer_set_producer_flags(struct peer *p, uint32_t number, struct sfu_producer_flags flags);
 void peer_remove_producer(struct peer *p, uint32_t number);
-struct track *peer_find_track(const struct peer *p, uint32_t number);
 /* The peer's extension ids changed: its tracks' descriptions follow. */
 void peer_update_track_extensions(struct peer *p);
 void peer_add_consumer(struct peer *p, uint32_t number, const struct mail_consumer *opt);

@@ -5,7 +5,7 @@
 #include "sfu/peer.h"
 #include "sfu/consumer.h"
 
-struct track *peer_find_track(const struct peer *p, uint32_t number)
+static struct track *find_track(const struct peer *p, uint32_t number)
 {
     for (unsigned i = 0; i < p->track_count; i++)
         if (p->tracks[i]->number == number)
@@ -29,7 +29,7 @@ static struct track *add_track(struct peer *p, uint32_t number)
 
 void peer_set_producer(struct peer *p, uint32_t number, const struct track_info *info)
 {
-    struct track *t = peer_find_track(p, number);
+    struct track *t = find_track(p, number);
     struct track_info full = *info;
     if (t)
         full.flags = t->info.flags;
@@ -56,14 +56,14 @@ void peer_set_producer(struct peer *p, uint32_t number, const struct track_info 
 
 void peer_set_producer_flags(struct peer *p, uint32_t number, struct sfu_producer_flags flags)
 {
-    struct track *t = peer_find_track(p, number);
+    struct track *t = find_track(p, number);
     if (t)
         track_set_flags(t, flags);
 }
 
 void peer_remove_producer(struct peer *p, uint32_t number)
 {
-    struct track *t = peer_find_track(p, number);
+    struct track *t = find_track(p, number);
     if (!t)
         return;
     for (unsigned i = 0; i < SFU_MAX_LAYERS; i++)

@@ -16,7 +16,7 @@ static void hear(struct sfu_worker *w, uint64_t room, sfu_peer_id peer, uint32_t
     if (!s) {
         if (level <= 0)
             return;
-        s = speakers_create(room);
+        s = speakers_create();
         map64_set(w->rooms, room, s);
     }
     speakers_heard(s, peer, track, level, w->now_us);

@@ -241,9 +241,4 @@ extern const Meeting__Meeting_Service meeting_rpc_table;
 const char *meeting_token_hash(struct arena *arena, const char *token);
 
 /* A field of a request, checked; NULL after rpc_fail. */
-char *meeting_take_title(struct rpc_call *call, const char *value);
-char *meeting_take_description(struct rpc_call *call, const char *value);
 char *meeting_take_name(struct rpc_call *call, const char *value, bool is_needed);
-/* The hash of a meeting's password ("" of ""), in the arena; NULL after rpc_fail. */
-const char *meeting_hash_password(struct meeting_service *svc, struct rpc_call *call,
-                                  const char *password);

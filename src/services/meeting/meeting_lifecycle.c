@@ -7,12 +7,12 @@
 #define CAPACITY_MAX 10000
 #define TIME_MAX_MS 253402300799000 /* the end of 9999: calendars know no later */
 
-char *meeting_take_title(struct rpc_call *call, const char *value)
+static char *take_title(struct rpc_call *call, const char *value)
 {
     return text_take(call, value, &(struct text_rule){"title", 1, TITLE_MAX, 0});
 }
 
-char *meeting_take_description(struct rpc_call *call, const char *value)
+static char *take_description(struct rpc_call *call, const char *value)
 {
     return text_take(call, value,
                      &(struct text_rule){"description", 0, DESCRIPTION_MAX, TEXT_LINES});
@@ -23,8 +23,9 @@ char *meeting_take_name(struct rpc_call *call, const char *value, bool is_needed
     return text_take(call, value, &(struct text_rule){"name", is_needed ? 1 : 0, 64, 0});
 }
 
-const char *meeting_hash_password(struct meeting_service *svc, struct rpc_call *call,
-                                  const char *password)
+/* The hash of a meeting's password ("" of ""), in the arena; NULL after rpc_fail. */
+static const char *hash_password(struct meeting_service *svc, struct rpc_call *call,
+                                 const char *password)
 {
     char *taken = text_take(call, password, &(struct text_rule){"password", 0, 128, TEXT_EXACT});
     if (!taken || !taken[0])
@@ -106,8 +107,8 @@ static bool take_fields(struct meeting_op *op, const Meeting__CreateMeetingReque
 {
     struct rpc_call *call = op->call;
     struct meeting_row *m = &op->m;
-    m->title = meeting_take_title(call, in->title);
-    m->description = m->title ? meeting_take_description(call, in->description) : NULL;
+    m->title = take_title(call, in->title);
+    m->description = m->title ? take_description(call, in->description) : NULL;
     m->capacity = in->capacity ? in->capacity : op->svc->deps.capacity_default;
     m->scheduled_start_ms = in->scheduled_start_ms;
     m->scheduled_end_ms = in->scheduled_end_ms;
@@ -124,7 +125,7 @@ static bool take_fields(struct meeting_op *op, const Meeting__CreateMeetingReque
     return m->description && check_capacity(call, m->capacity) &&
            check_times(call, m->scheduled_start_ms, m->scheduled_end_ms) &&
            (m->time_zone = zone_take(call, in->time_zone, NULL)) &&
-           (m->password_hash = meeting_hash_password(op->svc, call, in->password));
+           (m->password_hash = hash_password(op->svc, call, in->password));
 }
 
 /* The host's own name and picture, and those of who is invited. false after rpc_fail. */
@@ -322,15 +323,13 @@ void *meeting_do_update(struct meeting_service *svc, struct rpc_call *call,
                         const Meeting__UpdateMeetingRequest *in)
 {
     Meeting__UpdateMeetingRequest checked = *in;
-    if (GIVEN(title) && !(checked.title = meeting_take_title(call, in->title)))
+    if (GIVEN(title) && !(checked.title = take_title(call, in->title)))
         return NULL;
-    if (GIVEN(description) &&
-        !(checked.description = meeting_take_description(call, in->description)))
+    if (GIVEN(description) && !(checked.description = take_description(call, in->description)))
         return NULL;
     if (GIVEN(time_zone) && !(checked.time_zone = zone_take(call, in->time_zone, NULL)))
         return NULL;
-    if (GIVEN(password) &&
-        !(checked.password = (char *)meeting_hash_password(svc, call, in->password)))
+    if (GIVEN(password) && !(checked.password = (char *)hash_password(svc, call, in->password)))
         return NULL;
     struct meeting_op op = {.svc = svc,
                             .call = call,

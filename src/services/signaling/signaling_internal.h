@@ -208,7 +208,6 @@ void room_set_meeting(struct room *room, const Meeting__MeetingInfo *meeting);
 void room_release(struct room *room);
 struct member *room_find_member(struct room *room, const char *participant_id);
 struct member *room_find_session(struct room *room, const char *session_id);
-struct room_track *room_find_track(struct room *room, const char *track_id);
 void room_set_track(struct room *room, const Media__Track *track);
 void room_remove_track(struct room *room, const char *track_id);
 /* To every joined member but `except` (may be NULL); encoded once. */

@@ -82,7 +82,7 @@ struct member *room_find_session(struct room *room, const char *session_id)
     return NULL;
 }
 
-struct room_track *room_find_track(struct room *room, const char *track_id)
+static struct room_track *find_track(struct room *room, const char *track_id)
 {
     LIST_FOREACH(&room->tracks, node)
     {
@@ -95,7 +95,7 @@ struct room_track *room_find_track(struct room *room, const char *track_id)
 
 void room_set_track(struct room *room, const Media__Track *track)
 {
-    struct room_track *t = room_find_track(room, track->id);
+    struct room_track *t = find_track(room, track->id);
     bool is_new = !t;
     if (is_new) {
         t = mem_zalloc(sizeof(*t));
@@ -112,7 +112,7 @@ void room_set_track(struct room *room, const Media__Track *track)
 
 void room_remove_track(struct room *room, const char *track_id)
 {
-    struct room_track *t = room_find_track(room, track_id);
+    struct room_track *t = find_track(room, track_id);
     if (!t)
         return;
     Signaling__TrackGoneFrame frame = SIGNALING__TRACK_GONE_FRAME__INIT;

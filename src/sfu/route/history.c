@@ -14,7 +14,7 @@ void history_init(struct history *h, uint32_t size)
         .slots = mem_calloc(size, sizeof(struct buf *)), .mask = size - 1, .is_empty = true};
 }
 
-void history_clear(struct history *h)
+static void clear(struct history *h)
 {
     for (size_t i = 0; h->slots && i <= h->mask; i++)
         buf_unref(&h->slots[i]);
@@ -23,7 +23,7 @@ void history_clear(struct history *h)
 
 void history_deinit(struct history *h)
 {
-    history_clear(h);
+    clear(h);
     free(h->slots);
     h->slots = NULL;
 }

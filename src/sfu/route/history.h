@@ -29,4 +29,3 @@ static inline struct buf *history_find(const struct history *h, int64_t seq)
 }
 /* Lets go of what arrived before. */
 void history_expire(struct history *h, int64_t before_us);
-void history_clear(struct history *h);

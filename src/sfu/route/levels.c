@@ -55,7 +55,6 @@ struct heard {
 };
 
 struct speakers {
-    uint64_t room;
     struct heard *heard;
     size_t count;
     size_t capacity;
@@ -63,10 +62,9 @@ struct speakers {
     size_t told_count;
 };
 
-struct speakers *speakers_create(uint64_t room)
+struct speakers *speakers_create(void)
 {
     struct speakers *s = mem_new(struct speakers);
-    s->room = room;
     return s;
 }
 
@@ -81,11 +79,6 @@ void speakers_destroy(struct speakers **s)
 bool speakers_is_empty(const struct speakers *s)
 {
     return s->count == 0 && s->told_count == 0;
-}
-
-uint64_t speakers_room(const struct speakers *s)
-{
-    return s->room;
 }
 
 static struct heard *find_heard(struct speakers *s, sfu_peer_id peer, uint32_t track)

@@ -23,7 +23,7 @@ float loudness_now(const struct loudness *l, int64_t now_us);
 #define SPEAKERS_MAX_TRACKS 4096    /* heard in one room */
 
 struct speakers;
-struct speakers *speakers_create(uint64_t room);
+struct speakers *speakers_create(void);
 void speakers_destroy(struct speakers **s);
 /* A track says how loud it is (every 200 ms while it is heard, once more when it falls silent). */
 void speakers_heard(struct speakers *s, sfu_peer_id peer, uint32_t track, float level,
@@ -32,4 +32,3 @@ void speakers_heard(struct speakers *s, sfu_peer_id peer, uint32_t track, float 
 bool speakers_look(struct speakers *s, int64_t now_us, struct sfu_speaker out[SFU_MAX_SPEAKERS],
                    size_t *count);
 bool speakers_is_empty(const struct speakers *s);
-uint64_t speakers_room(const struct speakers *s);
