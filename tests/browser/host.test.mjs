@@ -1,7 +1,7 @@
 // What a host does with others, and how it looks from their side.
 import assert from 'node:assert/strict';
 import { eventually } from '../flow/server.mjs';
-import { scene, setUp } from './stage.mjs';
+import { PATIENCE_MS, scene, setUp } from './stage.mjs';
 
 setUp();
 
@@ -16,16 +16,17 @@ async function three(stage) {
   return { ada, bo, cleo, link };
 }
 
-// Nothing of this source comes any more: its counters stand still for a while.
-async function fallsSilent(person, key) {
+// Of this source nothing comes any more, while another goes on.
+async function fallsSilent(person, key, otherKey) {
   let last = await person.received();
+  const packetsOf = (counters, k) => counters.get(k)?.packets ?? 0;
   await eventually(async () => {
     const now = await person.received();
-    const isStill = now.get(key)?.energy === last.get(key)?.energy && now.get(key)?.frames === last.get(key)?.frames
-      && now.get(key)?.packets === last.get(key)?.packets;
+    const isStill = packetsOf(now, key) === packetsOf(last, key);
+    const isOtherHeard = packetsOf(now, otherKey) >= packetsOf(last, otherKey) + 10;
     last = now;
-    return isStill;
-  }, { ms: 20_000, every: 700 });
+    return isStill && isOtherHeard;
+  }, { ms: PATIENCE_MS, every: 700 });
 }
 
 scene('a host turns a microphone off; its owner may turn it on again', async (stage) => {
@@ -34,7 +35,7 @@ scene('a host turns a microphone off; its owner may turn it on again', async (st
   await ada.pick('Bo', 'Turn microphone off');
   await bo.page.getByText('Ada turned your microphone off.').waitFor();
   for (const person of [ada, cleo]) await person.tile('Bo').getByRole('img', { name: 'Microphone off' }).waitFor();
-  await fallsSilent(cleo, 'Bo microphone');
+  await fallsSilent(cleo, 'Bo microphone', 'Ada microphone');
   await bo.button('Turn microphone on').first().click();
   await cleo.receives('Bo');
   await cleo.tile('Bo').getByRole('img', { name: 'Microphone off' }).waitFor({ state: 'detached' });
