@@ -97,6 +97,18 @@ static void write_failure(struct edge_headers *h, struct strbuf *body, char retr
                     request_id);
 }
 
+/* Borrows both. */
+static struct http_response error_document(int status, const struct edge_headers *h,
+                                           const struct strbuf *body)
+{
+    return (struct http_response){.status = status,
+                                  .content_type = "application/json",
+                                  .headers = h->list,
+                                  .header_count = h->count,
+                                  .body = strbuf_str(body),
+                                  .flags = HTTP_RESPONSE_NO_STORE};
+}
+
 void edge_reply_error(struct edge *e, struct http_request *req, enum err err, const char *message)
 {
     struct edge_headers h = {0};
@@ -105,12 +117,8 @@ void edge_reply_error(struct edge *e, struct http_request *req, enum err err, co
     struct str origin = http_request_header(req, "Origin");
     edge_headers_cors(e, &h, origin, origin.n && edge_origin_is_allowed(e, origin, req));
     write_failure(&h, &body, retry, err, message, 0, req->id);
-    http_respond(req, &(struct http_response){.status = err_http_status(err),
-                                              .content_type = "application/json",
-                                              .headers = h.list,
-                                              .header_count = h.count,
-                                              .body = strbuf_str(&body),
-                                              .flags = HTTP_RESPONSE_NO_STORE});
+    struct http_response document = error_document(err_http_status(err), &h, &body);
+    http_respond(req, &document);
     strbuf_deinit(&body);
 }
 
@@ -123,12 +131,8 @@ void edge_reply_wrong_method(struct edge *e, struct http_request *req, const cha
     edge_headers_add(&h, "Allow", str_from(allow));
     edge_error_body(&body, "method_not_allowed", "That method is not answered here; see Allow.",
                     req->id);
-    http_respond(req, &(struct http_response){.status = 405,
-                                              .content_type = "application/json",
-                                              .headers = h.list,
-                                              .header_count = h.count,
-                                              .body = strbuf_str(&body),
-                                              .flags = HTTP_RESPONSE_NO_STORE});
+    struct http_response document = error_document(405, &h, &body);
+    http_respond(req, &document);
     strbuf_deinit(&body);
 }
 
@@ -141,12 +145,8 @@ void edge_reply_failure(struct edge_job *j, enum err err, const char *message,
     int status = err_http_status(err);
     edge_headers_cors(j->edge, &h, j->origin, j->is_origin_allowed);
     write_failure(&h, &body, retry, err, message, retry_after_ms, j->call->request_id);
-    http_ticket_respond(j->ticket, &(struct http_response){.status = status,
-                                                           .content_type = "application/json",
-                                                           .headers = h.list,
-                                                           .header_count = h.count,
-                                                           .body = strbuf_str(&body),
-                                                           .flags = HTTP_RESPONSE_NO_STORE});
+    struct http_response document = error_document(status, &h, &body);
+    http_ticket_respond(j->ticket, &document);
     strbuf_deinit(&body);
     count(j, status);
 }
