@@ -9,6 +9,8 @@ names=$(ninja -C "$build" -t targets all | sed -n 's|^tests/fuzz/fuzz_\([a-z0-9_
 [ -n "$names" ] || { echo "fuzz: no targets in $build" >&2; exit 1; }
 # shellcheck disable=SC2086
 ninja -C "$build" $(printf 'tests/fuzz/fuzz_%s ' $names)
+# A finding of UBSan ends the run, as one of ASan does.
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
 failed=""
 for name in $names; do
     mkdir -p "$build/corpus/$name"
