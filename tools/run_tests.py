@@ -49,7 +49,10 @@ def run_meson(build):
     if os.path.exists(log):
         os.remove(log)
     patience = "4" if "asan" in build or "tsan" in build else "2"
-    run = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "-t", patience], cwd=ROOT)
+    # A finding of UBSan ends the program, as one of ASan does.
+    environment = {"UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1", **os.environ}
+    run = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "-t", patience], cwd=ROOT,
+                         env=environment)
     if not os.path.exists(log):
         print(f"  {build}: no tests ran")
         return 0, 1
