@@ -220,10 +220,15 @@ describe('who may come in', () => {
     refused(await join(user, meeting), 'permission_denied', /password/);
     refused(await join(user, meeting, { password: 'wrong' }), 'permission_denied', /password/);
     ok(await join(user, meeting, { password: 'sesame' }));
-    const replies = [];
-    for (let i = 0; i < 8; i++) replies.push(await join(server.client(), meeting, { name: 'Thief', password: `guess ${i}` }));
-    refused(replies.at(-1), 'resource_exhausted');
-    assert.ok(Number(replies.at(-1).headers.get('retry-after')) >= 1);
+    let reply;
+    let tries = 0;
+    do {
+      reply = await join(server.client(), meeting, { name: 'Thief', password: `guess ${tries}` });
+      tries += 1;
+    } while (reply.status === 403 && tries < 12);
+    refused(reply, 'resource_exhausted');
+    assert.ok(tries >= 6, `a few are free, not ${tries}`);
+    assert.ok(Number(reply.headers.get('retry-after')) >= 1);
   });
 
   test('a locked meeting lets nobody new in, but those who are in come back', async () => {
