@@ -169,8 +169,8 @@ GROUP_HANDLER(group_on_join, JoinGroupRequest, Message__Conversation)
 
 /* ---- going ---- */
 
-static enum err let_go(struct store_tx *tx, struct message_op *op, struct message_member *m,
-                       Message__MemberState state)
+enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message_member *m,
+                      Message__MemberState state)
 {
     bool was_in = m->state == MESSAGE__MEMBER_STATE__ACTIVE;
     m->state = state;
@@ -199,7 +199,7 @@ static enum err leave_job(struct store_tx *tx, struct message_op *op)
         if (err)
             return err;
     }
-    return let_go(tx, op, &op->me, MESSAGE__MEMBER_STATE__GONE);
+    return group_let_go(tx, op, &op->me, MESSAGE__MEMBER_STATE__GONE);
 }
 
 GROUP_HANDLER(group_on_leave, LeaveGroupRequest, Group__GroupReply)
@@ -237,7 +237,7 @@ static enum err remove_job(struct store_tx *tx, struct message_op *op)
     Message__MemberState to =
         in->is_banned ? MESSAGE__MEMBER_STATE__BANNED : MESSAGE__MEMBER_STATE__GONE;
     bool is_done = m.state == to || (m.state == MESSAGE__MEMBER_STATE__BANNED && !in->is_banned);
-    return is_done ? ERR_OK : let_go(tx, op, &m, to);
+    return is_done ? ERR_OK : group_let_go(tx, op, &m, to);
 }
 
 GROUP_HANDLER(group_on_remove, RemoveMemberRequest, Group__GroupReply)
@@ -312,7 +312,7 @@ static enum err decide(struct store_tx *tx, struct message_op *op, struct messag
         return message_refuse(op, ERR_FAILED_PRECONDITION, "This person does not ask to join.");
     if (is_admitted)
         return let_in(tx, op, m->user_id, m);
-    return let_go(tx, op, m, MESSAGE__MEMBER_STATE__REFUSED);
+    return group_let_go(tx, op, m, MESSAGE__MEMBER_STATE__REFUSED);
 }
 
 static enum err set_job(struct store_tx *tx, struct message_op *op)

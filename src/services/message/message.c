@@ -58,6 +58,7 @@ enum err message_create(struct message_service **out, const struct message_deps 
     }
     message_search_start(svc);
     message_schedule_start(svc);
+    message_meeting_start(svc);
     return ERR_OK;
 }
 
@@ -80,6 +81,7 @@ void message_destroy(struct message_service **svc)
 {
     if (!*svc)
         return;
+    message_meeting_stop(*svc);
     message_search_stop(*svc);
     free(*svc);
     *svc = NULL;

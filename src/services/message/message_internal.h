@@ -32,6 +32,7 @@ struct message_service {
     int64_t lsn;                    /* last one given; the writer alone touches it */
     struct loop_timer index_timer;  /* on deps.loop */
     _Atomic bool is_index_behind;
+    int meeting_subscription;
 };
 
 /* ---- rows; texts live in the arena of the call that read them ---- */
@@ -101,7 +102,7 @@ struct message_change_row {
 };
 
 /* ---- message_store.c: conversations and members ---- */
-/* ERR_NOT_FOUND. */
+/* By id, or "m:<meeting>": the chat of a meeting. ERR_NOT_FOUND. */
 enum err message_store_find(struct store_tx *tx, struct arena *arena, const char *id,
                             struct message_conversation *out);
 enum err message_store_find_natural(struct store_tx *tx, struct arena *arena, const char *key,
@@ -355,6 +356,14 @@ enum err group_check(struct message_op *op);
 struct message_member group_newcomer(const struct message_op *op, const char *user_id);
 /* Is there room for one more? */
 enum err group_check_room(struct message_op *op);
+
+/* Out, by oneself or by another. Only of who is a member, or asks to be. */
+enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message_member *m,
+                      Message__MemberState state);
+
+/* ---- message_meeting.c: the chats of meetings follow what happens in them ---- */
+void message_meeting_start(struct message_service *svc);
+void message_meeting_stop(struct message_service *svc);
 
 /* ---- message_schedule.c ---- */
 /* Sends what is due, now and as it comes. */

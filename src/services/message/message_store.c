@@ -63,6 +63,8 @@ static enum err finish_conversation(struct store_stmt *st, struct arena *arena,
 enum err message_store_find(struct store_tx *tx, struct arena *arena, const char *id,
                             struct message_conversation *out)
 {
+    if (strncmp(id, "m:", 2) == 0)
+        return message_store_find_natural(tx, arena, id, out);
     struct store_stmt *st = store_query(
         tx, "SELECT " CONVERSATION_COLUMNS " FROM message_conversations c WHERE c.id = ?", "s", id);
     return finish_conversation(st, arena, out);
@@ -208,6 +210,9 @@ bool message_store_is_blocked(struct store_tx *tx, const char *owner_id, const c
 
 /* ---- lists ---- */
 
+/* The chat of a meeting in which nothing was said is no conversation yet. */
+#define SOMETHING_SAID " AND (c.kind <> 3 OR c.last_seq > 0)"
+
 static enum err take_pairs(struct store_stmt *st, struct arena *arena, size_t room,
                            struct message_pair **rows, size_t *count)
 {
@@ -229,7 +234,7 @@ enum err message_store_list_since(struct store_tx *tx, struct arena *arena, cons
         tx,
         "SELECT " CONVERSATION_COLUMNS ", " MEMBER_COLUMNS
         " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
-        " WHERE m.user_id = ? AND m.state IN (0, 1)"
+        " WHERE m.user_id = ? AND m.state IN (0, 1)" SOMETHING_SAID
         " AND ((m.state = 0 AND c.head_lsn > ?) OR m.own_lsn > ?)"
         " ORDER BY c.active_at_ms DESC, c.num DESC LIMIT ?",
         "siii", user_id, since_lsn, since_lsn, (int64_t)limit + 1);
@@ -245,8 +250,8 @@ enum err message_store_list(struct store_tx *tx, struct arena *arena, const char
         tx,
         "SELECT " CONVERSATION_COLUMNS ", " MEMBER_COLUMNS
         " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
-        " WHERE m.user_id = ? AND m.state IN (0, 1) AND (m.archived_seq > c.last_seq) = ?"
-        " AND (c.active_at_ms < ? OR (c.active_at_ms = ? AND c.id < ?))"
+        " WHERE m.user_id = ? AND m.state IN (0, 1) AND (m.archived_seq > c.last_seq) = "
+        "?" SOMETHING_SAID " AND (c.active_at_ms < ? OR (c.active_at_ms = ? AND c.id < ?))"
         " ORDER BY c.active_at_ms DESC, c.id DESC LIMIT ?",
         "siiisi", user_id, (int64_t)is_archived, before_ms, before_ms,
         page->is_first ? "" : page->id, (int64_t)page->limit + 1);

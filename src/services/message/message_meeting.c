@@ -1,0 +1,148 @@
+/*
+ * The chat of a meeting. It follows what the meeting service tells (at least once, in order): who
+ * comes into the meeting belongs to its chat, with the same rank, and reads all of it; who is
+ * removed reads until then. It stays with its members when the meeting has ended. A chat in which
+ * nothing was said shows in nobody's list.
+ */
+#include "core/log.h"
+#include "services/message/message_internal.h"
+
+#include "meeting.pb-c.h"
+
+struct following {
+    struct message_op op; /* first */
+    const Meeting__MeetingEvent *event;
+};
+
+static Message__MemberRole role_of(const Meeting__Participant *p)
+{
+    return p->role == MEETING__PARTICIPANT_ROLE__HOST      ? MESSAGE__MEMBER_ROLE__OWNER
+           : p->role == MEETING__PARTICIPANT_ROLE__CO_HOST ? MESSAGE__MEMBER_ROLE__ADMIN
+                                                           : MESSAGE__MEMBER_ROLE__MEMBER;
+}
+
+static enum err make_chat(struct store_tx *tx, struct following *f, char *key)
+{
+    struct message_op *op = &f->op;
+    const Meeting__MeetingInfo *meeting = f->event->meeting;
+    char *id = arena_alloc(op->call->arena, ID_SIZE);
+    id_make(id);
+    int64_t now_ms = clock_wall_ms();
+    op->c = (struct message_conversation){.id = id,
+                                          .natural_key = key,
+                                          .kind = MESSAGE__CONVERSATION_KIND__MEETING,
+                                          .title = meeting ? meeting->title : "",
+                                          .avatar_url = "",
+                                          .announcement = "",
+                                          .owner_id = meeting ? meeting->host_id : "",
+                                          .meeting_id = f->event->meeting_id,
+                                          .first_seq = 1,
+                                          .created_at_ms = now_ms,
+                                          .active_at_ms = now_ms};
+    return message_store_insert(tx, &op->c);
+}
+
+static enum err let_in(struct store_tx *tx, struct message_op *op, const Meeting__Participant *p)
+{
+    struct message_member m = {0};
+    enum err err = message_store_member(tx, op->call->arena, op->c.num, p->user_id, &m);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    bool is_in = !err && m.state == MESSAGE__MEMBER_STATE__ACTIVE;
+    if (is_in && m.role == role_of(p))
+        return ERR_OK; /* told before */
+    if (!is_in) {
+        m = group_newcomer(op, p->user_id);
+        m.visible_from_seq = 0;
+        m.read_seq = 0;
+        op->c.member_count++;
+        err = message_store_update(tx, &op->c);
+    } else {
+        err = ERR_OK;
+    }
+    m.nickname = p->name;
+    m.role = role_of(p);
+    return err ? err : message_change_member(tx, op, &m);
+}
+
+static enum err put_out(struct store_tx *tx, struct message_op *op, const char *user_id)
+{
+    struct message_member m = {0};
+    enum err err = message_store_member(tx, op->call->arena, op->c.num, user_id, &m);
+    if (err == ERR_NOT_FOUND || (!err && m.state != MESSAGE__MEMBER_STATE__ACTIVE))
+        return ERR_OK;
+    return err ? err : group_let_go(tx, op, &m, MESSAGE__MEMBER_STATE__GONE);
+}
+
+static enum err rename_chat(struct store_tx *tx, struct message_op *op, const char *title)
+{
+    if (strcmp(op->c.title, title) == 0)
+        return ERR_OK;
+    op->c.title = title;
+    return message_change_settings(tx, op);
+}
+
+static enum err follow_job(struct store_tx *tx, struct message_op *op)
+{
+    struct following *f = CONTAINER_OF(op, struct following, op);
+    const Meeting__MeetingEvent *e = f->event;
+    const char *type = strchr(e->type, '.') + 1;
+    bool is_joining = strcmp(type, "user_joined") == 0;
+    char *key = arena_printf(op->call->arena, "m:%s", e->meeting_id);
+    enum err err = message_store_find_natural(tx, op->call->arena, key, &op->c);
+    if (err == ERR_NOT_FOUND && !is_joining)
+        return ERR_OK;
+    if (err == ERR_NOT_FOUND)
+        err = make_chat(tx, f, key);
+    if (err)
+        return err;
+    if (e->participant && (is_joining || strcmp(type, "role_changed") == 0))
+        return let_in(tx, op, e->participant);
+    if (e->participant && strcmp(type, "user_removed") == 0)
+        return put_out(tx, op, e->participant->user_id);
+    if (e->meeting && strcmp(type, "updated") == 0)
+        return rename_chat(tx, op, e->meeting->title);
+    return ERR_OK;
+}
+
+static bool is_followed(const char *type)
+{
+    static const char *const types[] = {"meeting.user_joined", "meeting.role_changed",
+                                        "meeting.user_removed", "meeting.updated"};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_event(void *arg, const struct bus_event *bus_event)
+{
+    if (!is_followed(bus_event->type))
+        return;
+    struct message_service *svc = arg;
+    struct rpc_call *call = rpc_call_create(NULL);
+    struct following *f = arena_new(call->arena, struct following);
+    f->op.svc = svc;
+    f->op.call = call;
+    f->op.fn = follow_job;
+    f->op.told_end = &f->op.told;
+    f->event = (const Meeting__MeetingEvent *)rpc_message_unpack(
+        &meeting__meeting_event__descriptor, call->arena, bus_event->payload.p,
+        bus_event->payload.n);
+    enum err err = f->event ? message_change_sync(&f->op) : ERR_DATA_LOSS;
+    if (err) /* the person is let in at the next event about them */
+        log_error(NULL, "message: the chat of a meeting did not follow it: %s", err_text(err));
+    rpc_call_unref(&call);
+}
+
+void message_meeting_start(struct message_service *svc)
+{
+    svc->meeting_subscription =
+        bus_subscribe(svc->deps.bus, "meeting_events", "message", on_event, svc);
+}
+
+void message_meeting_stop(struct message_service *svc)
+{
+    bus_unsubscribe(svc->deps.bus, svc->meeting_subscription);
+}
