@@ -181,3 +181,8 @@ enum err app_config_load(const char *path, struct arena *arena, struct app_confi
     strbuf_adds(problem, wrong);
     return ERR_INVALID_ARGUMENT;
 }
+
+void app_config_unknown(config_unknown_fn *fn, void *arg)
+{
+    config_unknown_env(&app_config_table, environ, fn, arg);
+}

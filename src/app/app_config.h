@@ -64,3 +64,5 @@ extern const struct config_table app_config_table;
  */
 MUST_USE enum err app_config_load(const char *path, struct arena *arena, struct app_config *out,
                                   struct strbuf *problem);
+/* Names in the environment that look like options and are none, for whoever mistyped one. */
+void app_config_unknown(config_unknown_fn *fn, void *arg);

@@ -16,6 +16,11 @@ static int print_example(void)
     return 0;
 }
 
+static void say_unknown(void *arg UNUSED, struct str name)
+{
+    fprintf(stderr, "environment %.*s: no such option, it changes nothing\n", STR_FMT(name));
+}
+
 static int check(const char *path)
 {
     struct arena *arena = arena_create();
@@ -28,6 +33,7 @@ static int check(const char *path)
     } else {
         config_write_effective(&app_config_table, &config, &text);
         fwrite(text.p, 1, text.n, stdout);
+        app_config_unknown(say_unknown, NULL);
     }
     strbuf_deinit(&text);
     arena_destroy(&arena);

@@ -31,6 +31,11 @@ static void set_log(const struct app_config *c)
         log_set_json(c->log_format == APP_LOG_JSON);
 }
 
+static void say_unknown(void *arg UNUSED, struct str name)
+{
+    log_warn(NULL, "environment %.*s: no such option, it changes nothing", STR_FMT(name));
+}
+
 /* For people; the log says the same for machines. */
 static void say_hello(const struct app_report *r)
 {
@@ -106,6 +111,7 @@ static int serve(const char *path)
     enum err err = app_config_load(path, arena, &config, &problem);
     if (!err) {
         set_log(&config);
+        app_config_unknown(say_unknown, NULL);
         app_raise_descriptor_limit();
         err = app_create(&app, &config, PARLANCE_VERSION, &problem);
     }

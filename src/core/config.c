@@ -188,10 +188,45 @@ static const char *find_env(char *const *environ_, struct str name)
     return NULL;
 }
 
-/*
- * PARLANCE_* names that no row has are let be, not refused: Kubernetes gives every pod variables
- * like PARLANCE_PORT_8800_TCP when a service is called parlance.
- */
+static bool has_env_name(const struct config_row *row, struct str name)
+{
+    struct strbuf ours = {0};
+    make_env_name(row->key, &ours);
+    bool is_it = str_eq(strbuf_str(&ours), name);
+    strbuf_deinit(&ours);
+    return is_it;
+}
+
+/* Kubernetes and its like, by what they append to the name of a service. */
+static bool is_of_platform(struct str name)
+{
+    static const char *const marks[] = {"_PORT", "_SERVICE_HOST", "_SERVICE_PORT"};
+    const char *text = name.p;
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        const char *at = memmem(text, name.n, marks[i], strlen(marks[i]));
+        size_t end = at ? (size_t)(at - text) + strlen(marks[i]) : 0;
+        if (at && (end == name.n || text[end] == '_'))
+            return true;
+    }
+    return false;
+}
+
+void config_unknown_env(const struct config_table *table, char *const *environ_,
+                        config_unknown_fn *fn, void *arg)
+{
+    for (; environ_ && *environ_; environ_++) {
+        struct str rest = str_from(*environ_), name;
+        bool is_known = false;
+        if (!str_cut(&rest, '=', &name) || !str_starts(name, STR(ENV_PREFIX)))
+            continue;
+        for (size_t i = 0; i < table->count && !is_known; i++)
+            is_known = has_env_name(&table->rows[i], name);
+        if (!is_known && !is_of_platform(name))
+            fn(arg, name);
+    }
+}
+
+/* PARLANCE_* names that no row has are let be, not refused: see config_unknown_env. */
 static enum err read_env(struct config_run *run, char *const *environ_)
 {
     struct strbuf name = {0}, expected = {0};

@@ -103,6 +103,14 @@ struct config_table {
 MUST_USE enum err config_parse(const struct config_table *table, struct str yaml,
                                const char *file_name, char *const *environ_, struct arena *arena,
                                void *out, struct strbuf *problem);
+/*
+ * Calls fn for each name of the environment that begins like ours and is no option: most likely
+ * mistyped. Passed over is what container platforms put there for a service of our name
+ * (PARLANCE_PORT, PARLANCE_PORT_8800_TCP_ADDR, PARLANCE_SERVICE_HOST).
+ */
+typedef void config_unknown_fn(void *arg, struct str name);
+void config_unknown_env(const struct config_table *table, char *const *environ_,
+                        config_unknown_fn *fn, void *arg);
 /* The documented example file: every key with its help, unit, range and default. */
 void config_write_example(const struct config_table *table, struct strbuf *out);
 /* What is in force, secrets as "(set)" or "(not set)". */

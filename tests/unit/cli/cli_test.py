@@ -97,6 +97,11 @@ class Config(unittest.TestCase):
         self.assertIn("9001", out)
         self.assertIn("https://b.example", out)
 
+    def test_mistyped_names_are_said(self):
+        status, _, err = self.check("", PARLANCE_HTTP_PROT="1", PARLANCE_PORT="tcp://1.2.3.4:5", PARLANCE_HTTP_PORT="1",
+                                    PARLANCE_PORT_8800_TCP_ADDR="1.2.3.4", PARLANCE_SERVICE_HOST="1.2.3.4")
+        self.assertEqual((status, err), (0, "environment PARLANCE_HTTP_PROT: no such option, it changes nothing\n"))
+
     def test_secrets_are_not_shown(self):
         secret = "correct-horse-battery-staple-of-forty-chars"
         for text, env in [("", {"JWT_SECRET": secret}), (f"jwt: {{secret: {secret}}}\n", {})]:
