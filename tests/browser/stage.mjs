@@ -28,6 +28,8 @@ export const phone = { width: 390, height: 844 };
 const chromiumArgs = [
   // Three cameras, because Chromium's second fake one is a depth sensor, which no encoder takes.
   '--no-sandbox', '--use-fake-device-for-media-stream=device-count=3', '--use-fake-ui-for-media-stream', '--disable-background-networking',
+  // A machine without any network has tests all the same.
+  '--allow-loopback-in-peer-connection',
   // Pages that are not in front must go on as if each person had a screen.
   '--disable-renderer-backgrounding', '--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows',
 ];
