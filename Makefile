@@ -4,6 +4,7 @@ BUILD ?= build
 MESON_FLAGS ?=
 WEB ?= yes
 FUZZ_SECONDS ?= 30
+CRASHES ?= 300
 export WEB
 
 .PHONY: help deps build run test check docs format fuzz bench clean web
@@ -16,6 +17,7 @@ help:
 	@echo "make docs    write docs/configure.md's options anew"
 	@echo "make format  put all C into the house's form"
 	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
+	@echo "make soak    kill the server under load CRASHES ($(CRASHES)) times, and look for what was lost"
 	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, bench-http, bench-ws: one"
 	@echo "make clean   remove what was built"
 
@@ -75,6 +77,10 @@ docs: build
 
 format:
 	@find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format -i
+
+soak: build
+	@tools/deps.sh test
+	@cd tests/flow/once && CRASHES=$(CRASHES) PARLANCE_BUILD=$(abspath $(BUILD)) node --test crash.test.mjs
 
 fuzz:
 	@tools/deps.sh fuzz
