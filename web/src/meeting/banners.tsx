@@ -2,6 +2,7 @@
 // weak line, somebody at the door.
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { CloudOff, DoorOpen, RefreshCw, ShieldAlert, TriangleAlert, Volume2, X } from "lucide-preact";
 import { admitParticipant } from "../app/meetings";
 import { t } from "../i18n/i18n";
@@ -12,6 +13,8 @@ import type { MeetingSession } from "./session";
 import { isPanelOpen } from "./view-state";
 
 const dismissed = signal<Cause | null>(null);
+// What was waved away may be said again when all was well for so long.
+const forgetAfterMs = 30_000;
 
 interface BannerProps {
   kind: "bad" | "warn" | "info";
@@ -57,6 +60,11 @@ function SoundBanner({ session }: { session: MeetingSession }) {
 
 function QualityBanner({ session }: { session: MeetingSession }) {
   const { score, cause } = session.quality.verdict.value;
+  useEffect(() => {
+    if (cause !== "none") return;
+    const timer = setTimeout(() => (dismissed.value = null), forgetAfterMs);
+    return () => clearTimeout(timer);
+  }, [cause]);
   if (cause === "none" || cause === "lost" || score >= 3 || dismissed.value === cause) return null;
   const told = session.room.quality.value.get(session.room.selfId.value);
   const args = { loss: Math.round((told?.loss ?? 0) * 100), ms: Math.round(told?.roundTripMs ?? 0) };
