@@ -20,11 +20,24 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+def count_unittest(output):
+    """(passed, failed) by the summary of Python's unittest, None when there is none."""
+    ran = re.search(r"^Ran (\d+) tests? in .*\n\n(?:OK|FAILED)(?: \((.*)\))?$", output, re.M)
+    if not ran:
+        return None
+    told = dict(re.findall(r"(failures|errors|skipped)=(\d+)", ran[2] or ""))
+    failed = int(told.get("failures", 0)) + int(told.get("errors", 0))
+    return int(ran[1]) - failed - int(told.get("skipped", 0)), failed
+
+
 def count_program(output, is_ok):
-    """(passed, failed) of one test program: cmocka's own count where it printed one, else the program is one case.
+    """(passed, failed) of one test program: its own count (cmocka's, unittest's) where it printed one, else one case.
 
     A program that died half way has no summary: what it had passed until then counts, and its death is one failure.
     """
+    counted = count_unittest(output)
+    if counted and bool(counted[1]) != is_ok:
+        return counted
     passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", output))
     failed = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test\(s\), listed below", output))
     if not is_ok and failed == 0:

@@ -102,6 +102,11 @@ class Counting(unittest.TestCase):
         self.assertEqual(count(mixed, False), (1, 2))
         self.assertEqual(count("[       OK ] a\n[ RUN      ] b\nSegmentation fault", False), (1, 1))
         self.assertEqual(count("replayed 4 files\n", True), (1, 0))
+        ran = "..\n" + "-" * 70 + "\nRan 7 tests in 0.1s\n\n"
+        self.assertEqual(count(ran + "OK\n", True), (7, 0))
+        self.assertEqual(count(ran + "OK (skipped=2)\n", True), (5, 0))
+        self.assertEqual(count(ran + "FAILED (failures=1, errors=2, skipped=1)\n", False), (3, 3))
+        self.assertEqual(count(ran + "OK\n", False), (0, 1), "all passed, and then it died")
         self.assertEqual(count("", False), (0, 1))
 
     def test_node(self):
