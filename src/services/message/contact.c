@@ -74,6 +74,7 @@ struct pairing {
     struct message_op op; /* first */
     const char *user_id, *text;
     struct contact mine, theirs;
+    Contact__ContactState theirs_before;
 };
 
 static enum err load_pair(struct store_tx *tx, struct pairing *p)
@@ -81,7 +82,10 @@ static enum err load_pair(struct store_tx *tx, struct pairing *p)
     struct arena *arena = p->op.call->arena;
     const char *me = who_id(p->op.call);
     enum err err = load(tx, arena, me, p->user_id, &p->mine);
-    return err ? err : load(tx, arena, p->user_id, me, &p->theirs);
+    if (!err)
+        err = load(tx, arena, p->user_id, me, &p->theirs);
+    p->theirs_before = p->theirs.state;
+    return err;
 }
 
 static enum err save_pair(struct store_tx *tx, struct pairing *p)
@@ -90,16 +94,18 @@ static enum err save_pair(struct store_tx *tx, struct pairing *p)
     if (!err)
         err = save(tx, &p->theirs);
     if (!err)
-        message_tell_contact(&p->op, p->user_id, (int)p->theirs.state);
+        message_tell_contact(&p->op, p->user_id, p->theirs.state != p->theirs_before);
     p->op.reply = shape(p->op.call->arena, &p->mine);
     return err;
 }
 
+/* How many strangers have asked is not one's own doing, and does not count. */
 static enum err check_count(struct store_tx *tx, struct message_op *op)
 {
     int64_t count = 0;
-    struct store_stmt *st = store_query(
-        tx, "SELECT COUNT(*) FROM message_contacts WHERE owner_id = ?", "s", who_id(op->call));
+    struct store_stmt *st =
+        store_query(tx, "SELECT COUNT(*) FROM message_contacts WHERE owner_id = ? AND state <> ?",
+                    "si", who_id(op->call), (int64_t)CONTACT__CONTACT_STATE__ASKED);
     if (store_step(st))
         count = store_int(st, 0);
     enum err err = store_finish(st);
@@ -217,9 +223,9 @@ static enum err set_job(struct store_tx *tx, struct message_op *op)
 {
     struct pairing *p = CONTAINER_OF(op, struct pairing, op);
     const Contact__SetContactRequest *in = op->in;
-    enum err err = check_count(tx, op);
-    if (!err)
-        err = load_pair(tx, p);
+    enum err err = load_pair(tx, p);
+    if (!err && in->is_blocked && p->mine.state == CONTACT__CONTACT_STATE__NONE)
+        err = check_count(tx, op);
     if (!err && in->_is_blocked_case)
         err = set_blocked(p, in->is_blocked);
     if (err)

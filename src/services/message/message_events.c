@@ -35,16 +35,15 @@ void message_tell_own(struct message_op *op, Message__Conversation *conversation
     event->own_conversation = conversation;
 }
 
-void message_tell_contact(struct message_op *op, const char *user_id, int state)
+void message_tell_contact(struct message_op *op, const char *user_id, bool is_theirs)
 {
     struct arena *arena = op->call->arena;
     Message__MessageEvent *event = event_new(op, 0);
     op->c.id = user_id; /* the key of the event */
     event->contact_user_ids = arena_array(arena, char *, 2);
     event->contact_user_ids[0] = arena_strdup(arena, who_id(op->call));
-    if (state != CONTACT__CONTACT_STATE__BLOCKED)
-        event->contact_user_ids[1] = (char *)user_id;
-    event->n_contact_user_ids = state != CONTACT__CONTACT_STATE__BLOCKED ? 2 : 1;
+    event->contact_user_ids[1] = (char *)user_id;
+    event->n_contact_user_ids = is_theirs ? 2 : 1;
 }
 
 static void publish(struct message_service *svc, const char *channel, const char *type,

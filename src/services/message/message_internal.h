@@ -294,9 +294,9 @@ struct message_told {
 void message_tell(struct message_op *op, Message__Change *change, int64_t lsn, const char *user_id);
 /* Tells a person's own devices. */
 void message_tell_own(struct message_op *op, Message__Conversation *conversation, int64_t lsn);
-/* Tells the other person that a contact changed, unless that is none of that one's business. */
-void message_tell_contact(struct message_op *op, const char *user_id, int state);
-/* What the operation told, and its receipt; after the commit. */
+/* Tells a person that a contact changed; is_theirs: the other one too, whose own row did. */
+void message_tell_contact(struct message_op *op, const char *user_id, bool is_theirs);
+/* What the operation told, and its receipt; by the hook of the commit. */
 void message_publish_told(struct message_op *op);
 
 /* ---- message_change.c: changes that several operations make ---- */

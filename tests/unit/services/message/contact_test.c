@@ -116,6 +116,62 @@ static void test_aliases(void **state UNUSED)
     assert_string_equal(c->alias, "Bobby");
 }
 
+static _Atomic int told_both;
+
+static void on_told(void *arg UNUSED, const struct bus_event *e)
+{
+    Message__MessageEvent *m =
+        message__message_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    if (m->n_contact_user_ids > 1)
+        told_both++;
+    message__message_event__free_unpacked(m, NULL);
+}
+
+static bool is_told(void *arg UNUSED)
+{
+    return told_both > 0;
+}
+
+/* What happens in one's own row alone is not told to the other. */
+static void test_nobody_hears_of_the_rows_of_others(void **state UNUSED)
+{
+    told_both = 0;
+    int subscription = bus_subscribe(w->bus, "message_events", "test", on_told, NULL);
+    block(w, &ann, &bob, true);
+    block(w, &ann, &bob, false);
+    request(&ann, &bob); /* this one is; events about one person come in order */
+    eventually(is_told, NULL);
+    bus_unsubscribe(w->bus, subscription);
+    assert_int_equal(told_both, 1);
+}
+
+static enum err fill_contacts(struct store_tx *tx, void *arg)
+{
+    return store_run(
+        tx,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+        " INSERT INTO message_contacts (owner_id, user_id, state, note, alias, since_ms)"
+        " SELECT ?, 'stranger' || i, ?, '', '', 0 FROM n",
+        "si", ann.user_id, *(const int64_t *)arg);
+}
+
+static void test_strangers_do_not_fill_the_list(void **state UNUSED)
+{
+    int64_t asked = CONTACT__CONTACT_STATE__ASKED;
+    assert_int_equal(store_write_sync(w->store, 0, fill_contacts, &asked), ERR_OK);
+    assert_non_null(block(w, &ann, &bob, true));
+}
+
+static void test_a_full_list_can_be_changed(void **state UNUSED)
+{
+    int64_t friend = CONTACT__CONTACT_STATE__FRIEND;
+    block(w, &ann, &bob, true);
+    assert_int_equal(store_write_sync(w->store, 0, fill_contacts, &friend), ERR_OK);
+    assert_null(block(w, &ann, &cleo, true));
+    assert_int_equal(answer.err, ERR_RESOURCE_EXHAUSTED);
+    assert_non_null(block(w, &ann, &bob, false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +181,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ended_on_both_sides, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_block_is_not_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_aliases, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_hears_of_the_rows_of_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strangers_do_not_fill_the_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_list_can_be_changed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
