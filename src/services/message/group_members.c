@@ -173,7 +173,9 @@ enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message
                       Message__MemberState state)
 {
     bool was_in = m->state == MESSAGE__MEMBER_STATE__ACTIVE;
-    m->state = state;
+    /* Who never was in has nothing to go on reading. */
+    bool is_refused = !was_in && state == MESSAGE__MEMBER_STATE__GONE;
+    m->state = is_refused ? MESSAGE__MEMBER_STATE__REFUSED : state;
     m->role = MESSAGE__MEMBER_ROLE__MEMBER;
     m->visible_to_seq = op->c.last_seq;
     m->visible_to_rev = 0; /* becomes the revision of this change */
@@ -236,7 +238,9 @@ static enum err remove_job(struct store_tx *tx, struct message_op *op)
         return err;
     Message__MemberState to =
         in->is_banned ? MESSAGE__MEMBER_STATE__BANNED : MESSAGE__MEMBER_STATE__GONE;
-    bool is_done = m.state == to || (m.state == MESSAGE__MEMBER_STATE__BANNED && !in->is_banned);
+    bool is_out =
+        m.state != MESSAGE__MEMBER_STATE__ACTIVE && m.state != MESSAGE__MEMBER_STATE__ASKING;
+    bool is_done = m.state == to || (is_out && !in->is_banned);
     return is_done ? ERR_OK : group_let_go(tx, op, &m, to);
 }
 
@@ -299,6 +303,8 @@ static enum err set_role(struct store_tx *tx, struct message_op *op, struct mess
         return message_refuse(op, ERR_FAILED_PRECONDITION, "Only members have roles.");
     if (role == MESSAGE__MEMBER_ROLE__OWNER)
         return hand_over(tx, op, m);
+    if (role != MESSAGE__MEMBER_ROLE__MEMBER && role != MESSAGE__MEMBER_ROLE__ADMIN)
+        return message_refuse(op, ERR_INVALID_ARGUMENT, "role: expected member, admin or owner");
     m->role = role;
     return ERR_OK;
 }

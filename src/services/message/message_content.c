@@ -98,6 +98,8 @@ static bool is_file_kind(Message__ContentKind kind)
 static bool check_kind(struct rpc_call *call, const Message__Content *content)
 {
     Message__ContentKind kind = content->kind;
+    if (!protobuf_c_enum_descriptor_get_value(&message__content_kind__descriptor, (int)kind))
+        return refuse(call, "content.kind: there is no such kind"); /* packed: any number */
     if (content->note || kind == MESSAGE__CONTENT_KIND__SYSTEM)
         return refuse(call, "content: only the server writes system messages");
     if (is_file_kind(kind) != (content->n_attachments > 0))

@@ -120,7 +120,7 @@ static enum err take_sides(struct store_tx *tx, struct message_op *op, struct si
                                   .reader_id = op->me.user_id,
                                   .limit = limit};
     int64_t middle = in->around_seq   ? in->around_seq
-                     : in->after_seq  ? in->after_seq + 1
+                     : in->after_seq  ? MIN(in->after_seq, end - 1) + 1
                      : in->before_seq ? in->before_seq
                                       : end;
     middle = CLAMP(middle, first + 1, end);

@@ -152,6 +152,7 @@ Message__Conversation *message_conversation_shape(struct arena *arena,
     if (me->state == MESSAGE__MEMBER_STATE__GONE) {
         out->last_seq = MIN(c->last_seq, me->visible_to_seq);
         out->rev = MIN(c->rev, me->visible_to_rev);
+        out->announcement = (char *)""; /* may be of later */
     }
     Message__Own *own = arena_new(arena, Message__Own);
     message__own__init(own);
@@ -171,14 +172,14 @@ Message__Conversation *message_conversation_shape(struct arena *arena,
 }
 
 static enum err count_mentions(struct store_tx *tx, const struct message_pair *pair,
-                               Message__Own *own)
+                               int64_t last_seq, Message__Own *own)
 {
     int64_t above = MAX(own->visible_from_seq, own->read_seq);
     struct store_stmt *st = store_query(tx,
                                         "SELECT COUNT(*) FROM message_mentions"
                                         " WHERE conversation_num = ? AND user_id IN (?, '*')"
-                                        " AND seq > ?",
-                                        "isi", pair->c.num, pair->me.user_id, above);
+                                        " AND seq > ? AND seq <= ?",
+                                        "isii", pair->c.num, pair->me.user_id, above, last_seq);
     if (store_step(st))
         own->mention_count = store_int(st, 0);
     return store_finish(st);
@@ -191,7 +192,7 @@ enum err message_conversation_full(struct store_tx *tx, struct arena *arena,
     *out = conversation;
     enum err err = ERR_OK;
     if (conversation->own->unread_count > 0)
-        err = count_mentions(tx, pair, conversation->own);
+        err = count_mentions(tx, pair, conversation->last_seq, conversation->own);
     if (err || conversation->last_seq <= conversation->own->visible_from_seq)
         return err;
     struct message_row *last;

@@ -83,6 +83,8 @@ static enum err merge_all(struct store_tx *tx, struct message_op *op, struct mer
         err = take_next(tx, op, merge, &change);
         if (!change)
             continue;
+        if (change->conversation && op->me.state == MESSAGE__MEMBER_STATE__GONE)
+            change->conversation = message_conversation_shape(op->call->arena, &op->c, &op->me);
         change->prev_rev = before; /* what was left out is no hole */
         before = change->rev;
         out->changes[out->n_changes++] = change;

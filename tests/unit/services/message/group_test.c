@@ -294,6 +294,45 @@ static void test_a_full_group(void **state UNUSED)
                      3);
 }
 
+/* Asked to join a channel, and was sent away: that is no membership that came to its end. */
+static void test_who_never_was_in_reads_nothing(void **state UNUSED)
+{
+    Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
+    make.kind = MESSAGE__CONVERSATION_KIND__CHANNEL;
+    make.join_rule = MESSAGE__JOIN_RULE__ASK;
+    const char *id = make_group(w, &ann, make, NULL)->id;
+    say(w, &ann, id, "ours", NULL);
+    join_group(w, &bob, id);
+    assert_true(remove_member(&ann, id, &bob, false));
+    assert_null(history(w, &bob, id));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+    join_group(w, &bob, id);
+    decide(&ann, id, &bob, false);
+    assert_true(remove_member(&ann, id, &bob, false)); /* refused, and removed on top */
+    assert_null(history(w, &bob, id));
+}
+
+static void test_what_is_no_role(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__OPEN, MEMBERS(&bob));
+    assert_null(give_role(&ann, id, &bob, (Message__MemberRole)7));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+}
+
+static void test_who_is_gone_hears_no_announcements(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__OPEN, MEMBERS(&bob));
+    assert_true(leave_group(w, &bob, id));
+    Group__UpdateGroupRequest in = GROUP__UPDATE_GROUP_REQUEST__INIT;
+    in.id = (char *)id;
+    in._announcement_case = GROUP__UPDATE_GROUP_REQUEST___ANNOUNCEMENT_ANNOUNCEMENT;
+    in.announcement = "among us";
+    assert_non_null(ask(w, w->group, "UpdateGroup", &in, &ann));
+    assert_string_equal(look(w, &bob, id)->announcement, "");
+    const Message__ChangeList *list = changes(w, &bob, id, 0);
+    assert_string_equal(list->changes[0]->conversation->announcement, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +345,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_channels, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dissolved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_group, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_never_was_in_reads_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_no_role, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_gone_hears_no_announcements, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,17 @@ static void test_history_by_range(void **state UNUSED)
     assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
 }
 
+static void test_history_at_the_end_of_numbers(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "one", NULL)->conversation_id;
+    Message__GetMessageHistoryRequest in = MESSAGE__GET_MESSAGE_HISTORY_REQUEST__INIT;
+    in.id = (char *)id;
+    in.after_seq = INT64_MAX;
+    const Message__MessageHistory *h = ask(w, w->message, "GetMessageHistory", &in, &ann);
+    assert_int_equal(h->n_messages, 0);
+    assert_true(h->has_older);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +275,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_is_gone_reads_until_then, setup, teardown),
         cmocka_unit_test_setup_teardown(test_open_conversations_come_along, setup, teardown),
         cmocka_unit_test_setup_teardown(test_history_by_range, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_history_at_the_end_of_numbers, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
