@@ -71,11 +71,21 @@ enum err message_op_enter(struct store_tx *tx, struct message_op *op)
     return message_op_check(op);
 }
 
+/* By the hook of the commit, so that all tell in the order of the log, whoever waits for them. */
+static void publish(void *op)
+{
+    message_publish_told(op);
+}
+
 static enum err run(struct store_tx *tx, void *arg)
 {
     struct message_op *op = arg;
     enum err err = op->conversation_id ? message_op_enter(tx, op) : ERR_OK;
-    return err ? err : op->fn(tx, op);
+    if (!err)
+        err = op->fn(tx, op);
+    if (!err && (op->told || op->receipt))
+        store_on_commit(tx, publish, op);
+    return err;
 }
 
 static void answer(struct message_op *op, enum err err)
@@ -85,10 +95,7 @@ static void answer(struct message_op *op, enum err err)
 
 static void on_committed(enum err err, void *arg)
 {
-    struct message_op *op = arg;
-    if (!err)
-        message_publish_told(op);
-    answer(op, err);
+    answer(arg, err);
 }
 
 void *message_op_create(struct message_service *svc, struct rpc_call *call, size_t size,
@@ -110,10 +117,7 @@ void message_change(struct message_op *op)
 
 enum err message_change_sync(struct message_op *op)
 {
-    enum err err = store_write_sync(op->svc->deps.store, MESSAGE_SHARD, run, op);
-    if (!err)
-        message_publish_told(op);
-    return err;
+    return store_write_sync(op->svc->deps.store, MESSAGE_SHARD, run, op);
 }
 
 void message_look(struct message_op *op)

@@ -54,10 +54,6 @@ static enum err make_direct(struct store_tx *tx, struct sending *s)
                                        .first_seq = 1,
                                        .created_at_ms = clock_wall_ms(),
                                        .active_at_ms = clock_wall_ms()};
-    s->op.concerned = arena_array(s->op.call->arena, char *, 2);
-    s->op.concerned[0] = (char *)s->m.sender_id;
-    s->op.concerned[1] = (char *)s->to_user_id;
-    s->op.concerned_count = 2;
     enum err err = message_store_insert(tx, c);
     if (!err)
         err = add_direct_member(tx, c, who_id(s->op.call));
@@ -181,6 +177,20 @@ Message__SendMessageReply *message_send_reply(struct message_op *op, const struc
     return reply;
 }
 
+/* Refused now, but it may be the repetition of what was accepted before. */
+static enum err answer_refused(struct store_tx *tx, struct sending *s, enum err refusal)
+{
+    struct message_row sent;
+    bool is_sent = s->op.c.num &&
+                   message_log_find_sent(tx, s->op.call->arena, s->op.c.num, s->m.sender_id,
+                                         s->m.client_msg_id, &sent) == ERR_OK &&
+                   memcmp(&sent.digest, &s->m.digest, sizeof(sent.digest)) == 0;
+    if (!is_sent)
+        return refusal;
+    s->op.reply = message_send_reply(&s->op, &sent, true);
+    return ERR_OK;
+}
+
 static enum err answer_duplicate(struct store_tx *tx, struct sending *s)
 {
     struct message_row sent;
@@ -214,19 +224,39 @@ enum err message_append(struct store_tx *tx, struct message_op *op, struct messa
     return ERR_OK;
 }
 
+/* The first message makes it known to both: gateways have not heard of it. */
+static void concern_both(struct message_op *op)
+{
+    op->concerned = arena_array(op->call->arena, char *, 2);
+    op->concerned[0] = (char *)op->me.user_id;
+    op->concerned[1] = message_conversation_shape(op->call->arena, &op->c, &op->me)->peer_id;
+    op->concerned_count = 2;
+}
+
 static enum err append(struct store_tx *tx, struct sending *s)
 {
+    if (s->op.c.kind == MESSAGE__CONVERSATION_KIND__DIRECT && !s->op.c.last_seq)
+        concern_both(&s->op);
     enum err err = message_append(tx, &s->op, &s->m, s->content);
     if (err == ERR_ALREADY_EXISTS)
         return answer_duplicate(tx, s);
     return err ? err : move_own_read(tx, s);
 }
 
+static enum err enter(struct store_tx *tx, struct sending *s)
+{
+    const Message__SendMessageRequest *in = s->op.in;
+    if (s->natural_key)
+        return enter_direct(tx, s);
+    s->op.conversation_id = in->conversation_id;
+    return message_op_enter(tx, &s->op);
+}
+
 static enum err send_job(struct store_tx *tx, struct message_op *op)
 {
     struct sending *s = CONTAINER_OF(op, struct sending, op);
     const Message__SendMessageRequest *in = op->in;
-    enum err err = s->natural_key ? enter_direct(tx, s) : ERR_OK;
+    enum err err = enter(tx, s);
     if (!err)
         err = message_check_block(tx, op);
     if (!err)
@@ -234,7 +264,7 @@ static enum err send_job(struct store_tx *tx, struct message_op *op)
     if (!err && s->forward_id[0])
         err = take_forwarded(tx, s);
     if (err)
-        return err;
+        return answer_refused(tx, s, err);
     return in->send_at_ms ? message_schedule(tx, op, in, &s->m.digest) : append(tx, s);
 }
 
@@ -313,10 +343,7 @@ static bool prepare(struct sending *s)
         rpc_fail(call, ERR_INVALID_ARGUMENT, "expected conversation_id or to_user_id");
         return false;
     }
-    if (s->to_user_id[0])
-        return prepare_direct(s);
-    s->op.conversation_id = in->conversation_id;
-    return true;
+    return s->to_user_id[0] ? prepare_direct(s) : true;
 }
 
 #define SEND_LATER_MIN_MS (5 * 1000)
@@ -352,9 +379,7 @@ enum err message_send_kept(struct store_tx *tx, struct message_op *op,
     s->op = *op;
     s->op.told_end = &s->op.told;
     s->op.in = (void *)request;
-    enum err err = prepare(s) ? message_op_enter(tx, &s->op) : rpc_failure(op->call);
-    if (!err)
-        err = send_job(tx, &s->op);
+    enum err err = prepare(s) ? send_job(tx, &s->op) : rpc_failure(op->call);
     *op = s->op;
     return err;
 }

@@ -210,8 +210,9 @@ bool message_store_is_blocked(struct store_tx *tx, const char *owner_id, const c
 
 /* ---- lists ---- */
 
-/* The chat of a meeting in which nothing was said is no conversation yet. */
-#define SOMETHING_SAID " AND (c.kind <> 3 OR c.last_seq > 0)"
+/* The chat of a meeting in which nothing was said is no conversation yet; nor are two people whose
+ * first message waits for its hour. */
+#define SOMETHING_SAID " AND (c.kind NOT IN (0, 3) OR c.last_seq > 0)"
 
 static enum err take_pairs(struct store_stmt *st, struct arena *arena, size_t room,
                            struct message_pair **rows, size_t *count)

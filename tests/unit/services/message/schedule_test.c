@@ -119,6 +119,39 @@ static void test_times(void **state UNUSED)
     }
 }
 
+static _Atomic int concerned;
+
+static void on_told(void *arg UNUSED, const struct bus_event *e)
+{
+    Message__MessageEvent *m =
+        message__message_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    if (m->change && m->n_user_ids == 2 && strcmp(m->change->actor_id, ann.user_id) == 0)
+        concerned++;
+    message__message_event__free_unpacked(m, NULL);
+}
+
+static bool is_concerned(void *arg UNUSED)
+{
+    return concerned == 1;
+}
+
+/* The conversation is there before its first message: who is online learns of it by this one. */
+static void test_the_first_message_is_for_later(void **state UNUSED)
+{
+    concerned = 0;
+    int subscription = bus_subscribe(w->bus, "message_events", "test", on_told, NULL);
+    Message__SendMessageRequest in = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    in.to_user_id = bob.user_id;
+    in.send_at_ms = clock_wall_ms() + 3600000;
+    assert_non_null(send_it(w, &ann, in));
+    Message__GetConversationsRequest list = MESSAGE__GET_CONVERSATIONS_REQUEST__INIT;
+    const Message__ConversationList *mine = ask(w, w->message, "GetConversations", &list, &bob);
+    assert_int_equal(mine->n_conversations, 0); /* nothing was said yet */
+    let_time_pass();
+    eventually(is_concerned, NULL);
+    bus_unsubscribe(w->bus, subscription);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +159,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_when_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_times, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_first_message_is_for_later, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -294,6 +294,42 @@ static void test_many_at_once(void **state UNUSED)
     }
 }
 
+/* The answer was lost on the way, and meanwhile the sender may write no more. */
+static void test_twice_is_once_though_refused_by_now(void **state UNUSED)
+{
+    int64_t seq = tell(w, &ann, &bob, "hello", "k1")->seq;
+    block(w, &bob, &ann, true);
+    const Message__SendMessageReply *r = tell(w, &ann, &bob, "hello", "k1");
+    assert_non_null(r);
+    assert_true(r->is_duplicate);
+    assert_int_equal(r->seq, seq);
+    assert_null(tell(w, &ann, &bob, "other", "k1"));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    assert_null(tell(w, &ann, &bob, "hello", "k2"));
+    const char *id =
+        make_group(w, &ann, (Group__CreateGroupRequest)GROUP__CREATE_GROUP_REQUEST__INIT,
+                   MEMBERS(&cleo))
+            ->id;
+    seq = say(w, &cleo, id, "bye", "k1")->seq;
+    assert_true(leave_group(w, &cleo, id));
+    r = say(w, &cleo, id, "bye", "k1");
+    assert_non_null(r);
+    assert_int_equal(r->seq, seq);
+    assert_null(say(w, &cleo, id, "bye", "k2"));
+}
+
+static void test_what_is_no_kind(void **state UNUSED)
+{
+    Message__SendMessageRequest in = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    Message__Content content = MESSAGE__CONTENT__INIT;
+    in.to_user_id = bob.user_id;
+    in.content = &content;
+    content.text = "hello";
+    content.kind = (Message__ContentKind)42;
+    assert_null(send_it(w, &ann, in));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +346,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forwarding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_notes_are_the_servers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_twice_is_once_though_refused_by_now, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_no_kind, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
