@@ -265,6 +265,25 @@ describe('restarts', () => {
   });
 });
 
+test('what happens to messages from before their time is not told to newcomers', async () => {
+  const [ann, cleo] = [await fresh('ann'), await fresh('cleo')];
+  const annWire = await Talker.open(server, ann);
+  const early = await Talker.open(server, cleo);
+  const { id } = await annWire.ok('create_group', { kind: 'group', title: 'Old friends', client_id: 'g' });
+  await annWire.ok('send_message', { conversation_id: id, client_msg_id: 'k1', content: text('secret') });
+  await annWire.ok('add_members', { id, user_ids: [cleo.user.id] });
+  await early.next('change', (c) => c.type === 'member');
+  const late = await Talker.open(server, cleo); // its place comes with the list, not with the event
+  await annWire.ok('edit_message', { id, seq: 1, content: text('secret plan') });
+  await annWire.ok('pin', { id, seq: 1 });
+  const { rev } = await annWire.ok('send_message', { conversation_id: id, client_msg_id: 'k2', content: text('welcome') });
+  for (const wire of [early, late]) {
+    const change = await wire.next('change');
+    assert.deepEqual([change.rev, change.message?.content.text], [rev, 'welcome']);
+  }
+  await Promise.all([annWire, early, late].map((wire) => wire.close()));
+});
+
 test('REST says the same', async () => {
   const { ann, bob, bobWire } = await pair();
   const sent = ok(await ann.post('/api/v1/messages', { to_user_id: bob.user.id, client_msg_id: 'r1', content: text('by REST') }));

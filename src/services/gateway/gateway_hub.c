@@ -25,7 +25,7 @@ struct user {
     /* membership that changed while the list was on its way; until it is loaded */
     struct news {
         char conversation_id[ID_SIZE];
-        int64_t lsn;
+        int64_t lsn, visible_from_seq;
         bool is_in;
     } * news;
     size_t news_count;
@@ -34,8 +34,11 @@ struct user {
 /* A conversation that somebody here is in. */
 struct topic {
     char id[ID_SIZE];
-    struct user **users;
-    size_t user_count;
+    struct reader {
+        struct user *user;
+        int64_t visible_from_seq; /* older messages are not theirs, whatever happens to them */
+    } * readers;
+    size_t reader_count;
 };
 
 /* A socket, as the hub knows it. */
@@ -72,32 +75,42 @@ static void *grown(void *array, size_t count, size_t size)
     return is_full ? mem_realloc_array(array, count ? count * 2 : 1, size) : array;
 }
 
-static void topic_add(struct gateway *gw, struct user *u, const char *id)
+static struct reader *topic_reader(const struct topic *t, const struct user *u)
+{
+    for (size_t i = 0; i < t->reader_count; i++) {
+        if (t->readers[i].user == u)
+            return &t->readers[i];
+    }
+    return NULL;
+}
+
+static void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visible_from_seq)
 {
     struct topic *t = topic_find(gw, id);
-    if (t && user_is_in(u, t))
+    if (t && user_is_in(u, t)) {
+        topic_reader(t, u)->visible_from_seq = visible_from_seq;
         return;
+    }
     if (!t) {
         t = mem_zalloc(sizeof(*t));
         memcpy(t->id, id, strnlen(id, sizeof(t->id) - 1));
         map_set(gw->topics, str_from(id), t);
     }
-    t->users = grown(t->users, t->user_count, sizeof(t->users[0]));
-    t->users[t->user_count++] = u;
+    t->readers = grown(t->readers, t->reader_count, sizeof(t->readers[0]));
+    t->readers[t->reader_count++] = (struct reader){u, visible_from_seq};
     u->topics = grown(u->topics, u->topic_count, sizeof(u->topics[0]));
     u->topics[u->topic_count++] = t;
 }
 
 static void topic_drop_user(struct gateway *gw, struct topic *t, const struct user *u)
 {
-    for (size_t i = 0; i < t->user_count; i++) {
-        if (t->users[i] == u)
-            t->users[i--] = t->users[--t->user_count];
-    }
-    if (t->user_count)
+    struct reader *reader = topic_reader(t, u);
+    if (reader)
+        *reader = t->readers[--t->reader_count];
+    if (t->reader_count)
         return;
     map_remove(gw->topics, str_from(t->id));
-    free(t->users);
+    free(t->readers);
     free(t);
 }
 
@@ -205,7 +218,7 @@ static void apply_news(struct gateway *gw, struct user *u, int64_t lsn)
         if (n->lsn <= lsn)
             continue; /* the list knows */
         if (n->is_in)
-            topic_add(gw, u, n->conversation_id);
+            topic_add(gw, u, n->conversation_id, n->visible_from_seq);
         else
             topic_remove(gw, u, n->conversation_id);
     }
@@ -226,7 +239,7 @@ static void on_list(void *arg)
         loop_timer_start(gw->loop, &u->load_timer, LOAD_AGAIN_MS, on_load_timer, u);
     } else if (u) {
         for (size_t i = 0; i < l->list->n_conversation_ids; i++)
-            topic_add(gw, u, l->list->conversation_ids[i]);
+            topic_add(gw, u, l->list->conversation_ids[i], l->list->visible_from_seqs[i]);
         u->is_loaded = true;
         apply_news(gw, u, l->list->lsn);
         LIST_FOREACH(&u->members, node)
@@ -342,16 +355,16 @@ static void open_topic(struct member *m, struct topic *t)
 
 static void tell_typing(const struct member *m, const struct topic *t)
 {
-    if (t->user_count > TYPING_TOLD_MAX)
+    if (t->reader_count > TYPING_TOLD_MAX)
         return;
     Gateway__Typing typing = GATEWAY__TYPING__INIT;
     typing.conversation_id = (char *)t->id;
     typing.user_id = m->user->id;
     Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_IS_TYPING, &typing.base);
     struct fan fan = {0};
-    for (size_t i = 0; i < t->user_count; i++) {
-        if (t->users[i] != m->user)
-            fan_add_user(&fan, t->users[i], NULL);
+    for (size_t i = 0; i < t->reader_count; i++) {
+        if (t->readers[i].user != m->user)
+            fan_add_user(&fan, t->readers[i].user, NULL);
     }
     fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
 }
@@ -463,11 +476,12 @@ static void note_membership(struct gateway *gw, const Message__MessageEvent *eve
         u->news = grown(u->news, u->news_count, sizeof(u->news[0]));
         struct news *n = &u->news[u->news_count++];
         n->lsn = event->lsn;
+        n->visible_from_seq = event->visible_from_seq;
         n->is_in = is_in;
         memset(n->conversation_id, 0, sizeof(n->conversation_id));
         memcpy(n->conversation_id, id, strnlen(id, sizeof(n->conversation_id) - 1));
     } else if (is_in) {
-        topic_add(gw, u, id);
+        topic_add(gw, u, id, event->visible_from_seq);
     }
 }
 
@@ -486,9 +500,14 @@ static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
         if (!now || !user_is_in(u, now)) /* refused, say: concerned all the same */
             fan_add_user(&fan, u, NULL);
     }
+    /* What happens to a message from before their time is no news to them: in `rev` they find a
+     * hole, and that nothing of theirs is in it. */
+    const Message__MessageInfo *about = event->change->message;
     const struct topic *t = topic_find(gw, event->change->conversation_id);
-    for (size_t i = 0; t && i < t->user_count; i++)
-        fan_add_user(&fan, t->users[i], NULL);
+    for (size_t i = 0; t && i < t->reader_count; i++) {
+        if (!about || about->seq > t->readers[i].visible_from_seq)
+            fan_add_user(&fan, t->readers[i].user, NULL);
+    }
     fan_send(&fan, &frame, 0);
     /* Who left is told once more, then no more. */
     if (changed && changed->state != MESSAGE__MEMBER_STATE__ACTIVE) {
@@ -534,8 +553,8 @@ void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event)
     const struct topic *t = topic_find(gw, event->conversation_id);
     Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_RECEIPT, &event->base);
     struct fan fan = {0};
-    for (size_t i = 0; t && i < t->user_count; i++)
-        fan_add_user(&fan, t->users[i], t);
+    for (size_t i = 0; t && i < t->reader_count; i++)
+        fan_add_user(&fan, t->readers[i].user, t);
     fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
     message__receipt_event__free_unpacked(event, NULL);
 }

@@ -105,7 +105,7 @@ enum err message_change_member(struct store_tx *tx, struct message_op *op,
     if (!err)
         err = message_change_shape(tx, arena, &op->c, &row, "", &change);
     if (!err)
-        message_tell(op, change, row.lsn, m->user_id);
+        message_tell(op, change, row.lsn, m);
     return err;
 }
 

@@ -15,16 +15,18 @@ static Message__MessageEvent *event_new(struct message_op *op, int64_t lsn)
     return &told->event;
 }
 
-void message_tell(struct message_op *op, Message__Change *change, int64_t lsn, const char *user_id)
+void message_tell(struct message_op *op, Message__Change *change, int64_t lsn,
+                  const struct message_member *member)
 {
     Message__MessageEvent *event = event_new(op, lsn);
     event->change = change;
     event->user_ids = op->concerned;
     event->n_user_ids = op->concerned_count;
-    if (user_id) {
+    if (member) {
         event->user_ids = arena_array(op->call->arena, char *, 1);
-        event->user_ids[0] = (char *)user_id;
+        event->user_ids[0] = (char *)member->user_id;
         event->n_user_ids = 1;
+        event->visible_from_seq = member->visible_from_seq;
     }
 }
 

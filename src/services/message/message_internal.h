@@ -289,9 +289,10 @@ struct message_told {
     struct message_told *next;
     Message__MessageEvent event;
 };
-/* Tells of a change to whoever may read the conversation, after the commit. user_id: somebody whom
- * it concerns who may be no member of it; NULL: op->concerned. */
-void message_tell(struct message_op *op, Message__Change *change, int64_t lsn, const char *user_id);
+/* Tells of a change to whoever may read the conversation, after the commit. member: whom it is
+ * about, who may be none any more; NULL: op->concerned. */
+void message_tell(struct message_op *op, Message__Change *change, int64_t lsn,
+                  const struct message_member *member);
 /* Tells a person's own devices. */
 void message_tell_own(struct message_op *op, Message__Conversation *conversation, int64_t lsn);
 /* Tells a person that a contact changed; is_theirs: the other one too, whose own row did. */

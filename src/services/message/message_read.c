@@ -281,15 +281,18 @@ static enum err memberships_job(struct store_tx *tx, struct message_op *op)
     Message__Memberships *reply = arena_new(arena, Message__Memberships);
     message__memberships__init(reply);
     reply->conversation_ids = arena_array(arena, char *, MEMBERSHIPS_MAX);
+    reply->visible_from_seqs = arena_array(arena, int64_t, MEMBERSHIPS_MAX);
     op->reply = reply;
     struct store_stmt *st =
         store_query(tx,
-                    "SELECT c.id FROM message_members m"
+                    "SELECT c.id, m.visible_from_seq FROM message_members m"
                     " JOIN message_conversations c ON c.num = m.conversation_num"
                     " WHERE m.user_id = ? AND m.state = 0 ORDER BY c.active_at_ms DESC LIMIT ?",
                     "si", in->user_id, (int64_t)MEMBERSHIPS_MAX);
-    while (reply->n_conversation_ids < MEMBERSHIPS_MAX && store_step(st))
+    while (reply->n_conversation_ids < MEMBERSHIPS_MAX && store_step(st)) {
         reply->conversation_ids[reply->n_conversation_ids++] = store_text(st, 0, arena);
+        reply->visible_from_seqs[reply->n_visible_from_seqs++] = store_int(st, 1);
+    }
     enum err err = store_finish(st);
     return err ? err : message_log_head(tx, in->user_id, &reply->lsn);
 }
