@@ -149,6 +149,17 @@ describe('the socket', () => {
     await there.close();
   });
 
+  test('a socket belongs to the sign-in of its latest token', async () => {
+    const ann = await fresh('ann');
+    const again = await server.client().signIn(ann.user.username, `${ann.user.username}-password`);
+    const wire = await Talker.open(server, ann);
+    await wire.ok('authenticate', { token: again.token });
+    ok(await ann.post('/api/v1/auth/logout'));
+    await wire.settle(); // that one is no more its own
+    ok(await again.post('/api/v1/auth/logout'));
+    assert.equal((await wire.closed).code, 4401);
+  });
+
   test('takes nonsense with an answer', async () => {
     const ann = await fresh('ann');
     const wire = await Talker.open(server, ann);

@@ -375,6 +375,8 @@ static void on_post(void *arg)
     struct member *m = map64_get(p->gw->members, p->socket);
     if (p->kind == HUB_JOIN) {
         join(p);
+    } else if (m && p->kind == HUB_SESSION) {
+        snprintf(m->session_id, sizeof(m->session_id), "%s", p->session_id);
     } else if (m && p->kind == HUB_LEAVE) {
         leave(p->gw, m);
     } else if (m) {

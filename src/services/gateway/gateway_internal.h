@@ -64,7 +64,7 @@ void gateway_find_methods(struct gateway *gw);
 extern const char *const gateway_subprotocols[];
 
 /* ---- gateway_hub.c: who is here, and whom a conversation concerns ---- */
-enum hub_post_kind { HUB_JOIN, HUB_LEAVE, HUB_OPEN, HUB_CLOSE, HUB_TYPING };
+enum hub_post_kind { HUB_JOIN, HUB_SESSION, HUB_LEAVE, HUB_OPEN, HUB_CLOSE, HUB_TYPING };
 struct hub_post {
     struct gateway *gw;
     enum hub_post_kind kind;

@@ -372,10 +372,9 @@ static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identi
     if (who->expires_at_ms > 0)
         loop_timer_start(ws_loop(ws), &s->expiry, MAX(0, who->expires_at_ms - clock_wall_ms()),
                          on_expired, s);
-    if (!is_first)
-        return;
-    ws_set_authenticated(ws);
-    struct hub_post post = hub_post_of(s, HUB_JOIN);
+    if (is_first)
+        ws_set_authenticated(ws);
+    struct hub_post post = hub_post_of(s, is_first ? HUB_JOIN : HUB_SESSION);
     post.is_packed = s->is_packed;
     snprintf(post.user_id, sizeof(post.user_id), "%s", who->user_id);
     snprintf(post.session_id, sizeof(post.session_id), "%s", who->session_id);
