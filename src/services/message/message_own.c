@@ -22,9 +22,12 @@ static enum err reply_marks(struct message_op *op)
 
 /* ---- read and delivered ---- */
 
-/* Tells the others how far the caller has come. */
+/* Tells the others how far the caller has come; where nobody is named, each of thousands reading
+ * each message would be news to thousands. */
 static void tell_receipt(struct message_op *op)
 {
+    if (op->c.member_count > RECEIPTS_BY_NAME_MAX)
+        return;
     Message__ReceiptEvent *event = arena_new(op->call->arena, Message__ReceiptEvent);
     message__receipt_event__init(event);
     event->conversation_id = (char *)op->c.id;

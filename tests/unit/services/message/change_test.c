@@ -311,6 +311,46 @@ static void test_own_settings(void **state UNUSED)
     assert_false(look(w, &bob, id)->own->is_archived);
 }
 
+static _Atomic int64_t told_of_read;
+
+static void on_receipt(void *arg UNUSED, const struct bus_event *e)
+{
+    Message__ReceiptEvent *m =
+        message__receipt_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    told_of_read = told_of_read * 10 + m->read_seq;
+    message__receipt_event__free_unpacked(m, NULL);
+}
+
+static bool is_third_told(void *arg UNUSED)
+{
+    return told_of_read % 10 == 3;
+}
+
+static enum err set_count(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "UPDATE message_conversations SET member_count = ?", "i",
+                     *(const int64_t *)arg);
+}
+
+/* Where nobody is named, nobody is told either. */
+static void test_receipts_of_many(void **state UNUSED)
+{
+    int64_t many = 101, few = 2;
+    const char *id = tell(w, &ann, &bob, "1", NULL)->conversation_id;
+    say(w, &ann, id, "2", NULL);
+    say(w, &ann, id, "3", NULL);
+    told_of_read = 0;
+    int subscription = bus_subscribe(w->bus, "message_ephemeral", "test", on_receipt, NULL);
+    mark_read(w, &bob, id, 1);
+    assert_int_equal(store_write_sync(w->store, 0, set_count, &many), ERR_OK);
+    mark_read(w, &bob, id, 2);
+    assert_int_equal(store_write_sync(w->store, 0, set_count, &few), ERR_OK);
+    mark_read(w, &bob, id, 3);
+    eventually(is_third_told, NULL);
+    bus_unsubscribe(w->bus, subscription);
+    assert_int_equal(told_of_read, 13);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_receipts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mentions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_own_settings, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_receipts_of_many, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
