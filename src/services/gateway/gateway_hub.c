@@ -5,190 +5,16 @@
  * was on its way is held against the list's lsn: the newer one counts.
  */
 #include "core/log.h"
-#include "services/gateway/gateway_internal.h"
+#include "services/gateway/gateway_hub.h"
 
 #define LOAD_AGAIN_MS 1000
-#define OPEN_MAX 8
 #define TYPING_TOLD_MAX 500 /* members here: beyond, typing is nobody's news */
-
-struct member;
-
-struct user {
-    struct gateway *gw;
-    char id[ID_SIZE];
-    uint64_t serial; /* a list that was asked for another presence is not for this one */
-    bool is_loaded;
-    struct list members;   /* its sockets */
-    struct topic **topics; /* conversations it is in */
-    size_t topic_count;
-    struct loop_timer load_timer;
-    /* membership that changed while the list was on its way; until it is loaded */
-    struct news {
-        char conversation_id[ID_SIZE];
-        int64_t lsn, visible_from_seq;
-        bool is_in;
-    } * news;
-    size_t news_count;
-};
-
-/* A conversation that somebody here is in. */
-struct topic {
-    char id[ID_SIZE];
-    struct reader {
-        struct user *user;
-        int64_t visible_from_seq; /* older messages are not theirs, whatever happens to them */
-    } * readers;
-    size_t reader_count;
-};
-
-/* A socket, as the hub knows it. */
-struct member {
-    struct list in_user;
-    struct user *user;
-    uint64_t socket;
-    struct net_ticket ticket;
-    bool is_packed;
-    char session_id[ID_SIZE];
-    struct topic *open[OPEN_MAX];
-};
-
-/* ---- topics ---- */
-
-static struct topic *topic_find(struct gateway *gw, const char *id)
-{
-    return map_get(gw->topics, str_from(id));
-}
-
-static bool user_is_in(const struct user *u, const struct topic *t)
-{
-    for (size_t i = 0; i < u->topic_count; i++) {
-        if (u->topics[i] == t)
-            return true;
-    }
-    return false;
-}
-
-/* Arrays grow by doubling at powers of two: counts alone say how much room there is. */
-static void *grown(void *array, size_t count, size_t size)
-{
-    bool is_full = (count & (count - 1)) == 0;
-    return is_full ? mem_realloc_array(array, count ? count * 2 : 1, size) : array;
-}
-
-static struct reader *topic_reader(const struct topic *t, const struct user *u)
-{
-    for (size_t i = 0; i < t->reader_count; i++) {
-        if (t->readers[i].user == u)
-            return &t->readers[i];
-    }
-    return NULL;
-}
-
-static void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visible_from_seq)
-{
-    struct topic *t = topic_find(gw, id);
-    if (t && user_is_in(u, t)) {
-        topic_reader(t, u)->visible_from_seq = visible_from_seq;
-        return;
-    }
-    if (!t) {
-        t = mem_zalloc(sizeof(*t));
-        memcpy(t->id, id, strnlen(id, sizeof(t->id) - 1));
-        map_set(gw->topics, str_from(id), t);
-    }
-    t->readers = grown(t->readers, t->reader_count, sizeof(t->readers[0]));
-    t->readers[t->reader_count++] = (struct reader){u, visible_from_seq};
-    u->topics = grown(u->topics, u->topic_count, sizeof(u->topics[0]));
-    u->topics[u->topic_count++] = t;
-}
-
-static void topic_drop_user(struct gateway *gw, struct topic *t, const struct user *u)
-{
-    struct reader *reader = topic_reader(t, u);
-    if (reader)
-        *reader = t->readers[--t->reader_count];
-    if (t->reader_count)
-        return;
-    map_remove(gw->topics, str_from(t->id));
-    free(t->readers);
-    free(t);
-}
-
-static void close_topic(struct member *m, const struct topic *t)
-{
-    for (size_t i = 0; i < OPEN_MAX; i++) {
-        if (m->open[i] == t)
-            m->open[i] = NULL;
-    }
-}
-
-static void topic_remove(struct gateway *gw, struct user *u, const char *id)
-{
-    struct topic *t = topic_find(gw, id);
-    for (size_t i = 0; t && i < u->topic_count; i++) {
-        if (u->topics[i] != t)
-            continue;
-        u->topics[i] = u->topics[--u->topic_count];
-        LIST_FOREACH(&u->members, node)
-        {
-            close_topic(LIST_ENTRY(node, struct member, in_user), t);
-        }
-        topic_drop_user(gw, t, u);
-        return;
-    }
-}
-
-/* ---- sending ---- */
-
-/* Receivers are gathered by encoding; each frame is made once, when the first one needs it. */
-struct fan {
-    struct net_ticket *tickets[2];
-    size_t counts[2];
-};
-
-static void fan_add(struct fan *fan, const struct member *m)
-{
-    int kind = m->is_packed;
-    fan->tickets[kind] =
-        grown(fan->tickets[kind], fan->counts[kind], sizeof(fan->tickets[kind][0]));
-    fan->tickets[kind][fan->counts[kind]++] = m->ticket;
-}
-
-static void fan_add_user(struct fan *fan, const struct user *u, const struct topic *open_only)
-{
-    LIST_FOREACH(&u->members, node)
-    {
-        const struct member *m = LIST_ENTRY(node, struct member, in_user);
-        bool is_open = false;
-        for (size_t i = 0; open_only && i < OPEN_MAX; i++)
-            is_open |= m->open[i] == open_only;
-        if (!open_only || is_open)
-            fan_add(fan, m);
-    }
-}
-
-static void fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags)
-{
-    for (int kind = 0; kind < 2; kind++) {
-        if (fan->counts[kind]) {
-            struct ws_frame *f = gateway_encode(frame, kind == 1);
-            ws_multicast(f, fan->tickets[kind], fan->counts[kind], flags);
-            ws_frame_unref(&f);
-        }
-        free(fan->tickets[kind]);
-    }
-}
-
-static Gateway__ServerFrame event_frame(uint32_t field, const ProtobufCMessage *body)
-{
-    return gateway_answer(field, body);
-}
 
 static void tell_ready(const struct member *m)
 {
     Gateway__Ready ready = GATEWAY__READY__INIT;
     ready.user_id = m->user->id;
-    Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_READY, &ready.base);
+    Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_READY, &ready.base);
     struct fan fan = {0};
     fan_add(&fan, m);
     fan_send(&fan, &frame, 0);
@@ -342,7 +168,7 @@ static void leave(struct gateway *gw, struct member *m)
 
 static void open_topic(struct member *m, struct topic *t)
 {
-    close_topic(m, t);
+    topic_close(m, t);
     if (m->open[OPEN_MAX - 1]) /* the oldest is looked at no more */
         memmove(m->open, m->open + 1, sizeof(m->open) - sizeof(m->open[0]));
     for (size_t i = 0; i < OPEN_MAX; i++) {
@@ -360,7 +186,8 @@ static void tell_typing(const struct member *m, const struct topic *t)
     Gateway__Typing typing = GATEWAY__TYPING__INIT;
     typing.conversation_id = (char *)t->id;
     typing.user_id = m->user->id;
-    Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_IS_TYPING, &typing.base);
+    Gateway__ServerFrame frame =
+        gateway_answer(GATEWAY__SERVER_FRAME__BODY_IS_TYPING, &typing.base);
     struct fan fan = {0};
     for (size_t i = 0; i < t->reader_count; i++) {
         if (t->readers[i].user != m->user)
@@ -385,7 +212,7 @@ static void on_post(void *arg)
         if (is_in && p->kind == HUB_OPEN)
             open_topic(m, t);
         else if (is_in && p->kind == HUB_CLOSE)
-            close_topic(m, t);
+            topic_close(m, t);
         else if (is_in && p->kind == HUB_TYPING)
             tell_typing(m, t);
     }
@@ -449,7 +276,7 @@ void gateway_hub_drain(struct gateway *gw)
         Gateway__Closing closing = GATEWAY__CLOSING__INIT;
         closing.retry_after_ms = 500 + id_random_u32() % 2500; /* not all at once */
         Gateway__ServerFrame frame =
-            event_frame(GATEWAY__SERVER_FRAME__BODY_CLOSING, &closing.base);
+            gateway_answer(GATEWAY__SERVER_FRAME__BODY_CLOSING, &closing.base);
         struct fan fan = {0};
         fan_add(&fan, value);
         fan_send(&fan, &frame, 0);
@@ -464,99 +291,4 @@ void gateway_hub_clear(struct gateway *gw)
     void *value;
     while (map64_next(gw->members, &at, &socket, &value))
         leave(gw, value);
-}
-
-/* ---- what happened ---- */
-
-/* Who comes into a conversation hears of it from this event on. */
-static void note_membership(struct gateway *gw, const Message__MessageEvent *event, struct user *u)
-{
-    const Message__Member *m = event->change->member;
-    const char *id = event->change->conversation_id;
-    bool is_in = !m || m->state == MESSAGE__MEMBER_STATE__ACTIVE;
-    if (!u->is_loaded) {
-        u->news = grown(u->news, u->news_count, sizeof(u->news[0]));
-        struct news *n = &u->news[u->news_count++];
-        n->lsn = event->lsn;
-        n->visible_from_seq = event->visible_from_seq;
-        n->is_in = is_in;
-        memset(n->conversation_id, 0, sizeof(n->conversation_id));
-        memcpy(n->conversation_id, id, strnlen(id, sizeof(n->conversation_id) - 1));
-    } else if (is_in) {
-        topic_add(gw, u, id, event->visible_from_seq);
-    }
-}
-
-static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
-{
-    Gateway__ServerFrame frame =
-        event_frame(GATEWAY__SERVER_FRAME__BODY_CHANGE, &event->change->base);
-    const Message__Member *changed = event->change->member;
-    struct fan fan = {0};
-    for (size_t i = 0; i < event->n_user_ids; i++) {
-        struct user *u = map_get(gw->users, str_from(event->user_ids[i]));
-        if (!u)
-            continue;
-        note_membership(gw, event, u);
-        const struct topic *now = topic_find(gw, event->change->conversation_id);
-        if (!now || !user_is_in(u, now)) /* refused, say: concerned all the same */
-            fan_add_user(&fan, u, NULL);
-    }
-    /* What happens to a message from before their time is no news to them: in `rev` they find a
-     * hole, and that nothing of theirs is in it. */
-    const Message__MessageInfo *about = event->change->message;
-    const struct topic *t = topic_find(gw, event->change->conversation_id);
-    for (size_t i = 0; t && i < t->reader_count; i++) {
-        if (!about || about->seq > t->readers[i].visible_from_seq)
-            fan_add_user(&fan, t->readers[i].user, NULL);
-    }
-    fan_send(&fan, &frame, 0);
-    /* Who left is told once more, then no more. */
-    if (changed && changed->state != MESSAGE__MEMBER_STATE__ACTIVE) {
-        struct user *u = map_get(gw->users, str_from(changed->user_id));
-        if (u)
-            topic_remove(gw, u, event->change->conversation_id);
-    }
-}
-
-static void tell_users(struct gateway *gw, char *const *user_ids, size_t count,
-                       const Gateway__ServerFrame *frame)
-{
-    struct fan fan = {0};
-    for (size_t i = 0; i < count; i++) {
-        struct user *u = map_get(gw->users, str_from(user_ids[i]));
-        if (u)
-            fan_add_user(&fan, u, NULL);
-    }
-    fan_send(&fan, frame, 0);
-}
-
-void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event)
-{
-    if (event->change) {
-        tell_change(gw, event);
-    } else if (event->own_conversation) {
-        Gateway__ServerFrame frame =
-            event_frame(GATEWAY__SERVER_FRAME__BODY_OWN, &event->own_conversation->base);
-        tell_users(gw, &event->own_user_id, 1, &frame);
-    } else if (event->n_contact_user_ids) {
-        Gateway__ContactsChanged changed = GATEWAY__CONTACTS_CHANGED__INIT;
-        changed.user_ids = event->contact_user_ids;
-        changed.n_user_ids = event->n_contact_user_ids;
-        Gateway__ServerFrame frame =
-            event_frame(GATEWAY__SERVER_FRAME__BODY_CONTACTS, &changed.base);
-        tell_users(gw, event->contact_user_ids, event->n_contact_user_ids, &frame);
-    }
-    message__message_event__free_unpacked(event, NULL);
-}
-
-void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event)
-{
-    const struct topic *t = topic_find(gw, event->conversation_id);
-    Gateway__ServerFrame frame = event_frame(GATEWAY__SERVER_FRAME__BODY_RECEIPT, &event->base);
-    struct fan fan = {0};
-    for (size_t i = 0; t && i < t->reader_count; i++)
-        fan_add_user(&fan, t->readers[i].user, t);
-    fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
-    message__receipt_event__free_unpacked(event, NULL);
 }

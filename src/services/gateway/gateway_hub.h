@@ -1,0 +1,77 @@
+/*
+ * The hub's own: users who are here, conversations that somebody here is in, and frames on their
+ * way to many. All of it belongs to gw->loop.
+ */
+#pragma once
+
+#include "services/gateway/gateway_internal.h"
+
+#define OPEN_MAX 8
+
+struct member;
+
+struct user {
+    struct gateway *gw;
+    char id[ID_SIZE];
+    uint64_t serial; /* a list that was asked for another presence is not for this one */
+    bool is_loaded;
+    struct list members;   /* its sockets */
+    struct topic **topics; /* conversations it is in */
+    size_t topic_count;
+    struct loop_timer load_timer;
+    /* membership that changed while the list was on its way; until it is loaded */
+    struct news {
+        char conversation_id[ID_SIZE];
+        int64_t lsn, visible_from_seq;
+        bool is_in;
+    } * news;
+    size_t news_count;
+};
+
+/* A conversation that somebody here is in. */
+struct topic {
+    char id[ID_SIZE];
+    struct reader {
+        struct user *user;
+        int64_t visible_from_seq; /* older messages are not theirs, whatever happens to them */
+    } * readers;
+    size_t reader_count;
+};
+
+/* A socket, as the hub knows it. */
+struct member {
+    struct list in_user;
+    struct user *user;
+    uint64_t socket;
+    struct net_ticket ticket;
+    bool is_packed;
+    char session_id[ID_SIZE];
+    struct topic *open[OPEN_MAX];
+};
+
+/* ---- gateway_topics.c: who is in which conversation ---- */
+/* NULL: nobody here is in it. */
+struct topic *topic_find(struct gateway *gw, const char *id);
+bool user_is_in(const struct user *u, const struct topic *t);
+/* NULL: not in it. Until the topic changes. */
+struct reader *topic_reader(const struct topic *t, const struct user *u);
+void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visible_from_seq);
+/* The last one gone frees it. */
+void topic_drop_user(struct gateway *gw, struct topic *t, const struct user *u);
+/* This socket looks at it no more. */
+void topic_close(struct member *m, const struct topic *t);
+void topic_remove(struct gateway *gw, struct user *u, const char *id);
+/* Arrays grow by doubling at powers of two: counts alone say how much room there is. */
+void *array_grown(void *array, size_t count, size_t size);
+
+/* ---- gateway_fan.c: one frame to many ---- */
+/* Receivers are gathered by encoding; each frame is made once, when the first one needs it. */
+struct fan {
+    struct net_ticket *tickets[2];
+    size_t counts[2];
+};
+void fan_add(struct fan *fan, const struct member *m);
+/* All of a person's sockets, or those that look at this topic. */
+void fan_add_user(struct fan *fan, const struct user *u, const struct topic *open_only);
+/* Sends, and frees what was gathered. */
+void fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags);
