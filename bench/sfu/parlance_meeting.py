@@ -16,6 +16,7 @@ class ParlanceMeeting:
         self.load = load
         self.server = Parlance(directory, {"media.announced_addresses": "127.0.0.1"})
         self.sockets = []
+        self.media_port = 0  # known once somebody publishes
         self.numbers = itertools.count(1)
         token = self.server.register("host")
         self.id = self.server.request("POST", "/api/v1/meetings", {"title": "Load", "capacity": 500}, token)["id"]
@@ -44,7 +45,9 @@ class ParlanceMeeting:
         ws.send({"type": "offer", "id": 2, "sdp": sdp.offer(endpoint, ssrc, ssrc + 1),
                  "tracks": [{"mid": "0", "source": "microphone"}, {"mid": "1", "source": "camera"}]})
         answer = ws.receive_type("answer")
-        self.load.tell("connect", id=endpoint["id"], **sdp.remote_of(sdp.parse(answer["sdp"])))
+        remote = sdp.remote_of(sdp.parse(answer["sdp"]))
+        self.media_port = remote["port"]
+        self.load.tell("connect", id=endpoint["id"], **remote)
         self.load.tell("publish", id=endpoint["id"], source=source, audio={"ssrc": ssrc, "pt": sdp.AUDIO_PT, "mid": "0"},
                        video={"ssrc": ssrc + 1, "pt": sdp.VIDEO_PT, "mid": "1"}, **media)
 
