@@ -216,7 +216,7 @@ void registry_close(struct registry **registry)
     if (!r)
         return;
     LIST_FOREACH(&r->watches, node)
-        watch_free(LIST_ENTRY(node, struct watch, link));
+    watch_free(LIST_ENTRY(node, struct watch, link));
     if (r->impl)
         r->driver->close(&r->impl);
     LIST_FOREACH(&r->entries, node)
