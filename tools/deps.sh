@@ -99,7 +99,7 @@ install_debian()
 install_npm()
 {
     dirs=web
-    [ "$level" != test ] || dirs="web tests"
+    case $level in test | bench) dirs="web tests" ;; esac
     for dir in $dirs; do
         if cmp -s $dir/package-lock.json $dir/node_modules/.installed-lock.json; then
             echo "deps: npm packages of $dir/ are all there"
