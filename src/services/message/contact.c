@@ -102,13 +102,11 @@ static enum err save_pair(struct store_tx *tx, struct pairing *p)
 /* How many strangers have asked is not one's own doing, and does not count. */
 static enum err check_count(struct store_tx *tx, struct message_op *op)
 {
-    int64_t count = 0;
-    struct store_stmt *st =
+    int64_t count;
+    enum err err = message_take_number(
         store_query(tx, "SELECT COUNT(*) FROM message_contacts WHERE owner_id = ? AND state <> ?",
-                    "si", who_id(op->call), (int64_t)CONTACT__CONTACT_STATE__ASKED);
-    if (store_step(st))
-        count = store_int(st, 0);
-    enum err err = store_finish(st);
+                    "si", who_id(op->call), (int64_t)CONTACT__CONTACT_STATE__ASKED),
+        &count);
     if (!err && count >= CONTACTS_MAX)
         return message_refuse(op, ERR_RESOURCE_EXHAUSTED, "At most 5,000 contacts.");
     return err;

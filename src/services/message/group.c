@@ -95,15 +95,6 @@ static enum err add_first_members(struct store_tx *tx, struct message_op *op)
     return err;
 }
 
-static enum err reply_conversation(struct store_tx *tx, struct message_op *op)
-{
-    Message__Conversation *reply;
-    enum err err = message_conversation_full(
-        tx, op->call->arena, &(struct message_pair){.c = op->c, .me = op->me}, &reply);
-    op->reply = reply;
-    return err;
-}
-
 static enum err create_job(struct store_tx *tx, struct message_op *op)
 {
     struct message_conversation fresh = op->c;
@@ -111,7 +102,7 @@ static enum err create_job(struct store_tx *tx, struct message_op *op)
     enum err err = message_store_find_natural(tx, arena, fresh.natural_key, &op->c);
     if (!err) { /* asked before, with the same client_id */
         err = message_store_member(tx, arena, op->c.num, who_id(op->call), &op->me);
-        return err ? err : reply_conversation(tx, op);
+        return err ? err : message_reply_conversation(tx, op);
     }
     if (err != ERR_NOT_FOUND)
         return err;
@@ -123,7 +114,7 @@ static enum err create_job(struct store_tx *tx, struct message_op *op)
         err = add_first_members(tx, op);
     if (!err)
         err = message_change_settings(tx, op);
-    return err ? err : reply_conversation(tx, op);
+    return err ? err : message_reply_conversation(tx, op);
 }
 
 static bool check_accounts(struct message_op *op, char *const *ids, size_t count)
@@ -210,7 +201,7 @@ static enum err update_job(struct store_tx *tx, struct message_op *op)
     if (in->_retention_days_case)
         c->retention_days = in->retention_days;
     err = message_change_settings(tx, op);
-    return err ? err : reply_conversation(tx, op);
+    return err ? err : message_reply_conversation(tx, op);
 }
 
 GROUP_HANDLER(group_on_update, UpdateGroupRequest, Message__Conversation)

@@ -51,15 +51,6 @@ static enum err let_in(struct store_tx *tx, struct message_op *op, const char *u
     return err ? err : message_change_member(tx, op, out);
 }
 
-static enum err reply_own(struct store_tx *tx, struct message_op *op)
-{
-    Message__Conversation *reply;
-    enum err err = message_conversation_full(
-        tx, op->call->arena, &(struct message_pair){.c = op->c, .me = op->me}, &reply);
-    op->reply = reply;
-    return err;
-}
-
 static bool may_be_added(struct store_tx *tx, struct message_op *op, const char *user_id,
                          struct message_member *known)
 {
@@ -149,10 +140,10 @@ static enum err join_job(struct store_tx *tx, struct message_op *op)
     if ((err = group_check(op)))
         return err;
     if (is_member)
-        return reply_own(tx, op);
+        return message_reply_conversation(tx, op);
     if (op->c.join_rule == MESSAGE__JOIN_RULE__OPEN) {
         err = let_in(tx, op, who_id(op->call), &op->me);
-        return err ? err : reply_own(tx, op);
+        return err ? err : message_reply_conversation(tx, op);
     }
     err = is_asking ? ERR_OK : ask_to_join(tx, op);
     op->reply = message_conversation_shape(arena, &op->c, &op->me);

@@ -78,10 +78,7 @@ enum err message_change_message(struct store_tx *tx, struct message_op *op,
     change->emoji = (char *)(emoji ? emoji : "");
     change->is_removed = is_removed;
     message_tell(op, change, row.lsn, NULL);
-    Message__MessageInfo *reply;
-    err = message_shape(tx, arena, &op->c, m, op->me.user_id, &reply);
-    op->reply = reply;
-    return err;
+    return message_reply_message(tx, op, m);
 }
 
 enum err message_change_member(struct store_tx *tx, struct message_op *op,
@@ -135,13 +132,9 @@ enum err message_change_own(struct store_tx *tx, struct message_op *op)
 {
     op->me.own_lsn = message_next_lsn(op->svc);
     enum err err = message_store_put_member(tx, &op->me);
-    Message__Conversation *conversation;
     if (!err)
-        err = message_conversation_full(
-            tx, op->call->arena, &(struct message_pair){.c = op->c, .me = op->me}, &conversation);
-    if (err)
-        return err;
-    message_tell_own(op, conversation, op->me.own_lsn);
-    op->reply = conversation;
-    return ERR_OK;
+        err = message_reply_conversation(tx, op);
+    if (!err)
+        message_tell_own(op, op->reply, op->me.own_lsn);
+    return err;
 }

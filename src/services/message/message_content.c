@@ -29,6 +29,19 @@ struct message_digest message_digest(const void *bytes, size_t n)
     return digest;
 }
 
+void message_digest_read(struct store_stmt *st, int column, struct message_digest *out)
+{
+    struct str bytes = store_str(st, column);
+    if (bytes.n == sizeof(out->bytes))
+        memcpy(out->bytes, bytes.p, bytes.n);
+}
+
+Message__Content *message_content_of(struct arena *arena, const struct message_row *m)
+{
+    return (Message__Content *)rpc_message_unpack(&message__content__descriptor, arena, m->content,
+                                                  m->content_n);
+}
+
 static void *refuse(struct rpc_call *call, const char *why)
 {
     rpc_fail(call, ERR_INVALID_ARGUMENT, "%s", why);

@@ -4,19 +4,11 @@
  */
 #include "services/message/message_internal.h"
 
-#define RECALL_MS_DEFAULT (24 * 3600 * 1000LL)
 #define HIDE_MAX 100
 
 static bool is_in_time(const struct message_op *op, const struct message_row *m)
 {
-    int64_t limit_ms = op->svc->deps.recall_ms ? op->svc->deps.recall_ms : RECALL_MS_DEFAULT;
-    return clock_wall_ms() - m->created_at_ms <= limit_ms;
-}
-
-static Message__Content *stored_content(struct arena *arena, const struct message_row *m)
-{
-    return (Message__Content *)rpc_message_unpack(&message__content__descriptor, arena, m->content,
-                                                  m->content_n);
+    return clock_wall_ms() - m->created_at_ms <= op->svc->deps.recall_ms;
 }
 
 /* ---- edit ---- */
@@ -54,7 +46,7 @@ static enum err edit_job(struct store_tx *tx, struct message_op *op)
         err = message_check_block(tx, op);
     if (err)
         return err;
-    Message__Content *before = stored_content(op->call->arena, &m);
+    Message__Content *before = message_content_of(op->call->arena, &m);
     if (!before)
         return ERR_DATA_LOSS;
     /* What was attached stays; an edit is about words. */
@@ -123,13 +115,9 @@ static enum err recall_job(struct store_tx *tx, struct message_op *op)
         err = check_recall(op, &m);
     if (err)
         return err;
-    if (m.recalled_at_ms) { /* twice is once */
-        Message__MessageInfo *reply;
-        err = message_shape(tx, op->call->arena, &op->c, &m, op->me.user_id, &reply);
-        op->reply = reply;
-        return err;
-    }
-    Message__Content *content = stored_content(op->call->arena, &m);
+    if (m.recalled_at_ms) /* twice is once */
+        return message_reply_message(tx, op, &m);
+    Message__Content *content = message_content_of(op->call->arena, &m);
     err = content ? drop_traces(tx, &m, content) : ERR_DATA_LOSS;
     if (err)
         return err;

@@ -35,6 +35,8 @@ struct message_service {
     int meeting_subscription;
 };
 
+struct message_op;
+
 /* ---- rows; texts live in the arena of the call that read them ---- */
 
 struct message_digest {
@@ -111,6 +113,8 @@ enum err message_store_find_natural(struct store_tx *tx, struct arena *arena, co
 enum err message_store_insert(struct store_tx *tx, struct message_conversation *c);
 /* Title, picture, rules, owner, counts: what is not the log's head. */
 enum err message_store_update(struct store_tx *tx, const struct message_conversation *c);
+/* Finishes a query of one number; 0 without a row. */
+enum err message_take_number(struct store_stmt *st, int64_t *number);
 /* ERR_NOT_FOUND. */
 enum err message_store_member(struct store_tx *tx, struct arena *arena, int64_t num,
                               const char *user_id, struct message_member *out);
@@ -206,8 +210,15 @@ const char *message_take_client_id(struct rpc_call *call, const char *id);
 const char *message_take_emoji(struct rpc_call *call, const char *emoji);
 void *message_pack(struct arena *arena, const ProtobufCMessage *message, size_t *n);
 struct message_digest message_digest(const void *bytes, size_t n);
+void message_digest_read(struct store_stmt *st, int column, struct message_digest *out);
+/* What is stored of a message's content; NULL: the row is damaged. */
+Message__Content *message_content_of(struct arena *arena, const struct message_row *m);
 
 /* ---- message_shape.c: rows as messages ---- */
+/* The operation answers with this message, with its conversation: as the caller sees it. */
+enum err message_reply_message(struct store_tx *tx, struct message_op *op,
+                               const struct message_row *m);
+enum err message_reply_conversation(struct store_tx *tx, struct message_op *op);
 /* A message as `reader_id` sees it, reactions and thread included. */
 enum err message_shape(struct store_tx *tx, struct arena *arena,
                        const struct message_conversation *c, const struct message_row *m,
@@ -231,7 +242,6 @@ Message__Change *message_change_of_message(struct arena *arena,
                                            Message__MessageInfo *m);
 
 /* ---- message_op.c: one change, or one look, in a transaction ---- */
-struct message_op;
 typedef enum err message_op_fn(struct store_tx *tx, struct message_op *op);
 struct message_op {
     struct message_service *svc;

@@ -146,15 +146,6 @@ enum err message_log_rewrite(struct store_tx *tx, const struct message_row *m)
 
 /* ---- reading ---- */
 
-static void read_digest(struct store_stmt *st, int column, struct arena *arena,
-                        struct message_digest *out)
-{
-    size_t n;
-    const void *bytes = store_blob(st, column, arena, &n);
-    if (n == sizeof(out->bytes))
-        memcpy(out->bytes, bytes, n);
-}
-
 void message_log_read(struct store_stmt *st, struct arena *arena, struct message_row *m)
 {
     m->lsn = store_int(st, 0);
@@ -166,9 +157,9 @@ void message_log_read(struct store_stmt *st, struct arena *arena, struct message
     m->client_msg_id = store_text(st, 6, arena);
     m->kind = (Message__ContentKind)store_int(st, 7);
     m->content = store_blob(st, 8, arena, &m->content_n);
-    read_digest(st, 9, arena, &m->digest);
-    read_digest(st, 10, arena, &m->content_digest);
-    read_digest(st, 11, arena, &m->chain);
+    message_digest_read(st, 9, &m->digest);
+    message_digest_read(st, 10, &m->content_digest);
+    message_digest_read(st, 11, &m->chain);
     m->reply_to_seq = store_int(st, 12);
     m->thread_seq = store_int(st, 13);
     m->forwarded = store_blob(st, 14, arena, &m->forwarded_n);
@@ -268,8 +259,8 @@ static void read_change(struct store_stmt *st, struct arena *arena, struct messa
     r->actor_id = store_text(st, 6, arena);
     r->user_id = store_text(st, 7, arena);
     r->at_ms = store_int(st, 8);
-    read_digest(st, 9, arena, &r->digest);
-    read_digest(st, 10, arena, &r->chain);
+    message_digest_read(st, 9, &r->digest);
+    message_digest_read(st, 10, &r->chain);
 }
 
 enum err message_log_changes(struct store_tx *tx, struct arena *arena, int64_t num, int64_t above,

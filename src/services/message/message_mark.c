@@ -5,21 +5,6 @@
 #define EMOJI_KINDS_MAX 20
 #define PINS_MAX 100
 
-static enum err count_rows(struct store_stmt *st, int64_t *count)
-{
-    *count = store_step(st) ? store_int(st, 0) : 0;
-    return store_finish(st);
-}
-
-static enum err answer_unchanged(struct store_tx *tx, struct message_op *op,
-                                 const struct message_row *m)
-{
-    Message__MessageInfo *reply;
-    enum err err = message_shape(tx, op->call->arena, &op->c, m, op->me.user_id, &reply);
-    op->reply = reply;
-    return err;
-}
-
 static enum err find_standing(struct store_tx *tx, struct message_op *op, int64_t seq,
                               struct message_row *m)
 {
@@ -35,11 +20,12 @@ static enum err add_reaction(struct store_tx *tx, struct message_op *op,
                              const struct message_row *m, const char *emoji)
 {
     int64_t others;
-    enum err err = count_rows(store_query(tx,
-                                          "SELECT COUNT(DISTINCT emoji) FROM message_reactions"
-                                          " WHERE conversation_num = ? AND seq = ? AND emoji <> ?",
-                                          "iis", op->c.num, m->seq, emoji),
-                              &others);
+    enum err err =
+        message_take_number(store_query(tx,
+                                        "SELECT COUNT(DISTINCT emoji) FROM message_reactions"
+                                        " WHERE conversation_num = ? AND seq = ? AND emoji <> ?",
+                                        "iis", op->c.num, m->seq, emoji),
+                            &others);
     if (!err && others >= EMOJI_KINDS_MAX)
         return message_refuse(op, ERR_RESOURCE_EXHAUSTED,
                               "A message bears at most 20 different reactions.");
@@ -69,7 +55,7 @@ static enum err react_job(struct store_tx *tx, struct message_op *op)
     if (err)
         return err;
     if (store_changes(tx) == 0)
-        return answer_unchanged(tx, op, &m);
+        return message_reply_message(tx, op, &m);
     m.has_extras = true;
     return message_change_message(tx, op, MESSAGE_CHANGE_REACTION, &m, in->emoji, in->is_removed);
 }
@@ -96,10 +82,10 @@ static enum err check_pin(struct store_tx *tx, struct message_op *op, bool is_re
     int64_t count = 0;
     enum err err = ERR_OK;
     if (!is_removed)
-        err = count_rows(store_query(tx,
-                                     "SELECT COUNT(*) FROM message_pins WHERE conversation_num = ?",
-                                     "i", op->c.num),
-                         &count);
+        err = message_take_number(
+            store_query(tx, "SELECT COUNT(*) FROM message_pins WHERE conversation_num = ?", "i",
+                        op->c.num),
+            &count);
     if (!err && count >= PINS_MAX)
         return message_refuse(op, ERR_RESOURCE_EXHAUSTED, "At most 100 messages are pinned.");
     return err;
@@ -113,7 +99,7 @@ static enum err pin_job(struct store_tx *tx, struct message_op *op)
     if (err)
         return err;
     if (m.is_pinned == !in->is_removed)
-        return answer_unchanged(tx, op, &m);
+        return message_reply_message(tx, op, &m);
     err = check_pin(tx, op, in->is_removed);
     if (!err)
         err = store_run(tx,

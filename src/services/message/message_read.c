@@ -51,21 +51,12 @@ MESSAGE_HANDLER(message_on_conversations, GetConversationsRequest, ConversationL
     message_view(&l->op, ROLE_GUEST);
 }
 
-static enum err get_job(struct store_tx *tx, struct message_op *op)
-{
-    Message__Conversation *reply;
-    enum err err = message_conversation_full(
-        tx, op->call->arena, &(struct message_pair){.c = op->c, .me = op->me}, &reply);
-    op->reply = reply;
-    return err;
-}
-
 MESSAGE_HANDLER(message_on_conversation, GetConversationRequest, Conversation)
 {
     struct message_op *op =
         message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     const Message__GetConversationRequest *own = op->in;
-    op->fn = get_job;
+    op->fn = message_reply_conversation;
     op->conversation_id = own->id;
     op->needs = MESSAGE_NEEDS_READ;
     message_view(op, ROLE_GUEST);

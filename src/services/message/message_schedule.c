@@ -63,14 +63,12 @@ static enum err answer_kept(struct store_tx *tx, struct message_op *op, const ch
 
 static enum err check_count(struct store_tx *tx, struct message_op *op)
 {
-    int64_t count = 0;
-    struct store_stmt *st = store_query(tx,
-                                        "SELECT COUNT(*) FROM message_scheduled"
-                                        " WHERE conversation_num = ? AND sender_id = ?",
-                                        "is", op->c.num, op->me.user_id);
-    if (store_step(st))
-        count = store_int(st, 0);
-    enum err err = store_finish(st);
+    int64_t count;
+    enum err err = message_take_number(store_query(tx,
+                                                   "SELECT COUNT(*) FROM message_scheduled"
+                                                   " WHERE conversation_num = ? AND sender_id = ?",
+                                                   "is", op->c.num, op->me.user_id),
+                                       &count);
     if (!err && count >= KEPT_MAX)
         return message_refuse(op, ERR_RESOURCE_EXHAUSTED,
                               "At most 100 messages wait to be sent here.");

@@ -20,8 +20,7 @@
 
 static char *text_of(struct arena *arena, const struct message_row *m)
 {
-    Message__Content *content = (Message__Content *)rpc_message_unpack(
-        &message__content__descriptor, arena, m->content, m->content_n);
+    Message__Content *content = message_content_of(arena, m);
     if (!content)
         return NULL;
     struct strbuf text = {0};

@@ -112,6 +112,15 @@ enum err message_shape(struct store_tx *tx, struct arena *arena,
     return err || !m->has_extras ? err : add_extras(tx, arena, m, reader_id, info);
 }
 
+enum err message_reply_message(struct store_tx *tx, struct message_op *op,
+                               const struct message_row *m)
+{
+    Message__MessageInfo *reply;
+    enum err err = message_shape(tx, op->call->arena, &op->c, m, op->me.user_id, &reply);
+    op->reply = reply;
+    return err;
+}
+
 /* ---- conversations ---- */
 
 static char *peer_of(struct arena *arena, const struct message_conversation *c, const char *me)
@@ -209,6 +218,15 @@ enum err message_conversation_full(struct store_tx *tx, struct arena *arena,
     if (err || !count)
         return err;
     return message_shape(tx, arena, &pair->c, last, pair->me.user_id, &conversation->last_message);
+}
+
+enum err message_reply_conversation(struct store_tx *tx, struct message_op *op)
+{
+    Message__Conversation *reply;
+    enum err err = message_conversation_full(
+        tx, op->call->arena, &(struct message_pair){.c = op->c, .me = op->me}, &reply);
+    op->reply = reply;
+    return err;
 }
 
 Message__Member *message_member_shape(struct arena *arena, const struct message_conversation *c,

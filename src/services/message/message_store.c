@@ -15,15 +15,6 @@
 
 /* ---- conversations ---- */
 
-static void read_digest(struct store_stmt *st, int column, struct arena *arena,
-                        struct message_digest *out)
-{
-    size_t n;
-    const void *bytes = store_blob(st, column, arena, &n);
-    if (n == sizeof(out->bytes))
-        memcpy(out->bytes, bytes, n);
-}
-
 static void read_conversation(struct store_stmt *st, struct arena *arena,
                               struct message_conversation *c)
 {
@@ -45,7 +36,7 @@ static void read_conversation(struct store_stmt *st, struct arena *arena,
     c->last_seq = store_int(st, 15);
     c->rev = store_int(st, 16);
     c->head_lsn = store_int(st, 17);
-    read_digest(st, 18, arena, &c->chain);
+    message_digest_read(st, 18, &c->chain);
     c->created_at_ms = store_int(st, 19);
     c->active_at_ms = store_int(st, 20);
 }
@@ -112,6 +103,12 @@ enum err message_store_update(struct store_tx *tx, const struct message_conversa
         " member_count = ? WHERE num = ?",
         "ssssiiiiii", c->title, c->avatar_url, c->announcement, c->owner_id, (int64_t)c->join_rule,
         (int64_t)c->is_muted, (int64_t)c->is_dissolved, c->retention_days, c->member_count, c->num);
+}
+
+enum err message_take_number(struct store_stmt *st, int64_t *number)
+{
+    *number = store_step(st) ? store_int(st, 0) : 0;
+    return store_finish(st);
 }
 
 /* ---- members ---- */

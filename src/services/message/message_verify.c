@@ -143,12 +143,6 @@ static enum err walk_lines(struct walk *w)
 
 /* ---- what stands beside the log ---- */
 
-static enum err number(struct store_stmt *st, int64_t *out)
-{
-    *out = store_step(st) ? store_int(st, 0) : 0;
-    return store_finish(st);
-}
-
 static enum err check_head(struct walk *w)
 {
     const struct message_conversation *c = &w->c;
@@ -160,11 +154,11 @@ static enum err check_head(struct walk *w)
     else if (is_empty && c->last_seq >= c->first_seq)
         complain(w, "there are no lines", c->rev);
     int64_t members = 0;
-    enum err err = number(store_query(w->tx,
-                                      "SELECT COUNT(*) FROM message_members"
-                                      " WHERE conversation_num = ? AND state = 0",
-                                      "i", c->num),
-                          &members);
+    enum err err = message_take_number(store_query(w->tx,
+                                                   "SELECT COUNT(*) FROM message_members"
+                                                   " WHERE conversation_num = ? AND state = 0",
+                                                   "i", c->num),
+                                       &members);
     if (!err && members != c->member_count)
         complain(w, "the members are not as many as it says", c->rev);
     return err;
@@ -193,7 +187,7 @@ static enum err check_indexes(struct walk *w)
     enum err err = ERR_OK;
     for (size_t i = 0; i < ARRAY_LEN(stray) && !err; i++) {
         int64_t count = 0;
-        err = number(store_query(w->tx, stray[i].sql, "i", w->c.num), &count);
+        err = message_take_number(store_query(w->tx, stray[i].sql, "i", w->c.num), &count);
         if (count)
             complain(w, stray[i].what, w->c.rev);
     }
