@@ -1,27 +1,8 @@
 /* What happens to messages after they were sent, and what is a member's own. */
-#include "talk.h"
+#include "scene.h"
 
 #include <stdio.h>
 #include <unistd.h>
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
 
 static const Message__MessageInfo *edit(const struct identity *who, const char *id, int64_t seq,
                                         const char *text)
@@ -354,17 +335,17 @@ static void test_receipts_of_many(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_edit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_recall, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_late, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_reactions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pins, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_deleted_for_me_alone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_read_pointers_only_move_on, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_receipts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mentions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_own_settings, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_receipts_of_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_edit, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_recall, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_too_late, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_reactions, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_pins, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_deleted_for_me_alone, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_read_pointers_only_move_on, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_receipts, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_mentions, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_own_settings, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_receipts_of_many, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,24 +1,5 @@
 /* Contacts: asked, accepted, refused, ended, blocked; and what the blocked one is not told. */
-#include "talk.h"
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
+#include "scene.h"
 
 static const Contact__ContactInfo *request(const struct identity *who, const struct identity *to)
 {
@@ -175,15 +156,17 @@ static void test_a_full_list_can_be_changed(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_asked_and_accepted, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_both_ask, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ended_on_both_sides, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_block_is_not_told, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_aliases, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nobody_hears_of_the_rows_of_others, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_strangers_do_not_fill_the_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_full_list_can_be_changed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_asked_and_accepted, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_both_ask, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_refused, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_ended_on_both_sides, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_a_block_is_not_told, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_aliases, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_nobody_hears_of_the_rows_of_others, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_strangers_do_not_fill_the_list, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_a_full_list_can_be_changed, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,26 +1,7 @@
 /* Groups and channels: who belongs to them, who may do what, and that ranks are kept. */
-#include "talk.h"
+#include "scene.h"
 
 #include <stdio.h>
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
 
 static const char *group_by(const struct identity *who, Message__JoinRule rule,
                             const struct identity *const *members)
@@ -336,18 +317,20 @@ static void test_who_is_gone_hears_no_announcements(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_create, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_joining, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ranks, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_handing_over, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bans, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_silence, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_channels, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dissolved, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_full_group, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_who_never_was_in_reads_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_is_no_role, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_who_is_gone_hears_no_announcements, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_create, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_joining, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_ranks, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_handing_over, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_bans, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_silence, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_channels, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_dissolved, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_a_full_group, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_who_never_was_in_reads_nothing, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_what_is_no_role, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_who_is_gone_hears_no_announcements, scene_open,
+                                        scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

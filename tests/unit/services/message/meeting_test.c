@@ -1,27 +1,8 @@
 /* The chat of a meeting follows the meeting: who is in it, in which rank, and who no more. */
 #include "../meeting/people.h"
-#include "talk.h"
+#include "scene.h"
 
 #include <stdio.h>
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
 
 static char chat[ID_SIZE + 2];
 
@@ -119,9 +100,10 @@ static void test_ranks_and_removal_follow(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_who_is_in_the_meeting_is_in_its_chat, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_guests_have_this_chat_alone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ranks_and_removal_follow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_in_the_meeting_is_in_its_chat, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_guests_have_this_chat_alone, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_ranks_and_removal_follow, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

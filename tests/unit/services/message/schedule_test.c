@@ -1,26 +1,7 @@
 /* Messages for later: sent when they are due, once, by the rules of that moment. */
-#include "talk.h"
+#include "scene.h"
 
 #include "core/clock.h"
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
 
 static const Message__SendMessageReply *later(const struct identity *who, const char *id,
                                               int64_t at_ms, const char *key)
@@ -155,11 +136,12 @@ static void test_the_first_message_is_for_later(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_sent_when_due, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused_when_due, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_times, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_first_message_is_for_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sent_when_due, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_cancelled, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_refused_when_due, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_times, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_the_first_message_is_for_later, scene_open,
+                                        scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

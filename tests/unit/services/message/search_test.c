@@ -1,26 +1,7 @@
 /* Search: what is found, by whom, and that edits and recalls are seen by it. */
-#include "talk.h"
+#include "scene.h"
 
 #include <unistd.h>
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
 
 static const Message__SearchReply *search(const struct identity *who, const char *query,
                                           Message__SearchRequest in)
@@ -181,12 +162,13 @@ static void test_hostile_queries(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_words_and_characters, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_only_ones_own, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_was_there_before_one_came, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_edits_and_recalls, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_filters_and_pages, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hostile_queries, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_words_and_characters, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_only_ones_own, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_what_was_there_before_one_came, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_edits_and_recalls, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_filters_and_pages, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_hostile_queries, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,27 +1,8 @@
 /* Sending: who may, what may be said, and that the same message sent twice is one message. */
-#include "talk.h"
+#include "scene.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
 
 static void test_the_first_message_makes_the_conversation(void **state UNUSED)
 {
@@ -333,21 +314,23 @@ static void test_what_is_no_kind(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_the_first_message_makes_the_conversation, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_twice_is_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_twice_is_once_after_a_restart_too, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_stranger_finds_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_to_whom, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_blocked_are_not_heard, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replies_and_threads, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_forwarding, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_notes_are_the_servers, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_twice_is_once_though_refused_by_now, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_is_no_kind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_first_message_makes_the_conversation, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_twice_is_once, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_twice_is_once_after_a_restart_too, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_a_stranger_finds_nothing, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_to_whom, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_the_blocked_are_not_heard, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_texts, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_kinds, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_replies_and_threads, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_forwarding, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_notes_are_the_servers, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_many_at_once, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_twice_is_once_though_refused_by_now, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_what_is_no_kind, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,26 +1,7 @@
 /* Catching up: cursors, revisions, history; and that nobody sees through it what is not theirs. */
-#include "talk.h"
+#include "scene.h"
 
 #include <stdio.h>
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
 
 static const Message__SyncReply *sync_from(const struct identity *who, const char *cursor)
 {
@@ -266,16 +247,19 @@ static void test_history_at_the_end_of_numbers(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_only_what_has_moved, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cursors_of_other_lives, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_much_is_a_reset, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_changes_replay_the_log, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_is_left_out_is_no_hole, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_newcomer_sees_what_came_after, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_who_is_gone_reads_until_then, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_open_conversations_come_along, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_history_by_range, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_history_at_the_end_of_numbers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_only_what_has_moved, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_cursors_of_other_lives, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_too_much_is_a_reset, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_changes_replay_the_log, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_what_is_left_out_is_no_hole, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_a_newcomer_sees_what_came_after, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_who_is_gone_reads_until_then, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_open_conversations_come_along, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_history_by_range, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_history_at_the_end_of_numbers, scene_open,
+                                        scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

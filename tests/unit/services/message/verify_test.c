@@ -1,24 +1,5 @@
 /* verify: finds nothing in whole logs and each of many ways to damage one. */
-#include "talk.h"
-
-static struct world *w;
-static struct identity admin, ann, bob, cleo;
-
-static int setup(void **state UNUSED)
-{
-    w = world_open(&(struct world_options){0});
-    admin = world_register(w, "admin");
-    ann = world_register(w, "ann");
-    bob = world_register(w, "bob");
-    cleo = world_register(w, "cleo");
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    world_close(&w);
-    return 0;
-}
+#include "scene.h"
 
 static struct message_verdict verdict;
 
@@ -113,8 +94,8 @@ static void test_damages(void **state UNUSED)
 {
     for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
         if (i) {
-            teardown(NULL);
-            setup(NULL);
+            scene_close(NULL);
+            scene_open(NULL);
         }
         talk();
         expect_problem(damages[i].sql, damages[i].problem);
@@ -125,9 +106,9 @@ static void test_damages(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_longer_than_a_window, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_whole, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_longer_than_a_window, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_damages, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
