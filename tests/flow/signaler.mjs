@@ -5,74 +5,26 @@
 //   const event = await wire.next('participant_joined');
 //   assert.equal((await wire.closed).code, 1000);
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
+import { Wire, connect, inTime } from './wire.mjs';
 
-const WebSocket = createRequire(import.meta.url)('ws');
-const PATIENCE_MS = 5000;
-
-// Rejects with a word about what was waited for; the stack is that of whoever waited.
-function inTime(promise, what, ms = PATIENCE_MS) {
-  const problem = new Error(`waited in vain for ${what}`);
-  let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(problem), ms); });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+function decode(data, isBinary) {
+  assert.equal(isBinary, false);
+  return JSON.parse(data.toString());
 }
 
-export class Signaler {
-  constructor(socket) {
-    this.socket = socket;
-    this.lastId = 0;
-    this.answers = new Map();
-    this.events = [];
-    this.waiters = [];
-    this.closed = new Promise((resolve) => {
-      socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
-    });
-    this.closed.then(({ code, reason }) => {
-      for (const { reject } of [...this.answers.values(), ...this.waiters]) reject(new Error(`closed: ${code} ${reason}`));
-    });
-    socket.on('message', (data, isBinary) => {
-      assert.equal(isBinary, false);
-      this.take(JSON.parse(data.toString()));
-    });
-    socket.on('error', () => {});
-  }
-
-  static async open(server, client, { token = client?.token, headers = {}, protocol = 'parlance.signaling.v1', base, ...options } = {}) {
-    const socket = new WebSocket(`${base ?? server.wsUrl}/ws/signaling`, protocol, {
-      headers: { ...(token ? { authorization: `Bearer ${token}` } : {}), ...headers }, ...options,
-    });
-    const wire = new Signaler(socket);
-    await inTime(new Promise((resolve, reject) => {
-      socket.once('open', resolve);
-      socket.once('unexpected-response', (request, response) => {
-        reject(Object.assign(new Error(`refused: ${response.statusCode}`), { status: response.statusCode, response }));
-      });
-      socket.once('error', reject);
-    }), 'the socket to open');
+export class Signaler extends Wire {
+  static async open(server, client, { token = client?.token, protocol = 'parlance.signaling.v1', base, ...options } = {}) {
+    const { socket, opened } = connect(`${base ?? server.wsUrl}/ws/signaling`, protocol, token, options);
+    const wire = new Signaler(socket, decode);
+    await inTime(opened, 'the socket to open');
     return wire;
-  }
-
-  take(frame) {
-    if (frame.id !== undefined && this.answers.has(frame.id)) {
-      this.answers.get(frame.id).resolve(frame);
-      this.answers.delete(frame.id);
-      return;
-    }
-    const waiter = this.waiters.findIndex((w) => w.isWanted(frame));
-    if (waiter < 0) this.events.push(frame);
-    else this.waiters.splice(waiter, 1)[0].resolve(frame);
   }
 
   send(frame) { this.socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)); }
 
   // The answer, whatever it is.
   ask(type, fields = {}) {
-    this.lastId += 1;
-    const id = this.lastId;
-    const answer = new Promise((resolve, reject) => { this.answers.set(id, { resolve, reject }); });
-    this.send({ type, id, ...fields });
-    return inTime(answer, `the answer to ${type}`);
+    return this.request((id) => this.send({ type, id, ...fields }), type);
   }
 
   async ok(type, fields) {
@@ -97,11 +49,8 @@ export class Signaler {
   }
 
   // The next event of that type (and kind), already here or yet to come.
-  next(type, isWanted = () => true, ms = PATIENCE_MS) {
-    const fits = (frame) => frame.type === type && isWanted(frame);
-    const at = this.events.findIndex(fits);
-    if (at >= 0) return Promise.resolve(this.events.splice(at, 1)[0]);
-    return inTime(new Promise((resolve, reject) => { this.waiters.push({ isWanted: fits, resolve, reject }); }), `event ${type}`, ms);
+  next(type, isWanted = () => true, ms = undefined) {
+    return this.event((frame) => frame.type === type && isWanted(frame), type, ms);
   }
 
   // Everything sent before this has been worked on, and its events are here. Says whether such an event came.
@@ -121,6 +70,4 @@ export class Signaler {
     this.socket._socket.destroy();
     return this.closed;
   }
-
-  close() { this.socket.close(); }
 }
