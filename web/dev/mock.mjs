@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { WebSocketServer } from "ws";
 import { scene } from "./mock-scene.mjs";
 import * as world from "./mock-world.mjs";
+import { openIm } from "./mock-im.mjs";
 import { openSocket } from "./mock-socket.mjs";
 
 const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../dist");
@@ -54,10 +55,15 @@ export function startMock(port = 0) {
     if (url.pathname.startsWith("/api/")) void api(req, res, url);
     else sendFile(res, url.pathname);
   });
-  const sockets = new WebSocketServer({
-    server, path: "/ws/signaling", handleProtocols: () => "parlance.signaling.v1", verifyClient: () => scene.isReachable,
+  const sockets = {
+    "/ws/signaling": [new WebSocketServer({ noServer: true, handleProtocols: () => "parlance.signaling.v1" }), openSocket],
+    "/ws/im": [new WebSocketServer({ noServer: true, handleProtocols: () => "parlance.v1.json" }), openIm],
+  };
+  server.on("upgrade", (req, socket, head) => {
+    const [upgrader, open] = sockets[req.url] ?? [];
+    if (!upgrader || !scene.isReachable) return socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n");
+    return upgrader.handleUpgrade(req, socket, head, open);
   });
-  sockets.on("connection", openSocket);
   return new Promise((resolve) => server.listen(port, "127.0.0.1", () => resolve(server)));
 }
 

@@ -1,5 +1,6 @@
 // Every state of every screen, by name: each opens a page and brings it there. `open` is that of browser.mjs, `v` one of
 // its variants.
+import { cutIm, resetIm, sayIm, tellIm } from "./mock-im.mjs";
 import { hangUp, tell } from "./mock-socket.mjs";
 import { scene, setScene } from "./mock-scene.mjs";
 
@@ -58,6 +59,21 @@ async function dialog(open, v, name, changes = {}) {
   }
   await page.locator("dialog[open]").waitFor();
   return page;
+}
+
+// The messages, a conversation open or none.
+async function chat(open, v, id = "", changes = {}) {
+  setScene(changes);
+  resetIm();
+  const page = await open(`/c${id && `/${id}`}`, v);
+  await page.locator(changes.hasMeetings === false ? ".chat-list .empty" : id ? ".msg" : ".conv").first().waitFor();
+  await page.waitForTimeout(300);
+  return page;
+}
+
+async function write(page, text) {
+  await page.locator(".composer textarea").fill(text);
+  await page.locator(".composer textarea").press("Enter");
 }
 
 export const scenes = {
@@ -201,6 +217,77 @@ export const scenes = {
     await page.fill("input[name=meeting-password]", "sesame");
     await page.locator(".join-btn").click();
     await page.locator(".waiting-box").waitFor();
+    return page;
+  },
+  chat: async (open, v) => chat(open, v),
+  "chat-empty": async (open, v) => chat(open, v, "", { hasMeetings: false }),
+  "chat-group": async (open, v) => chat(open, v, "c1"),
+  "chat-long": async (open, v) => {
+    const page = await chat(open, v, "c2");
+    await page.locator(".thread").evaluate((e) => e.scrollTo(0, 0));
+    await page.locator("[data-seq='60']").waitFor();
+    return page;
+  },
+  "chat-live": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await write(page, v.language === "zh" ? "我来了。" : "On my way.");
+    sayIm("c1", "u2", "See you in the room.");
+    await page.getByText("See you in the room.").last().waitFor();
+    tellIm({ is_typing: { conversation_id: "c1", user_id: "u5" } });
+    await page.waitForFunction(() => document.querySelector(".chat-typing").textContent);
+    return page;
+  },
+  "chat-failed": async (open, v) => {
+    const page = await chat(open, v, "c2");
+    await write(page, "refuse me");
+    await page.locator(".msg-failure").waitFor();
+    return page;
+  },
+  "chat-cut": async (open, v) => {
+    const page = await chat(open, v, "c2");
+    scene.isReachable = false;
+    cutIm();
+    await page.waitForTimeout(200);
+    await write(page, "Written without a connection.");
+    await page.locator(".msg-bubble.is-pending").waitFor();
+    await page.locator(".chat-cut").waitFor({ state: "attached" });
+    return page;
+  },
+  "chat-edit": async (open, v) => {
+    const page = await chat(open, v, "c2");
+    await page.locator(".composer textarea").press("ArrowUp");
+    await page.locator(".composer-doing").waitFor();
+    return page;
+  },
+  "chat-menu": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".msg.is-own .msg-actions button").last().click();
+    await page.locator(".menu-item").first().waitFor();
+    return page;
+  },
+  "chat-emoji": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".composer .icon-btn").first().click();
+    await page.locator(".emoji-panel").waitFor();
+    return page;
+  },
+  "chat-members": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".conversation-head .icon-btn").last().click();
+    await page.locator(".group-member").first().waitFor();
+    return page;
+  },
+  "chat-search": async (open, v) => {
+    const page = await chat(open, v);
+    await page.locator(".chat-search input").fill("line");
+    await page.locator(".chat-list a[href*='at=']").first().waitFor();
+    return page;
+  },
+  "chat-new-group": async (open, v) => {
+    const page = await chat(open, v);
+    await page.locator(".chat-side-head .icon-btn").first().click();
+    await page.locator("dialog[open] input[role=combobox]").pressSequentially("ma");
+    await page.locator(".picker-option").first().waitFor();
     return page;
   },
   "meeting-alone": async (open, v) => inside(open, v, {}, "solo-room-one"),

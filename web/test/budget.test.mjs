@@ -1,4 +1,4 @@
-// What a person downloads before the first click, and what the meeting adds: gzipped JavaScript, by the build's own
+// What a person downloads before the first click, and what the meeting and the chat add: gzipped JavaScript, by the build's own
 // account of which file needs which.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,6 +11,7 @@ const meta = JSON.parse(readFileSync(path.join(root, ".cache/meta.json"), "utf8"
 const languages = ["en", "zh"];
 const prejoinMostBytes = 60_000;
 const meetingMostBytes = 90_000;
+const chatMostBytes = 80_000;
 
 function fileOf(source) {
   const found = Object.entries(meta.outputs).find(([, o]) => o.entryPoint === source);
@@ -32,10 +33,12 @@ const sizeOf = (files) => [...files].reduce((sum, f) => sum + gzipSync(readFileS
 const sourcesOf = (lang) => ({
   prejoin: ["src/main.tsx", "src/prejoin/prejoin.tsx", `src/i18n/${lang}/core.json`],
   meeting: ["src/meeting/meeting.tsx", `src/i18n/${lang}/meeting.json`],
+  shell: ["src/main.tsx", `src/i18n/${lang}/core.json`],
+  chat: ["src/chat/chat.tsx", `src/i18n/${lang}/pages.json`, `src/i18n/${lang}/chat.json`],
 });
 
 for (const lang of languages) {
-  const { prejoin, meeting } = sourcesOf(lang);
+  const { prejoin, meeting, shell, chat } = sourcesOf(lang);
   const before = withImports(prejoin.map(fileOf));
   const all = withImports(meeting.map(fileOf), new Set(before));
   const added = [...all].filter((f) => !before.has(f));
@@ -51,5 +54,13 @@ for (const lang of languages) {
     t.diagnostic(`${bytes} bytes in ${added.length} files`);
     assert.ok(added.length >= 2 && bytes > 10_000, "the account of the build is not plausible");
     assert.ok(bytes <= meetingMostBytes);
+  });
+  test(`chat (${lang}): at most ${chatMostBytes} bytes beside the shell`, (t) => {
+    const held = withImports(shell.map(fileOf));
+    const files = [...withImports(chat.map(fileOf), new Set(held))].filter((f) => !held.has(f));
+    const bytes = sizeOf(files);
+    t.diagnostic(`${bytes} bytes in ${files.length} files`);
+    assert.ok(files.length >= 3 && bytes > 10_000, "the account of the build is not plausible");
+    assert.ok(bytes <= chatMostBytes);
   });
 }

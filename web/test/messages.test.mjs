@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { parse, TYPE } from "@formatjs/icu-messageformat-parser";
 
 const root = process.cwd();
-const parts = ["core", "pages", "meeting"];
+const parts = ["core", "pages", "meeting", "chat"];
 const read = (lang, part) => JSON.parse(readFileSync(path.join(root, `src/i18n/${lang}/${part}.json`), "utf8"));
 
 function argumentsOf(elements, found = new Set()) {

@@ -13,25 +13,27 @@ import { Shell, type Tab } from "./shell";
 
 interface View {
   load: () => Promise<{ default: ComponentType }>;
-  part?: Part;
+  parts?: Part[];
   // Drawn inside the shell, for the signed-in alone.
   tab?: Tab;
 }
 
 const views = {
   meet: { load: () => import("../prejoin/prejoin") },
-  home: { load: () => import("../pages/home"), part: "pages", tab: "meetings" },
-  settings: { load: () => import("../pages/settings"), part: "pages", tab: "settings" },
-  admin: { load: () => import("../pages/admin"), part: "pages", tab: "admin" },
-  login: { load: () => import("../pages/login"), part: "pages" },
-  register: { load: () => import("../pages/register"), part: "pages" },
+  home: { load: () => import("../pages/home"), parts: ["pages"], tab: "meetings" },
+  chat: { load: () => import("../chat/chat"), parts: ["pages", "chat"], tab: "messages" },
+  settings: { load: () => import("../pages/settings"), parts: ["pages"], tab: "settings" },
+  admin: { load: () => import("../pages/admin"), parts: ["pages"], tab: "admin" },
+  login: { load: () => import("../pages/login"), parts: ["pages"] },
+  register: { load: () => import("../pages/register"), parts: ["pages"] },
 } satisfies Record<string, View>;
 
 function viewOf(path: string): View | null {
   if (path === "/") return views.home;
   if (/^\/m\/[^/]+\/?$/.test(path)) return views.meet;
+  if (/^\/c(\/[^/]*)?\/?$/.test(path)) return views.chat;
   const name = /^\/([a-z]+)\/?$/.exec(path)?.[1] ?? "";
-  return Object.hasOwn(views, name) && name !== "meet" && name !== "home" ? views[name as keyof typeof views] : null;
+  return Object.hasOwn(views, name) && !["meet", "home", "chat"].includes(name) ? views[name as keyof typeof views] : null;
 }
 
 // Fetches the code of a view while the texts are still on their way.
@@ -42,7 +44,7 @@ export function preload(path: string): void {
 const loaded = new Map<View, ComponentType>();
 
 async function load(view: View): Promise<ComponentType> {
-  const [module] = await Promise.all([view.load(), view.part ? loadMessages(view.part) : null]);
+  const [module] = await Promise.all([view.load(), ...(view.parts ?? []).map(loadMessages)]);
   loaded.set(view, module.default);
   return module.default;
 }

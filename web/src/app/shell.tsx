@@ -1,6 +1,6 @@
 // The frame of every page but meetings: a rail at the left (tabs below on phones) and the page.
 import type { ComponentChildren } from "preact";
-import { LogOut, Settings, ShieldCheck, Video } from "lucide-preact";
+import { LogOut, MessageSquare, Settings, ShieldCheck, Video } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Logo } from "../ui/logo";
@@ -8,8 +8,9 @@ import { Menu } from "../ui/menu";
 import { toastError } from "../ui/toast";
 import { signedIn, signOut } from "./api";
 import { go } from "./router";
+import { unreadMessages } from "./unread";
 
-export type Tab = "meetings" | "settings" | "admin";
+export type Tab = "meetings" | "messages" | "settings" | "admin";
 
 async function leave(): Promise<void> {
   try {
@@ -24,6 +25,7 @@ export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren
   const user = signedIn.value?.user;
   const tabs = [
     { id: "meetings", href: "/", icon: Video, text: t("nav.meetings") },
+    { id: "messages", href: "/c", icon: MessageSquare, text: t("nav.messages") },
     { id: "settings", href: "/settings", icon: Settings, text: t("nav.settings") },
     ...(user?.role === "admin" ? [{ id: "admin", href: "/admin", icon: ShieldCheck, text: t("nav.admin") }] : []),
   ];
@@ -42,6 +44,7 @@ export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren
               <a href={href} class="rail-tab" aria-current={id === tab ? "page" : undefined}>
                 <Glyph size={22} aria-hidden="true" />
                 <span>{text}</span>
+                {id === "messages" && unreadMessages.value > 0 && <span class="rail-badge" aria-hidden="true" />}
               </a>
             </li>
           ))}

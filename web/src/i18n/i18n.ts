@@ -1,15 +1,16 @@
-// The language of the page. Catalogues come in parts (core with the shell, pages, meeting), each a chunk per language
+// The language of the page. Catalogues come in parts (core with the shell, pages, meeting, chat), each a chunk per language
 // fetched when first needed; `t` reads the signal, so whatever shows a text is drawn anew when the language changes.
 import { signal } from "@preact/signals";
 import { readText, writeText } from "../app/storage";
 import { evaluate, type Args, type Message } from "./format";
 
 export type Language = "en" | "zh";
-export type Part = "core" | "pages" | "meeting";
+export type Part = "core" | "pages" | "meeting" | "chat";
 export type Key =
   | keyof typeof import("./en/core.json")
   | keyof typeof import("./en/pages.json")
-  | keyof typeof import("./en/meeting.json");
+  | keyof typeof import("./en/meeting.json")
+  | keyof typeof import("./en/chat.json");
 type Catalogue = Record<string, Message>;
 
 export const languages: { id: Language; name: string }[] = [
@@ -22,11 +23,13 @@ const loaders: Record<Language, Record<Part, () => Promise<{ default: unknown }>
     core: () => import("./en/core.json"),
     pages: () => import("./en/pages.json"),
     meeting: () => import("./en/meeting.json"),
+    chat: () => import("./en/chat.json"),
   },
   zh: {
     core: () => import("./zh/core.json"),
     pages: () => import("./zh/pages.json"),
     meeting: () => import("./zh/meeting.json"),
+    chat: () => import("./zh/chat.json"),
   },
 };
 

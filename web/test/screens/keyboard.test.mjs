@@ -53,7 +53,7 @@ async function walk(page) {
 }
 
 for (const name of [
-  "login", "register", "home", "settings", "admin", "schedule-options", "share", "prejoin-guest", "prejoin-denied", "waiting", "meeting-two",
+  "login", "register", "home", "settings", "admin", "chat", "chat-group", "chat-members", "chat-new-group", "schedule-options", "share", "prejoin-guest", "prejoin-denied", "waiting", "meeting-two",
   "meeting-people", "meeting-controls", "meeting-many", "after-left",
 ])
   test(`Tab reaches everything: ${name}`, { timeout: 120_000 }, async () => {

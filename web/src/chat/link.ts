@@ -1,0 +1,186 @@
+// The socket /ws/im, kept alive: signs in, answers to requests by id, events as they come; when it drops it comes back
+// after a pause that grows and is never the same for all (docs/messaging.md).
+import { ApiError, renew, token } from "../app/api";
+
+export type LinkState = "connecting" | "open" | "waiting";
+export type Frame = Record<string, unknown> & { id?: number };
+
+export interface LinkOptions {
+  onState: (state: LinkState) => void;
+  // Everything is told from now on.
+  onReady: () => void;
+  onEvent: (name: string, body: unknown) => void;
+}
+
+interface Pending {
+  name: string;
+  resolve: (body: unknown) => void;
+  reject: (error: Error) => void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+const requestLimitMs = 15_000;
+const openLimitMs = 10_000;
+const pingEveryMs = 20_000;
+const silenceLimitMs = 45_000;
+const probeLimitMs = 4_000;
+const backoffFirstMs = 500;
+const backoffMostMs = 30_000;
+
+export function backoffMs(attempt: number, random = Math.random()): number {
+  const most = Math.min(backoffMostMs, backoffFirstMs * 2 ** Math.min(attempt, 10));
+  return most / 2 + (most / 2) * random;
+}
+
+export class Link {
+  private socket: WebSocket | null = null;
+  private pending = new Map<number, Pending>();
+  private nextId = 1;
+  private attempt = 0;
+  private retryTimer: ReturnType<typeof setTimeout> | null = null;
+  private pingTimer: ReturnType<typeof setInterval>;
+  private heardAtMs = 0;
+  private isOver = false;
+  private isRenewing = false;
+  private closingDelayMs = 0;
+
+  constructor(private readonly options: LinkOptions) {
+    addEventListener("online", this.wake);
+    document.addEventListener("visibilitychange", this.wake);
+    this.pingTimer = setInterval(this.beat, pingEveryMs);
+    this.connect();
+  }
+
+  close(): void {
+    this.isOver = true;
+    removeEventListener("online", this.wake);
+    document.removeEventListener("visibilitychange", this.wake);
+    clearInterval(this.pingTimer);
+    if (this.retryTimer) clearTimeout(this.retryTimer);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close(1000);
+    this.rejectAll();
+  }
+
+  request<T>(name: string, body: object = {}): Promise<T> {
+    const socket = this.socket;
+    if (!socket || socket.readyState !== WebSocket.OPEN) return Promise.reject(new ApiError("offline", "not connected", "", 0));
+    const id = this.nextId++;
+    return new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.pending.delete(id);
+        reject(new ApiError("deadline_exceeded", `no answer to ${name}`, "", 0));
+      }, requestLimitMs);
+      this.pending.set(id, { name, resolve: resolve as (b: unknown) => void, reject, timer });
+      socket.send(JSON.stringify({ id, [name]: body }));
+    });
+  }
+
+  retryNow = (): void => {
+    if (this.isOver || this.socket) return;
+    if (this.retryTimer) clearTimeout(this.retryTimer);
+    this.connect();
+  };
+
+  // The network is back, or the page is looked at again: see at once whether the socket still lives.
+  private wake = (): void => {
+    if (this.isOver || document.visibilityState === "hidden") return;
+    if (!this.socket) return this.retryNow();
+    const { socket } = this;
+    const askedAtMs = Date.now();
+    this.ping();
+    setTimeout(() => this.heardAtMs < askedAtMs && this.lost(socket, 1006), probeLimitMs);
+  };
+
+  private beat = (): void => {
+    const { socket } = this;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    if (Date.now() - this.heardAtMs > silenceLimitMs) this.lost(socket, 1006);
+    else this.ping();
+  };
+
+  private ping(): void {
+    this.request("ping").catch(() => undefined); // silence is what counts
+  }
+
+  private connect(): void {
+    this.options.onState("connecting");
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/ws/im`, "parlance.v1.json");
+    this.socket = socket;
+    const limit = setTimeout(() => socket.readyState !== WebSocket.OPEN && this.lost(socket, 1006), openLimitMs);
+    socket.onopen = () => {
+      clearTimeout(limit);
+      this.heardAtMs = Date.now();
+      void this.enter(socket);
+    };
+    socket.onmessage = (e) => this.socket === socket && this.onMessage(String(e.data));
+    socket.onclose = (e) => {
+      clearTimeout(limit);
+      this.lost(socket, e.code);
+    };
+  }
+
+  private async enter(socket: WebSocket): Promise<void> {
+    try {
+      // False: nobody is signed in any more, and the page goes to the sign-in by itself.
+      if (this.isRenewing && !(await renew())) return this.close();
+      const bearer = await token();
+      this.isRenewing = false;
+      if (this.socket === socket) await this.request("authenticate", { token: bearer });
+    } catch {
+      this.lost(socket, this.isRenewing ? 4401 : 1006);
+    }
+  }
+
+  private onMessage(text: string): void {
+    this.heardAtMs = Date.now();
+    let frame: Frame;
+    try {
+      frame = JSON.parse(text) as Frame;
+    } catch {
+      return;
+    }
+    const waiting = frame.id === undefined ? undefined : this.pending.get(frame.id);
+    if (waiting && frame.id !== undefined) {
+      this.pending.delete(frame.id);
+      clearTimeout(waiting.timer);
+      const error = frame["error"] as { code: string; message: string; request_id: string } | undefined;
+      if (error) waiting.reject(new ApiError(error.code, error.message, error.request_id, 0));
+      else waiting.resolve(frame[waiting.name]);
+    } else if (frame.id === undefined) this.onEvent(frame);
+  }
+
+  private onEvent(frame: Frame): void {
+    if (frame["ready"]) {
+      this.attempt = 0;
+      this.options.onState("open");
+      this.options.onReady();
+    }
+    const closing = frame["closing"] as { retry_after_ms: number } | undefined;
+    if (closing) this.closingDelayMs = closing.retry_after_ms * (1 + Math.random());
+    for (const [name, body] of Object.entries(frame)) this.options.onEvent(name, body);
+  }
+
+  private lost(socket: WebSocket, code: number): void {
+    if (this.socket !== socket) return;
+    this.socket = null;
+    socket.close();
+    this.rejectAll();
+    if (this.isOver) return;
+    if (code === 4401) this.isRenewing = true;
+    const delayMs = this.closingDelayMs || backoffMs(this.attempt++);
+    this.closingDelayMs = 0;
+    this.options.onState("waiting");
+    this.retryTimer = setTimeout(() => this.connect(), delayMs);
+  }
+
+  private rejectAll(): void {
+    for (const p of this.pending.values()) {
+      clearTimeout(p.timer);
+      p.reject(new ApiError("offline", "the connection broke off", "", 0));
+    }
+    this.pending.clear();
+  }
+}

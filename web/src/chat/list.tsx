@@ -1,0 +1,195 @@
+// The conversations, the latest first, with what is unread; and the search over all of them.
+import type { RefObject } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { MessageSquarePlus, Search, Users, X } from "lucide-preact";
+import { dayText, timeText } from "../app/dates";
+import { go } from "../app/router";
+import { t } from "../i18n/i18n";
+import { Avatar } from "../ui/avatar";
+import { Button, IconButton } from "../ui/controls";
+import { toastError } from "../ui/toast";
+import { NewChat } from "./new-chat";
+import { nameOf, pictureOf, titleOf } from "./people";
+import type { ChatStore } from "./store";
+import { lineOf } from "./texts";
+import type { Conversation, Message } from "./types";
+
+const typingPauseMs = 250;
+const lettersMin = 2;
+const dayMs = 86_400_000;
+
+function whenText(ms: number): string {
+  return Date.now() - ms < dayMs && dayText(ms) === dayText(Date.now()) ? timeText(ms) : dayText(ms);
+}
+
+function lastLine(store: ChatStore, c: Conversation): string {
+  const waiting = store.box.value.filter((o) => o.to === c.id && o.state !== "sent");
+  const last = waiting[waiting.length - 1];
+  const isCut = store.link.value !== "open";
+  const state = last?.state === "failed" ? "chat.notSent" : isCut ? "chat.queued" : "chat.sending";
+  if (last) return t("chat.lineOf", { name: t(state), text: last.text });
+  const m = c.last_message;
+  if (!m) return "";
+  const isNamed = m.sender_id === store.me || c.kind !== "direct";
+  return isNamed ? t("chat.lineOf", { name: m.sender_id === store.me ? t("chat.you") : nameOf(m.sender_id), text: lineOf(m) }) : lineOf(m);
+}
+
+function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: boolean }) {
+  const count = c.own?.unread_count ?? 0;
+  const isUnread = count > 0 || c.own?.is_marked_unread;
+  const title = titleOf(c);
+  return (
+    <li>
+      <a href={`/c/${c.id}`} class={`conv${isUnread ? " is-unread" : ""}`} aria-current={isOpen ? "page" : undefined}>
+        <Avatar name={title} url={pictureOf(c)} size={44} />
+        <span class="conv-body">
+          <span class="conv-head">
+            <span class="conv-title">{title}</span>
+            {c.active_at_ms > 0 && <span class="meta conv-when">{whenText(c.active_at_ms)}</span>}
+          </span>
+          <span class="conv-head">
+            <span class="conv-line">{lastLine(store, c)}</span>
+            {isUnread && (
+              <span class="badge">
+                <span aria-hidden="true">{count > 99 ? "99+" : count || ""}</span>
+                <span class="sr-only">{t("chat.unreadCount", { count })}</span>
+              </span>
+            )}
+          </span>
+        </span>
+      </a>
+    </li>
+  );
+}
+
+function useSearch(store: ChatStore, q: string): Message[] | null {
+  const [found, setFound] = useState<Message[] | null>(null);
+  useEffect(() => {
+    setFound(null);
+    if ([...q].length < lettersMin) return;
+    let isStale = false;
+    const timer = setTimeout(() => {
+      store.search(q).then(
+        (m) => isStale || setFound(m),
+        (e) => isStale || (setFound([]), toastError(e)),
+      );
+    }, typingPauseMs);
+    return () => {
+      isStale = true;
+      clearTimeout(timer);
+    };
+  }, [q]);
+  return found;
+}
+
+function Found({ store, q }: { store: ChatStore; q: string }) {
+  const found = useSearch(store, q);
+  const byName = store.sorted.value.filter((c) => titleOf(c).toLowerCase().includes(q.toLowerCase()));
+  return (
+    <>
+      {byName.length > 0 && (
+        <>
+          <h2 class="chat-part">{t("chat.foundConversations")}</h2>
+          <ul>
+            {byName.slice(0, 8).map((c) => (
+              <Row key={c.id} store={store} c={c} isOpen={false} />
+            ))}
+          </ul>
+        </>
+      )}
+      <h2 class="chat-part">{t("chat.foundMessages")}</h2>
+      {[...q].length < lettersMin ? (
+        <p class="chat-hint">{t("chat.searchMore")}</p>
+      ) : found === null ? (
+        <p class="chat-hint">{t("loading")}</p>
+      ) : !found.length ? (
+        <p class="chat-hint">{t("chat.foundNone")}</p>
+      ) : (
+        <ul>
+          {found.map((m) => {
+            const c = store.conversations.value.get(m.conversation_id);
+            return (
+              <li key={`${m.conversation_id} ${m.seq}`}>
+                <a class="conv" href={`/c/${m.conversation_id}?at=${m.seq}`}>
+                  <Avatar name={nameOf(m.sender_id)} size={32} />
+                  <span class="conv-body">
+                    <span class="conv-head">
+                      <span class="conv-title">{c && c.kind !== "direct" ? `${nameOf(m.sender_id)} · ${titleOf(c)}` : nameOf(m.sender_id)}</span>
+                      <span class="meta conv-when">{whenText(m.created_at_ms)}</span>
+                    </span>
+                    <span class="conv-line">{lineOf(m)}</span>
+                  </span>
+                </a>
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </>
+  );
+}
+
+interface ListProps {
+  store: ChatStore;
+  openId: string;
+  searchRef: RefObject<HTMLInputElement>;
+}
+
+export function ConversationList({ store, openId, searchRef }: ListProps) {
+  const [text, setText] = useState("");
+  const [dialog, setDialog] = useState<"person" | "group" | null>(null);
+  const q = text.trim();
+  const list = store.sorted.value;
+  return (
+    <>
+      <div class="chat-side-head">
+        <h1>{t("chat.title")}</h1>
+        <IconButton icon={Users} label={t("chat.newGroup")} onClick={() => setDialog("group")} />
+        <IconButton icon={MessageSquarePlus} label={t("chat.newChat")} onClick={() => setDialog("person")} />
+      </div>
+      <div class="chat-search">
+        <Search size={18} aria-hidden="true" />
+        <input
+          ref={searchRef}
+          class="input"
+          type="search"
+          aria-label={t("chat.search")}
+          placeholder={t("chat.search")}
+          value={text}
+          onInput={(e) => setText(e.currentTarget.value)}
+          onKeyDown={(e) => e.key === "Escape" && setText("")}
+        />
+        {text && <IconButton icon={X} size={16} label={t("chat.searchEnd")} onClick={() => setText("")} />}
+      </div>
+      <nav class="chat-list" aria-label={t("chat.list")} aria-busy={!store.isLoaded.value}>
+        {q ? (
+          <Found store={store} q={q} />
+        ) : list.length ? (
+          <ul>
+            {list.map((c) => (
+              <Row key={c.id} store={store} c={c} isOpen={c.id === openId} />
+            ))}
+          </ul>
+        ) : store.isLoaded.value ? (
+          <div class="empty">
+            <h2>{t("chat.empty")}</h2>
+            <p>{t("chat.emptyText")}</p>
+            <Button kind="primary" icon={MessageSquarePlus} onClick={() => setDialog("person")}>
+              {t("chat.newChat")}
+            </Button>
+          </div>
+        ) : (
+          <p class="chat-hint">{t("loading")}</p>
+        )}
+        {!q && store.hasMore.value && (
+          <Button kind="quiet" isBlock onClick={() => void store.loadMore().catch(toastError)}>
+            {t("chat.more")}
+          </Button>
+        )}
+      </nav>
+      {dialog && (
+        <NewChat store={store} isGroup={dialog === "group"} onClose={() => setDialog(null)} onMade={(id) => (setDialog(null), go(`/c/${id}`))} />
+      )}
+    </>
+  );
+}

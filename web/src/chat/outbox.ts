@@ -1,0 +1,81 @@
+// What was written and is not acknowledged yet. Every item keeps its client_msg_id for good, so that sending it again,
+// after a cut or from another tab, makes no second message. Kept in the browser until the server has it.
+import type { Message } from "./types";
+
+export interface Outgoing {
+  clientMsgId: string;
+  // A conversation's id, or "u:" and the id of a person with whom there is none yet.
+  to: string;
+  text: string;
+  replyToSeq: number;
+  atMs: number;
+  // sent: acknowledged, but the log on this page has not brought it yet.
+  state: "pending" | "failed" | "sent";
+  error: string;
+  seq: number;
+}
+
+const lasting = new Set([
+  "invalid_argument", "permission_denied", "not_found", "failed_precondition", "already_exists", "body_too_large",
+]);
+
+// Whether sending again could ever help.
+export const isLasting = (code: string): boolean => lasting.has(code);
+
+export const nextToSend = (box: Outgoing[]): Outgoing | undefined => box.find((o) => o.state === "pending");
+
+function change(box: Outgoing[], id: string, fields: Partial<Outgoing>): Outgoing[] {
+  return box.map((o) => (o.clientMsgId === id ? { ...o, ...fields } : o));
+}
+
+export const failed = (box: Outgoing[], id: string, error: string): Outgoing[] => change(box, id, { state: "failed", error });
+export const again = (box: Outgoing[], id: string): Outgoing[] => change(box, id, { state: "pending", error: "" });
+export const without = (box: Outgoing[], id: string): Outgoing[] => box.filter((o) => o.clientMsgId !== id);
+
+// Acknowledged. What else waits for the same new conversation now knows its id.
+export function acknowledged(box: Outgoing[], id: string, conversationId: string, seq: number): Outgoing[] {
+  const to = box.find((o) => o.clientMsgId === id)?.to;
+  const moved = to?.startsWith("u:") ? box.map((o) => (o.to === to ? { ...o, to: conversationId } : o)) : box;
+  return change(moved, id, { state: "sent", seq });
+}
+
+// What to show below the log: items that it does not hold itself.
+export function notIn(box: Outgoing[], to: string, messages: Message[], me: string): Outgoing[] {
+  const here = box.filter((o) => o.to === to);
+  if (!here.length) return here;
+  const own = new Set(messages.filter((m) => m.sender_id === me).map((m) => m.client_msg_id));
+  return here.filter((o) => !own.has(o.clientMsgId));
+}
+
+// ---- kept in the browser, one key an item: tabs do not overwrite one another ----
+
+const prefix = (me: string) => `parlance.unsent.${me}.`;
+
+export function keep(me: string, o: Outgoing): void {
+  try {
+    localStorage.setItem(prefix(me) + o.clientMsgId, JSON.stringify(o));
+  } catch {
+    // storage refused or full: it lasts as long as the page
+  }
+}
+
+export function forget(me: string, id: string): void {
+  try {
+    localStorage.removeItem(prefix(me) + id);
+  } catch {
+    // as above
+  }
+}
+
+export function kept(me: string): Outgoing[] {
+  const found: Outgoing[] = [];
+  try {
+    for (let i = 0; i < localStorage.length; i++) {
+      const key = localStorage.key(i) ?? "";
+      if (key.startsWith(prefix(me))) found.push(JSON.parse(localStorage.getItem(key) ?? "") as Outgoing);
+    }
+  } catch {
+    // what cannot be read cannot be sent
+  }
+  return found.sort((a, b) => a.atMs - b.atMs);
+}

@@ -1,0 +1,40 @@
+// Who is who: the profiles behind user ids, asked for once each.
+import { signal } from "@preact/signals";
+import { call, signedIn } from "../app/api";
+import type { Profile } from "../app/types";
+import { t } from "../i18n/i18n";
+import type { Conversation } from "./types";
+
+const profiles = signal<Map<string, Profile>>(new Map());
+const asked = new Set<string>();
+const askAgainMs = 20_000;
+
+export function know(...people: Profile[]): void {
+  profiles.value = new Map([...profiles.value, ...people.map((p): [string, Profile] => [p.id, p])]);
+  for (const p of people) asked.add(p.id);
+}
+
+export function personOf(id: string): Profile | undefined {
+  const known = id === signedIn.value?.user.id ? signedIn.value.user : profiles.value.get(id);
+  if (!known && id && !asked.has(id)) {
+    asked.add(id);
+    call<Profile>(`/users/${encodeURIComponent(id)}`).then(
+      (p) => know(p),
+      () => setTimeout(() => asked.delete(id), askAgainMs),
+    );
+  }
+  return known;
+}
+
+export function nameOf(id: string): string {
+  const p = personOf(id);
+  return p ? p.nickname || p.username : "…";
+}
+
+export function titleOf(c: Conversation): string {
+  return c.kind === "direct" ? nameOf(c.peer_id) : c.title || t("chat.untitled");
+}
+
+export function pictureOf(c: Conversation): string | undefined {
+  return c.kind === "direct" ? personOf(c.peer_id)?.avatar_url : c.avatar_url;
+}

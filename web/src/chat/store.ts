@@ -1,0 +1,459 @@
+// The chat of the signed-in person: conversations, logs and the outbox as signals, kept true over the socket. One for the
+// page, alive from the first look at it to the sign-out. What it makes of changes stands in log.ts and outbox.ts.
+import { computed, effect, signal } from "@preact/signals";
+import { ApiError, signedIn } from "../app/api";
+import { errorCode, errorText } from "../app/errors";
+import { unreadMessages } from "../app/unread";
+import { Link, type LinkState } from "./link";
+import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
+import * as outbox from "./outbox";
+import type { Change, ChangeList, Conversation, History, Member, Message, Receipt, SendReply, SyncReply } from "./types";
+
+export interface Thread {
+  log: Log;
+  state: "loading" | "ready" | "failed";
+  // Older or newer messages are on their way.
+  isPaging: boolean;
+}
+
+const conversationsMost = 200;
+const openMost = 20;
+const pageMost = 60;
+const syncEveryMs = 60_000;
+const typingShownMs = 5_000;
+const typingEveryMs = 3_000;
+const deliveredPauseMs = 400;
+const busyPauseMs = 3_000;
+const draftPauseMs = 1_200;
+
+export class ChatStore {
+  readonly link = signal<LinkState>("connecting");
+  readonly isLoaded = signal(false);
+  readonly conversations = signal<Map<string, Conversation>>(new Map());
+  readonly hasMore = signal(false);
+  readonly threads = signal<Map<string, Thread>>(new Map());
+  readonly members = signal<Map<string, Member[]>>(new Map());
+  readonly typing = signal<Map<string, Map<string, number>>>(new Map());
+  readonly box = signal<outbox.Outgoing[]>([]);
+  // Where a conversation that began with its first message is found now.
+  readonly moved = signal<Map<string, string>>(new Map());
+  readonly sorted = computed(() => [...this.conversations.value.values()].sort((a, b) => b.active_at_ms - a.active_at_ms));
+  readonly drafts = new Map<string, string>();
+
+  private readonly socket: Link;
+  private cursor = "";
+  private listCursor = "";
+  private isPumping = false;
+  private openId = "";
+  private catching = new Set<string>();
+  private typedAtMs = 0;
+  private timers = new Map<string, ReturnType<typeof setTimeout>>();
+  private readonly syncTimer: ReturnType<typeof setInterval>;
+  private readonly stopCounting: () => void;
+
+  constructor(readonly me: string) {
+    this.box.value = outbox.kept(me);
+    this.stopCounting = effect(() => {
+      unreadMessages.value = this.sorted.value.reduce((sum, c) => sum + (c.own?.unread_count ?? 0), 0);
+    });
+    this.syncTimer = setInterval(() => this.link.value === "open" && void this.sync(), syncEveryMs);
+    this.socket = new Link({
+      onState: (state) => (this.link.value = state),
+      onReady: () => void this.sync().then(() => this.pump()),
+      onEvent: (name, body) => this.onEvent(name, body),
+    });
+  }
+
+  close(): void {
+    clearInterval(this.syncTimer);
+    this.timers.forEach(clearTimeout);
+    this.stopCounting();
+    this.socket.close();
+    unreadMessages.value = 0;
+  }
+
+  retryNow = (): void => this.socket.retryNow();
+
+  request<T>(name: string, body: object): Promise<T> {
+    return this.socket.request<T>(name, body);
+  }
+
+  // ---- catching up ----
+
+  private async sync(): Promise<void> {
+    const open = [...this.threads.value].filter(([, t]) => t.state === "ready").slice(-openMost);
+    try {
+      const reply = await this.request<SyncReply>("sync", {
+        cursor: this.cursor, limit: conversationsMost, open: open.map(([id, t]) => ({ conversation_id: id, rev: t.log.rev })),
+      });
+      this.cursor = reply.cursor;
+      if (reply.is_reset) this.reset(reply);
+      else this.putConversations(reply.conversations ?? []);
+      if (!reply.is_reset) open.forEach(([id], i) => this.onMissed(id, reply.open_changes?.[i]));
+      this.isLoaded.value = true;
+      if (this.openId) void this.open(this.openId);
+    } catch (error) {
+      // Cut again: the next connection begins anew. A cursor that is refused is worth nothing.
+      if (errorCode(error) === "invalid_argument") this.cursor = "";
+    }
+  }
+
+  private reset(reply: SyncReply): void {
+    this.conversations.value = new Map((reply.conversations ?? []).map((c) => [c.id, c]));
+    this.hasMore.value = reply.has_more;
+    this.listCursor = "";
+    this.threads.value = new Map();
+  }
+
+  private onMissed(id: string, list: ChangeList | undefined): void {
+    if (!list) return;
+    if (list.rev === 0) return this.forget(id);
+    const thread = this.threads.value.get(id);
+    if (thread) this.setThread(id, { log: applyAll(thread.log, list.changes ?? [], this.me) });
+    if (list.has_more) void this.catchUp(id);
+  }
+
+  // Asks for what is missing until nothing is.
+  private async catchUp(id: string): Promise<void> {
+    if (this.catching.has(id)) return;
+    this.catching.add(id);
+    try {
+      for (;;) {
+        const thread = this.threads.value.get(id);
+        if (!thread) break;
+        const list = await this.request<ChangeList>("get_changes", { id, after_rev: thread.log.rev, limit: 200 });
+        const now = this.threads.value.get(id);
+        if (!now) break;
+        const log = applyAll(now.log, list.changes ?? [], this.me);
+        this.setThread(id, { log: list.has_more ? log : { ...log, rev: Math.max(log.rev, list.rev) } });
+        if (!list.has_more || !list.changes?.length) break;
+      }
+    } catch (error) {
+      if (errorCode(error) === "not_found") this.forget(id);
+      // else: the next sync finds the same hole
+    } finally {
+      this.catching.delete(id);
+    }
+    await this.reload(id);
+  }
+
+  private putConversations(list: Conversation[]): void {
+    if (!list.length) return;
+    const next = new Map(this.conversations.value);
+    for (const c of list) next.set(c.id, c);
+    this.conversations.value = next;
+  }
+
+  private forget(id: string): void {
+    const [conversations, threads] = [new Map(this.conversations.value), new Map(this.threads.value)];
+    conversations.delete(id);
+    threads.delete(id);
+    this.conversations.value = conversations;
+    this.threads.value = threads;
+  }
+
+  async reload(id: string): Promise<void> {
+    try {
+      this.putConversations([await this.request<Conversation>("get_conversation", { id })]);
+    } catch (error) {
+      if (errorCode(error) === "not_found") this.forget(id);
+    }
+  }
+
+  async loadMore(): Promise<void> {
+    const reply = await this.request<{ conversations?: Conversation[]; next_cursor: string }>("get_conversations", {
+      limit: conversationsMost, cursor: this.listCursor,
+    });
+    this.listCursor = reply.next_cursor;
+    this.hasMore.value = reply.next_cursor !== "";
+    const known = this.conversations.value;
+    this.putConversations((reply.conversations ?? []).filter((c) => (known.get(c.id)?.rev ?? -1) < c.rev));
+  }
+
+  // ---- events ----
+
+  private onEvent(name: string, body: unknown): void {
+    if (name === "change") this.onChange(body as Change);
+    else if (name === "own") this.onOwn(body as Conversation);
+    else if (name === "receipt") this.onReceipt(body as Receipt);
+    else if (name === "is_typing") this.onTyping(body as { conversation_id: string; user_id: string });
+  }
+
+  private onChange(change: Change): void {
+    const id = change.conversation_id;
+    const known = this.conversations.value.get(id);
+    // Unknown, or something between was missed: its counts are not to be trusted.
+    if (!known || change.prev_rev > known.rev) this.soon(`reload ${id}`, 50, () => void this.reload(id));
+    else this.putConversations([updateConversation(known, change, this.me)]);
+    const thread = this.threads.value.get(id);
+    if (thread?.state === "ready") {
+      const { log, verdict } = applyChange(thread.log, change, this.me);
+      if (verdict === "hole") void this.catchUp(id);
+      else this.setThread(id, { log });
+    }
+    if (change.member) this.putMember(change.member);
+    const m = change.message;
+    if (change.type !== "message" || !m) return;
+    if (m.sender_id === this.me) this.dropSent(m.client_msg_id);
+    else {
+      this.stopTyping(id, m.sender_id);
+      this.soon(`delivered ${id}`, deliveredPauseMs, () => void this.request("mark_delivered", { id, seq: m.seq }).catch(() => undefined));
+    }
+  }
+
+  private onOwn(c: Conversation): void {
+    const known = this.conversations.value.get(c.id);
+    if (known && c.own) this.putConversations([{ ...known, own: c.own }]);
+    else if (!known) this.soon(`reload ${c.id}`, 50, () => void this.reload(c.id));
+  }
+
+  private onReceipt(r: Receipt): void {
+    const list = this.members.value.get(r.conversation_id) ?? [];
+    const next = list.map((m) =>
+      m.user_id === r.user_id
+        ? { ...m, read_seq: Math.max(m.read_seq, r.read_seq), delivered_seq: Math.max(m.delivered_seq, r.delivered_seq) }
+        : m,
+    );
+    this.members.value = new Map(this.members.value).set(r.conversation_id, next);
+  }
+
+  private putMember(member: Member): void {
+    const list = this.members.value.get(member.conversation_id);
+    if (!list) return;
+    const others = list.filter((m) => m.user_id !== member.user_id);
+    const next = member.state === "active" ? [...others, member] : others;
+    this.members.value = new Map(this.members.value).set(member.conversation_id, next);
+  }
+
+  private onTyping({ conversation_id: id, user_id: user }: { conversation_id: string; user_id: string }): void {
+    if (user === this.me) return;
+    this.typing.value = new Map(this.typing.value).set(id, new Map(this.typing.value.get(id)).set(user, Date.now()));
+    this.soon(`typing ${id} ${user}`, typingShownMs, () => this.stopTyping(id, user));
+  }
+
+  private stopTyping(id: string, user: string): void {
+    if (!this.typing.value.get(id)?.has(user)) return;
+    const users = new Map(this.typing.value.get(id));
+    users.delete(user);
+    this.typing.value = new Map(this.typing.value).set(id, users);
+  }
+
+  // Once, after a pause; a newer wish of the same name takes the place of the older.
+  private soon(name: string, afterMs: number, run: () => void): void {
+    const waiting = this.timers.get(name);
+    if (waiting) clearTimeout(waiting);
+    this.timers.set(name, setTimeout(() => (this.timers.delete(name), run()), afterMs));
+  }
+
+  // ---- threads ----
+
+  private setThread(id: string, fields: Partial<Thread>): void {
+    const before = this.threads.value.get(id) ?? { log: emptyLog(), state: "loading", isPaging: false };
+    this.threads.value = new Map(this.threads.value).set(id, { ...before, ...fields });
+  }
+
+  // Shows a conversation: its receipts and typing are told from now on. `aroundSeq`: at an older place.
+  async open(id: string, aroundSeq = 0): Promise<void> {
+    if (this.openId && this.openId !== id) void this.request("open", { id: this.openId, is_closed: true }).catch(() => undefined);
+    this.openId = id;
+    if (this.link.value !== "open") return;
+    void this.request("open", { id }).catch(() => undefined);
+    void this.loadMembers(id);
+    const thread = this.threads.value.get(id);
+    if (!thread || thread.state === "failed" || aroundSeq) await this.load(id, aroundSeq);
+  }
+
+  leave(id: string): void {
+    if (this.openId !== id) return;
+    this.openId = "";
+    void this.request("open", { id, is_closed: true }).catch(() => undefined);
+  }
+
+  // Changes that happen while the history is on its way are asked for afterwards, from the revision known before.
+  async load(id: string, aroundSeq = 0): Promise<void> {
+    this.setThread(id, { state: "loading" });
+    try {
+      if (!this.conversations.value.has(id)) this.putConversations([await this.request<Conversation>("get_conversation", { id })]);
+      const rev = this.conversations.value.get(id)?.rev ?? 0;
+      const page = await this.request<History>("get_message_history", {
+        id, limit: pageMost, ...(aroundSeq ? { around_seq: aroundSeq } : {}),
+      });
+      this.setThread(id, { log: mergeHistory(emptyLog(rev), page, "fresh"), state: "ready", isPaging: false });
+      await this.catchUp(id);
+    } catch (error) {
+      if (errorCode(error) === "not_found") this.forget(id);
+      this.setThread(id, { state: "failed" });
+    }
+  }
+
+  async page(id: string, where: "older" | "newer"): Promise<void> {
+    const thread = this.threads.value.get(id);
+    const { messages } = thread?.log ?? emptyLog();
+    const edge = where === "older" ? messages[0] : messages[messages.length - 1];
+    if (!thread || thread.isPaging || !edge || !thread.log[where === "older" ? "hasOlder" : "hasNewer"]) return;
+    this.setThread(id, { isPaging: true });
+    try {
+      const page = await this.request<History>("get_message_history", {
+        id, limit: pageMost, ...(where === "older" ? { before_seq: edge.seq } : { after_seq: edge.seq }),
+      });
+      const now = this.threads.value.get(id);
+      if (now) this.setThread(id, { log: mergeHistory(now.log, page, where), isPaging: false });
+    } catch {
+      if (this.threads.value.has(id)) this.setThread(id, { isPaging: false });
+    }
+  }
+
+  async loadMembers(id: string): Promise<void> {
+    try {
+      const reply = await this.request<{ members?: Member[] }>("list_members", { id, limit: 100 });
+      this.members.value = new Map(this.members.value).set(id, reply.members ?? []);
+    } catch {
+      // no ticks and no list until the next look
+    }
+  }
+
+  read(id: string, seq: number): void {
+    const c = this.conversations.value.get(id);
+    if (!c?.own || seq < 1 || (seq <= c.own.read_seq && !c.own.is_marked_unread)) return;
+    this.putConversations([{ ...c, own: { ...c.own, read_seq: Math.max(seq, c.own.read_seq), unread_count: 0, mention_count: 0, is_marked_unread: false } }]);
+    this.request("mark_as_read", { id, seq }).catch(() => void this.reload(id));
+  }
+
+  tellTyping(id: string): void {
+    if (Date.now() - this.typedAtMs < typingEveryMs) return;
+    this.typedAtMs = Date.now();
+    void this.request("typing", { id }).catch(() => undefined);
+  }
+
+  keepDraft(to: string, draft: string): void {
+    this.drafts.set(to, draft);
+    if (!to.startsWith("u:"))
+      this.soon(`draft ${to}`, draftPauseMs, () => void this.request("set_own", { id: to, draft }).catch(() => undefined));
+  }
+
+  draftOf(to: string): string {
+    return this.drafts.get(to) ?? this.conversations.value.get(to)?.own?.draft ?? "";
+  }
+
+  // ---- writing ----
+
+  send(to: string, text: string, replyToSeq: number): void {
+    const item: outbox.Outgoing = {
+      clientMsgId: newId(), to, text, replyToSeq, atMs: Date.now(), state: "pending", error: "", seq: 0,
+    };
+    this.box.value = [...this.box.value, item];
+    outbox.keep(this.me, item);
+    this.typedAtMs = 0; // what is typed next is news
+    void this.pump();
+  }
+
+  sendAgain(id: string): void {
+    this.box.value = outbox.again(this.box.value, id);
+    void this.pump();
+  }
+
+  discard(id: string): void {
+    this.box.value = outbox.without(this.box.value, id);
+    outbox.forget(this.me, id);
+  }
+
+  // One after the other, so that they stand in the order in which they were written.
+  private async pump(): Promise<void> {
+    if (this.isPumping) return;
+    this.isPumping = true;
+    for (let item; this.link.value === "open" && (item = outbox.nextToSend(this.box.value)); ) {
+      if (!(await this.sendOne(item))) break;
+    }
+    this.isPumping = false;
+  }
+
+  // False: not now; the item keeps waiting.
+  private async sendOne(o: outbox.Outgoing): Promise<boolean> {
+    try {
+      const reply = await this.request<SendReply>("send_message", {
+        ...(o.to.startsWith("u:") ? { to_user_id: o.to.slice(2) } : { conversation_id: o.to }), client_msg_id: o.clientMsgId,
+        content: { kind: "text", text: o.text }, ...(o.replyToSeq ? { reply_to_seq: o.replyToSeq } : {}),
+      });
+      outbox.forget(this.me, o.clientMsgId);
+      if (o.to.startsWith("u:")) this.moved.value = new Map(this.moved.value).set(o.to, reply.conversation_id);
+      this.box.value = outbox.acknowledged(this.box.value, o.clientMsgId, reply.conversation_id, reply.seq);
+      this.dropSeen(reply.conversation_id);
+      return true;
+    } catch (error) {
+      const code = errorCode(error);
+      if (outbox.isLasting(code)) {
+        this.box.value = outbox.failed(this.box.value, o.clientMsgId, errorText(error));
+        return true;
+      }
+      if (code !== "offline") this.soon("pump", busyPauseMs, () => void this.pump());
+      return false;
+    }
+  }
+
+  // Acknowledged and in the log, or in a log that is not looked at: nothing to show for it any more.
+  private dropSeen(id: string): void {
+    const log = this.threads.value.get(id)?.log;
+    this.box.value = this.box.value.filter(
+      (o) => o.to !== id || o.state !== "sent" || (log && !log.hasNewer && !log.messages.some((m) => m.client_msg_id === o.clientMsgId)),
+    );
+  }
+
+  private dropSent(clientMsgId: string): void {
+    if (this.box.value.some((o) => o.clientMsgId === clientMsgId)) this.discard(clientMsgId);
+  }
+
+  // ---- what one does to messages; each throws what the server says ----
+
+  async edit(m: Message, text: string): Promise<void> {
+    await this.request("edit_message", { id: m.conversation_id, seq: m.seq, content: { kind: "text", text } });
+  }
+
+  async recall(m: Message): Promise<void> {
+    await this.request("recall_message", { id: m.conversation_id, seq: m.seq });
+  }
+
+  async react(m: Message, emoji: string): Promise<void> {
+    const is_removed = m.reactions?.some((r) => r.emoji === emoji && r.is_mine) ?? false;
+    await this.request("react", { id: m.conversation_id, seq: m.seq, emoji, is_removed });
+  }
+
+  async createGroup(title: string, userIds: string[]): Promise<string> {
+    const c = await this.request<Conversation>("create_group", { kind: "group", title, user_ids: userIds, client_id: newId() });
+    this.putConversations([c]);
+    return c.id;
+  }
+
+  async leaveGroup(id: string): Promise<void> {
+    await this.request("leave_group", { id });
+    await this.reload(id);
+  }
+
+  async search(query: string): Promise<Message[]> {
+    return (await this.request<{ messages?: Message[] }>("search", { query, limit: 30 })).messages ?? [];
+  }
+}
+
+function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(15));
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_");
+}
+
+let current: ChatStore | null = null;
+
+// The store of whoever is signed in; somebody else's is closed first.
+export function chatStore(): ChatStore {
+  const me = signedIn.peek()?.user.id;
+  if (!me) throw new ApiError("unauthenticated", "nobody is signed in", "", 401);
+  if (current?.me !== me) {
+    current?.close();
+    current = new ChatStore(me);
+  }
+  return current;
+}
+
+effect(() => {
+  if (current && signedIn.value?.user.id !== current.me) {
+    current.close();
+    current = null;
+  }
+});
