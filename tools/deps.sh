@@ -7,7 +7,8 @@ level=${1:-build}
 
 build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-parser-dev libssl-dev libprotobuf-c-dev
   protobuf-c-compiler protobuf-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev
-  libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev"
+  libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libavformat-dev libavcodec-dev libavutil-dev
+  libswscale-dev libwebp-dev libseccomp-dev"
 test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format python3"
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"

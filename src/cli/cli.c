@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct cli_command *const commands[] = {&cli_serve,   &cli_check_config, &cli_migrate,
-                                                     &cli_openapi, &cli_user,         &cli_verify,
-                                                     &cli_version, &cli_help,         NULL};
+static const struct cli_command *const commands[] = {
+    &cli_serve,  &cli_check_config, &cli_migrate,        &cli_openapi, &cli_user,
+    &cli_verify, &cli_version,      &cli_convert_helper, &cli_help,    NULL};
 
 int cli_usage_error(const struct cli_command *command, const char *problem)
 {
@@ -93,7 +93,8 @@ static int print_list(void)
     printf("Parlance: accounts, messaging and meetings in one program.\n\n"
            "usage: parlance COMMAND [...]\n\n");
     for (int i = 0; commands[i]; i++)
-        printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
+        if (!commands[i]->is_hidden)
+            printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n`parlance help COMMAND` (or `parlance COMMAND --help`) tells about one.\n");
     return 0;
 }

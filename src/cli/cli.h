@@ -10,6 +10,7 @@ struct cli_command {
     const char *usage;                 /* how it is called; also shown beside an error */
     const char *about;                 /* what else `parlance help NAME` tells; may be NULL */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+    bool is_hidden;                    /* not for people: not in the list */
 };
 
 /* Picks the command by the first word: `serve` without one, `help` wherever --help or -h stands. */
@@ -28,6 +29,7 @@ const char *cli_take_value(int *argc, char **argv, const char *name);
 bool cli_has_words(const struct cli_command *command, int argc, char **argv, int count);
 
 extern const struct cli_command cli_check_config;
+extern const struct cli_command cli_convert_helper;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_migrate;
 extern const struct cli_command cli_openapi;
