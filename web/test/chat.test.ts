@@ -40,6 +40,13 @@ test("away from the end nothing is appended, and what is not held is not shown",
   assert.deepEqual(seqs(applyChange(logOf(9, 5, 6), change(10, "edited", message(2)), me).log), [5, 6]);
 });
 
+test("a thread counts its answers", () => {
+  const log = applyChange(logOf(2, 1, 2), change(3, "message", message(3, { thread_seq: 1 })), me).log;
+  assert.deepEqual(log.messages.map((m) => m.thread_count), [1, undefined, undefined]);
+  const away = applyChange({ ...logOf(9, 1, 2), hasNewer: true }, change(10, "message", message(8, { thread_seq: 2 })), me).log;
+  assert.deepEqual(away.messages.map((m) => m.thread_count), [undefined, 1]);
+});
+
 test("pages join without doubles", () => {
   const older = mergeHistory(logOf(9, 5, 6), { messages: [message(3), message(4), message(5)], has_older: true, has_newer: true }, "older");
   assert.deepEqual([seqs(older), older.hasOlder, older.hasNewer], [[3, 4, 5, 6], true, false]);
@@ -71,7 +78,7 @@ test("the list counts what others say, once, and writing reads", () => {
 });
 
 const item = (clientMsgId: string, fields: Partial<outbox.Outgoing> = {}): outbox.Outgoing => ({
-  clientMsgId, to: "c", text: "x", replyToSeq: 0, atMs: 0, state: "pending", error: "", seq: 0, ...fields,
+  clientMsgId, to: "c", content: { kind: "text", text: "x" }, atMs: 0, state: "pending", error: "", seq: 0, ...fields,
 });
 
 test("the outbox: in order, failing honestly, gone when the log has it", () => {
@@ -90,6 +97,16 @@ test("the outbox: in order, failing honestly, gone when the log has it", () => {
 test("the outbox: what waits for a new conversation learns its id", () => {
   const box = outbox.acknowledged([item("a", { to: "u:u2" }), item("b", { to: "u:u2" }), item("c", { to: "u:u3" })], "a", "c9", 1);
   assert.deepEqual(box.map((o) => [o.to, o.state]), [["c9", "sent"], ["c9", "pending"], ["u:u3", "pending"]]);
+});
+
+test("the outbox: what is asked of the server", () => {
+  const attachments = [{ file_id: "f1", name: "a.png", content_type: "image/png", size: 3 }];
+  assert.deepEqual(outbox.requestOf({ to: "u:u2", content: { kind: "image", text: "", attachments }, threadSeq: 4 }), {
+    to_user_id: "u2", content: { kind: "image", text: "", attachments: [{ file_id: "f1" }] }, thread_seq: 4,
+  });
+  assert.deepEqual(outbox.requestOf({ to: "c", content: { kind: "text", text: "" }, forward: { id: "c2", seq: 7 }, replyToSeq: 3 }), {
+    conversation_id: "c", forward_conversation_id: "c2", forward_seq: 7, reply_to_seq: 3,
+  });
 });
 
 test("rows: days, groups, the unread line", () => {

@@ -61,14 +61,14 @@ export function Composer({ store, id, name, doing, onDone, onEditLast }: Props) 
     if (new TextEncoder().encode(said).length > bytesMost) return void toast(t("chat.tooLong"), "bad");
     if (doing?.type === "edit") {
       try {
-        if (said !== doing.message.content?.text) await store.edit(doing.message, said);
+        if (said !== doing.message.content?.text) await store.edit(doing.message, { kind: "text", text: said });
         stop();
       } catch (error) {
         toastError(error);
       }
       return;
     }
-    store.send(id, said, doing?.message.seq ?? 0);
+    store.send(id, { content: { kind: "text", text: said }, replyToSeq: doing?.message.seq ?? 0 });
     setText("");
     store.keepDraft(id, "");
     onDone();

@@ -27,7 +27,7 @@ function lastLine(store: ChatStore, c: Conversation): string {
   const last = waiting[waiting.length - 1];
   const isCut = store.link.value !== "open";
   const state = last?.state === "failed" ? "chat.notSent" : isCut ? "chat.queued" : "chat.sending";
-  if (last) return t("chat.lineOf", { name: t(state), text: last.text });
+  if (last) return t("chat.lineOf", { name: t(state), text: last.content.text });
   const m = c.last_message;
   if (!m) return "";
   const isNamed = m.sender_id === store.me || c.kind !== "direct";

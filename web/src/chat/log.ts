@@ -35,7 +35,15 @@ function put(log: Log, change: Change, me: string): Message[] {
   if (before) return log.messages.map((x, i) => (i === at ? next : x));
   const last = log.messages[log.messages.length - 1];
   const isAtEnd = !log.hasNewer && (!last || m.seq > last.seq);
-  return change.type === "message" && isAtEnd ? [...log.messages, next] : log.messages;
+  if (change.type !== "message") return log.messages;
+  const held = countInThread(log.messages, m);
+  return isAtEnd ? [...held, next] : held;
+}
+
+// That a thread has one answer more is told by the answer alone.
+function countInThread(messages: Message[], m: Message): Message[] {
+  if (!m.thread_seq) return messages;
+  return messages.map((x) => (x.seq === m.thread_seq ? { ...x, thread_count: (x.thread_count ?? 0) + 1 } : x));
 }
 
 export function applyChange(log: Log, change: Change, me: string): { log: Log; verdict: Verdict } {

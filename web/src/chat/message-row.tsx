@@ -194,7 +194,7 @@ export function OutgoingRow({ store, item }: { store: ChatStore; item: Outgoing 
         <span class="sr-only">{t("chat.you")}</span>
         <div class={`msg-bubble${isFailed ? " is-failed" : item.state === "pending" ? " is-pending" : ""}`}>
           <div class="msg-text">
-            <Spans spans={parseMarkup(item.text)} />
+            <Spans spans={parseMarkup(item.content.text)} />
           </div>
           <span class="msg-meta">
             {isFailed ? <CircleAlert size={14} aria-hidden="true" /> : item.state === "pending" ? <Clock size={14} aria-hidden="true" /> : <Check size={16} aria-hidden="true" />}

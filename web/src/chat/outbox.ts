@@ -1,13 +1,20 @@
 // What was written and is not acknowledged yet. Every item keeps its client_msg_id for good, so that sending it again,
 // after a cut or from another tab, makes no second message. Kept in the browser until the server has it.
-import type { Message } from "./types";
+import type { Content, Message } from "./types";
 
-export interface Outgoing {
+// What somebody chose to say, before it has an id.
+export interface Saying {
+  content: Content;
+  replyToSeq?: number;
+  threadSeq?: number;
+  // The content is taken from there.
+  forward?: { id: string; seq: number };
+}
+
+export interface Outgoing extends Saying {
   clientMsgId: string;
   // A conversation's id, or "u:" and the id of a person with whom there is none yet.
   to: string;
-  text: string;
-  replyToSeq: number;
   atMs: number;
   // sent: acknowledged, but the log on this page has not brought it yet.
   state: "pending" | "failed" | "sent";
@@ -45,6 +52,16 @@ export function notIn(box: Outgoing[], to: string, messages: Message[], me: stri
   if (!here.length) return here;
   const own = new Set(messages.filter((m) => m.sender_id === me).map((m) => m.client_msg_id));
   return here.filter((o) => !own.has(o.clientMsgId));
+}
+
+// What the server is asked for, but for its id.
+export function requestOf(o: Pick<Outgoing, "to"> & Saying): object {
+  const attachments = o.content.attachments?.map(({ file_id }) => ({ file_id }));
+  return {
+    ...(o.to.startsWith("u:") ? { to_user_id: o.to.slice(2) } : { conversation_id: o.to }),
+    ...(o.forward ? { forward_conversation_id: o.forward.id, forward_seq: o.forward.seq } : { content: { ...o.content, ...(attachments && { attachments }) } }),
+    ...(o.replyToSeq ? { reply_to_seq: o.replyToSeq } : {}), ...(o.threadSeq ? { thread_seq: o.threadSeq } : {}),
+  };
 }
 
 // ---- kept in the browser, one key an item: tabs do not overwrite one another ----

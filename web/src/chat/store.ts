@@ -7,7 +7,7 @@ import { unreadMessages } from "../app/unread";
 import { Link, type LinkState } from "./link";
 import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
 import * as outbox from "./outbox";
-import type { Change, ChangeList, Conversation, History, Member, Message, Receipt, SendReply, SyncReply } from "./types";
+import type { Change, ChangeList, Content, Conversation, History, Member, Message, Own, Receipt, SendReply, SyncReply } from "./types";
 
 export interface Thread {
   log: Log;
@@ -337,10 +337,8 @@ export class ChatStore {
 
   // ---- writing ----
 
-  send(to: string, text: string, replyToSeq: number): void {
-    const item: outbox.Outgoing = {
-      clientMsgId: newId(), to, text, replyToSeq, atMs: Date.now(), state: "pending", error: "", seq: 0,
-    };
+  send(to: string, saying: outbox.Saying): void {
+    const item: outbox.Outgoing = { ...saying, clientMsgId: newId(), to, atMs: Date.now(), state: "pending", error: "", seq: 0 };
     this.box.value = [...this.box.value, item];
     outbox.keep(this.me, item);
     this.typedAtMs = 0; // what is typed next is news
@@ -371,8 +369,7 @@ export class ChatStore {
   private async sendOne(o: outbox.Outgoing): Promise<boolean> {
     try {
       const reply = await this.request<SendReply>("send_message", {
-        ...(o.to.startsWith("u:") ? { to_user_id: o.to.slice(2) } : { conversation_id: o.to }), client_msg_id: o.clientMsgId,
-        content: { kind: "text", text: o.text }, ...(o.replyToSeq ? { reply_to_seq: o.replyToSeq } : {}),
+        ...outbox.requestOf(o), client_msg_id: o.clientMsgId,
       });
       outbox.forget(this.me, o.clientMsgId);
       if (o.to.startsWith("u:")) this.moved.value = new Map(this.moved.value).set(o.to, reply.conversation_id);
@@ -404,8 +401,26 @@ export class ChatStore {
 
   // ---- what one does to messages; each throws what the server says ----
 
-  async edit(m: Message, text: string): Promise<void> {
-    await this.request("edit_message", { id: m.conversation_id, seq: m.seq, content: { kind: "text", text } });
+  async edit(m: Message, content: Content): Promise<void> {
+    await this.request("edit_message", { id: m.conversation_id, seq: m.seq, content });
+  }
+
+  // Deleted for oneself: gone from what this page holds.
+  async hide(id: string, seqs: number[]): Promise<void> {
+    await this.request("delete_for_me", { id, seqs });
+    const thread = this.threads.value.get(id);
+    if (thread) this.setThread(id, { log: { ...thread.log, messages: thread.log.messages.filter((m) => !seqs.includes(m.seq)) } });
+    if (seqs.includes(this.conversations.value.get(id)?.last_message?.seq ?? 0)) await this.reload(id);
+  }
+
+  // What is one's own of a conversation: quiet_until_ms, is_pinned, is_archived, draft.
+  async setOwn(id: string, fields: Partial<Own>): Promise<void> {
+    this.adopt(await this.request<Conversation>("set_own", { id, ...fields }));
+  }
+
+  // A conversation as an answer brought it.
+  adopt(c: Conversation): void {
+    this.putConversations([{ ...this.conversations.value.get(c.id), ...c }]);
   }
 
   async recall(m: Message): Promise<void> {
@@ -417,8 +432,8 @@ export class ChatStore {
     await this.request("react", { id: m.conversation_id, seq: m.seq, emoji, is_removed });
   }
 
-  async createGroup(title: string, userIds: string[]): Promise<string> {
-    const c = await this.request<Conversation>("create_group", { kind: "group", title, user_ids: userIds, client_id: newId() });
+  async createGroup(title: string, userIds: string[], kind: "group" | "channel" = "group"): Promise<string> {
+    const c = await this.request<Conversation>("create_group", { kind, title, user_ids: userIds, client_id: newId() });
     this.putConversations([c]);
     return c.id;
   }
@@ -433,7 +448,7 @@ export class ChatStore {
   }
 }
 
-function newId(): string {
+export function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(15));
   return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_");
 }

@@ -4,20 +4,54 @@ export type ConversationKind = "direct" | "group" | "channel" | "meeting";
 export type MemberRole = "member" | "admin" | "owner";
 export type MemberState = "active" | "gone" | "banned" | "asking" | "refused";
 
+export type JoinRule = "invited" | "ask" | "open";
+export type ContentKind = "text" | "image" | "file" | "voice" | "video" | "location" | "card" | "system";
+
 export interface SystemNote {
   event: string;
   actor_id: string;
   user_ids?: string[];
   text: string;
+  meeting_id?: string;
+  duration_ms?: number;
+}
+
+// Senders give file_id; the rest is what the server knows of the file.
+export interface Attachment {
+  file_id: string;
+  name: string;
+  content_type: string;
+  size: number;
+  width?: number;
+  height?: number;
+  duration_ms?: number;
+  // Base64 of loudness values of a byte each.
+  waveform?: string;
+  has_thumbnail?: boolean;
+}
+
+export interface Location {
+  latitude: number;
+  longitude: number;
+  name: string;
 }
 
 export interface Content {
-  kind: string;
+  kind: ContentKind;
   text: string;
-  attachments?: { name: string; size: number }[];
+  attachments?: Attachment[];
+  location?: Location;
+  card_user_id?: string;
   note?: SystemNote;
   mentions?: string[];
   is_mentioning_all?: boolean;
+}
+
+export interface ForwardedFrom {
+  conversation_id: string;
+  sender_id: string;
+  sender_name: string;
+  sent_at_ms: number;
 }
 
 export interface Reaction {
@@ -34,6 +68,11 @@ export interface Message {
   client_msg_id: string;
   content?: Content;
   reply_to_seq?: number;
+  // The message that began the thread this one is in; how many answers the thread begun here has.
+  thread_seq?: number;
+  thread_count?: number;
+  forwarded_from?: ForwardedFrom;
+  is_pinned?: boolean;
   created_at_ms: number;
   edited_at_ms?: number;
   recalled_at_ms?: number;
@@ -46,6 +85,8 @@ export interface Member {
   user_id: string;
   role: MemberRole;
   state: MemberState;
+  nickname?: string;
+  muted_until_ms?: number;
   read_seq: number;
   delivered_seq: number;
 }
@@ -57,6 +98,10 @@ export interface Own {
   unread_count: number;
   mention_count: number;
   is_marked_unread?: boolean;
+  // No notifications before; -1: never.
+  quiet_until_ms?: number;
+  is_pinned?: boolean;
+  is_archived?: boolean;
   draft?: string;
 }
 
@@ -65,7 +110,12 @@ export interface Conversation {
   kind: ConversationKind;
   title: string;
   avatar_url?: string;
+  announcement?: string;
   peer_id: string;
+  meeting_id?: string;
+  owner_id?: string;
+  join_rule?: JoinRule;
+  retention_days?: number;
   member_count: number;
   last_seq: number;
   rev: number;
