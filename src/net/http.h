@@ -61,6 +61,12 @@ struct http_request {
     struct loop *loop;
     void *user;            /* the handler's own; starts as NULL */
     size_t body_max_bytes; /* on_headers may change it */
+    /* on_headers may set it: a body that is longer comes in parts of this size. Each is given to
+     * on_request, with has_more_body until the last (which may be empty); http_request_continue
+     * asks for the next one. 0: whole. */
+    size_t body_part_bytes;
+    uint64_t body_offset; /* of this part in the body */
+    bool has_more_body;
 };
 
 /* First field of that name, p == NULL when there is none. */
@@ -110,6 +116,10 @@ void http_respond(struct http_request *req, const struct http_response *res);
 void http_respond_error(struct http_request *req, int status, const char *code,
                         const char *message);
 
+/* Of a request that has_more_body, instead of an answer: on_request will be called with the next
+ * part, never inside this call. On the request's loop. */
+void http_request_continue(struct http_request *req);
+
 struct net_ticket http_request_ticket(const struct http_request *req);
 /* On the ticket's loop: the request, or NULL when it is gone. */
 struct http_request *http_ticket_find(struct net_ticket ticket);
@@ -128,7 +138,9 @@ struct http_options {
     /* A head has come and a body will follow. May set req->body_max_bytes, or answer at once: then
      * the body is never read. Optional. */
     http_request_fn *on_headers;
-    /* The client left before the answer; req->user is to be let go. Must not answer. Optional. */
+    /* The client left before the answer, or net itself answers what is wrong with the body;
+     * req->user is to be let go. Must not answer. `body` is what has come of the body (of its next
+     * part) and was not handled. Optional. */
     http_request_fn *on_abort;
     http_error_fn *write_error;     /* NULL: {"error":{"code","message","request_id"}} */
     const char *error_content_type; /* NULL: application/json */

@@ -4,6 +4,8 @@
  * them): a head has head_ms from its first byte, a body must keep up with a minimum rate, an answer
  * must get on leaving.
  */
+#include <assert.h>
+
 #include "net/http_internal.h"
 
 /* Answers that wait for the client to read; beyond, no further requests are looked at. */
@@ -40,6 +42,31 @@ void http_conn_start(struct conn *conn)
     update_deadline(conn);
 }
 
+static void tell_abort(struct http_exchange *ex)
+{
+    const struct http_options *opt = options(ex->conn);
+    struct http_request *req = &ex->req;
+    if (!opt->on_abort || (ex->phase == HTTP_READING_BODY && !opt->on_headers))
+        return;
+    if (ex->phase == HTTP_HANDLING) { /* that part is handled already */
+        req->body_offset += req->body.n;
+        req->body = STR("");
+    } else {
+        req->body = strbuf_str(&ex->body);
+    }
+    opt->on_abort(opt->arg, req);
+}
+
+/* The client is gone before its answer. */
+static void give_up(struct conn *conn)
+{
+    if (!conn->exchange)
+        return;
+    net_count(NET_ABORTED, 1);
+    tell_abort(conn->exchange);
+    http_exchange_recycle(conn->exchange);
+}
+
 static void handle(struct http_exchange *ex)
 {
     struct conn *conn = ex->conn;
@@ -50,6 +77,29 @@ static void handle(struct http_exchange *ex)
     if (!conn->generation) /* a ticket taken in on_headers stays good */
         conn_new_generation(conn);
     opt->on_request(opt->arg, &ex->req);
+}
+
+void http_request_continue(struct http_request *req)
+{
+    struct http_exchange *ex = http_exchange_of(req);
+    struct conn *conn = ex->conn;
+    assert(ex->phase == HTTP_HANDLING && req->has_more_body);
+    req->body_offset += req->body.n;
+    req->body = STR("");
+    req->has_more_body = false;
+    strbuf_clear(&ex->body);
+    ex->phase = HTTP_READING_BODY;
+    ex->body_received = 0; /* what the server took to work on a part is not the client's delay */
+    ex->body_start_us = conn_now_us(conn);
+    if (conn->is_http_busy)
+        return; /* on_bytes goes on by itself */
+    if (conn->stream.is_ended && conn->stream.in_n == 0) {
+        give_up(conn);
+        conn_linger(conn);
+        return;
+    }
+    stream_resume(&conn->stream);
+    update_deadline(conn);
 }
 
 static bool is_current(const struct conn *conn, const struct http_exchange *ex, uint64_t generation)
@@ -107,30 +157,45 @@ static size_t read_head(struct conn *conn, const uint8_t *bytes, size_t n)
     return head_n;
 }
 
+/* Net itself answers to what is wrong with a body. */
+static void refuse_body(struct http_exchange *ex, int status, const char *code, const char *message)
+{
+    tell_abort(ex);
+    http_respond_error(&ex->req, status, code, message);
+}
+
+/* False: answered. */
+static bool read_chunked(struct http_exchange *ex, const uint8_t *bytes, size_t n, size_t *used,
+                         bool *is_done)
+{
+    size_t most = ex->req.body_max_bytes - MIN(ex->req.body_offset, ex->req.body_max_bytes);
+    enum http_chunked_result result =
+        http_chunked_feed(&ex->chunked, bytes, n, used, &ex->body, most);
+    *is_done = result == HTTP_CHUNKED_DONE;
+    if (result == HTTP_CHUNKED_BAD)
+        refuse_body(ex, 400, "bad_request", "malformed chunked body");
+    else if (result == HTTP_CHUNKED_TOO_BIG)
+        refuse_body(ex, 413, "body_too_large", "the request body is too large");
+    return result == HTTP_CHUNKED_MORE || result == HTTP_CHUNKED_DONE;
+}
+
 static size_t read_body(struct http_exchange *ex, const uint8_t *bytes, size_t n)
 {
-    size_t used = n;
+    size_t part = ex->req.body_part_bytes;
+    size_t used = part ? MIN(n, part - ex->body.n) : n;
     bool is_done;
     if (ex->parsed.is_chunked) {
-        enum http_chunked_result result =
-            http_chunked_feed(&ex->chunked, bytes, n, &used, &ex->body, ex->req.body_max_bytes);
-        if (result == HTTP_CHUNKED_BAD) {
-            http_respond_error(&ex->req, 400, "bad_request", "malformed chunked body");
+        if (!read_chunked(ex, bytes, used, &used, &is_done))
             return n;
-        }
-        if (result == HTTP_CHUNKED_TOO_BIG) {
-            http_respond_error(&ex->req, 413, "body_too_large", "the request body is too large");
-            return n;
-        }
-        is_done = result == HTTP_CHUNKED_DONE;
     } else {
-        used = MIN(n, ex->body_left);
+        used = MIN(used, ex->body_left);
         strbuf_add(&ex->body, bytes, used);
         ex->body_left -= used;
         is_done = ex->body_left == 0;
     }
     ex->body_received += used;
-    if (is_done)
+    ex->req.has_more_body = !is_done && part && ex->body.n >= part;
+    if (is_done || ex->req.has_more_body)
         handle(ex);
     return used;
 }
@@ -159,7 +224,9 @@ static size_t on_bytes(struct stream *s, uint8_t *bytes, size_t n)
     conn->is_http_busy = false;
     if (!is_http(conn))
         return at;
-    if (!conn->exchange && s->is_ended) {
+    if (s->is_ended &&
+        (!conn->exchange || (conn->exchange->phase == HTTP_READING_BODY && at == n))) {
+        give_up(conn);
         conn_linger(conn);
         return at;
     }
@@ -179,19 +246,6 @@ void http_conn_answered(struct conn *conn, bool is_closing)
         return; /* on_bytes goes on by itself */
     stream_resume(&conn->stream);
     update_deadline(conn);
-}
-
-/* The client is gone before its answer. */
-static void give_up(struct conn *conn)
-{
-    const struct http_options *opt = options(conn);
-    struct http_exchange *ex = conn->exchange;
-    if (!ex)
-        return;
-    net_count(NET_ABORTED, 1);
-    if (opt->on_abort && (ex->phase == HTTP_HANDLING || opt->on_headers))
-        opt->on_abort(opt->arg, &ex->req);
-    http_exchange_recycle(ex);
 }
 
 /* The peer sends no more. It may still wait for the answer it asked for. */
@@ -228,7 +282,7 @@ static void on_timeout(struct conn *conn)
         stream_abort(s);
     } else if (ex && ex->phase == HTTP_READING_BODY) {
         net_count(NET_TIMEOUT_BODY, 1);
-        http_respond_error(&ex->req, 408, "timeout", "the request body came too slowly");
+        refuse_body(ex, 408, "timeout", "the request body came too slowly");
     } else if (ex) {
         update_deadline(conn);
     } else if (conn->head_deadline_us && s->in_n > 0) {

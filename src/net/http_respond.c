@@ -51,6 +51,7 @@ static const char *reason_of(int status)
         {428, "Precondition Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
+        {460, "Checksum Mismatch"}, /* tus */
         {499, "Client Closed Request"},
         {500, "Internal Server Error"},
         {501, "Not Implemented"},
@@ -223,7 +224,7 @@ void http_respond(struct http_request *req, const struct http_response *res)
     LOOP_ASSERT(conn->shard->loop);
     int status = res->status ?: 200;
     /* A body that was not read would be taken for the next request. */
-    bool is_closing = !ex->is_keeping_alive || ex->phase != HTTP_HANDLING ||
+    bool is_closing = !ex->is_keeping_alive || ex->phase != HTTP_HANDLING || req->has_more_body ||
                       (res->flags & HTTP_RESPONSE_CLOSE) || conn->shard->is_draining;
     struct str head = write_head(ex, res, status, is_closing);
     bool has_body = req->method != HTTP_METHOD_HEAD && has_length(status) && body_bytes(res) > 0;

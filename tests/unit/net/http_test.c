@@ -90,6 +90,38 @@ static void on_file(struct http_request *req)
                                               .file_bytes = BIG_BYTES - 10});
 }
 
+/* Every part but the last is thanked for with the next one's leave, some of them later. */
+static struct {
+    struct strbuf seen; /* offset:bytes of each part */
+    struct loop_timer timer;
+    struct net_ticket ticket;
+    atomic_int aborts;
+    _Atomic size_t cut_at;
+    _Atomic size_t cut_bytes;
+} parts;
+
+static void go_on(void *arg)
+{
+    struct http_request *req = http_ticket_find(parts.ticket);
+    if (req)
+        http_request_continue(req);
+}
+
+static void on_part(struct http_request *req)
+{
+    strbuf_printf(&parts.seen, "%d:%d%s", (int)req->body_offset, (int)req->body.n,
+                  req->has_more_body ? " " : "");
+    parts.ticket = http_request_ticket(req);
+    if (str_eq(req->query, STR("stop")))
+        http_respond(req, &(struct http_response){.status = 409});
+    else if (!req->has_more_body)
+        http_respond(req, &(struct http_response){.body = strbuf_str(&parts.seen)});
+    else if (req->body_offset == 0)
+        loop_timer_start(req->loop, &parts.timer, 20, go_on, NULL);
+    else
+        http_request_continue(req);
+}
+
 static void on_request(void *arg, struct http_request *req)
 {
     atomic_fetch_add(&request_count, 1);
@@ -108,6 +140,8 @@ static void on_request(void *arg, struct http_request *req)
         on_thread(req);
     } else if (str_eq(req->path, STR("/never"))) {
         req->user = &abort_count;
+    } else if (str_eq(req->path, STR("/parts"))) {
+        on_part(req);
     } else if (str_eq(req->path, STR("/big"))) {
         http_respond(req, &(struct http_response){.body = {big, BIG_BYTES}, .release = on_release});
     } else if (str_eq(req->path, STR("/file"))) {
@@ -123,6 +157,11 @@ static void on_request(void *arg, struct http_request *req)
 
 static void on_headers(void *arg, struct http_request *req)
 {
+    if (str_eq(req->path, STR("/parts"))) {
+        req->body_part_bytes = 10;
+        req->body_max_bytes = 100;
+        strbuf_clear(&parts.seen);
+    }
     if (str_eq(req->path, STR("/refuse")))
         http_respond_error(req, 403, "no", "not this body");
     else if (str_eq(req->path, STR("/len")))
@@ -133,6 +172,11 @@ static void on_abort(void *arg, struct http_request *req)
 {
     if (req->user == &abort_count)
         atomic_fetch_add(&abort_count, 1);
+    if (str_eq(req->path, STR("/parts"))) {
+        parts.cut_at = req->body_offset;
+        parts.cut_bytes = req->body.n;
+        atomic_fetch_add(&parts.aborts, 1);
+    }
 }
 
 static struct fixture f;
@@ -450,6 +494,91 @@ static void drops_stale_tickets(void **state)
     client_close(&c);
 }
 
+static void wait_for_abort(void)
+{
+    for (int i = 0; i < 1000 && !atomic_load(&parts.aborts); i++)
+        usleep(2000);
+    assert_int_equal(atomic_load(&parts.aborts), 1);
+}
+
+/* A long body comes in parts, however its bytes come; the next request stays what it is. */
+static void bodies_in_parts(void **state)
+{
+    static const char head[] = "POST /parts HTTP/1.1\r\nHost: a\r\nContent-Length: ";
+    static const struct {
+        const char *rest;
+        const char *parts;
+    } cases[] = {
+        {"25\r\n\r\n0123456789012345678901234", "0:10 10:10 20:5"},
+        {"20\r\n\r\n01234567890123456789", "0:10 10:10"},
+        {"3\r\n\r\n012", "0:3"},
+    };
+    for (size_t step = 1; step <= 64; step *= 8) {
+        struct client c;
+        client_connect(&c, &f);
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+            char text[400];
+            snprintf(text, sizeof(text), "%s%s" GET("/hello"), head, cases[i].rest);
+            client_send_in_steps(&c, str_from(text), step);
+            struct client_response r = client_read_response(&c, false);
+            assert_true(str_eq(r.body, str_from(cases[i].parts)));
+            r = client_read_response(&c, false);
+            assert_true(str_eq(r.body, STR("hi")));
+        }
+        client_sends(&c, "POST /parts HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "7\r\n0123456\r\n7\r\n0123456\r\n6\r\n012345\r\n0\r\n\r\n");
+        struct client_response r = client_read_response(&c, false);
+        assert_true(str_eq(r.body, STR("0:10 10:10 20:0")));
+        client_close(&c);
+    }
+    assert_int_equal(atomic_load(&parts.aborts), 0);
+}
+
+/* An answer before the end closes; what is broken or breaks off is told with what had come. */
+static void parts_end_early(void **state)
+{
+    struct client c;
+    client_connect(&c, &f);
+    client_sends(&c, "POST /parts?stop HTTP/1.1\r\nHost: a\r\nContent-Length: 25\r\n\r\n"
+                     "0123456789012");
+    struct client_response r = client_read_response(&c, false);
+    assert_int_equal(r.status, 409);
+    assert_true(str_eq(client_header(r.head, "Connection"), STR("close")));
+    client_close(&c);
+    assert_int_equal(atomic_load(&parts.aborts), 0);
+    client_connect(&c, &f);
+    client_sends(&c, "POST /parts HTTP/1.1\r\nHost: a\r\nContent-Length: 25\r\n\r\n0123456789012");
+    usleep(60000); /* the second part is waited for */
+    client_close(&c);
+    wait_for_abort();
+    assert_int_equal(parts.cut_at, 10);
+    assert_int_equal(parts.cut_bytes, 3);
+    atomic_store(&parts.aborts, 0);
+    client_connect(&c, &f);
+    client_sends(&c, "POST /parts HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n0");
+    r = client_read_response(&c, false);
+    assert_int_equal(r.status, 413);
+    client_close(&c);
+    client_connect(&c, &f);
+    client_sends(&c, "POST /parts HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "c\r\n0123456789ab\r\nx");
+    r = client_read_response(&c, false);
+    assert_int_equal(r.status, 400);
+    client_close(&c);
+    assert_int_equal(parts.cut_at, 10);
+    assert_int_equal(parts.cut_bytes, 2);
+    client_connect(&c, &f);
+    atomic_store(&parts.aborts, 0);
+    client_sends(&c, "POST /parts HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "4f\r\n0123456789012345678901234567890123456789012345678901234567890123456789"
+                     "012345678\r\n1f\r\n0");
+    r = client_read_response(&c, false);
+    assert_int_equal(r.status, 413);
+    client_close(&c);
+    atomic_store(&parts.aborts, 0);
+    strbuf_deinit(&parts.seen);
+}
+
 static void tells_of_aborts(void **state)
 {
     struct client c;
@@ -573,6 +702,8 @@ int main(void)
         TEST(refuses_big_heads),
         TEST(drops_stale_tickets),
         TEST(tells_of_aborts),
+        TEST(bodies_in_parts),
+        TEST(parts_end_early),
         TEST(answers_the_half_closed),
         IMPATIENT(times_out_slow_heads),
         IMPATIENT(times_out_slow_bodies),
