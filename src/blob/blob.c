@@ -120,6 +120,14 @@ enum err blob_get(struct blob_store *store, const char *name, uint64_t offset, s
     return ERR_OK;
 }
 
+enum err blob_open_file(struct blob_store *store, const char *name, int *fd, uint64_t *size)
+{
+    *fd = -1;
+    *size = 0;
+    return is_name(name) ? counted(store->driver->open_file(store->impl, name, fd, size))
+                         : ERR_INVALID_ARGUMENT;
+}
+
 enum err blob_delete(struct blob_store *store, const char *name)
 {
     return is_name(name) ? counted(store->driver->remove(store->impl, name)) : ERR_INVALID_ARGUMENT;
@@ -182,4 +190,35 @@ enum err blob_put(struct blob_store *store, const char *name, const void *bytes,
         return err;
     (void)!blob_writer_add(w, bytes, n); /* finish tells */
     return blob_writer_finish(&w);
+}
+
+/* ---- parts ---- */
+
+enum err blob_part_write(struct blob_store *store, const char *name, uint64_t offset,
+                         const void *bytes, size_t n)
+{
+    if (!is_name(name) || offset > INT64_MAX - n)
+        return ERR_INVALID_ARGUMENT;
+    enum err err = counted(store->driver->part_write(store->impl, name, offset, bytes, n));
+    if (!err)
+        metric_cell_add(metric_cell(&metric_bytes, "written", NULL, NULL), (double)n);
+    return err;
+}
+
+enum err blob_part_sync(struct blob_store *store, const char *name)
+{
+    return is_name(name) ? counted(store->driver->part_sync(store->impl, name))
+                         : ERR_INVALID_ARGUMENT;
+}
+
+enum err blob_part_finish(struct blob_store *store, const char *name, uint64_t size)
+{
+    return is_name(name) ? counted(store->driver->part_finish(store->impl, name, size))
+                         : ERR_INVALID_ARGUMENT;
+}
+
+enum err blob_part_drop(struct blob_store *store, const char *name)
+{
+    return is_name(name) ? counted(store->driver->part_drop(store->impl, name))
+                         : ERR_INVALID_ARGUMENT;
 }

@@ -26,6 +26,10 @@ MUST_USE enum err blob_put(struct blob_store *store, const char *name, const voi
 MUST_USE enum err blob_get(struct blob_store *store, const char *name, uint64_t offset,
                            size_t count, char **out, size_t *n);
 MUST_USE enum err blob_size(struct blob_store *store, const char *name, uint64_t *size);
+/* A descriptor from which the blob can be read (sendfile, another process); the caller closes it.
+ */
+MUST_USE enum err blob_open_file(struct blob_store *store, const char *name, int *fd,
+                                 uint64_t *size);
 MUST_USE enum err blob_delete(struct blob_store *store, const char *name);
 
 /* Streaming writes for what does not fit in memory. */
@@ -36,3 +40,16 @@ MUST_USE enum err blob_writer_add(struct blob_writer *w, const void *bytes, size
 MUST_USE enum err
 blob_writer_finish(struct blob_writer **w); /* durable, or an error and nothing there */
 void blob_writer_abort(struct blob_writer **w);
+
+/*
+ * Blobs that come slowly: bytes are put where they belong, over many calls and lives of the
+ * process, and one day they are a blob. One caller at a time for each name.
+ */
+MUST_USE enum err blob_part_write(struct blob_store *store, const char *name, uint64_t offset,
+                                  const void *bytes, size_t n);
+/* What was written so far survives a power cut. ERR_NOT_FOUND: nothing was written. */
+MUST_USE enum err blob_part_sync(struct blob_store *store, const char *name);
+/* The first `size` bytes become the blob, durable when it returns. ERR_NOT_FOUND: there are none
+ * (any more: look for the blob); ERR_DATA_LOSS: there are fewer. */
+MUST_USE enum err blob_part_finish(struct blob_store *store, const char *name, uint64_t size);
+MUST_USE enum err blob_part_drop(struct blob_store *store, const char *name);

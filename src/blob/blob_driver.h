@@ -15,6 +15,7 @@ struct blob_driver {
     enum err (*read)(struct blob_impl *impl, const char *name, uint64_t offset, char *bytes,
                      size_t n, size_t *got);
     enum err (*size)(struct blob_impl *impl, const char *name, uint64_t *size);
+    enum err (*open_file)(struct blob_impl *impl, const char *name, int *fd, uint64_t *size);
     enum err (*remove)(struct blob_impl *impl, const char *name);
 
     enum err (*draft_open)(struct blob_impl *impl, const char *name, struct blob_draft **out);
@@ -22,6 +23,12 @@ struct blob_driver {
     /* Durable under its name, or an error and nothing there. Frees the draft in any case. */
     enum err (*draft_finish)(struct blob_draft **draft);
     void (*draft_abort)(struct blob_draft **draft);
+
+    enum err (*part_write)(struct blob_impl *impl, const char *name, uint64_t offset,
+                           const void *bytes, size_t n);
+    enum err (*part_sync)(struct blob_impl *impl, const char *name);
+    enum err (*part_finish)(struct blob_impl *impl, const char *name, uint64_t size);
+    enum err (*part_drop)(struct blob_impl *impl, const char *name);
 };
 
 extern const struct blob_driver blob_files;

@@ -3,9 +3,10 @@
  * opened relative to the root with RESOLVE_BENEATH and without following links, so nothing outside
  * can be named even if the check of names had a hole; older kernels get the same walk by hand.
  *
- * A blob is written to ROOT/.tmp, synced, and renamed without replacing: it is there whole or not
- * at all, and the first of two writers wins. Then the directory is synced, and each directory that
- * had to be made, in its parent.
+ * A blob is written to ROOT/.tmp (one that comes slowly to ROOT/.parts, see blob_files_parts.c),
+ * synced, and renamed without replacing: it is there whole or not at all, and the first of two
+ * writers wins. Then the directory is synced, and each directory that had to be made, in its
+ * parent.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,14 +32,6 @@
 #define DURABLE_DIRS_MAX 4096
 #define DRAFT_KEEP_S (24 * 3600) /* an older one in .tmp belongs to a process that died */
 
-struct blob_impl {
-    int root_fd;
-    int draft_dir_fd; /* ROOT/.tmp */
-    char *root;
-    pthread_mutex_t lock;
-    struct map *durable_dirs; /* guarded by lock: names of directories known to be synced */
-};
-
 struct blob_draft {
     struct blob_impl *impl;
     int fd;
@@ -47,8 +40,7 @@ struct blob_draft {
     char name[];
 };
 
-/* Says what failed, once (but for what is an answer), and converts. */
-static enum err complain(const char *what, const char *name)
+enum err blob_files_complain(const char *what, const char *name)
 {
     int error_number = errno;
     if (error_number == ENOENT)
@@ -181,7 +173,7 @@ static enum err not_a_blob(const char *what, const char *name)
 {
     if (errno == ENOTDIR || errno == ELOOP || errno == EISDIR)
         errno = ENOENT;
-    return complain(what, name);
+    return blob_files_complain(what, name);
 }
 
 /* Regular files only: a directory is a part of a name, not a blob. */
@@ -191,7 +183,7 @@ static enum err open_blob(const struct blob_impl *impl, const char *name, int *f
     *fd = open_beneath(impl->root_fd, name, O_RDONLY | O_NONBLOCK);
     if (*fd < 0)
         return not_a_blob("open", name);
-    enum err err = fstat(*fd, &st) == 0 ? ERR_OK : complain("look at", name);
+    enum err err = fstat(*fd, &st) == 0 ? ERR_OK : blob_files_complain("look at", name);
     if (!err && !S_ISREG(st.st_mode))
         err = ERR_NOT_FOUND;
     if (err)
@@ -207,6 +199,14 @@ static enum err files_size(struct blob_impl *impl, const char *name, uint64_t *s
     enum err err = open_blob(impl, name, &fd, size);
     if (!err)
         close(fd);
+    return err;
+}
+
+static enum err files_open_file(struct blob_impl *impl, const char *name, int *fd, uint64_t *size)
+{
+    enum err err = open_blob(impl, name, fd, size);
+    if (err)
+        *fd = -1;
     return err;
 }
 
@@ -226,7 +226,7 @@ static enum err files_read(struct blob_impl *impl, const char *name, uint64_t of
         if (part > 0) {
             *got += (size_t)part;
         } else if (errno != EINTR) {
-            err = complain("read", name);
+            err = blob_files_complain("read", name);
             break;
         }
     }
@@ -272,7 +272,7 @@ static enum err files_draft_open(struct blob_impl *impl, const char *name, struc
                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (d->fd < 0) {
         free(d);
-        return complain("create a draft of", name);
+        return blob_files_complain("create a draft of", name);
     }
     *out = d;
     return ERR_OK;
@@ -285,7 +285,7 @@ static enum err files_draft_add(struct blob_draft *d, const void *bytes, size_t 
         if (part >= 0)
             at += (size_t)part;
         else if (errno != EINTR)
-            return complain("write", d->name);
+            return blob_files_complain("write", d->name);
     }
     d->size += n;
     return ERR_OK;
@@ -304,29 +304,38 @@ static int publish(int from_dir, const char *from, int to_dir, const char *to)
     return 0;
 }
 
-static enum err files_draft_finish(struct blob_draft **draftp)
+enum err blob_files_publish(struct blob_impl *impl, int from_dir, const char *from,
+                            const char *name, bool *is_published)
 {
-    struct blob_draft *d = *draftp;
     const char *base;
-    bool is_published = false;
     enum err err = ERR_OK;
-    char *dir = split(d->name, &base);
-    int dir_fd = make_parent(d->impl, dir);
+    char *dir = split(name, &base);
+    int dir_fd = make_parent(impl, dir);
+    *is_published = false;
     if (dir_fd < 0)
-        err = complain("make the directory of", d->name);
-    else if (fsync(d->fd) != 0)
-        err = complain("sync", d->name);
-    else if (publish(d->impl->draft_dir_fd, d->draft_name, dir_fd, base) != 0)
-        err = complain("name", d->name);
+        err = blob_files_complain("make the directory of", name);
+    else if (publish(from_dir, from, dir_fd, base) != 0)
+        err = blob_files_complain("name", name);
     else
-        is_published = true;
-    if (is_published && fsync(dir_fd) != 0) {
-        err = complain("sync the directory of", d->name);
-        unlinkat(dir_fd, base, 0); /* not durable: nothing there */
-    }
+        *is_published = true;
+    if (*is_published && fsync(dir_fd) != 0)
+        err = blob_files_complain("sync the directory of", name);
     if (dir_fd >= 0)
         close(dir_fd);
     free(dir);
+    return err;
+}
+
+static enum err files_draft_finish(struct blob_draft **draftp)
+{
+    struct blob_draft *d = *draftp;
+    bool is_published = false;
+    enum err err = fsync(d->fd) == 0 ? ERR_OK : blob_files_complain("sync", d->name);
+    if (!err)
+        err = blob_files_publish(d->impl, d->impl->draft_dir_fd, d->draft_name, d->name,
+                                 &is_published);
+    if (err && is_published) /* not durable: nothing there */
+        (void)!files_remove(d->impl, d->name);
     draft_destroy(draftp, is_published);
     return err;
 }
@@ -362,6 +371,8 @@ static void files_close(struct blob_impl **implp)
     *implp = NULL;
     if (impl->draft_dir_fd >= 0)
         close(impl->draft_dir_fd);
+    if (impl->part_dir_fd >= 0)
+        close(impl->part_dir_fd);
     if (impl->root_fd >= 0)
         close(impl->root_fd);
     map_destroy(&impl->durable_dirs);
@@ -378,7 +389,7 @@ static enum err files_open(const struct blob_options *opt, struct blob_impl **ou
         return ERR_INVALID_ARGUMENT;
     }
     struct blob_impl *impl = mem_new(struct blob_impl);
-    impl->root_fd = impl->draft_dir_fd = -1;
+    impl->root_fd = impl->draft_dir_fd = impl->part_dir_fd = -1;
     impl->root = mem_strdup(opt->root);
     impl->durable_dirs = map_create();
     pthread_mutex_init(&impl->lock, NULL);
@@ -389,7 +400,9 @@ static enum err files_open(const struct blob_options *opt, struct blob_impl **ou
         impl->root_fd = open(opt->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (impl->root_fd >= 0)
             impl->draft_dir_fd = step_into(impl->root_fd, ".tmp");
-        if (impl->draft_dir_fd < 0) {
+        if (impl->draft_dir_fd >= 0)
+            impl->part_dir_fd = step_into(impl->root_fd, ".parts");
+        if (impl->part_dir_fd < 0) {
             log_error(NULL, "blob: cannot open %s: %s", opt->root, strerror(errno));
             err = err_from_errno(errno);
         }
@@ -409,9 +422,14 @@ const struct blob_driver blob_files = {
     .close = files_close,
     .read = files_read,
     .size = files_size,
+    .open_file = files_open_file,
     .remove = files_remove,
     .draft_open = files_draft_open,
     .draft_add = files_draft_add,
     .draft_finish = files_draft_finish,
     .draft_abort = files_draft_abort,
+    .part_write = blob_files_part_write,
+    .part_sync = blob_files_part_sync,
+    .part_finish = blob_files_part_finish,
+    .part_drop = blob_files_part_drop,
 };

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "blob/blob.h"
 #include "core/log.h"
@@ -127,6 +128,42 @@ static void test_streams(void **state)
     assert_null(w);
     blob_writer_abort(&w); /* accepts NULL */
     assert_int_equal(blob_size(f->store, "aborted", &size), ERR_NOT_FOUND);
+}
+
+/* What came slowly, out of order and over a restart, is a blob of the size that was promised. */
+static void test_parts(void **state)
+{
+    struct fixture *f = *state;
+    const char *name = "files/ab/part";
+    char bytes[8];
+    int fd;
+    uint64_t size;
+    assert_int_equal(blob_part_sync(f->store, name), ERR_NOT_FOUND);
+    assert_int_equal(blob_part_finish(f->store, name, 0), ERR_NOT_FOUND);
+    assert_int_equal(blob_part_drop(f->store, name), ERR_NOT_FOUND);
+    assert_int_equal(blob_part_write(f->store, name, 3, "lo, and more", 12), ERR_OK);
+    assert_int_equal(blob_part_sync(f->store, name), ERR_OK);
+    assert_int_equal(blob_size(f->store, name, &size), ERR_NOT_FOUND);
+    reopen(f);
+    assert_int_equal(blob_part_write(f->store, name, 0, "hel", 3), ERR_OK);
+    assert_int_equal(blob_part_finish(f->store, name, 99), ERR_DATA_LOSS);
+    assert_int_equal(blob_part_finish(f->store, name, 5), ERR_OK);
+    expect(f, name, 0, 0, "hello");
+    assert_int_equal(blob_part_finish(f->store, name, 5), ERR_NOT_FOUND);
+    /* never over another blob; what is dropped is gone */
+    assert_int_equal(blob_part_write(f->store, name, 0, "other", 5), ERR_OK);
+    assert_int_equal(blob_part_finish(f->store, name, 5), ERR_ALREADY_EXISTS);
+    assert_int_equal(blob_part_drop(f->store, name), ERR_OK);
+    assert_int_equal(blob_part_finish(f->store, name, 5), ERR_NOT_FOUND);
+    assert_int_equal(blob_open_file(f->store, name, &fd, &size), ERR_OK);
+    assert_int_equal(size, 5);
+    assert_int_equal(read(fd, bytes, sizeof(bytes)), 5);
+    assert_memory_equal(bytes, "hello", 5);
+    close(fd);
+    assert_int_equal(blob_open_file(f->store, "files/ab", &fd, &size), ERR_NOT_FOUND);
+    assert_int_equal(fd, -1);
+    assert_int_equal(blob_part_write(f->store, "../x", 0, "x", 1), ERR_INVALID_ARGUMENT);
+    assert_int_equal(blob_part_write(f->store, "x", UINT64_MAX, "x", 1), ERR_INVALID_ARGUMENT);
 }
 
 static void test_the_first_of_two_writers_wins(void **state)
@@ -267,6 +304,7 @@ int main(int argc, char **argv)
         T(test_ranges),
         T(test_blobs_never_change),
         T(test_streams),
+        T(test_parts),
         T(test_the_first_of_two_writers_wins),
         T(test_hostile_names),
         T(test_threads_agree),
