@@ -8,6 +8,8 @@ static void note_membership(struct gateway *gw, const Message__MessageEvent *eve
     const Message__Member *m = event->change->member;
     const char *id = event->change->conversation_id;
     bool is_in = !m || m->state == MESSAGE__MEMBER_STATE__ACTIVE;
+    if (m && strcmp(m->user_id, u->id) != 0) /* told of another */
+        return;
     if (!u->is_loaded) {
         u->news = array_grown(u->news, u->news_count, sizeof(u->news[0]));
         struct news *n = &u->news[u->news_count++];
@@ -33,14 +35,14 @@ static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
             continue;
         note_membership(gw, event, u);
         const struct topic *now = topic_find(gw, event->change->conversation_id);
-        if (!now || !user_is_in(u, now)) /* refused, say: concerned all the same */
+        if (event->is_for_named || !now || !user_is_in(u, now)) /* refused, say: concerned too */
             fan_add_user(&fan, u, NULL);
     }
     /* What happens to a message from before their time is no news to them: in `rev` they find a
      * hole, and that nothing of theirs is in it. */
     const Message__MessageInfo *about = event->change->message;
     const struct topic *t = topic_find(gw, event->change->conversation_id);
-    for (size_t i = 0; t && i < t->reader_count; i++) {
+    for (size_t i = 0; t && !event->is_for_named && i < t->reader_count; i++) {
         if (!about || about->seq > t->readers[i].visible_from_seq)
             fan_add_user(&fan, t->readers[i].user, NULL);
     }

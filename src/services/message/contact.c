@@ -7,6 +7,7 @@
 #define ALIAS_MAX 64
 #define NOTE_MAX 200
 #define CONTACTS_MAX 5000
+#define ASKED_MAX 500 /* requests that wait for one person's answer */
 #define LIST_NORMAL 100
 #define LIST_MAX 500
 
@@ -112,6 +113,20 @@ static enum err check_count(struct store_tx *tx, struct message_op *op)
     return err;
 }
 
+/* Strangers by the thousand could bury the requests that matter. */
+static enum err check_asked(struct store_tx *tx, struct pairing *p)
+{
+    int64_t count;
+    enum err err = message_take_number(
+        store_query(tx, "SELECT COUNT(*) FROM message_contacts WHERE owner_id = ? AND state = ?",
+                    "si", p->user_id, (int64_t)CONTACT__CONTACT_STATE__ASKED),
+        &count);
+    if (!err && count >= ASKED_MAX)
+        return message_refuse(&p->op, ERR_RESOURCE_EXHAUSTED,
+                              "This person has too many unanswered requests.");
+    return err;
+}
+
 /* Begins an operation about another account. NULL after it was refused. */
 static struct pairing *begin(Contact__Contact_Service *rpc, struct rpc_call *call,
                              const ProtobufCMessage *in, ProtobufCClosure closure,
@@ -161,6 +176,9 @@ static enum err request_job(struct store_tx *tx, struct message_op *op)
         op->reply = shape(op->call->arena, &p->mine);
         return save(tx, &p->mine);
     }
+    err = check_asked(tx, p);
+    if (err)
+        return err;
     become(&p->theirs, CONTACT__CONTACT_STATE__ASKED, p->text);
     return save_pair(tx, p);
 }

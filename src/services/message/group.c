@@ -20,11 +20,15 @@ enum err group_check(struct message_op *op)
     return ERR_OK;
 }
 
-enum err group_check_room(struct message_op *op)
+static int64_t members_max(const struct message_op *op)
 {
     bool is_channel = op->c.kind == MESSAGE__CONVERSATION_KIND__CHANNEL;
-    int64_t max = is_channel ? op->svc->deps.channel_members_max : op->svc->deps.group_members_max;
-    if (op->c.member_count >= max)
+    return is_channel ? op->svc->deps.channel_members_max : op->svc->deps.group_members_max;
+}
+
+enum err group_check_room(struct message_op *op)
+{
+    if (op->c.member_count >= members_max(op))
         return message_refuse(op, ERR_RESOURCE_EXHAUSTED, "The group is full.");
     return ERR_OK;
 }
@@ -88,7 +92,9 @@ static enum err add_first_members(struct store_tx *tx, struct message_op *op)
         struct message_member known;
         if (message_store_member(tx, op->call->arena, op->c.num, user_id, &known) == ERR_OK)
             continue; /* named twice */
-        err = message_store_put_member(tx, &m);
+        err = group_check_room(op);
+        if (!err)
+            err = message_store_put_member(tx, &m);
         op->concerned[op->concerned_count++] = (char *)user_id;
         op->c.member_count++;
     }
@@ -180,6 +186,15 @@ struct update {
     const char *title, *avatar_url, *announcement; /* NULL: as it is */
 };
 
+/* The same again changes nothing and takes no revision. */
+static bool is_same_setting(const struct message_conversation *a,
+                            const struct message_conversation *b)
+{
+    return strcmp(a->title, b->title) == 0 && strcmp(a->avatar_url, b->avatar_url) == 0 &&
+           strcmp(a->announcement, b->announcement) == 0 && a->join_rule == b->join_rule &&
+           a->is_muted == b->is_muted && a->retention_days == b->retention_days;
+}
+
 static enum err update_job(struct store_tx *tx, struct message_op *op)
 {
     struct update *u = CONTAINER_OF(op, struct update, op);
@@ -191,6 +206,7 @@ static enum err update_job(struct store_tx *tx, struct message_op *op)
         return message_refuse(op, ERR_PERMISSION_DENIED,
                               "Only the owner sets how long it is kept.");
     struct message_conversation *c = &op->c;
+    struct message_conversation before = *c;
     c->title = u->title ? u->title : c->title;
     c->avatar_url = u->avatar_url ? u->avatar_url : c->avatar_url;
     c->announcement = u->announcement ? u->announcement : c->announcement;
@@ -200,7 +216,7 @@ static enum err update_job(struct store_tx *tx, struct message_op *op)
         c->is_muted = in->is_muted;
     if (in->_retention_days_case)
         c->retention_days = in->retention_days;
-    err = message_change_settings(tx, op);
+    err = is_same_setting(c, &before) ? ERR_OK : message_change_settings(tx, op);
     return err ? err : message_reply_conversation(tx, op);
 }
 

@@ -32,6 +32,12 @@ static enum err count_in(struct store_tx *tx, struct message_op *op, int by)
     return message_store_update(tx, &op->c);
 }
 
+/* Was a member once: what it could read when that ended is kept. */
+static bool has_been_in(const struct message_member *m)
+{
+    return m->user_id && m->visible_to_rev > 0;
+}
+
 /* ---- coming in ---- */
 
 static enum err let_in(struct store_tx *tx, struct message_op *op, const char *user_id,
@@ -112,9 +118,11 @@ GROUP_HANDLER(group_on_add, AddMembersRequest, Group__AddMembersReply)
 
 /* ---- joining oneself ---- */
 
+/* Who was a member before keeps what it could read then, for the case that it is refused. */
 static enum err ask_to_join(struct store_tx *tx, struct message_op *op)
 {
-    op->me = group_newcomer(op, who_id(op->call));
+    if (!has_been_in(&op->me))
+        op->me = group_newcomer(op, who_id(op->call));
     op->me.state = MESSAGE__MEMBER_STATE__ASKING;
     return message_change_member(tx, op, &op->me);
 }
@@ -164,12 +172,15 @@ enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message
                       Message__MemberState state)
 {
     bool was_in = m->state == MESSAGE__MEMBER_STATE__ACTIVE;
-    /* Who never was in has nothing to go on reading. */
-    bool is_refused = !was_in && state == MESSAGE__MEMBER_STATE__GONE;
-    m->state = is_refused ? MESSAGE__MEMBER_STATE__REFUSED : state;
+    if (was_in) {
+        m->visible_to_seq = op->c.last_seq;
+        m->visible_to_rev = op->c.rev + 1; /* the revision of this change */
+    }
+    /* Who never was in has nothing to go on reading; who was goes on with that. */
+    m->state = state == MESSAGE__MEMBER_STATE__BANNED ? state
+               : has_been_in(m)                       ? MESSAGE__MEMBER_STATE__GONE
+                                                      : MESSAGE__MEMBER_STATE__REFUSED;
     m->role = MESSAGE__MEMBER_ROLE__MEMBER;
-    m->visible_to_seq = op->c.last_seq;
-    m->visible_to_rev = 0; /* becomes the revision of this change */
     enum err err = was_in ? count_in(tx, op, -1) : ERR_OK;
     return err ? err : message_change_member(tx, op, m);
 }
@@ -256,7 +267,7 @@ static enum err unban_job(struct store_tx *tx, struct message_op *op)
         err = find_other(tx, op, in->user_id, &m);
     if (err || m.state != MESSAGE__MEMBER_STATE__BANNED)
         return err;
-    m.state = MESSAGE__MEMBER_STATE__GONE;
+    m.state = has_been_in(&m) ? MESSAGE__MEMBER_STATE__GONE : MESSAGE__MEMBER_STATE__REFUSED;
     m.visible_from_seq = m.visible_to_seq; /* what was read before stays out of reach */
     return message_change_member(tx, op, &m);
 }
@@ -315,11 +326,12 @@ static enum err decide(struct store_tx *tx, struct message_op *op, struct messag
 static enum err set_job(struct store_tx *tx, struct message_op *op)
 {
     const Group__SetMemberRequest *in = op->in;
-    struct message_member m;
+    struct message_member m = {0};
     enum err err = group_check(op);
     if (!err)
         err = find_other(tx, op, in->user_id, &m);
     bool is_self = !err && who_is(op->call, m.user_id);
+    struct message_member before = m;
     if (!err && in->_is_admitted_case) {
         err = decide(tx, op, &m, in->is_admitted);
     } else if (!err) {
@@ -331,7 +343,9 @@ static enum err set_job(struct store_tx *tx, struct message_op *op)
             m.muted_until_ms = in->muted_until_ms;
         if (!err && in->_nickname_case)
             m.nickname = in->nickname;
-        if (!err)
+        bool is_same = m.role == before.role && m.muted_until_ms == before.muted_until_ms &&
+                       strcmp(m.nickname, before.nickname) == 0;
+        if (!err && !is_same)
             err = message_change_member(tx, op, &m);
     }
     if (!err)

@@ -4,9 +4,16 @@
  */
 #include "services/message/message_internal.h"
 
+#define ADMINS_TOLD_MAX 200
+
 int64_t message_visible_from(const struct message_op *op)
 {
     return MAX(op->me.visible_from_seq, op->c.first_seq - 1);
+}
+
+struct message_reader message_reader(const struct message_op *op)
+{
+    return (struct message_reader){.id = op->me.user_id, .to_seq = message_visible_to(op)};
 }
 
 int64_t message_visible_to(const struct message_op *op)
@@ -53,6 +60,25 @@ enum err message_drop_mentions(struct store_tx *tx, const struct message_row *m,
                         m, content);
 }
 
+/* As all may see it: without what is the caller's own, or only the caller's to know. */
+static Message__MessageInfo *for_all(struct arena *arena, const Message__MessageInfo *mine)
+{
+    Message__MessageInfo *all = arena_new(arena, Message__MessageInfo);
+    *all = *mine;
+    all->reactions = arena_array(arena, Message__Reaction *, mine->n_reactions);
+    for (size_t i = 0; i < mine->n_reactions; i++) {
+        all->reactions[i] = arena_new(arena, Message__Reaction);
+        *all->reactions[i] = *mine->reactions[i];
+        all->reactions[i]->is_mine = false;
+    }
+    if (mine->forwarded_from) {
+        all->forwarded_from = arena_new(arena, Message__ForwardedFrom);
+        *all->forwarded_from = *mine->forwarded_from;
+        all->forwarded_from->conversation_id = (char *)"";
+    }
+    return all;
+}
+
 enum err message_change_message(struct store_tx *tx, struct message_op *op,
                                 enum message_change_type type, const struct message_row *m,
                                 const char *emoji, bool is_removed)
@@ -70,15 +96,69 @@ enum err message_change_message(struct store_tx *tx, struct message_op *op,
         err = message_search_again(tx, m);
     if (!err)
         err = message_log_change(tx, op->svc, &op->c, &row);
-    Message__Change *change;
     if (!err)
-        err = message_change_shape(tx, arena, &op->c, &row, "", &change);
+        err = message_reply_message(tx, op, m);
     if (err)
         return err;
+    Message__Change *change = message_change_new(arena, &op->c, &row);
+    change->message = for_all(arena, op->reply);
     change->emoji = (char *)(emoji ? emoji : "");
     change->is_removed = is_removed;
     message_tell(op, change, row.lsn, NULL);
-    return message_reply_message(tx, op, m);
+    return ERR_OK;
+}
+
+/* Who asks to come in, or was refused, is known to owner and admins alone. */
+static bool is_for_admins(Message__MemberState state)
+{
+    return state == MESSAGE__MEMBER_STATE__ASKING || state == MESSAGE__MEMBER_STATE__REFUSED;
+}
+
+static void hide_ban(Message__Member *m)
+{
+    if (m->state == MESSAGE__MEMBER_STATE__BANNED)
+        m->state = MESSAGE__MEMBER_STATE__GONE;
+}
+
+bool message_may_hear_of(const struct message_op *op, Message__Member *m)
+{
+    bool is_admin = op->me.role != MESSAGE__MEMBER_ROLE__MEMBER &&
+                    op->me.state == MESSAGE__MEMBER_STATE__ACTIVE;
+    if (is_admin || strcmp(m->user_id, op->me.user_id) == 0)
+        return true;
+    if (is_for_admins(m->state))
+        return false;
+    hide_ban(m);
+    return true;
+}
+
+static Message__Change *as_gone(struct arena *arena, const Message__Change *ban)
+{
+    Message__Change *gone = arena_new(arena, Message__Change);
+    *gone = *ban;
+    gone->member = arena_new(arena, Message__Member);
+    *gone->member = *ban->member;
+    hide_ban(gone->member);
+    return gone;
+}
+
+/* Owner, admins and the person itself: more than ADMINS_TOLD_MAX find it when they look. */
+static enum err tell_admins(struct store_tx *tx, struct message_op *op, Message__Change *change,
+                            int64_t lsn, const struct message_member *m)
+{
+    Message__MessageEvent *event = message_tell(op, change, lsn, m);
+    event->is_for_named = true;
+    event->user_ids = arena_array(op->call->arena, char *, ADMINS_TOLD_MAX + 1);
+    event->user_ids[0] = (char *)m->user_id;
+    event->n_user_ids = 1;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT user_id FROM message_members WHERE conversation_num = ? AND role > 0"
+                    " AND state = 0 AND user_id <> ? ORDER BY user_id LIMIT ?",
+                    "isi", op->c.num, m->user_id, (int64_t)ADMINS_TOLD_MAX);
+    while (store_step(st))
+        event->user_ids[event->n_user_ids++] = store_text(st, 0, op->call->arena);
+    return store_finish(st);
 }
 
 enum err message_change_member(struct store_tx *tx, struct message_op *op,
@@ -95,14 +175,19 @@ enum err message_change_member(struct store_tx *tx, struct message_op *op,
     if (err)
         return err;
     stored.own_lsn = row.lsn; /* so the person's devices hear of it though no member any more */
-    if (m->state == MESSAGE__MEMBER_STATE__GONE && !m->visible_to_rev)
-        stored.visible_to_rev = row.rev;
     err = message_store_put_member(tx, &stored);
     Message__Change *change;
     if (!err)
-        err = message_change_shape(tx, arena, &op->c, &row, "", &change);
-    if (!err)
+        err = message_change_shape(tx, arena, &op->c, &row, MESSAGE_ANY_READER, &change);
+    if (err)
+        return err;
+    bool is_ban = m->state == MESSAGE__MEMBER_STATE__BANNED;
+    if (is_for_admins(m->state) || is_ban)
+        err = tell_admins(tx, op, change, row.lsn, m);
+    else
         message_tell(op, change, row.lsn, m);
+    if (!err && is_ban) /* to the others the person is gone */
+        message_tell(op, as_gone(arena, change), row.lsn, NULL);
     return err;
 }
 
@@ -122,7 +207,7 @@ enum err message_change_settings(struct store_tx *tx, struct message_op *op)
         err = message_log_change(tx, op->svc, &op->c, &row);
     Message__Change *change;
     if (!err)
-        err = message_change_shape(tx, arena, c, &row, "", &change);
+        err = message_change_shape(tx, arena, c, &row, MESSAGE_ANY_READER, &change);
     if (!err)
         message_tell(op, change, row.lsn, NULL);
     return err;

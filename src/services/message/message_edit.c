@@ -98,8 +98,7 @@ static enum err drop_traces(struct store_tx *tx, struct message_row *m,
 {
     enum err err = message_drop_mentions(tx, m, content);
     if (!err)
-        err = store_run(tx, "DELETE FROM message_reactions WHERE conversation_num = ? AND seq = ?",
-                        "ii", m->conversation_num, m->seq);
+        err = message_drop_reactions(tx, m->conversation_num, m->seq, m->seq);
     if (!err && m->is_pinned)
         err = store_run(tx, "DELETE FROM message_pins WHERE conversation_num = ? AND seq = ?", "ii",
                         m->conversation_num, m->seq);

@@ -15,8 +15,8 @@ static Message__MessageEvent *event_new(struct message_op *op, int64_t lsn)
     return &told->event;
 }
 
-void message_tell(struct message_op *op, Message__Change *change, int64_t lsn,
-                  const struct message_member *member)
+Message__MessageEvent *message_tell(struct message_op *op, Message__Change *change, int64_t lsn,
+                                    const struct message_member *member)
 {
     Message__MessageEvent *event = event_new(op, lsn);
     event->change = change;
@@ -28,6 +28,7 @@ void message_tell(struct message_op *op, Message__Change *change, int64_t lsn,
         event->n_user_ids = 1;
         event->visible_from_seq = member->visible_from_seq;
     }
+    return event;
 }
 
 void message_tell_own(struct message_op *op, Message__Conversation *conversation, int64_t lsn)

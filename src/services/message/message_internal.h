@@ -19,7 +19,9 @@
 #include "message.pb-c.h"
 
 #define MESSAGE_DIGEST_BYTES 16
-#define MESSAGE_SHARD 0 /* of all there will be: one writer orders all for now */
+#define MESSAGE_EMOJI_KINDS_MAX 20 /* on one message */
+#define MESSAGE_REACTORS_SHOWN 8   /* of one emoji, by name */
+#define MESSAGE_SHARD 0            /* of all there will be: one writer orders all for now */
 #define MESSAGE_EPOCH_SIZE ID_SIZE
 
 struct message_service {
@@ -219,10 +221,17 @@ Message__Content *message_content_of(struct arena *arena, const struct message_r
 enum err message_reply_message(struct store_tx *tx, struct message_op *op,
                                const struct message_row *m);
 enum err message_reply_conversation(struct store_tx *tx, struct message_op *op);
-/* A message as `reader_id` sees it, reactions and thread included. */
+struct message_reader {
+    const char *id; /* "": nobody in particular */
+    int64_t to_seq; /* the newest that this one may read */
+};
+#define MESSAGE_ANY_READER (&(struct message_reader){.id = "", .to_seq = INT64_MAX})
+/* The caller, as a reader. */
+struct message_reader message_reader(const struct message_op *op);
+/* A message as the reader sees it, reactions and thread included. */
 enum err message_shape(struct store_tx *tx, struct arena *arena,
                        const struct message_conversation *c, const struct message_row *m,
-                       const char *reader_id, Message__MessageInfo **out);
+                       const struct message_reader *reader, Message__MessageInfo **out);
 /* me NULL: without `own`. */
 Message__Conversation *message_conversation_shape(struct arena *arena,
                                                   const struct message_conversation *c,
@@ -235,8 +244,11 @@ Message__Member *message_member_shape(struct arena *arena, const struct message_
 /* A change as readers see it. */
 enum err message_change_shape(struct store_tx *tx, struct arena *arena,
                               const struct message_conversation *c,
-                              const struct message_change_row *row, const char *reader_id,
-                              Message__Change **out);
+                              const struct message_change_row *row,
+                              const struct message_reader *reader, Message__Change **out);
+/* The same without what it is about. */
+Message__Change *message_change_new(struct arena *arena, const struct message_conversation *c,
+                                    const struct message_change_row *row);
 Message__Change *message_change_of_message(struct arena *arena,
                                            const struct message_conversation *c,
                                            Message__MessageInfo *m);
@@ -301,8 +313,8 @@ struct message_told {
 };
 /* Tells of a change to whoever may read the conversation, after the commit. member: whom it is
  * about, who may be none any more; NULL: op->concerned. */
-void message_tell(struct message_op *op, Message__Change *change, int64_t lsn,
-                  const struct message_member *member);
+Message__MessageEvent *message_tell(struct message_op *op, Message__Change *change, int64_t lsn,
+                                    const struct message_member *member);
 /* Tells a person's own devices. */
 void message_tell_own(struct message_op *op, Message__Conversation *conversation, int64_t lsn);
 /* Tells a person that a contact changed; is_theirs: the other one too, whose own row did. */
@@ -335,6 +347,13 @@ enum err message_find_readable(struct store_tx *tx, struct message_op *op, int64
 /* The newest seq the caller may read, and the oldest minus one. */
 int64_t message_visible_to(const struct message_op *op);
 int64_t message_visible_from(const struct message_op *op);
+
+/* Whether the caller may know where this member stands; a ban shows to members as having gone. */
+bool message_may_hear_of(const struct message_op *op, Message__Member *m);
+
+/* ---- message_mark.c ---- */
+/* Of the messages from_seq to to_seq. */
+enum err message_drop_reactions(struct store_tx *tx, int64_t num, int64_t from_seq, int64_t to_seq);
 
 /* ---- message_send.c ---- */
 /* Appends a message to op->c and tells of it; content NULL: forwarded. ERR_ALREADY_EXISTS: the
@@ -379,6 +398,10 @@ void message_meeting_stop(struct message_service *svc);
 /* ---- message_schedule.c ---- */
 /* Sends what is due, now and as it comes. */
 void message_schedule_start(struct message_service *svc);
+/* What the caller had kept for later in op->c by this id; answers with it if it is the same.
+ * ERR_NOT_FOUND. */
+enum err message_find_kept(struct store_tx *tx, struct message_op *op, const char *client_msg_id,
+                           const struct message_digest *digest, bool *is_same);
 /* In a send's transaction: keeps it for later, instead. */
 enum err message_schedule(struct store_tx *tx, struct message_op *op,
                           const Message__SendMessageRequest *request,

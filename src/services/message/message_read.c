@@ -67,9 +67,10 @@ MESSAGE_HANDLER(message_on_conversation, GetConversationRequest, Conversation)
 static enum err shape_rows(struct store_tx *tx, struct message_op *op,
                            const struct message_row *rows, size_t count, Message__MessageInfo **out)
 {
+    struct message_reader reader = message_reader(op);
     enum err err = ERR_OK;
     for (size_t i = 0; i < count && !err; i++)
-        err = message_shape(tx, op->call->arena, &op->c, &rows[i], op->me.user_id, &out[i]);
+        err = message_shape(tx, op->call->arena, &op->c, &rows[i], &reader, &out[i]);
     return err;
 }
 

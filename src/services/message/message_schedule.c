@@ -7,7 +7,8 @@
 #include "services/message/message_internal.h"
 
 #define QUEUE "message_schedule"
-#define KEPT_MAX 100 /* of one person in one conversation */
+#define KEPT_MAX 100    /* of one person in one conversation */
+#define ATTEMPTS_MAX 10 /* over a quarter of an hour */
 
 struct kept {
     const char *id, *conversation_id, *sender_id, *error;
@@ -35,30 +36,32 @@ static bool read_kept(struct store_stmt *st, struct arena *arena, struct kept *o
 
 /* ---- keeping ---- */
 
-static enum err answer_kept(struct store_tx *tx, struct message_op *op, const char *client_msg_id,
-                            const struct message_digest *digest)
+enum err message_find_kept(struct store_tx *tx, struct message_op *op, const char *client_msg_id,
+                           const struct message_digest *digest, bool *is_same)
 {
+    *is_same = false;
     Message__SendMessageReply *reply = arena_new(op->call->arena, Message__SendMessageReply);
     message__send_message_reply__init(reply);
     struct store_stmt *st = store_query(tx,
                                         "SELECT id, digest FROM message_scheduled"
                                         " WHERE conversation_num = ? AND sender_id = ?"
                                         " AND client_msg_id = ?",
-                                        "iss", op->c.num, op->me.user_id, client_msg_id);
-    bool is_same = false;
-    if (store_step(st)) {
+                                        "iss", op->c.num, who_id(op->call), client_msg_id);
+    bool is_found = store_step(st);
+    if (is_found) {
         reply->scheduled_id = store_text(st, 0, op->call->arena);
-        is_same = str_eq(store_str(st, 1),
-                         (struct str){(const char *)digest->bytes, sizeof(digest->bytes)});
+        *is_same = str_eq(store_str(st, 1),
+                          (struct str){(const char *)digest->bytes, sizeof(digest->bytes)});
     }
     enum err err = store_finish(st);
-    if (!err && !is_same)
-        return message_refuse(op, ERR_ALREADY_EXISTS,
-                              "client_msg_id: used before for another message");
+    if (err || !is_found)
+        return err ? err : ERR_NOT_FOUND;
+    if (!*is_same)
+        return ERR_OK;
     reply->conversation_id = (char *)op->c.id;
     reply->is_duplicate = true;
     op->reply = reply;
-    return err;
+    return ERR_OK;
 }
 
 static enum err check_count(struct store_tx *tx, struct message_op *op)
@@ -83,6 +86,7 @@ static enum err enqueue(struct store_tx *tx, struct message_op *op, const char *
                                              .type = "send",
                                              .payload = str_from(id),
                                              .idempotency_key = id,
+                                             .attempts_max = ATTEMPTS_MAX,
                                              .delay_ms = MAX(0, send_at_ms - clock_wall_ms())});
 }
 
@@ -104,13 +108,10 @@ enum err message_schedule(struct store_tx *tx, struct message_op *op,
     id_make(id);
     err = store_run(tx,
                     "INSERT INTO message_scheduled (id, conversation_num, sender_id,"
-                    " client_msg_id, send_at_ms, request, digest, error) VALUES (?,?,?,?,?,?,?,'')"
-                    " ON CONFLICT DO NOTHING",
+                    " client_msg_id, send_at_ms, request, digest, error) VALUES (?,?,?,?,?,?,?,'')",
                     "sissibb", id, op->c.num, op->me.user_id, request->client_msg_id,
                     request->send_at_ms, bytes, n, (const void *)digest->bytes,
                     sizeof(digest->bytes));
-    if (!err && store_changes(tx) == 0)
-        return answer_kept(tx, op, request->client_msg_id, digest);
     Message__SendMessageReply *reply = arena_new(arena, Message__SendMessageReply);
     message__send_message_reply__init(reply);
     reply->conversation_id = (char *)op->c.id;
@@ -168,7 +169,7 @@ static enum err fail_job(struct store_tx *tx, void *arg)
 static bool is_refusal(enum err err)
 {
     return err == ERR_NOT_FOUND || err == ERR_PERMISSION_DENIED || err == ERR_INVALID_ARGUMENT ||
-           err == ERR_FAILED_PRECONDITION || err == ERR_ALREADY_EXISTS;
+           err == ERR_FAILED_PRECONDITION || err == ERR_ALREADY_EXISTS || err == ERR_DATA_LOSS;
 }
 
 static enum err on_due(void *arg, const struct bus_task *task, int attempt)
@@ -182,10 +183,10 @@ static enum err on_due(void *arg, const struct bus_task *task, int attempt)
     due->op.told_end = &due->op.told;
     due->id = arena_printf(call->arena, "%.*s", (int)task->payload.n, task->payload.p);
     enum err err = message_change_sync(&due->op);
-    if (is_refusal(err)) {
+    if (is_refusal(err) || (err && attempt >= ATTEMPTS_MAX)) {
         const char *why = rpc_failure(call) ? rpc_failure_text(call) : err_text(err);
         struct failing failing = {.id = due->id, .error = why};
-        err = store_write_sync(svc->deps.store, MESSAGE_SHARD, fail_job, &failing);
+        err = store_write_essential_sync(svc->deps.store, MESSAGE_SHARD, fail_job, &failing);
     } else if (err) {
         log_warn(NULL, "message: scheduled message not sent yet (attempt %d): %s", attempt,
                  err_text(err));

@@ -11,7 +11,7 @@
 #define INDEX_EVERY_MS 300
 #define INDEX_BATCH 200
 #define QUERY_MAX 200
-#define CONVERSATIONS_SEARCHED 500
+#define CONVERSATIONS_AT_ONCE 500 /* of the asker, in one query of the index */
 #define LIMIT_NORMAL 20
 #define LIMIT_MAX 100
 #define HITS_LOOKED_AT(limit) ((limit)*4 + 20)
@@ -145,28 +145,46 @@ struct searching {
     int limit;
 };
 
+struct hit {
+    struct message_row m;
+    const char *conversation_id;
+};
+
 /* "{t} : (...) AND {c} : (12 OR 15)" */
-static enum err write_match(struct store_tx *tx, struct searching *s, struct strbuf *match)
+static void write_match(const struct searching *s, const int64_t *nums, size_t count,
+                        struct strbuf *match)
 {
-    struct rpc_call *call = s->op.call;
-    strbuf_printf(match, "{t} : (%s) AND {c} : (", s->terms);
-    if (s->op.conversation_id) {
-        strbuf_printf(match, "%lld)", (long long)s->op.c.num);
-        return ERR_OK;
-    }
-    struct message_pair *rows;
-    size_t count;
-    enum err err = message_store_list_since(tx, call->arena, who_id(call), 0,
-                                            CONVERSATIONS_SEARCHED, &rows, &count);
-    strbuf_adds(match, "0");
+    strbuf_printf(match, "{t} : (%s) AND {c} : (0", s->terms);
     for (size_t i = 0; i < count; i++)
-        strbuf_printf(match, " OR %lld", (long long)rows[i].c.num);
+        strbuf_printf(match, " OR %lld", (long long)nums[i]);
     strbuf_addc(match, ')');
-    return err;
 }
 
+/* The next of the conversations of who asks, by number. */
+static enum err next_conversations(struct store_tx *tx, const struct searching *s, int64_t above,
+                                   int64_t *nums, size_t *count)
+{
+    *count = 0;
+    if (s->op.conversation_id) {
+        if (above < s->op.c.num)
+            nums[(*count)++] = s->op.c.num;
+        return ERR_OK;
+    }
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT conversation_num FROM message_members"
+                    " WHERE user_id = ? AND state IN (0, 1)"
+                    " AND conversation_num > ?"
+                    " ORDER BY conversation_num LIMIT ?",
+                    "sii", who_id(s->op.call), above, (int64_t)CONVERSATIONS_AT_ONCE);
+    while (*count < CONVERSATIONS_AT_ONCE && store_step(st))
+        nums[(*count)++] = store_int(st, 0);
+    return store_finish(st);
+}
+
+/* Hits above the lsn: the worst of those found so far, once there are enough. */
 static struct store_stmt *query_hits(struct store_tx *tx, const struct searching *s,
-                                     const char *match)
+                                     const char *match, int64_t above_lsn)
 {
     const Message__SearchRequest *in = s->op.in;
     return store_query(
@@ -174,21 +192,60 @@ static struct store_stmt *query_hits(struct store_tx *tx, const struct searching
         "SELECT " MESSAGE_COLUMNS ", c.id FROM message_terms f"
         " JOIN message_messages m ON m.lsn = f.rowid"
         " JOIN message_conversations c ON c.num = m.conversation_num"
-        " WHERE f.message_terms MATCH ? AND f.rowid < ?"
+        " WHERE f.message_terms MATCH ? AND f.rowid < ? AND f.rowid > ?"
         " AND m.created_at_ms >= ? AND m.created_at_ms < ?"
         " AND (? = '' OR m.sender_id = ?) AND (? < 0 OR m.kind = ?) AND m.recalled_at_ms = 0"
         " AND NOT EXISTS (SELECT 1 FROM message_hidden h WHERE h.user_id = ?"
         " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"
         " ORDER BY f.rowid DESC LIMIT ?",
-        "siiissiisi", match, s->below_lsn, in->from_ms, in->to_ms ? in->to_ms : INT64_MAX,
-        in->sender_id, in->sender_id, in->_kind_case ? (int64_t)in->kind : -1, (int64_t)in->kind,
-        who_id(s->op.call), (int64_t)HITS_LOOKED_AT(s->limit));
+        "siiiissiisi", match, s->below_lsn, above_lsn, in->from_ms,
+        in->to_ms ? in->to_ms : INT64_MAX, in->sender_id, in->sender_id,
+        in->_kind_case ? (int64_t)in->kind : -1, (int64_t)in->kind, who_id(s->op.call),
+        (int64_t)HITS_LOOKED_AT(s->limit));
 }
 
-struct hit {
-    struct message_row m;
-    const char *conversation_id;
-};
+/* Two lists, the newest first, into one of at most `room`. */
+static size_t merge_hits(struct arena *arena, struct hit *into, size_t count,
+                         const struct hit *more, size_t more_count, size_t room)
+{
+    struct hit *old = arena_array(arena, struct hit, count);
+    if (count)
+        memcpy(old, into, count * sizeof(*old));
+    size_t a = 0, b = 0, n = 0;
+    while (n < room && (a < count || b < more_count)) {
+        bool is_old = b == more_count || (a < count && old[a].m.lsn > more[b].m.lsn);
+        into[n++] = is_old ? old[a++] : more[b++];
+    }
+    return n;
+}
+
+/* Some hundred conversations after another; each hit is in one of them. */
+static enum err find_hits(struct store_tx *tx, struct searching *s, struct hit *hits, size_t room,
+                          size_t *count)
+{
+    struct arena *arena = s->op.call->arena;
+    int64_t *nums = arena_array(arena, int64_t, CONVERSATIONS_AT_ONCE);
+    struct hit *more = arena_array(arena, struct hit, room);
+    size_t num_count, more_count;
+    *count = 0;
+    enum err err = next_conversations(tx, s, 0, nums, &num_count);
+    while (!err && num_count) {
+        struct strbuf match = {0};
+        write_match(s, nums, num_count, &match);
+        int64_t above_lsn = *count == room ? hits[room - 1].m.lsn : 0;
+        struct store_stmt *st = query_hits(tx, s, strbuf_str(&match).p, above_lsn);
+        for (more_count = 0; more_count < room && store_step(st); more_count++) {
+            message_log_read(st, arena, &more[more_count].m);
+            more[more_count].conversation_id = store_text(st, MESSAGE_COLUMN_COUNT, arena);
+        }
+        err = store_finish(st);
+        strbuf_deinit(&match);
+        *count = merge_hits(arena, hits, *count, more, more_count, room);
+        if (!err)
+            err = next_conversations(tx, s, nums[num_count - 1], nums, &num_count);
+    }
+    return err;
+}
 
 /* Is the hit within what the asker may read? Then `one` holds the asker's place there. */
 static bool is_readable(struct store_tx *tx, struct message_op *one, const struct hit *hit)
@@ -219,7 +276,8 @@ static enum err take_hits(struct store_tx *tx, struct searching *s, const struct
             reply->next_cursor = arena_printf(arena, "%lld", (long long)last_lsn);
             return ERR_OK;
         }
-        enum err err = message_shape(tx, arena, &one.c, &hits[i].m, who_id(s->op.call),
+        struct message_reader reader = message_reader(&one);
+        enum err err = message_shape(tx, arena, &one.c, &hits[i].m, &reader,
                                      &reply->messages[reply->n_messages]);
         if (err)
             return err;
@@ -239,19 +297,9 @@ static enum err search_job(struct store_tx *tx, struct message_op *op)
     message__search_reply__init(reply);
     reply->is_indexing = op->svc->is_index_behind;
     op->reply = reply;
-    struct strbuf match = {0};
-    enum err err = write_match(tx, s, &match);
-    size_t count = 0, room = (size_t)HITS_LOOKED_AT(s->limit);
+    size_t count, room = (size_t)HITS_LOOKED_AT(s->limit);
     struct hit *hits = arena_array(arena, struct hit, room);
-    if (!err) {
-        struct store_stmt *st = query_hits(tx, s, strbuf_str(&match).p);
-        while (count < room && store_step(st)) {
-            message_log_read(st, arena, &hits[count].m);
-            hits[count++].conversation_id = store_text(st, MESSAGE_COLUMN_COUNT, arena);
-        }
-        err = store_finish(st);
-    }
-    strbuf_deinit(&match);
+    enum err err = find_hits(tx, s, hits, room, &count);
     return err ? err : take_hits(tx, s, hits, count, reply);
 }
 

@@ -177,32 +177,61 @@ Message__SendMessageReply *message_send_reply(struct message_op *op, const struc
     return reply;
 }
 
-/* Refused now, but it may be the repetition of what was accepted before. */
-static enum err answer_refused(struct store_tx *tx, struct sending *s, enum err refusal)
+/* Sent before by this id: answers with it if it is the same. ERR_NOT_FOUND. */
+static enum err find_sent(struct store_tx *tx, struct sending *s, bool *is_same)
 {
     struct message_row sent;
-    bool is_sent = s->op.c.num &&
-                   message_log_find_sent(tx, s->op.call->arena, s->op.c.num, s->m.sender_id,
-                                         s->m.client_msg_id, &sent) == ERR_OK &&
-                   memcmp(&sent.digest, &s->m.digest, sizeof(sent.digest)) == 0;
-    if (!is_sent)
-        return refusal;
-    s->op.reply = message_send_reply(&s->op, &sent, true);
-    return ERR_OK;
-}
-
-static enum err answer_duplicate(struct store_tx *tx, struct sending *s)
-{
-    struct message_row sent;
+    *is_same = false;
     enum err err = message_log_find_sent(tx, s->op.call->arena, s->op.c.num, s->m.sender_id,
                                          s->m.client_msg_id, &sent);
     if (err)
         return err;
-    if (memcmp(&sent.digest, &s->m.digest, sizeof(sent.digest)) != 0)
-        return message_refuse(&s->op, ERR_ALREADY_EXISTS,
-                              "client_msg_id: used before for another message");
-    s->op.reply = message_send_reply(&s->op, &sent, true);
+    *is_same = memcmp(&sent.digest, &s->m.digest, sizeof(sent.digest)) == 0;
+    if (*is_same)
+        s->op.reply = message_send_reply(&s->op, &sent, true);
     return ERR_OK;
+}
+
+/* What was sent by this id, or kept if this too is for later. */
+static enum err find_earlier(struct store_tx *tx, struct sending *s, bool *is_same)
+{
+    const Message__SendMessageRequest *in = s->op.in;
+    enum err err = find_sent(tx, s, is_same);
+    return err != ERR_NOT_FOUND || !in->send_at_ms
+               ? err
+               : message_find_kept(tx, &s->op, s->m.client_msg_id, &s->m.digest, is_same);
+}
+
+/* Refused now, but it may be the repetition of what was accepted before. */
+static enum err answer_refused(struct store_tx *tx, struct sending *s, enum err refusal)
+{
+    bool is_same = false;
+    if (s->op.c.num && find_earlier(tx, s, &is_same) == ERR_OK && is_same)
+        return ERR_OK;
+    return refusal;
+}
+
+static enum err refuse_other(struct sending *s)
+{
+    return message_refuse(&s->op, ERR_ALREADY_EXISTS,
+                          "client_msg_id: used before for another message");
+}
+
+static enum err answer_duplicate(struct store_tx *tx, struct sending *s)
+{
+    bool is_same;
+    enum err err = find_sent(tx, s, &is_same);
+    return err || is_same ? err : refuse_other(s);
+}
+
+/* Another time alone makes no other message. */
+static enum err schedule(struct store_tx *tx, struct sending *s)
+{
+    bool is_same;
+    enum err err = find_earlier(tx, s, &is_same);
+    if (err == ERR_NOT_FOUND)
+        return message_schedule(tx, &s->op, s->op.in, &s->m.digest);
+    return err || is_same ? err : refuse_other(s);
 }
 
 enum err message_append(struct store_tx *tx, struct message_op *op, struct message_row *m,
@@ -216,7 +245,7 @@ enum err message_append(struct store_tx *tx, struct message_op *op, struct messa
         err = add_to_thread(tx, m);
     Message__MessageInfo *info;
     if (!err)
-        err = message_shape(tx, arena, &op->c, m, "", &info);
+        err = message_shape(tx, arena, &op->c, m, MESSAGE_ANY_READER, &info);
     if (err)
         return err;
     op->reply = message_send_reply(op, m, false);
@@ -265,7 +294,7 @@ static enum err send_job(struct store_tx *tx, struct message_op *op)
         err = take_forwarded(tx, s);
     if (err)
         return answer_refused(tx, s, err);
-    return in->send_at_ms ? message_schedule(tx, op, in, &s->m.digest) : append(tx, s);
+    return in->send_at_ms ? schedule(tx, s) : append(tx, s);
 }
 
 /* ---- before the transaction ---- */
@@ -349,15 +378,26 @@ static bool prepare(struct sending *s)
 #define SEND_LATER_MIN_MS (5 * 1000)
 #define SEND_LATER_MAX_MS (366LL * 24 * 3600 * 1000)
 
-static bool check_time(struct rpc_call *call, const Message__SendMessageRequest *in)
+static bool is_time_to_come(const Message__SendMessageRequest *in)
 {
     int64_t wait_ms = in->send_at_ms - clock_wall_ms();
-    if (in->send_at_ms && (wait_ms < SEND_LATER_MIN_MS || wait_ms > SEND_LATER_MAX_MS)) {
-        rpc_fail(call, ERR_INVALID_ARGUMENT,
-                 "send_at_ms: expected a time from some seconds to a year ahead");
-        return false;
-    }
-    return true;
+    return in->send_at_ms > 0 && wait_ms >= SEND_LATER_MIN_MS && wait_ms <= SEND_LATER_MAX_MS;
+}
+
+/* No time to send anything at; but it was, if this repeats what was accepted then. */
+static enum err late_job(struct store_tx *tx, struct message_op *op)
+{
+    struct sending *s = CONTAINER_OF(op, struct sending, op);
+    const Message__SendMessageRequest *in = op->in;
+    enum err err = s->natural_key
+                       ? message_store_find_natural(tx, op->call->arena, s->natural_key, &op->c)
+                       : message_store_find(tx, op->call->arena, in->conversation_id, &op->c);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    if (answer_refused(tx, s, ERR_INVALID_ARGUMENT) == ERR_OK)
+        return ERR_OK;
+    return message_refuse(op, ERR_INVALID_ARGUMENT,
+                          "send_at_ms: expected a time from some seconds to a year ahead");
 }
 
 static void start(struct message_service *svc, struct rpc_call *call,
@@ -366,10 +406,14 @@ static void start(struct message_service *svc, struct rpc_call *call,
     struct sending *s = message_op_create(svc, call, sizeof(*s), &in->base, closure);
     s->op.fn = send_job;
     s->op.needs = MESSAGE_NEEDS_WRITE;
-    if (who_require(call, ROLE_GUEST) && check_time(call, in) && prepare(s))
-        message_change(&s->op);
-    else
+    if (!who_require(call, ROLE_GUEST) || !prepare(s)) {
         message_refuse_now(&s->op);
+    } else if (in->send_at_ms && !is_time_to_come(in)) {
+        s->op.fn = late_job;
+        message_look(&s->op);
+    } else {
+        message_change(&s->op);
+    }
 }
 
 enum err message_send_kept(struct store_tx *tx, struct message_op *op,

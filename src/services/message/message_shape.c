@@ -2,54 +2,52 @@
  * the reader's own, changes. */
 #include "services/message/message_internal.h"
 
-#define REACTORS_SHOWN 8
-
 /* ---- messages ---- */
 
-static void shape_reactions(struct store_stmt *st, struct arena *arena, const char *reader_id,
-                            Message__MessageInfo *out)
+static void take_reactors(struct arena *arena, struct str ids, Message__Reaction *out)
 {
-    size_t room = 0;
-    Message__Reaction *last = NULL;
-    while (store_step(st)) {
-        struct str emoji = store_str(st, 0);
-        if (!last || !str_eq(str_from(last->emoji), emoji)) {
-            if (out->n_reactions == room) {
-                Message__Reaction **more = arena_array(arena, Message__Reaction *, room * 2 + 4);
-                if (room)
-                    memcpy(more, out->reactions, room * sizeof(*more));
-                out->reactions = more;
-                room = room * 2 + 4;
-            }
-            last = arena_new(arena, Message__Reaction);
-            message__reaction__init(last);
-            last->emoji = str_arena(arena, emoji);
-            last->user_ids = arena_array(arena, char *, REACTORS_SHOWN);
-            out->reactions[out->n_reactions++] = last;
-        }
-        last->count++;
-        last->is_mine |= str_eq(store_str(st, 1), str_from(reader_id));
-        if (last->n_user_ids < REACTORS_SHOWN)
-            last->user_ids[last->n_user_ids++] = store_text(st, 1, arena);
+    out->user_ids = arena_array(arena, char *, MESSAGE_REACTORS_SHOWN);
+    while (ids.n && out->n_user_ids < MESSAGE_REACTORS_SHOWN) {
+        struct str id;
+        str_cut(&ids, ' ', &id);
+        out->user_ids[out->n_user_ids++] = str_arena(arena, id);
     }
 }
 
-static enum err add_extras(struct store_tx *tx, struct arena *arena, const struct message_row *m,
-                           const char *reader_id, Message__MessageInfo *out)
+static enum err add_reactions(struct store_tx *tx, struct arena *arena, const struct message_row *m,
+                              const char *reader_id, Message__MessageInfo *out)
 {
-    struct store_stmt *st = store_query(tx,
-                                        "SELECT emoji, user_id FROM message_reactions"
-                                        " WHERE conversation_num = ? AND seq = ?"
-                                        " ORDER BY emoji, at_ms",
-                                        "ii", m->conversation_num, m->seq);
-    shape_reactions(st, arena, reader_id, out);
-    enum err err = store_finish(st);
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT c.emoji, c.count, c.user_ids, EXISTS (SELECT 1 FROM message_reactions r"
+        " WHERE r.conversation_num = c.conversation_num AND r.seq = c.seq AND r.emoji = c.emoji"
+        " AND r.user_id = ?) FROM message_reaction_counts c"
+        " WHERE c.conversation_num = ? AND c.seq = ? ORDER BY c.emoji LIMIT ?",
+        "siii", reader_id, m->conversation_num, m->seq, (int64_t)MESSAGE_EMOJI_KINDS_MAX);
+    out->reactions = arena_array(arena, Message__Reaction *, MESSAGE_EMOJI_KINDS_MAX);
+    while (store_step(st)) {
+        Message__Reaction *reaction = arena_new(arena, Message__Reaction);
+        message__reaction__init(reaction);
+        reaction->emoji = store_text(st, 0, arena);
+        reaction->count = (int32_t)store_int(st, 1);
+        take_reactors(arena, store_str(st, 2), reaction);
+        reaction->is_mine = store_int(st, 3) != 0;
+        out->reactions[out->n_reactions++] = reaction;
+    }
+    return store_finish(st);
+}
+
+static enum err add_extras(struct store_tx *tx, struct arena *arena, const struct message_row *m,
+                           const struct message_reader *reader, Message__MessageInfo *out)
+{
+    enum err err = add_reactions(tx, arena, m, reader->id, out);
     if (err)
         return err;
-    st = store_query(tx,
-                     "SELECT COUNT(*) FROM message_threads WHERE conversation_num = ?"
-                     " AND thread_seq = ?",
-                     "ii", m->conversation_num, m->seq);
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT COUNT(*) FROM message_threads"
+                                        " WHERE conversation_num = ? AND thread_seq = ?"
+                                        " AND seq <= ?",
+                                        "iii", m->conversation_num, m->seq, reader->to_seq);
     if (store_step(st))
         out->thread_count = (int32_t)store_int(st, 0);
     return store_finish(st);
@@ -82,7 +80,7 @@ static enum err hide_source(struct store_tx *tx, struct arena *arena, const char
 
 enum err message_shape(struct store_tx *tx, struct arena *arena,
                        const struct message_conversation *c, const struct message_row *m,
-                       const char *reader_id, Message__MessageInfo **out)
+                       const struct message_reader *reader, Message__MessageInfo **out)
 {
     Message__MessageInfo *info = arena_new(arena, Message__MessageInfo);
     message__message_info__init(info);
@@ -108,15 +106,16 @@ enum err message_shape(struct store_tx *tx, struct arena *arena,
         err = unpack(&message__forwarded_from__descriptor, arena, m->forwarded, m->forwarded_n,
                      &info->forwarded_from);
     if (!err)
-        err = hide_source(tx, arena, reader_id, info->forwarded_from);
-    return err || !m->has_extras ? err : add_extras(tx, arena, m, reader_id, info);
+        err = hide_source(tx, arena, reader->id, info->forwarded_from);
+    return err || !m->has_extras ? err : add_extras(tx, arena, m, reader, info);
 }
 
 enum err message_reply_message(struct store_tx *tx, struct message_op *op,
                                const struct message_row *m)
 {
     Message__MessageInfo *reply;
-    enum err err = message_shape(tx, op->call->arena, &op->c, m, op->me.user_id, &reply);
+    struct message_reader reader = message_reader(op);
+    enum err err = message_shape(tx, op->call->arena, &op->c, m, &reader, &reply);
     op->reply = reply;
     return err;
 }
@@ -217,7 +216,8 @@ enum err message_conversation_full(struct store_tx *tx, struct arena *arena,
                           &last, &count);
     if (err || !count)
         return err;
-    return message_shape(tx, arena, &pair->c, last, pair->me.user_id, &conversation->last_message);
+    struct message_reader reader = {.id = pair->me.user_id, .to_seq = conversation->last_seq};
+    return message_shape(tx, arena, &pair->c, last, &reader, &conversation->last_message);
 }
 
 enum err message_reply_conversation(struct store_tx *tx, struct message_op *op)
@@ -268,6 +268,14 @@ static Message__Change *change_new(struct arena *arena, const struct message_con
     return change;
 }
 
+Message__Change *message_change_new(struct arena *arena, const struct message_conversation *c,
+                                    const struct message_change_row *row)
+{
+    Message__Change *change = change_new(arena, c, row->rev, row->at_ms, row->type);
+    change->actor_id = (char *)row->actor_id;
+    return change;
+}
+
 Message__Change *message_change_of_message(struct arena *arena,
                                            const struct message_conversation *c,
                                            Message__MessageInfo *m)
@@ -281,18 +289,17 @@ Message__Change *message_change_of_message(struct arena *arena,
 
 enum err message_change_shape(struct store_tx *tx, struct arena *arena,
                               const struct message_conversation *c,
-                              const struct message_change_row *row, const char *reader_id,
-                              Message__Change **out)
+                              const struct message_change_row *row,
+                              const struct message_reader *reader, Message__Change **out)
 {
-    Message__Change *change = change_new(arena, c, row->rev, row->at_ms, row->type);
-    change->actor_id = (char *)row->actor_id;
+    Message__Change *change = message_change_new(arena, c, row);
     *out = change;
     enum err err = ERR_OK;
     if (row->seq) {
         struct message_row m;
         err = message_log_get(tx, arena, c->num, row->seq, &m);
         if (!err)
-            err = message_shape(tx, arena, c, &m, reader_id, &change->message);
+            err = message_shape(tx, arena, c, &m, reader, &change->message);
     } else if (row->type == MESSAGE_CHANGE_MEMBER) {
         struct message_member m;
         err = message_store_member(tx, arena, c->num, row->user_id, &m);

@@ -20,12 +20,17 @@ struct span {
     int64_t above_seq, to_seq;
 };
 
+/* The newest revision that the caller may know of. */
+static int64_t last_rev_of(const struct message_op *op)
+{
+    return op->me.state == MESSAGE__MEMBER_STATE__GONE ? MIN(op->c.rev, op->me.visible_to_rev)
+                                                       : op->c.rev;
+}
+
 static enum err find_span(struct store_tx *tx, struct message_op *op, int64_t after_rev, int limit,
                           struct span *out)
 {
-    int64_t last_rev = op->me.state == MESSAGE__MEMBER_STATE__GONE
-                           ? MIN(op->c.rev, op->me.visible_to_rev)
-                           : op->c.rev;
+    int64_t last_rev = last_rev_of(op);
     out->above = CLAMP(after_rev, 0, last_rev);
     out->to = MIN(last_rev, out->above + limit);
     enum err err = message_log_seq_at(tx, op->c.num, out->above, &out->above_seq);
@@ -54,6 +59,7 @@ static enum err take_next(struct store_tx *tx, struct message_op *op, struct mer
                           Message__Change **out)
 {
     struct arena *arena = op->call->arena;
+    struct message_reader reader = message_reader(op);
     const struct message_row *m =
         merge->message_at < merge->message_count ? &merge->messages[merge->message_at] : NULL;
     const struct message_change_row *row =
@@ -61,14 +67,18 @@ static enum err take_next(struct store_tx *tx, struct message_op *op, struct mer
     if (m && (!row || m->rev < row->rev)) {
         Message__MessageInfo *info;
         merge->message_at++;
-        enum err err = message_shape(tx, arena, &op->c, m, op->me.user_id, &info);
+        enum err err = message_shape(tx, arena, &op->c, m, &reader, &info);
         if (!err)
             *out = message_change_of_message(arena, &op->c, info);
         return err;
     }
     merge->change_at++;
-    return is_visible(op, row) ? message_change_shape(tx, arena, &op->c, row, op->me.user_id, out)
-                               : ERR_OK;
+    if (!is_visible(op, row))
+        return ERR_OK;
+    enum err err = message_change_shape(tx, arena, &op->c, row, &reader, out);
+    if (!err && (*out)->member && !message_may_hear_of(op, (*out)->member))
+        *out = NULL;
+    return err;
 }
 
 static enum err merge_all(struct store_tx *tx, struct message_op *op, struct merge *merge,
@@ -104,8 +114,7 @@ static enum err list_changes(struct store_tx *tx, struct message_op *op, int64_t
     message__change_list__init(out);
     *reply = out;
     out->rev = span.to;
-    out->has_more = op->me.state == MESSAGE__MEMBER_STATE__GONE ? span.to < op->me.visible_to_rev
-                                                                : span.to < op->c.rev;
+    out->has_more = span.to < last_rev_of(op);
     struct merge merge = {0};
     if (span.to_seq > span.above_seq)
         err = message_log_range(tx, arena,
@@ -125,7 +134,7 @@ static enum err changes_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__GetChangesRequest *in = op->in;
     Message__ChangeList *reply;
-    if (in->after_rev > op->c.rev)
+    if (in->after_rev > last_rev_of(op))
         return message_refuse(op, ERR_OUT_OF_RANGE, "after_rev: the conversation is not there yet");
     enum err err =
         list_changes(tx, op, in->after_rev,

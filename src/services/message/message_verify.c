@@ -176,6 +176,15 @@ static const struct {
     {STRAY("message_threads"), "threads of messages that are not there"},
     {STRAY("message_reactions"), "reactions to messages that are not there"},
     {STRAY("message_pins"), "pins on messages that are not there"},
+    {STRAY("message_reaction_counts"), "counts of reactions to messages that are not there"},
+    {"SELECT COUNT(*) FROM message_reaction_counts t WHERE t.conversation_num = ? AND t.count <>"
+     " (SELECT COUNT(*) FROM message_reactions r WHERE r.conversation_num = t.conversation_num"
+     " AND r.seq = t.seq AND r.emoji = t.emoji)",
+     "reactions that are not as many as it says"},
+    {"SELECT COUNT(*) FROM message_reactions t WHERE t.conversation_num = ? AND NOT EXISTS"
+     " (SELECT 1 FROM message_reaction_counts r WHERE r.conversation_num = t.conversation_num"
+     " AND r.seq = t.seq AND r.emoji = t.emoji)",
+     "reactions that are not counted"},
 #undef STRAY
     {"SELECT COUNT(*) FROM message_terms t WHERE t.c MATCH ? AND NOT EXISTS"
      " (SELECT 1 FROM message_messages m WHERE m.lsn = t.rowid AND m.recalled_at_ms = 0)",

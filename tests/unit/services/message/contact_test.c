@@ -153,6 +153,16 @@ static void test_a_full_list_can_be_changed(void **state UNUSED)
     assert_non_null(block(w, &ann, &bob, false));
 }
 
+static void test_requests_to_one_person_have_an_end(void **state UNUSED)
+{
+    int64_t asked = CONTACT__CONTACT_STATE__ASKED;
+    assert_int_equal(store_write_sync(w->store, 0, fill_contacts, &asked), ERR_OK);
+    assert_null(request(&bob, &ann));
+    assert_int_equal(answer.err, ERR_RESOURCE_EXHAUSTED);
+    assert_int_equal(count(&bob, "requested"), 0);
+    assert_non_null(request(&ann, &bob)); /* her own requests are another matter */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +177,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_strangers_do_not_fill_the_list, scene_open,
                                         scene_close),
         cmocka_unit_test_setup_teardown(test_a_full_list_can_be_changed, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_requests_to_one_person_have_an_end, scene_open,
+                                        scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,6 +314,76 @@ static void test_who_is_gone_hears_no_announcements(void **state UNUSED)
     assert_string_equal(list->changes[0]->conversation->announcement, "");
 }
 
+static void test_asking_again_keeps_what_was_read(void **state UNUSED)
+{
+    char out[100];
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__ASK, MEMBERS(&bob));
+    say(w, &ann, id, "before", NULL);
+    assert_true(leave_group(w, &bob, id));
+    say(w, &ann, id, "after", NULL);
+    join_group(w, &bob, id);
+    assert_null(history(w, &bob, id)); /* who asks reads nothing */
+    assert_int_equal(decide(&ann, id, &bob, false)->state, MESSAGE__MEMBER_STATE__GONE);
+    assert_string_equal(texts_of(history(w, &bob, id), out, sizeof(out)), "before");
+    say(w, &ann, id, "much later", NULL);
+    join_group(w, &bob, id);
+    assert_non_null(decide(&ann, id, &bob, true));
+    say(w, &ann, id, "welcome", NULL);
+    assert_string_equal(texts_of(history(w, &bob, id), out, sizeof(out)), "welcome");
+}
+
+static void test_a_ban_lifted_lets_nobody_read(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__ASK, NULL);
+    say(w, &ann, id, "ours", NULL);
+    join_group(w, &bob, id);
+    assert_true(remove_member(&ann, id, &bob, true)); /* never was in */
+    Group__UnbanMemberRequest in = GROUP__UNBAN_MEMBER_REQUEST__INIT;
+    in.id = (char *)id;
+    in.user_id = bob.user_id;
+    assert_non_null(ask(w, w->group, "UnbanMember", &in, &ann));
+    assert_null(history(w, &bob, id));
+    assert_null(changes(w, &bob, id, 0));
+}
+
+static void test_the_same_takes_no_revision(void **state UNUSED)
+{
+    const char *id = group_by(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&bob));
+    int64_t rev = look(w, &ann, id)->rev;
+    assert_null(
+        set_member(&ann, id, &bob, (Group__SetMemberRequest)GROUP__SET_MEMBER_REQUEST__INIT));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    assert_non_null(give_role(&ann, id, &bob, MESSAGE__MEMBER_ROLE__MEMBER));
+    Group__UpdateGroupRequest in = GROUP__UPDATE_GROUP_REQUEST__INIT;
+    in.id = (char *)id;
+    assert_non_null(ask(w, w->group, "UpdateGroup", &in, &ann));
+    in._title_case = GROUP__UPDATE_GROUP_REQUEST___TITLE_TITLE;
+    in.title = "A group";
+    assert_non_null(ask(w, w->group, "UpdateGroup", &in, &ann));
+    assert_int_equal(look(w, &ann, id)->rev, rev);
+    in.title = "Another";
+    assert_non_null(ask(w, w->group, "UpdateGroup", &in, &ann));
+    assert_non_null(give_role(&ann, id, &bob, MESSAGE__MEMBER_ROLE__ADMIN));
+    assert_int_equal(look(w, &ann, id)->rev, rev + 2);
+}
+
+static void test_no_group_begins_too_large(void **state UNUSED)
+{
+    world_close(&w);
+    w = world_open(&(struct world_options){.group_members_max = 3});
+    ann = world_register(w, "ann");
+    struct identity people[3];
+    for (size_t i = 0; i < ARRAY_LEN(people); i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "person%zu", i);
+        people[i] = world_register(w, name);
+    }
+    Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
+    assert_null(make_group(w, &ann, make, MEMBERS(&people[0], &people[1], &people[2])));
+    assert_int_equal(answer.err, ERR_RESOURCE_EXHAUSTED);
+    assert_int_equal(make_group(w, &ann, make, MEMBERS(&people[0], &people[1]))->member_count, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +398,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_full_group, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_who_never_was_in_reads_nothing, scene_open,
                                         scene_close),
+        cmocka_unit_test_setup_teardown(test_asking_again_keeps_what_was_read, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_a_ban_lifted_lets_nobody_read, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_the_same_takes_no_revision, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_no_group_begins_too_large, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_what_is_no_role, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_who_is_gone_hears_no_announcements, scene_open,
                                         scene_close),

@@ -46,6 +46,11 @@ static bool has_error(void *arg)
     return list && list->n_messages == 1 && list->messages[0]->error[0];
 }
 
+static bool has_error_row(void *arg UNUSED)
+{
+    return world_count(w, "SELECT COUNT(*) FROM message_scheduled WHERE error <> ?", "") == 1;
+}
+
 static void test_sent_when_due(void **state UNUSED)
 {
     char out[100];
@@ -133,6 +138,85 @@ static void test_the_first_message_is_for_later(void **state UNUSED)
     bus_unsubscribe(w->bus, subscription);
 }
 
+/* Who did not hear the answer asks again, perhaps when the hour has passed. */
+static void test_asked_again_after_the_hour(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    const char *kept_id = later(&ann, id, clock_wall_ms() + 3600000, "k1")->scheduled_id;
+    assert_string_equal(later(&ann, id, clock_wall_ms() - 1000, "k1")->scheduled_id, kept_id);
+    let_time_pass();
+    eventually(is_empty, (void *)id);
+    const Message__SendMessageReply *r = later(&ann, id, clock_wall_ms() - 1000, "k1");
+    assert_non_null(r);
+    assert_int_equal(r->seq, 2);
+    assert_true(r->is_duplicate);
+    assert_int_equal(later(&ann, id, clock_wall_ms() + 3600000, "k1")->seq, 2);
+    assert_int_equal(kept(&ann, id)->n_messages, 0);
+    assert_null(later(&ann, id, clock_wall_ms() - 1000, "k2"));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    Message__SendMessageRequest other = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    Message__Content content = MESSAGE__CONTENT__INIT;
+    content.text = "something else";
+    other.conversation_id = (char *)id;
+    other.content = &content;
+    other.client_msg_id = "k1";
+    other.send_at_ms = clock_wall_ms() - 1000;
+    assert_null(send_it(w, &ann, other));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    other.send_at_ms = clock_wall_ms() + 3600000;
+    assert_null(send_it(w, &ann, other));
+    assert_int_equal(answer.err, ERR_ALREADY_EXISTS);
+    assert_null(later(&cleo, id, clock_wall_ms() - 1000, "k1")); /* a stranger learns nothing */
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+}
+
+static void test_asked_again_when_there_is_no_room(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    int64_t at_ms = clock_wall_ms() + 3600000;
+    const char *kept_id = later(&ann, id, at_ms, "k1")->scheduled_id;
+    for (int i = 1; i < 100; i++)
+        assert_non_null(later(&ann, id, at_ms, ""));
+    assert_null(later(&ann, id, at_ms, "k2"));
+    assert_int_equal(answer.err, ERR_RESOURCE_EXHAUSTED);
+    assert_string_equal(later(&ann, id, at_ms, "k1")->scheduled_id, kept_id);
+}
+
+static enum err break_row(struct store_tx *tx, void *arg UNUSED)
+{
+    return store_run(tx, "UPDATE message_scheduled SET request = ? WHERE client_msg_id = 'k1'", "b",
+                     (const void *)"\xff\xff", (size_t)2);
+}
+
+/* What cannot be sent for a reason that is nobody's fault says so too. */
+static void test_what_is_damaged_says_so(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    later(&ann, id, clock_wall_ms() + 3600000, "k1");
+    assert_int_equal(store_write_sync(w->store, 0, break_row, NULL), ERR_OK);
+    let_time_pass();
+    eventually(has_error_row, NULL);
+}
+
+static enum err last_attempt(struct store_tx *tx, void *arg UNUSED)
+{
+    enum err err = store_run(tx, "UPDATE bus_tasks SET attempts = attempts_max - 1", "");
+    return err ? err
+               : store_run(tx,
+                           "CREATE TRIGGER broken BEFORE INSERT ON message_messages"
+                           " BEGIN SELECT json('{'); END",
+                           "");
+}
+
+static void test_the_last_attempt_says_so(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    later(&ann, id, clock_wall_ms() + 3600000, "k1");
+    assert_int_equal(store_write_sync(w->store, 0, last_attempt, NULL), ERR_OK);
+    let_time_pass();
+    eventually(has_error_row, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +224,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancelled, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_refused_when_due, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_times, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_asked_again_after_the_hour, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_asked_again_when_there_is_no_room, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_what_is_damaged_says_so, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_the_last_attempt_says_so, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_the_first_message_is_for_later, scene_open,
                                         scene_close),
     };

@@ -143,6 +143,47 @@ static void test_filters_and_pages(void **state UNUSED)
     assert_int_equal(total, 7);
 }
 
+static enum err many_conversations(struct store_tx *tx, void *arg UNUSED)
+{
+    enum err err = store_run(
+        tx,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)"
+        " INSERT INTO message_conversations (num, id, natural_key, kind, title, avatar_url,"
+        " announcement, owner_id, meeting_id, join_rule, is_muted, is_dissolved, retention_days,"
+        " member_count, first_seq, last_seq, rev, head_lsn, chain, created_at_ms, active_at_ms)"
+        " SELECT 10 + i, 'many' || i, 'many' || i, 1, '', '', '', '', '', 0, 0, 0, 0, 1, 1, 0, 0, "
+        "1,"
+        " x'', 0, 1 << 60 FROM n",
+        "");
+    if (err)
+        return err;
+    return store_run(
+        tx,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)"
+        " INSERT INTO message_members (conversation_num, user_id, role, state, nickname,"
+        " joined_at_ms, muted_until_ms, visible_from_seq, visible_to_seq, visible_to_rev,"
+        " read_seq, delivered_seq, is_marked_unread, quiet_until_ms, is_pinned, archived_seq,"
+        " draft, draft_at_ms, own_lsn)"
+        " SELECT 10 + i, ?, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, 0 FROM n",
+        "s", ann.user_id);
+}
+
+/* The oldest conversation is searched as the newest is, and hits of all come in one order. */
+static void test_in_more_conversations_than_one_query_takes(void **state UNUSED)
+{
+    tell(w, &ann, &bob, "needle one", NULL);
+    assert_int_equal(store_write_sync(w->store, 0, many_conversations, NULL), ERR_OK);
+    tell(w, &ann, &cleo, "needle two", NULL);
+    tell(w, &ann, &bob, "needle three", NULL);
+    expect_found(&ann, "needle", 3);
+    Message__SearchRequest in = MESSAGE__SEARCH_REQUEST__INIT;
+    const Message__SearchReply *reply = search(&ann, "needle", in);
+    assert_string_equal(reply->messages[0]->content->text, "needle three");
+    assert_string_equal(reply->messages[1]->content->text, "needle two");
+    assert_string_equal(reply->messages[2]->content->text, "needle one");
+    assert_int_equal(found(&cleo, "needle"), 1);
+}
+
 static void test_hostile_queries(void **state UNUSED)
 {
     tell(w, &ann, &bob, "plain words", NULL);
@@ -168,6 +209,8 @@ int main(void)
                                         scene_close),
         cmocka_unit_test_setup_teardown(test_edits_and_recalls, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_filters_and_pages, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_in_more_conversations_than_one_query_takes, scene_open,
+                                        scene_close),
         cmocka_unit_test_setup_teardown(test_hostile_queries, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

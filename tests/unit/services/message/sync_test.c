@@ -170,6 +170,85 @@ static void test_who_is_gone_reads_until_then(void **state UNUSED)
     assert_string_equal(look(w, &bob, id)->last_message->content->text, "before");
 }
 
+/* The revision that stands now is not to be found by guessing. */
+static void test_who_is_gone_learns_no_revision(void **state UNUSED)
+{
+    Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
+    const char *id = make_group(w, &ann, make, MEMBERS(&bob))->id;
+    assert_true(leave_group(w, &bob, id)); /* revision 2 */
+    say(w, &ann, id, "after", NULL);
+    say(w, &ann, id, "that", NULL);
+    assert_non_null(changes(w, &bob, id, 2));
+    for (int64_t rev = 3; rev < 6; rev++) {
+        assert_null(changes(w, &bob, id, rev));
+        assert_int_equal(answer.err, ERR_OUT_OF_RANGE);
+    }
+}
+
+static const char *asked_and_banned(void)
+{
+    Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
+    make.join_rule = MESSAGE__JOIN_RULE__ASK;
+    const char *id = make_group(w, &ann, make, MEMBERS(&bob, &admin))->id;
+    join_group(w, &cleo, id); /* 2 */
+    say(w, &ann, id, "shall we?", NULL);
+    Group__RemoveMemberRequest ban = GROUP__REMOVE_MEMBER_REQUEST__INIT;
+    ban.id = (char *)id;
+    ban.user_id = admin.user_id;
+    ban.is_banned = true;
+    ask(w, w->group, "RemoveMember", &ban, &ann); /* 4 */
+    return id;
+}
+
+static void test_who_asks_is_for_admins_to_know(void **state UNUSED)
+{
+    char out[300];
+    const char *id = asked_and_banned();
+    assert_string_equal(types_of(changes(w, &ann, id, 1), out, sizeof(out)),
+                        "member:2 message:3 member:4");
+    const Message__ChangeList *list = changes(w, &bob, id, 1);
+    assert_string_equal(types_of(list, out, sizeof(out)), "message:3 member:4");
+    assert_int_equal(list->changes[0]->prev_rev, 1);
+    assert_int_equal(list->changes[1]->member->state, MESSAGE__MEMBER_STATE__GONE);
+    assert_int_equal(changes(w, &ann, id, 3)->changes[0]->member->state,
+                     MESSAGE__MEMBER_STATE__BANNED);
+}
+
+static _Atomic int told_to_all, told_of_ban, told_last;
+
+static void on_told(void *arg UNUSED, const struct bus_event *e)
+{
+    Message__MessageEvent *m =
+        message__message_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    const Message__Member *who = m->change ? m->change->member : NULL;
+    if (who && !m->is_for_named) {
+        told_to_all += who->state == MESSAGE__MEMBER_STATE__ASKING;
+        told_of_ban += who->state == MESSAGE__MEMBER_STATE__BANNED;
+        told_last += who->state == MESSAGE__MEMBER_STATE__GONE;
+    } else if (who) { /* the owner and whom it is about, and nobody else */
+        bool has_both = m->n_user_ids == 2 && strcmp(m->user_ids[0], who->user_id) == 0 &&
+                        strcmp(m->user_ids[1], ann.user_id) == 0;
+        told_to_all += !has_both;
+    }
+    message__message_event__free_unpacked(m, NULL);
+}
+
+static bool is_last_told(void *arg UNUSED)
+{
+    return told_last == 1;
+}
+
+static void test_who_asks_is_told_to_admins(void **state UNUSED)
+{
+    told_to_all = told_of_ban = told_last = 0;
+    int subscription = bus_subscribe(w->bus, "message_events", "test", on_told, NULL);
+    asked_and_banned();
+    eventually(is_last_told, NULL);
+    bus_unsubscribe(w->bus, subscription);
+    assert_int_equal(told_to_all, 0);
+    assert_int_equal(told_of_ban, 0);
+}
+
 static void test_open_conversations_come_along(void **state UNUSED)
 {
     const char *mine = tell(w, &ann, &bob, "one", NULL)->conversation_id;
@@ -255,6 +334,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_newcomer_sees_what_came_after, scene_open,
                                         scene_close),
         cmocka_unit_test_setup_teardown(test_who_is_gone_reads_until_then, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_who_is_gone_learns_no_revision, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_who_asks_is_for_admins_to_know, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_who_asks_is_told_to_admins, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_open_conversations_come_along, scene_open,
                                         scene_close),
         cmocka_unit_test_setup_teardown(test_history_by_range, scene_open, scene_close),

@@ -87,6 +87,8 @@ static const struct {
     {"UPDATE message_conversations SET member_count = 7", "members are not as many"},
     {"INSERT INTO message_pins SELECT num, 99 FROM message_conversations", "pins on messages"},
     {"INSERT INTO message_mentions SELECT num, 'x', 99 FROM message_conversations", "mentions of"},
+    {"UPDATE message_reaction_counts SET count = 2", "reactions that are not as many"},
+    {"DELETE FROM message_reaction_counts", "reactions that are not counted"},
     {"DELETE FROM message_messages", "there are no lines"},
 };
 
