@@ -153,6 +153,7 @@ static enum err start_messages(struct app *app)
     struct app_services *s = app->services;
     enum err err = message_create(&s->message_service,
                                   &(struct message_deps){.user = s->user,
+                                                         .meeting = s->meeting,
                                                          .store = app->store,
                                                          .bus = app->bus,
                                                          .loop = s->timers,

@@ -16,7 +16,8 @@
 struct message_service;
 
 struct message_deps {
-    ProtobufCService *user; /* does an account exist? */
+    ProtobufCService *user;    /* does an account exist? */
+    ProtobufCService *meeting; /* where a conversation's calls are held */
     struct store *store;
     struct bus *bus;
     struct loop *loop;           /* for what is done by the clock: the index of search, retention */

@@ -18,6 +18,8 @@
 #include "group.pb-c.h"
 #include "message.pb-c.h"
 
+struct Meeting__MeetingEvent; /* as protoc-c calls it */
+
 #define MESSAGE_DIGEST_BYTES 16
 #define MESSAGE_EMOJI_KINDS_MAX 20 /* on one message */
 #define MESSAGE_REACTORS_SHOWN 8   /* of one emoji, by name */
@@ -303,8 +305,10 @@ enum err message_refuse(struct message_op *op, enum err err, const char *why);
  * set. */
 enum err message_op_enter(struct store_tx *tx, struct message_op *op);
 enum err message_op_check(struct message_op *op);
-/* For tasks, which are no call of anybody: runs the change and publishes what it told. */
+/* The same, waiting: for tasks, and for handlers with more to do before they answer. They do not
+ * answer. */
 enum err message_change_sync(struct message_op *op);
+enum err message_look_sync(struct message_op *op);
 
 /* ---- message_events.c ---- */
 struct message_told {
@@ -365,6 +369,16 @@ Message__SendMessageReply *message_send_reply(struct message_op *op, const struc
 /* Sends within a transaction what was kept for later (message_schedule.c). */
 enum err message_send_kept(struct store_tx *tx, struct message_op *op,
                            const Message__SendMessageRequest *request);
+
+/* ---- message_note.c ---- */
+/* Appends a line of the server to op->c. The same client_msg_id again: the line that is there. */
+enum err message_append_note(struct store_tx *tx, struct message_op *op, const char *client_msg_id,
+                             Message__SystemNote *note);
+
+/* ---- message_call.c: meetings begun from a conversation ---- */
+/* What happened in a meeting, if it is one of them. */
+enum err message_call_follow(struct store_tx *tx, struct message_op *op,
+                             const struct Meeting__MeetingEvent *event);
 
 /* ---- message_terms.c: what search looks for in a text ---- */
 /* The words of a text as the index keeps them, divided by spaces; in the arena. */
@@ -429,7 +443,10 @@ extern const Contact__Contact_Service contact_rpc_table;
 /* message_send.c */
 MESSAGE_HANDLER(message_on_send, SendMessageRequest, SendMessageReply);
 MESSAGE_HANDLER(message_on_send_group, SendGroupMessageRequest, SendMessageReply);
+/* message_note.c */
 MESSAGE_HANDLER(message_on_note, AppendNoteRequest, SendMessageReply);
+/* message_call.c */
+MESSAGE_HANDLER(message_on_start_call, StartCallRequest, StartCallReply);
 /* message_edit.c */
 MESSAGE_HANDLER(message_on_edit, EditMessageRequest, MessageInfo);
 MESSAGE_HANDLER(message_on_recall, RecallMessageRequest, MessageInfo);

@@ -1,8 +1,8 @@
 /*
- * The chat of a meeting. It follows what the meeting service tells (at least once, in order): who
- * comes into the meeting belongs to its chat, with the same rank, and reads all of it; who is
- * removed reads until then. It stays with its members when the meeting has ended. A chat in which
- * nothing was said shows in nobody's list.
+ * The chat of a meeting, and what else the log hears of meetings. The chat follows what the meeting
+ * service tells (at least once, in order): who comes into the meeting belongs to its chat, with the
+ * same rank, and reads all of it; who is removed reads until then. It stays with its members when
+ * the meeting has ended. A chat in which nothing was said shows in nobody's list.
  */
 #include "core/log.h"
 #include "services/message/message_internal.h"
@@ -105,35 +105,46 @@ static enum err follow_job(struct store_tx *tx, struct message_op *op)
     return ERR_OK;
 }
 
-static bool is_followed(const char *type)
+static enum err call_job(struct store_tx *tx, struct message_op *op)
 {
-    static const char *const types[] = {"meeting.user_joined", "meeting.role_changed",
-                                        "meeting.user_removed", "meeting.updated"};
-    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        if (strcmp(type, types[i]) == 0)
-            return true;
-    }
-    return false;
+    return message_call_follow(tx, op, CONTAINER_OF(op, struct following, op)->event);
 }
 
-static void on_event(void *arg, const struct bus_event *bus_event)
+static void follow(struct message_service *svc, const struct bus_event *bus_event,
+                   message_op_fn *job)
 {
-    if (!is_followed(bus_event->type))
-        return;
-    struct message_service *svc = arg;
     struct rpc_call *call = rpc_call_create(NULL);
     struct following *f = arena_new(call->arena, struct following);
     f->op.svc = svc;
     f->op.call = call;
-    f->op.fn = follow_job;
+    f->op.fn = job;
     f->op.told_end = &f->op.told;
     f->event = (const Meeting__MeetingEvent *)rpc_message_unpack(
         &meeting__meeting_event__descriptor, call->arena, bus_event->payload.p,
         bus_event->payload.n);
     enum err err = f->event ? message_change_sync(&f->op) : ERR_DATA_LOSS;
     if (err) /* the person is let in at the next event about them */
-        log_error(NULL, "message: the chat of a meeting did not follow it: %s", err_text(err));
+        log_error(NULL, "message: a conversation did not follow its meeting: %s", err_text(err));
     rpc_call_unref(&call);
+}
+
+static bool is_one_of(const char *type, const char *const *types)
+{
+    while (*types && strcmp(type, *types) != 0)
+        types++;
+    return *types != NULL;
+}
+
+static void on_event(void *arg, const struct bus_event *event)
+{
+    static const char *const of_chats[] = {"meeting.user_joined", "meeting.role_changed",
+                                           "meeting.user_removed", "meeting.updated", NULL};
+    static const char *const of_calls[] = {"meeting.user_joined", "meeting.ended",
+                                           "meeting.deleted", NULL};
+    if (is_one_of(event->type, of_chats))
+        follow(arg, event, follow_job);
+    if (is_one_of(event->type, of_calls))
+        follow(arg, event, call_job);
 }
 
 void message_meeting_start(struct message_service *svc)

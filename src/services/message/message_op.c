@@ -120,9 +120,14 @@ enum err message_change_sync(struct message_op *op)
     return store_write_sync(op->svc->deps.store, MESSAGE_SHARD, run, op);
 }
 
+enum err message_look_sync(struct message_op *op)
+{
+    return store_read(op->svc->deps.store, run, op);
+}
+
 void message_look(struct message_op *op)
 {
-    answer(op, store_read(op->svc->deps.store, run, op));
+    answer(op, message_look_sync(op));
 }
 
 void message_refuse_now(struct message_op *op)

@@ -23,6 +23,7 @@ const Message__Message_Service message_rpc_table = {
     .get_changes = message_on_changes,
     .sync = message_on_sync,
     .search = message_on_search,
+    .start_call = message_on_start_call,
     .append_note = message_on_note,
     .get_audience = message_on_audience,
     .get_memberships = message_on_memberships,

@@ -102,5 +102,13 @@ const struct store_migration message_migrations[] = {
      /* owners and admins: who hears of those that ask */
      "CREATE INDEX message_members_ranked ON message_members (conversation_num, user_id)"
      " WHERE role > 0;"},
+    {.room = "message",
+     .version = 3,
+     .sql = /* meetings that go on, begun from a conversation, and who has been in them */
+     "CREATE TABLE message_calls ("
+     " conversation_id TEXT PRIMARY KEY, meeting_id TEXT NOT NULL UNIQUE,"
+     " meeting_code TEXT NOT NULL, starter_id TEXT NOT NULL);"
+     "CREATE TABLE message_call_people ("
+     " meeting_id TEXT NOT NULL, user_id TEXT NOT NULL, PRIMARY KEY (meeting_id, user_id));"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

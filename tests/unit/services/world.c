@@ -59,6 +59,7 @@ static void open_message(struct world *w)
 {
     must(message_create(&w->message_service,
                         &(struct message_deps){.user = w->user,
+                                               .meeting = w->meeting,
                                                .store = w->store,
                                                .bus = w->bus,
                                                .loop = w->loop,
