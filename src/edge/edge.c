@@ -191,8 +191,10 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
     e->tokens = edge_tokens_create();
     e->limits = edge_limits_create();
     e->subscription = bus_subscribe(opt->bus, "auth_events", "edge", on_auth_event, e);
-    if (opt->auth)
+    if (opt->auth) {
         e->validate_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateToken");
+        e->signature_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateSignature");
+    }
     enum err err = parse_proxies(e, opt);
     if (!err)
         err = edge_router_create(&e->router, opt->mounts, opt->mount_count);

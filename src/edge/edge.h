@@ -32,6 +32,7 @@ enum edge_flags {
     EDGE_COOKIE_CLEAR = 1 << 2, /* sign-out: clears the cookies */
     EDGE_RAW_BODY = 1 << 3,     /* the body's bytes go into the bytes field named by raw_field */
     EDGE_RAW_REPLY = 1 << 4,    /* reply has content_type and body/image bytes: sent as they are */
+    EDGE_NO_KEYS = 1 << 5,      /* for people who signed in: keys of programs are refused */
 };
 
 struct edge_route {
@@ -89,7 +90,7 @@ struct edge_options {
     size_t ws_row_count;
     const struct edge_check *checks; /* copied */
     size_t check_count;
-    ProtobufCService *auth;             /* ValidateToken */
+    ProtobufCService *auth;             /* ValidateToken, ValidateSignature */
     struct bus *bus;                    /* auth_events: what is remembered of a token is dropped */
     const char *const *allowed_origins; /* "https://example.org"; "*": any, without credentials */
     size_t allowed_origin_count;

@@ -65,7 +65,7 @@ static bool is_near(const struct edge *e, const struct http_request *req)
 
 static void on_metrics_asked(struct edge_job *j, struct http_request *req)
 {
-    if (j->is_known && j->who.role == ROLE_ADMIN)
+    if (j->is_known && j->who.role == ROLE_ADMIN && !j->rights.scopes[0])
         reply_metrics(req);
     else
         edge_reply_error(j->edge, req, j->is_known ? ERR_PERMISSION_DENIED : ERR_UNAUTHENTICATED,

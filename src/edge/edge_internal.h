@@ -31,6 +31,7 @@ struct edge_router;
 
 struct edge_target {
     const struct edge_route *route;
+    const char *tag; /* of its table: the part of the API that scopes name */
     ProtobufCService *service;
     unsigned method; /* index in the service */
     const ProtobufCMessageDescriptor *request;
@@ -58,15 +59,43 @@ void edge_router_match(const struct edge_router *r, enum http_method method, str
                        struct edge_match *out);
 
 /* ---- edge_tokens.c: who a bearer token is, remembered for a second at most ---- */
+
+/* What a key of a program may do beside what its account may; a sign-in has no bounds. */
+struct edge_rights {
+    bool is_key;
+    char scopes[224]; /* "messages:read sockets"; "": no bounds */
+};
 struct edge_tokens;
 struct edge_tokens *edge_tokens_create(void);
 void edge_tokens_destroy(struct edge_tokens **t);
-bool edge_tokens_find(struct edge_tokens *t, struct str token, struct identity *who);
+bool edge_tokens_find(struct edge_tokens *t, struct str token, struct identity *who,
+                      struct edge_rights *rights);
+/* who->expires_at_ms 0: never. */
 void edge_tokens_add(struct edge_tokens *t, struct str token, const struct identity *who,
-                     int64_t expires_at_ms, unsigned epoch);
+                     const struct edge_rights *rights, unsigned epoch);
 /* To be taken before asking auth: what is learned then is not remembered across a forget. */
 unsigned edge_tokens_epoch(const struct edge_tokens *t);
 void edge_tokens_forget(struct edge_tokens *t);
+
+/* ---- edge_signature.c: requests that are signed instead ---- */
+
+#define EDGE_SIGNATURE_SCHEME "Parlance-HMAC-SHA256"
+struct edge_signature {
+    struct str key_id, nonce, signature;
+    int64_t time_ms;
+    uint8_t body_digest[32];
+};
+/* What stands after the scheme: key=..., time=..., nonce=..., digest=..., signature=..., each once,
+ * in any order. The texts are the header's. False, with what was expected in `problem`. */
+bool edge_signature_parse(struct str value, struct edge_signature *out, const char **problem);
+/* Is the body the one whose digest was signed? */
+bool edge_signature_has_body(const struct edge_signature *s, struct str body);
+/* Method, path, query with its parts in order of their bytes, and digest: the part of what is
+ * signed that is the request's own. */
+void edge_signature_request(const struct edge_signature *s, const struct http_request *req,
+                            struct strbuf *out);
+/* Does one of the scopes open this? "messages" opens "messages:read" and "messages:write". */
+bool edge_scopes_open(const char *scopes, const char *part, const char *verb);
 
 /* ---- edge_limits.c ---- */
 struct edge_limits;
@@ -93,7 +122,7 @@ struct edge {
     int subscription;
     _Atomic bool is_draining;
     struct strbuf openapi;
-    unsigned validate_method;
+    unsigned validate_method, signature_method;
     /* Jobs, and one for the edge itself: whoever takes it to zero posts `ended`. */
     atomic_uint jobs;
     sem_t ended;
@@ -128,12 +157,14 @@ struct edge_job {
     struct str token;
     unsigned token_epoch;
     struct identity who;
+    struct edge_rights rights;
     bool is_known; /* signed in */
     struct edge_client client;
     struct str origin;
     bool is_origin_allowed;
     int64_t start_us;
-    enum err err; /* of the validation */
+    enum err err;        /* of the validation */
+    const char *problem; /* why a signature was refused */
 };
 void edge_request_start(struct edge *e, struct http_request *req, const struct edge_match *match);
 void edge_ws_start(struct edge *e, struct http_request *req, const struct edge_ws_row *row);

@@ -233,8 +233,11 @@ static void write_operation(struct writer_state *w, const struct edge_route_tabl
     strbuf_printf(w->out, ",\"tags\":[\"%s\"],\"summary\":", table->tag);
     quote(w->out, route->summary ? route->summary : method->name);
     strbuf_printf(w->out, ",\"x-who\":\"%s\",", who_names[route->who]);
+    const char *signature = route->flags & EDGE_NO_KEYS ? "" : ",{\"signature\":[]}";
     if (route->who == EDGE_WHO_ANYONE)
-        strbuf_adds(w->out, "\"security\":[{},{\"bearer\":[]}],");
+        strbuf_printf(w->out, "\"security\":[{},{\"bearer\":[]}%s],", signature);
+    else if (route->flags & EDGE_NO_KEYS)
+        strbuf_adds(w->out, "\"security\":[{\"bearer\":[]}],");
     parameters(w, route, method->input);
     request_body(w, route, method->input);
     responses(w, route, method->output);
@@ -282,7 +285,10 @@ static void write_components(struct writer_state *w)
         w->out,
         "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":"
         "\"bearer\","
-        "\"bearerFormat\":\"JWT\"}},\"responses\":{\"error\":{\"description\":\"What went wrong.\","
+        "\"bearerFormat\":\"JWT\"},\"signature\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":"
+        "\"Authorization\",\"description\":\"" EDGE_SIGNATURE_SCHEME
+        ", for programs: docs/api.md, Signed "
+        "requests.\"}},\"responses\":{\"error\":{\"description\":\"What went wrong.\","
         "\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/"
         "Error\"}}}}},"
         "\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{"
@@ -309,9 +315,11 @@ void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const
     w->seen = map_create();
     strbuf_adds(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Parlance\",\"version\":");
     quote(out, version);
-    strbuf_adds(out, ",\"description\":\"Accounts and meetings. Conventions: docs/api.md.\","
-                     "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
-                     "\"servers\":[{\"url\":\"/\"}],\"security\":[{\"bearer\":[]}],\"tags\":[");
+    strbuf_adds(out,
+                ",\"description\":\"Accounts and meetings. Conventions: docs/api.md.\","
+                "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
+                "\"servers\":[{\"url\":\"/\"}],\"security\":[{\"bearer\":[]},{\"signature\":[]}],"
+                "\"tags\":[");
     for (size_t t = 0; t < count; t++)
         strbuf_printf(out, "%s{\"name\":\"%s\"}", t ? "," : "", tables[t]->tag);
     strbuf_adds(out, "],\"paths\":{");

@@ -9,18 +9,23 @@
 
 #include "auth.pb-c.h"
 
-/* Bearer token of the Authorization header; n == 0: none. False: a malformed header. */
-static bool find_bearer(const struct http_request *req, struct str *token)
+/* What the Authorization header brings; n == 0: nothing. */
+enum proof { PROOF_NONE, PROOF_TOKEN, PROOF_SIGNATURE, PROOF_MALFORMED };
+
+static enum proof find_proof(const struct http_request *req, struct str *value)
 {
-    *token = STR_NULL;
     struct str header = str_trim(http_request_header(req, "Authorization"));
-    if (!header.n)
-        return true;
     struct str scheme;
-    if (!str_cut(&header, ' ', &scheme) || !str_eq_nocase(scheme, STR("Bearer")))
-        return false;
-    *token = str_trim(header);
-    return token->n > 0 && token->n <= EDGE_TOKEN_MAX;
+    *value = STR_NULL;
+    if (!header.n)
+        return PROOF_NONE;
+    bool has_value = str_cut(&header, ' ', &scheme);
+    *value = str_trim(header);
+    if (!has_value || !value->n || value->n > EDGE_TOKEN_MAX)
+        return PROOF_MALFORMED;
+    return str_eq_nocase(scheme, STR("Bearer"))                ? PROOF_TOKEN
+           : str_eq_nocase(scheme, STR(EDGE_SIGNATURE_SCHEME)) ? PROOF_SIGNATURE
+                                                               : PROOF_MALFORMED;
 }
 
 /* NULL stays NULL; longer than n is cut. */
@@ -84,6 +89,21 @@ static enum err check_who(const struct edge_job *j)
     return role >= least ? ERR_OK : ERR_PERMISSION_DENIED;
 }
 
+/* What a key is good for; NULL: for this. */
+static const char *find_bound(const struct edge_job *j, struct arena *arena)
+{
+    const struct edge_target *t = j->match.target;
+    const char *verb = strcmp(t->route->method, "GET") == 0 ? "read" : "write";
+    if (!j->rights.is_key)
+        return NULL;
+    if (t->route->flags & EDGE_NO_KEYS)
+        return "This is for people who sign in; keys of programs are not accepted.";
+    if (edge_scopes_open(j->rights.scopes, t->tag, verb))
+        return NULL;
+    return arena_printf(arena, "The key is not good for this: its scopes have no \"%s:%s\".",
+                        t->tag, verb);
+}
+
 /* How long this caller has to wait until the row may be called again; 0: now. */
 static int64_t check_rate_ms(const struct edge_job *j)
 {
@@ -115,6 +135,11 @@ static void on_answer(const ProtobufCMessage *reply, struct rpc_call *call)
 
 static bool is_admitted(struct edge_job *j)
 {
+    const char *bound = find_bound(j, j->call->arena);
+    if (bound) {
+        edge_reply_failure(j, ERR_PERMISSION_DENIED, bound, 0);
+        return false;
+    }
     enum err err = is_foreign_page(j) ? ERR_PERMISSION_DENIED : check_who(j);
     if (err) {
         edge_reply_failure(j, err, NULL, 0);
@@ -153,6 +178,12 @@ static void ask_service(struct edge_job *j, struct http_request *req)
 
 static void open_socket(struct edge_job *j, struct http_request *req)
 {
+    if (j->rights.is_key && !edge_scopes_open(j->rights.scopes, "sockets", NULL)) {
+        edge_reply_failure(j, ERR_PERMISSION_DENIED,
+                           "The key is not good for this: its scopes have no \"sockets\".", 0);
+        edge_job_destroy(j);
+        return;
+    }
     j->ws_row->fn(j->ws_row->arg, req, j->is_known ? &j->who : NULL, edge_origin_is_allowed,
                   j->edge);
     edge_job_destroy(j);
@@ -160,77 +191,131 @@ static void open_socket(struct edge_job *j, struct http_request *req)
 
 /* ---- who asks ---- */
 
+static void fail(struct edge_job *j, enum err err, const char *message)
+{
+    edge_reply_failure(j, err, message, 0);
+    edge_job_destroy(j);
+}
+
 static void on_validated_loop(void *arg)
 {
     struct edge_job *j = arg;
     struct http_request *req = http_ticket_find(j->ticket);
-    if (req && j->err == ERR_OK) {
+    bool is_refused = j->err == ERR_UNAUTHENTICATED || j->err == ERR_INVALID_ARGUMENT;
+    if (!req)
+        edge_job_destroy(j);
+    else if (j->err == ERR_OK)
         j->next(j, req);
-        return;
+    else
+        fail(j, is_refused ? ERR_UNAUTHENTICATED : j->err,
+             !is_refused  ? NULL
+             : j->problem ? j->problem
+                          : "The token is not valid (any more).");
+}
+
+static void take_identity(struct edge_job *j, const Auth__ValidateTokenReply *r)
+{
+    size_t n = 0;
+    j->is_known = true;
+    j->who.role = (enum identity_role)r->role;
+    snprintf(j->who.user_id, sizeof(j->who.user_id), "%s", r->user_id);
+    snprintf(j->who.session_id, sizeof(j->who.session_id), "%s", r->session_id);
+    snprintf(j->who.meeting_id, sizeof(j->who.meeting_id), "%s", r->meeting_id);
+    snprintf(j->who.name, sizeof(j->who.name), "%s", r->name);
+    j->who.expires_at_ms = r->expires_at_ms;
+    j->rights.is_key = r->key_id[0] != '\0';
+    for (size_t i = 0; i < r->n_scopes; i++) { /* too many to keep: fewer rights, never more */
+        size_t left = sizeof(j->rights.scopes) - n;
+        int length = snprintf(j->rights.scopes + n, left, "%s%s", i ? " " : "", r->scopes[i]);
+        if (length < 0 || (size_t)length >= left)
+            break;
+        n += (size_t)length;
     }
-    if (req) {
-        bool is_refused = j->err == ERR_UNAUTHENTICATED || j->err == ERR_INVALID_ARGUMENT;
-        edge_reply_failure(j, is_refused ? ERR_UNAUTHENTICATED : j->err,
-                           is_refused ? "The token is not valid (any more)." : NULL, 0);
-    }
-    edge_job_destroy(j);
 }
 
 static void on_validated(const ProtobufCMessage *reply, struct rpc_call *call)
 {
     struct edge_job *j = call->user;
-    const Auth__ValidateTokenReply *r = (const Auth__ValidateTokenReply *)reply;
     j->err = reply ? ERR_OK : call->err;
-    if (r) {
-        j->is_known = true;
-        j->who.role = (enum identity_role)r->role;
-        snprintf(j->who.user_id, sizeof(j->who.user_id), "%s", r->user_id);
-        snprintf(j->who.session_id, sizeof(j->who.session_id), "%s", r->session_id);
-        snprintf(j->who.meeting_id, sizeof(j->who.meeting_id), "%s", r->meeting_id);
-        snprintf(j->who.name, sizeof(j->who.name), "%s", r->name);
-        j->who.expires_at_ms = r->expires_at_ms;
-        edge_tokens_add(j->edge->tokens, j->token, &j->who, r->expires_at_ms, j->token_epoch);
-    }
+    if (reply)
+        take_identity(j, (const Auth__ValidateTokenReply *)reply);
+    if (reply && j->token.n)
+        edge_tokens_add(j->edge->tokens, j->token, &j->who, &j->rights, j->token_epoch);
+    else if (!j->token.n)
+        j->problem = arena_strdup(j->call->arena, call->message);
     rpc_call_unref(&call);
     net_ticket_post(j->ticket, on_validated_loop, j);
 }
 
-static void validate(struct edge_job *j)
+/* The job outlives this call. */
+static void ask_auth(struct edge_job *j, unsigned method, const ProtobufCMessage *request)
 {
-    struct edge *e = j->edge;
     struct rpc_call *call = rpc_call_create(NULL);
     call->user = j;
-    call->request_id = j->call->request_id; /* the job outlives this call */
+    call->request_id = j->call->request_id;
     call->remote_addr = j->call->remote_addr;
     call->log = j->call->log;
-    call->is_idempotent = true;
-    j->token_epoch = edge_tokens_epoch(e->tokens);
+    call->is_idempotent = method == j->edge->validate_method; /* a signature is good once */
+    rpc_async(j->edge->opt.auth, method, request, call, on_validated, 0);
+}
+
+static void check_token(struct edge_job *j, struct str token)
+{
     Auth__ValidateTokenRequest request = AUTH__VALIDATE_TOKEN_REQUEST__INIT;
+    j->token = (struct str){str_arena(j->call->arena, token), token.n};
+    j->token_epoch = edge_tokens_epoch(j->edge->tokens);
     request.token = (char *)j->token.p;
-    rpc_async(e->opt.auth, e->validate_method, &request.base, call, on_validated, 0);
+    ask_auth(j, j->edge->validate_method, &request.base);
+}
+
+/* Asked each time, never remembered. */
+static void check_signature(struct edge_job *j, struct http_request *req, struct str value)
+{
+    struct edge_signature s;
+    const char *problem = NULL;
+    struct arena *arena = j->call->arena;
+    struct strbuf text = {0};
+    if (!edge_signature_parse(value, &s, &problem)) {
+        fail(j, ERR_UNAUTHENTICATED, problem);
+        return;
+    }
+    if (req->has_more_body) {
+        fail(j, ERR_UNAUTHENTICATED, "A body this long cannot be signed: send it in shorter ones.");
+        return;
+    }
+    if (!edge_signature_has_body(&s, req->body)) {
+        fail(j, ERR_UNAUTHENTICATED, "The digest that was signed is not that of the body.");
+        return;
+    }
+    Auth__ValidateSignatureRequest request = AUTH__VALIDATE_SIGNATURE_REQUEST__INIT;
+    edge_signature_request(&s, req, &text);
+    request.key_id = str_arena(arena, s.key_id);
+    request.time_ms = s.time_ms;
+    request.nonce = str_arena(arena, s.nonce);
+    request.signature = str_arena(arena, s.signature);
+    request.request = str_arena(arena, strbuf_str(&text));
+    strbuf_deinit(&text);
+    ask_auth(j, j->edge->signature_method, &request.base);
 }
 
 static void find_out_who(struct edge_job *j, struct http_request *req)
 {
-    struct str token;
-    if (!find_bearer(req, &token)) {
-        edge_reply_failure(j, ERR_UNAUTHENTICATED, "Authorization: expected Bearer and a token.",
-                           0);
-        edge_job_destroy(j);
-        return;
-    }
-    if (!token.n || edge_tokens_find(j->edge->tokens, token, &j->who)) {
-        j->is_known = token.n > 0;
+    struct str value;
+    enum proof proof = find_proof(req, &value);
+    bool is_remembered =
+        proof == PROOF_TOKEN && edge_tokens_find(j->edge->tokens, value, &j->who, &j->rights);
+    if (proof == PROOF_NONE || is_remembered) {
+        j->is_known = is_remembered;
         j->next(j, req);
-        return;
+    } else if (proof == PROOF_MALFORMED) {
+        fail(j, ERR_UNAUTHENTICATED, "Authorization: expected Bearer and a token, or a signature.");
+    } else if (!j->edge->opt.auth) {
+        fail(j, ERR_UNAUTHENTICATED, "Nobody can sign in here.");
+    } else if (proof == PROOF_TOKEN) {
+        check_token(j, value);
+    } else {
+        check_signature(j, req, value);
     }
-    if (!j->edge->opt.auth) {
-        edge_reply_failure(j, ERR_UNAUTHENTICATED, "Nobody can sign in here.", 0);
-        edge_job_destroy(j);
-        return;
-    }
-    j->token = (struct str){str_arena(j->call->arena, token), token.n};
-    validate(j);
 }
 
 void edge_request_start(struct edge *e, struct http_request *req, const struct edge_match *match)

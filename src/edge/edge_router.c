@@ -71,6 +71,7 @@ static struct edge_target *target_create(const struct edge_mount *mount,
     const ProtobufCMethodDescriptor *rpc = &mount->table->service->methods[method];
     struct edge_target *t = mem_zalloc(sizeof(*t));
     t->route = route;
+    t->tag = mount->table->tag;
     t->service = mount->service;
     t->method = method;
     t->request = rpc->input;

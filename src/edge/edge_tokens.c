@@ -15,6 +15,7 @@ struct slot {
     char *token;
     size_t n;
     struct identity who;
+    struct edge_rights rights;
     int64_t until_us;
 };
 
@@ -47,14 +48,17 @@ static struct slot *slot_of(struct edge_tokens *t, struct str token)
     return &t->slots[map_hash(token.p, token.n) % SLOTS];
 }
 
-bool edge_tokens_find(struct edge_tokens *t, struct str token, struct identity *who)
+bool edge_tokens_find(struct edge_tokens *t, struct str token, struct identity *who,
+                      struct edge_rights *rights)
 {
     struct slot *s = slot_of(t, token);
     pthread_mutex_lock(&t->lock);
     bool is_there = s->token && s->until_us > clock_mono_us() &&
                     str_eq_secret((struct str){s->token, s->n}, token);
-    if (is_there)
+    if (is_there) {
         *who = s->who;
+        *rights = s->rights;
+    }
     pthread_mutex_unlock(&t->lock);
     return is_there;
 }
@@ -65,9 +69,10 @@ unsigned edge_tokens_epoch(const struct edge_tokens *t)
 }
 
 void edge_tokens_add(struct edge_tokens *t, struct str token, const struct identity *who,
-                     int64_t expires_at_ms, unsigned epoch)
+                     const struct edge_rights *rights, unsigned epoch)
 {
-    int64_t left_us = (expires_at_ms - clock_wall_ms()) * 1000;
+    int64_t left_us =
+        who->expires_at_ms ? (who->expires_at_ms - clock_wall_ms()) * 1000 : (int64_t)REMEMBER_US;
     if (left_us <= 0)
         return;
     struct slot *s = slot_of(t, token);
@@ -77,6 +82,7 @@ void edge_tokens_add(struct edge_tokens *t, struct str token, const struct ident
         s->token = str_dup(token);
         s->n = token.n;
         s->who = *who;
+        s->rights = *rights;
         s->until_us = clock_mono_us() + MIN(left_us, (int64_t)REMEMBER_US);
     }
     pthread_mutex_unlock(&t->lock);

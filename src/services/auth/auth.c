@@ -83,6 +83,7 @@ enum err auth_create(struct auth_service **out, const struct auth_deps *deps)
     svc->deps = *deps;
     svc->deps.secret = STR_NULL; /* the keys have it */
     svc->deps.key_pem = NULL;
+    svc->started_at_ms = clock_wall_ms();
     fill_defaults(&svc->deps);
     auth_events_start(svc);
     if (svc->deps.loop)

@@ -29,6 +29,7 @@ enum err auth_account_find(struct auth_service *svc, struct rpc_call *call, cons
         *out = (struct auth_account){
             .id = c->user->id,
             .name = c->user->nickname,
+            .owner_id = c->user->owner_id,
             .password_hash = c->password_hash,
             .role = (enum identity_role)c->user->role,
             .is_disabled = c->user->is_disabled,

@@ -13,6 +13,7 @@ struct auth_service {
     struct auth_keys *keys;
     struct password_hasher *hasher;
     struct loop_timer sweep_timer;
+    int64_t started_at_ms; /* what was signed before may have been used already */
     int user_subscription, audit_subscription;
 };
 
@@ -73,11 +74,49 @@ enum err auth_store_list_audit(struct store_tx *tx, struct arena *arena, const c
 /* Sign-ins that ended before `dead_before_ms`, records older than `audit_before_ms`. */
 enum err auth_store_sweep(struct store_tx *tx, int64_t dead_before_ms, int64_t audit_before_ms);
 
+/* ---- auth_key_store.c: keys of programs ---- */
+
+#define AUTH_SCOPES_MAX 200 /* bytes of all, one space between; "" for no bounds */
+
+struct auth_key {
+    char id[ID_SIZE];
+    char user_id[ID_SIZE];  /* whom it stands for */
+    char owner_id[ID_SIZE]; /* who made it, and may end it */
+    const char *name, *scopes;
+    Auth__KeyKind kind;
+    const void *secret; /* HMAC: sealed; TOKEN: its hash as text */
+    size_t secret_n;
+    int64_t created_at_ms, expires_at_ms, last_used_at_ms;
+};
+
+enum err auth_store_add_key(struct store_tx *tx, const struct auth_key *k);
+enum err auth_store_find_key(struct store_tx *tx, struct arena *arena, const char *id,
+                             struct auth_key *out);
+/* Those that have not expired, the newest first; at most max. */
+enum err auth_store_list_keys(struct store_tx *tx, struct arena *arena, const char *owner_id,
+                              int64_t now_ms, size_t max, struct auth_key **list, size_t *count);
+/* All that stand for the person or were made by the person. */
+enum err auth_store_list_keys_about(struct store_tx *tx, struct arena *arena, const char *user_id,
+                                    size_t max, struct auth_key **list, size_t *count);
+enum err auth_store_remove_key(struct store_tx *tx, const char *id);
+enum err auth_store_touch_key(struct store_tx *tx, const char *id, int64_t now_ms);
+enum err auth_store_sweep_keys(struct store_tx *tx, int64_t dead_before_ms);
+
+/* ---- auth_seal.c: secrets that must be read again, under a key made of the server's own ---- */
+
+#define AUTH_SEAL_EXTRA 40 /* bytes that sealing adds */
+/* Bound to `about` (the key's id): what is sealed about one opens as nothing else. */
+void auth_seal(const struct auth_keys *keys, const char *about, struct str secret, uint8_t *out);
+/* The secret in the arena, n == 0 when it was not sealed by this server's key about this. */
+struct str auth_unseal(const struct auth_keys *keys, const char *about, const void *sealed,
+                       size_t n, struct arena *arena);
+
 /* ---- auth_account.c: accounts are user's; here is how we ask ---- */
 
 struct auth_account {
     const char *id, *password_hash;
-    const char *name; /* nickname */
+    const char *name;     /* nickname */
+    const char *owner_id; /* of a bot; "" for people */
     enum identity_role role;
     bool is_disabled;
     int64_t password_changed_at_ms;
@@ -107,6 +146,9 @@ Auth__LoginReply *auth_session_reply(struct auth_service *svc, struct rpc_call *
 /* Ends it and tells everybody (channel "auth_events"); ERR_OK when it had ended before. */
 enum err auth_session_end_tx(struct auth_service *svc, struct store_tx *tx, const char *session_id,
                              const char *user_id);
+/* "session.revoked": whoever holds a socket or remembers something of it lets go. */
+enum err auth_session_publish_end_tx(struct auth_service *svc, struct store_tx *tx,
+                                     const char *session_id, const char *user_id);
 /* All of a person's but `except` (NULL: none) and those opened after `until_ms` (0: none). */
 struct auth_end_all {
     const char *user_id, *except;
@@ -124,6 +166,22 @@ const char *auth_device_name(struct arena *arena, const char *user_agent); /* "F
  * cannot know the CSRF token. */
 bool auth_csrf_check(struct auth_service *svc, struct rpc_call *call, bool is_cookie,
                      const char *csrf, const char *session_id);
+
+/* ---- auth_key.c ---- */
+
+#define AUTH_KEY_SECRET_CHARS 43 /* 256 bits */
+#define AUTH_KEY_PREFIX "pbt_"   /* of a bot's token: prefix, id of the key, secret */
+/* Ends the keys that stand for a person or that the person made. */
+enum err auth_key_end_all_tx(struct auth_service *svc, struct store_tx *tx, struct arena *arena,
+                             const char *user_id);
+
+/* auth_key_check.c: scopes as a list of texts. */
+void auth_key_scopes(struct arena *arena, const char *text, char ***scopes, size_t *count);
+/* A token that begins with AUTH_KEY_PREFIX. */
+Auth__ValidateTokenReply *auth_validate_key_token(struct auth_service *svc, struct rpc_call *call,
+                                                  const Auth__ValidateTokenRequest *in);
+/* auth_validate.c: whole code points that fit the identity everybody passes on. */
+char *auth_short_name(struct arena *arena, const char *name);
 
 /* ---- the RPCs; replies in the call's arena, NULL after rpc_fail ---- */
 
@@ -150,6 +208,14 @@ Auth__ChangePasswordReply *auth_reset_password(struct auth_service *svc, struct 
                                                const Auth__ResetPasswordRequest *in);
 Auth__AuditList *auth_list_audit(struct auth_service *svc, struct rpc_call *call,
                                  const Auth__ListAuditRequest *in);
+
+Auth__ValidateTokenReply *auth_validate_signature(struct auth_service *svc, struct rpc_call *call,
+                                                  const Auth__ValidateSignatureRequest *in);
+Auth__ApiKey *auth_create_key(struct auth_service *svc, struct rpc_call *call,
+                              const Auth__CreateKeyRequest *in);
+Auth__KeyList *auth_list_keys(struct auth_service *svc, struct rpc_call *call);
+Auth__RevokeKeyReply *auth_revoke_key(struct auth_service *svc, struct rpc_call *call,
+                                      const char *id);
 
 /* ---- auth_events.c ---- */
 void auth_events_start(struct auth_service *svc);

@@ -37,6 +37,9 @@ static enum err change_job(struct store_tx *tx, void *arg)
         err = auth_session_end_all_tx(
             c->svc, tx, c->call->arena,
             &(struct auth_end_all){.user_id = c->account.id, .except = c->kept_session}, &count);
+    /* Somebody else has to mend it: then what an intruder may have made goes, too. */
+    if (!err && !c->kept_session[0])
+        err = auth_key_end_all_tx(c->svc, tx, c->call->arena, c->account.id);
     if (!err)
         err = auth_note(tx, c->call, who_id(c->call), c->action, c->account.id, NULL);
     return err;

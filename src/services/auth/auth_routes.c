@@ -11,7 +11,7 @@ static const struct edge_route routes[] = {
         .ok_status = 201,
         .body_max_bytes = 8 << 10,
         .rate_per_minute = 30,
-        .flags = EDGE_COOKIE_SET,
+        .flags = EDGE_COOKIE_SET | EDGE_NO_KEYS,
         .summary = "Make an account and sign in; the first account is administrator",
     },
     {
@@ -21,7 +21,7 @@ static const struct edge_route routes[] = {
         .who = EDGE_WHO_ANYONE,
         .body_max_bytes = 8 << 10,
         .rate_per_minute = 120, /* an office behind one address; guessing is throttled by auth */
-        .flags = EDGE_COOKIE_SET,
+        .flags = EDGE_COOKIE_SET | EDGE_NO_KEYS,
         .summary = "Sign in by id, e-mail or username",
     },
     {
@@ -30,7 +30,7 @@ static const struct edge_route routes[] = {
         .rpc = "RevokeToken",
         .who = EDGE_WHO_ANYONE,
         .body_max_bytes = 8 << 10,
-        .flags = EDGE_COOKIE_USE | EDGE_COOKIE_CLEAR,
+        .flags = EDGE_COOKIE_USE | EDGE_COOKIE_CLEAR | EDGE_NO_KEYS,
         .is_idempotent = true,
         .summary = "Sign out: the tokens of this sign-in are void from now on",
     },
@@ -41,7 +41,7 @@ static const struct edge_route routes[] = {
         .who = EDGE_WHO_ANYONE,
         .body_max_bytes = 8 << 10,
         .rate_per_minute = 120,
-        .flags = EDGE_COOKIE_USE | EDGE_COOKIE_SET,
+        .flags = EDGE_COOKIE_USE | EDGE_COOKIE_SET | EDGE_NO_KEYS,
         .summary = "New tokens for a refresh token, which is used up by it",
     },
     {
@@ -49,7 +49,7 @@ static const struct edge_route routes[] = {
         .path = "/api/v1/auth/csrf",
         .rpc = "GetCsrfToken",
         .who = EDGE_WHO_ANYONE,
-        .flags = EDGE_COOKIE_USE,
+        .flags = EDGE_COOKIE_USE | EDGE_NO_KEYS,
         .summary = "The CSRF token that goes with the refresh cookie",
     },
     {
@@ -57,6 +57,7 @@ static const struct edge_route routes[] = {
         .path = "/api/v1/auth/sessions",
         .rpc = "ListSessions",
         .who = EDGE_WHO_USER,
+        .flags = EDGE_NO_KEYS,
         .summary = "Where one is signed in",
     },
     {
@@ -65,6 +66,7 @@ static const struct edge_route routes[] = {
         .rpc = "RevokeSession",
         .who = EDGE_WHO_USER,
         .is_idempotent = true,
+        .flags = EDGE_NO_KEYS,
         .summary = "End a sign-in of one's own, or \"others\": all but this one",
     },
     {
@@ -74,6 +76,7 @@ static const struct edge_route routes[] = {
         .who = EDGE_WHO_USER,
         .body_max_bytes = 8 << 10,
         .rate_per_minute = 20,
+        .flags = EDGE_NO_KEYS,
         .summary = "Change one's password; ends all other sign-ins",
     },
     {
@@ -83,7 +86,36 @@ static const struct edge_route routes[] = {
         .who = EDGE_WHO_ADMIN,
         .body_max_bytes = 8 << 10,
         .rate_per_minute = 20,
+        .flags = EDGE_NO_KEYS,
         .summary = "Give somebody a new password; ends all the person's sign-ins",
+    },
+    {
+        .method = "POST",
+        .path = "/api/v1/auth/keys",
+        .rpc = "CreateKey",
+        .who = EDGE_WHO_USER,
+        .ok_status = 201,
+        .body_max_bytes = 8 << 10,
+        .rate_per_minute = 30,
+        .flags = EDGE_NO_KEYS,
+        .summary = "Make a key for a program, which signs requests with it; a token, for a bot",
+    },
+    {
+        .method = "GET",
+        .path = "/api/v1/auth/keys",
+        .rpc = "ListKeys",
+        .who = EDGE_WHO_USER,
+        .flags = EDGE_NO_KEYS,
+        .summary = "The keys one made, without their secrets",
+    },
+    {
+        .method = "DELETE",
+        .path = "/api/v1/auth/keys/:id",
+        .rpc = "RevokeKey",
+        .who = EDGE_WHO_USER,
+        .flags = EDGE_NO_KEYS,
+        .is_idempotent = true,
+        .summary = "End a key: requests with it are refused, its sockets close",
     },
     {
         .method = "GET",

@@ -89,4 +89,31 @@ static void on_list_audit(Auth__Auth_Service *rpc, const Auth__ListAuditRequest 
     closure(is_allowed ? auth_list_audit(service_of(rpc), data, in) : NULL, data);
 }
 
+static void on_validate_signature(Auth__Auth_Service *rpc, const Auth__ValidateSignatureRequest *in,
+                                  Auth__ValidateTokenReply_Closure closure, void *data)
+{
+    closure(auth_validate_signature(service_of(rpc), data, in), data);
+}
+
+static void on_create_key(Auth__Auth_Service *rpc, const Auth__CreateKeyRequest *in,
+                          Auth__ApiKey_Closure closure, void *data)
+{
+    bool is_allowed = who_require(data, ROLE_USER);
+    closure(is_allowed ? auth_create_key(service_of(rpc), data, in) : NULL, data);
+}
+
+static void on_list_keys(Auth__Auth_Service *rpc, const Auth__ListKeysRequest *in UNUSED,
+                         Auth__KeyList_Closure closure, void *data)
+{
+    bool is_allowed = who_require(data, ROLE_USER);
+    closure(is_allowed ? auth_list_keys(service_of(rpc), data) : NULL, data);
+}
+
+static void on_revoke_key(Auth__Auth_Service *rpc, const Auth__RevokeKeyRequest *in,
+                          Auth__RevokeKeyReply_Closure closure, void *data)
+{
+    bool is_allowed = who_require(data, ROLE_USER);
+    closure(is_allowed ? auth_revoke_key(service_of(rpc), data, in->id) : NULL, data);
+}
+
 const Auth__Auth_Service auth_rpc_table = AUTH__AUTH__INIT(on_);

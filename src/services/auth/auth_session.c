@@ -50,13 +50,19 @@ void auth_session_publish_role(struct auth_service *svc, const char *user_id, Us
     (void)!publish(svc, NULL, "session.changed", "", user_id, role);
 }
 
+enum err auth_session_publish_end_tx(struct auth_service *svc, struct store_tx *tx,
+                                     const char *session_id, const char *user_id)
+{
+    return publish(svc, tx, "session.revoked", session_id, user_id, USER__ROLE__NONE);
+}
+
 enum err auth_session_end_tx(struct auth_service *svc, struct store_tx *tx, const char *session_id,
                              const char *user_id)
 {
     enum err err = auth_store_revoke_session(tx, session_id, clock_wall_ms());
     if (err == ERR_NOT_FOUND)
         return ERR_OK;
-    return err ? err : publish(svc, tx, "session.revoked", session_id, user_id, USER__ROLE__NONE);
+    return err ? err : auth_session_publish_end_tx(svc, tx, session_id, user_id);
 }
 
 enum err auth_session_end_all_tx(struct auth_service *svc, struct store_tx *tx, struct arena *arena,

@@ -43,6 +43,20 @@ const struct store_migration auth_migrations[] = {
      " detail TEXT NOT NULL);"
      "CREATE INDEX auth_audit_by_time ON auth_audit (at_ms, id);"
      "CREATE INDEX auth_audit_by_actor ON auth_audit (actor_id, at_ms);"},
+    {"auth", 2,
+     "CREATE TABLE auth_api_keys ("
+     " id TEXT NOT NULL PRIMARY KEY,"
+     " user_id TEXT NOT NULL,"
+     " owner_id TEXT NOT NULL,"
+     " name TEXT NOT NULL,"
+     " kind INTEGER NOT NULL,"
+     " secret BLOB NOT NULL,"
+     " scopes TEXT NOT NULL,"
+     " created_at_ms INTEGER NOT NULL,"
+     " expires_at_ms INTEGER NOT NULL,"
+     " last_used_at_ms INTEGER NOT NULL);"
+     "CREATE INDEX auth_api_keys_by_owner ON auth_api_keys (owner_id, created_at_ms);"
+     "CREATE INDEX auth_api_keys_by_user ON auth_api_keys (user_id);"},
 };
 const size_t auth_migration_count = ARRAY_LEN(auth_migrations);
 
@@ -239,6 +253,8 @@ enum err auth_store_sweep(struct store_tx *tx, int64_t dead_before_ms, int64_t a
     if (!err)
         err = store_run(tx, "DELETE FROM auth_refresh_tokens WHERE expires_at_ms < ?", "i",
                         dead_before_ms);
+    if (!err)
+        err = auth_store_sweep_keys(tx, dead_before_ms);
     if (!err)
         err = store_run(tx, "DELETE FROM auth_audit WHERE at_ms < ?", "i", audit_before_ms);
     return err;

@@ -64,8 +64,7 @@ static void *refuse(struct rpc_call *call)
     return NULL;
 }
 
-/* Whole code points that fit the identity everybody passes on. */
-static char *short_name(struct arena *arena, const char *name)
+char *auth_short_name(struct arena *arena, const char *name)
 {
     size_t n = strlen(name);
     if (n > NAME_MAX_BYTES)
@@ -86,7 +85,7 @@ static bool judge_account(struct auth_service *svc, struct rpc_call *call,
     if (account.is_disabled || session->password_changed_at_ms < account.password_changed_at_ms)
         return refuse(call);
     out->role = (User__Role)account.role;
-    out->name = short_name(call->arena, account.name);
+    out->name = auth_short_name(call->arena, account.name);
     return true;
 }
 
@@ -95,6 +94,8 @@ Auth__ValidateTokenReply *auth_validate(struct auth_service *svc, struct rpc_cal
 {
     struct auth_claims claims;
     int64_t now_ms = clock_wall_ms();
+    if (str_starts(str_from(in->token), STR(AUTH_KEY_PREFIX)))
+        return auth_validate_key_token(svc, call, in);
     if (auth_token_verify(svc->keys, str_from(in->token), AUTH_TOKEN_ACCESS, now_ms, 0, &claims))
         return refuse(call);
     struct lookup l = {.arena = call->arena, .id = claims.session_id};
@@ -111,7 +112,7 @@ Auth__ValidateTokenReply *auth_validate(struct auth_service *svc, struct rpc_cal
     if (l.session.is_guest) {
         out->role = USER__ROLE__GUEST;
         out->meeting_id = arena_strdup(call->arena, l.session.meeting_id);
-        out->name = short_name(call->arena, l.session.name);
+        out->name = auth_short_name(call->arena, l.session.name);
     } else if (!judge_account(svc, call, &l.session, out)) {
         return NULL;
     }

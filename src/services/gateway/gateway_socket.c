@@ -208,6 +208,7 @@ static void ask_auth(struct gateway_socket *s, const Gateway__ClientFrame *frame
     Auth__ValidateTokenRequest *request = arena_new(call->arena, Auth__ValidateTokenRequest);
     auth__validate_token_request__init(request);
     request->token = frame->authenticate->token;
+    request->scope = (char *)"sockets";
     int method = rpc_method_find(s->gw->deps.auth->descriptor, "ValidateToken");
     rpc_async(s->gw->deps.auth, (unsigned)method, &request->base, call, on_validated,
               RPC_REQUEST_IN_ARENA);

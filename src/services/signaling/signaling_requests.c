@@ -113,6 +113,7 @@ static bool on_auth(struct signaling_socket *s, const Signaling__ClientFrame *f)
 {
     Auth__ValidateTokenRequest request = AUTH__VALIDATE_TOKEN_REQUEST__INIT;
     request.token = f->token;
+    request.scope = (char *)"sockets";
     signaling_call(s->hub, &(struct signaling_call_options){
                                .service = s->hub->auth,
                                .method = "ValidateToken",

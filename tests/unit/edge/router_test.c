@@ -127,19 +127,23 @@ static void test_tokens(void **state UNUSED)
     struct edge_tokens *t = edge_tokens_create();
     struct identity who = {.role = ROLE_USER, .user_id = "someone"};
     struct identity found;
+    struct edge_rights rights, bounded = {.is_key = true, .scopes = "sockets"};
     unsigned epoch = edge_tokens_epoch(t);
-    assert_false(edge_tokens_find(t, STR("abc"), &found));
-    edge_tokens_add(t, STR("abc"), &who, clock_wall_ms() + 60000, epoch);
-    assert_true(edge_tokens_find(t, STR("abc"), &found));
+    assert_false(edge_tokens_find(t, STR("abc"), &found, &rights));
+    edge_tokens_add(t, STR("abc"), &who, &bounded, epoch);
+    assert_true(edge_tokens_find(t, STR("abc"), &found, &rights));
     assert_string_equal(found.user_id, "someone");
-    assert_false(edge_tokens_find(t, STR("abd"), &found));
-    edge_tokens_add(t, STR("old"), &who, clock_wall_ms() - 1, epoch);
-    assert_false(edge_tokens_find(t, STR("old"), &found));
+    assert_string_equal(rights.scopes, "sockets");
+    assert_false(edge_tokens_find(t, STR("abd"), &found, &rights));
+    who.expires_at_ms = clock_wall_ms() - 1;
+    edge_tokens_add(t, STR("old"), &who, &bounded, epoch);
+    assert_false(edge_tokens_find(t, STR("old"), &found, &rights));
+    who.expires_at_ms = clock_wall_ms() + 60000;
     edge_tokens_forget(t);
-    assert_false(edge_tokens_find(t, STR("abc"), &found));
+    assert_false(edge_tokens_find(t, STR("abc"), &found, &rights));
     /* A validation that was under way when everything was forgotten is not remembered. */
-    edge_tokens_add(t, STR("abc"), &who, clock_wall_ms() + 60000, epoch);
-    assert_false(edge_tokens_find(t, STR("abc"), &found));
+    edge_tokens_add(t, STR("abc"), &who, &bounded, epoch);
+    assert_false(edge_tokens_find(t, STR("abc"), &found, &rights));
     edge_tokens_destroy(&t);
 }
 

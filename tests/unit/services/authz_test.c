@@ -257,6 +257,11 @@ static const struct row {
      0},
     {AUTH, "GetCsrfToken", "{}", "u+++++++++++++u", 0},
     {AUTH, "ListAudit", "{}", "upppppppppppp++", 0},
+    {AUTH, "ValidateSignature", "{\"nonce\":\"-\"}", "uuuuuuuuuuuuuuu", 0},
+    {AUTH, "CreateKey", "{\"name\":\"K\"}", "uppp++++++++++p", 0},
+    {AUTH, "CreateKey", "{\"name\":\"K\",\"user_id\":\"$U\"}", "upppnnnnnn+nnnp", 0},
+    {AUTH, "ListKeys", "{}", "uppp+++++++++++", 0},
+    {AUTH, "RevokeKey", "{\"id\":\"$S\"}", "upppnnnnnnnnnnn", 0},
 
     {MEETING, "CreateMeeting", "{\"title\":\"T\"}", "uppp++++++++++p", 0},
     {MEETING, "ListMeetings", "{}", "uppp+++++++++++", 0},
