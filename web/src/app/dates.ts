@@ -4,8 +4,26 @@ import { locale } from "../i18n/i18n";
 
 const dayMs = 86_400_000;
 
+// Making a formatter takes a hundred times as long as formatting: each is made once.
+const made = new Map<string, Intl.DateTimeFormat>();
+
+function formatter(language: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = language + JSON.stringify(options);
+  const known = made.get(key) ?? new Intl.DateTimeFormat(language, options);
+  made.set(key, known);
+  return known;
+}
+
+let zoneSeenAtMs = -Infinity;
+let zone = "";
+
+// A device that travels is noticed within a minute.
 export function deviceZone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (Date.now() - zoneSeenAtMs > 60_000 || Date.now() < zoneSeenAtMs) {
+    zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    zoneSeenAtMs = Date.now();
+  }
+  return zone;
 }
 
 // The zone of the account; empty: this device's.
@@ -30,12 +48,12 @@ export function setShownZone(name: string): void {
 }
 
 function dateFormat(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  return new Intl.DateTimeFormat(locale(), { ...options, timeZone: shownZone() });
+  return formatter(locale(), { ...options, timeZone: shownZone() });
 }
 
 // What clock and calendar say there at that moment, as if it were UTC.
 function wallMs(ms: number): number {
-  const format = new Intl.DateTimeFormat("en-US", {
+  const format = formatter("en-US", {
     timeZone: shownZone(), hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric",
   });
   const parts = new Map(format.formatToParts(ms).map((p) => [p.type, Number(p.value)]));
@@ -52,6 +70,22 @@ export function clockDiffers(): boolean {
 
 function dayNumber(ms: number): number {
   return Math.floor(wallMs(ms) / dayMs);
+}
+
+const quarterMs = 900_000;
+let dayNumbers = new Map<number, number>();
+let dayNumbersZone = "";
+
+// A name of the day, the same for all moments of it; cheap, for lists. (Every zone's clock turns at a quarter.)
+export function dayKey(ms: number): string {
+  if (dayNumbersZone !== shownZone() || dayNumbers.size > 10_000) {
+    dayNumbers = new Map();
+    dayNumbersZone = shownZone();
+  }
+  const quarter = Math.floor(ms / quarterMs);
+  const day = dayNumbers.get(quarter) ?? dayNumber(ms);
+  dayNumbers.set(quarter, day);
+  return String(day);
 }
 
 export function timeText(ms: number): string {

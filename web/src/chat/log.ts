@@ -49,7 +49,8 @@ function countInThread(messages: Message[], m: Message): Message[] {
 export function applyChange(log: Log, change: Change, me: string): { log: Log; verdict: Verdict } {
   if (change.rev <= log.rev) return { log, verdict: "known" };
   if (change.prev_rev > log.rev) return { log, verdict: "hole" };
-  return { log: { ...log, rev: change.rev, messages: put(log, change, me) }, verdict: "applied" };
+  const next = { ...log, rev: change.rev, messages: put(log, change, me) };
+  return { log: next.messages.length > 2 * heldMost ? cut(next, "newer") : next, verdict: "applied" };
 }
 
 // The answer to get_changes is complete from where we asked: no holes are looked for in it.
@@ -57,12 +58,22 @@ export function applyAll(log: Log, changes: Change[], me: string): Log {
   return changes.reduce((l, c) => (c.rev <= l.rev ? l : { ...l, rev: c.rev, messages: put(l, c, me) }), log);
 }
 
+// So many messages are held of a conversation at a time: at the other end of a longer one they are let go and loaded again.
+export const heldMost = 600;
+
+function cut(log: Log, keep: "older" | "newer"): Log {
+  const { messages } = log;
+  if (messages.length <= heldMost) return log;
+  if (keep === "older") return { ...log, messages: messages.slice(0, heldMost), hasNewer: true };
+  return { ...log, messages: messages.slice(-heldMost), hasOlder: true };
+}
+
 export function mergeHistory(log: Log, page: History, where: "older" | "newer" | "fresh"): Log {
   const got = page.messages ?? [];
   if (where === "fresh") return { ...log, messages: got, hasOlder: page.has_older, hasNewer: page.has_newer };
   const held = new Set(log.messages.map((m) => m.seq));
   const messages = [...log.messages, ...got.filter((m) => !held.has(m.seq))].sort((a, b) => a.seq - b.seq);
-  return where === "older" ? { ...log, messages, hasOlder: page.has_older } : { ...log, messages, hasNewer: page.has_newer };
+  return cut(where === "older" ? { ...log, messages, hasOlder: page.has_older } : { ...log, messages, hasNewer: page.has_newer }, where);
 }
 
 // What a live change makes of the conversation's row in the list.

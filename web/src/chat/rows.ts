@@ -1,10 +1,13 @@
-// The lines of a thread: days, the unread line, and messages grouped by who wrote them within a few minutes.
+// The lines of a thread: days, the unread line, messages grouped by who wrote them within a few minutes, and what is on its way.
+import type { Outgoing } from "./outbox";
+import type { Row as Placed } from "./scroller";
 import type { Message } from "./types";
 
 export type Row =
   | { type: "day"; key: string; atMs: number }
   | { type: "unread"; key: string }
-  | { type: "message"; key: string; message: Message; isFirst: boolean };
+  | { type: "message"; key: string; message: Message; isFirst: boolean }
+  | { type: "outgoing"; key: string; item: Outgoing };
 
 const groupMs = 5 * 60_000;
 
@@ -26,4 +29,23 @@ export function rowsOf(messages: Message[], unreadAfter: number, me: string, day
     before = message;
   }
   return rows;
+}
+
+const linePx = 22;
+const letterPx = 8;
+const bubblePx = 32;
+const guessedWidthPx = 480;
+
+function guessPx(row: Row): number {
+  if (row.type === "day" || row.type === "unread") return 42;
+  const text = row.type === "outgoing" ? row.item.content.text : (row.message.content?.text ?? "");
+  let lines = 0;
+  for (const line of text.split("\n", 40)) lines += Math.max(1, Math.ceil((line.length * letterPx) / guessedWidthPx));
+  const isTall = row.type === "message" && row.isFirst;
+  return bubblePx + lines * linePx + (isTall ? 30 : 0);
+}
+
+// As the scroller wants them: with a guess of their height until they are measured.
+export function placed(rows: Row[]): (Row & Placed)[] {
+  return rows.map((row) => ({ ...row, guessPx: guessPx(row), isHold: row.type === "message" || row.type === "outgoing" }));
 }

@@ -14,11 +14,14 @@ export interface Thread {
   state: "loading" | "ready" | "failed";
   // Older or newer messages are on their way.
   isPaging: boolean;
+  // Drawn from what this browser kept; what happened since is not in it yet.
+  isStale?: boolean;
 }
 
 const conversationsMost = 200;
 const openMost = 20;
 const pageMost = 60;
+const pagePauseMs = 2_000;
 const syncEveryMs = 60_000;
 const typingShownMs = 5_000;
 const typingEveryMs = 3_000;
@@ -35,6 +38,8 @@ export class ChatStore {
   readonly members = signal<Map<string, Member[]>>(new Map());
   readonly typing = signal<Map<string, Map<string, number>>>(new Map());
   readonly box = signal<outbox.Outgoing[]>([]);
+  // A message one is sent to; the thread shows it.
+  readonly sought = signal<{ id: string; seq: number } | null>(null);
   // Where a conversation that began with its first message is found now.
   readonly moved = signal<Map<string, string>>(new Map());
   readonly sorted = computed(() => [...this.conversations.value.values()].sort((a, b) => b.active_at_ms - a.active_at_ms));
@@ -47,6 +52,7 @@ export class ChatStore {
   private openId = "";
   private catching = new Set<string>();
   private typedAtMs = 0;
+  private pageAgainAtMs = 0;
   private timers = new Map<string, ReturnType<typeof setTimeout>>();
   private readonly syncTimer: ReturnType<typeof setInterval>;
   private readonly stopCounting: () => void;
@@ -260,7 +266,14 @@ export class ChatStore {
     void this.request("open", { id }).catch(() => undefined);
     void this.loadMembers(id);
     const thread = this.threads.value.get(id);
-    if (!thread || thread.state === "failed" || aroundSeq) await this.load(id, aroundSeq);
+    const isHeld = !aroundSeq || thread?.log.messages.some((m) => m.seq === aroundSeq);
+    if (!thread || thread.state === "failed" || !isHeld) await this.load(id, aroundSeq || this.firstUnread(id));
+  }
+
+  // With more unread than a page holds one begins there and not at the end.
+  private firstUnread(id: string): number {
+    const own = this.conversations.value.get(id)?.own;
+    return own && own.unread_count > pageMost / 2 ? own.read_seq + 1 : 0;
   }
 
   leave(id: string): void {
@@ -291,16 +304,36 @@ export class ChatStore {
     const { messages } = thread?.log ?? emptyLog();
     const edge = where === "older" ? messages[0] : messages[messages.length - 1];
     if (!thread || thread.isPaging || !edge || !thread.log[where === "older" ? "hasOlder" : "hasNewer"]) return;
+    if (this.link.value !== "open" || Date.now() < this.pageAgainAtMs) return;
     this.setThread(id, { isPaging: true });
     try {
       const page = await this.request<History>("get_message_history", {
         id, limit: pageMost, ...(where === "older" ? { before_seq: edge.seq } : { after_seq: edge.seq }),
       });
       const now = this.threads.value.get(id);
-      if (now) this.setThread(id, { log: mergeHistory(now.log, page, where), isPaging: false });
+      if (now) this.setThread(id, { log: this.unlessMoreCame(id, mergeHistory(now.log, page, where)), isPaging: false });
     } catch {
+      this.pageAgainAtMs = Date.now() + pagePauseMs;
       if (this.threads.value.has(id)) this.setThread(id, { isPaging: false });
     }
+  }
+
+  // What was said while the last page was on its way is neither in it nor was there an end to append it to.
+  private unlessMoreCame(id: string, log: Log): Log {
+    const lastSeq = this.conversations.value.get(id)?.last_seq ?? 0;
+    return !log.hasNewer && lastSeq > (log.messages[log.messages.length - 1]?.seq ?? 0) && log.rev >= (this.conversations.value.get(id)?.rev ?? 0)
+      ? { ...log, hasNewer: true }
+      : log;
+  }
+
+  async messagesAround(id: string, seq: number, limit: number): Promise<Message[]> {
+    return (await this.request<History>("get_message_history", { id, limit, around_seq: seq })).messages ?? [];
+  }
+
+  // Shows a message of an open conversation, wherever it stands.
+  seek(id: string, seq: number): void {
+    this.sought.value = { id, seq };
+    if (!this.threads.value.get(id)?.log.messages.some((m) => m.seq === seq)) void this.load(id, seq);
   }
 
   async loadMembers(id: string): Promise<void> {

@@ -1,18 +1,21 @@
-// The messages of a conversation: stays at the end while one is there, keeps its place when older ones come in above, and
-// marks as read what is looked at.
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+// The messages of a conversation: opens where reading ended, stays at the end while one is there, goes to where one is sent,
+// and marks as read what is looked at. However long it is, only what is near is mounted (scroller.ts).
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { ArrowDown, LoaderCircle } from "lucide-preact";
-import { dayText } from "../app/dates";
+import { dayKey } from "../app/dates";
 import { language, t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
 import type { Doing } from "./conversation";
+import { DayLine } from "./day-line";
 import { MessageRow, OutgoingRow } from "./message-row";
 import { notIn } from "./outbox";
-import { rowsOf } from "./rows";
+import { placed, rowsOf, type Row } from "./rows";
 import type { ChatStore } from "./store";
+import { useScroller } from "./use-scroller";
 
-const nearPx = 80;
-const pagePx = 300;
+// How much of the view stays above what one is sent to.
+const soughtShare = 0.35;
+const unreadShare = 0.15;
 
 interface Props {
   store: ChatStore;
@@ -21,126 +24,102 @@ interface Props {
   onDo: (doing: Doing) => void;
 }
 
-export function ThreadView({ store, id, atSeq, onDo }: Props) {
-  const box = useRef<HTMLDivElement>(null);
-  const isAtEnd = useRef(!atSeq);
-  const fromEndPx = useRef(0);
-  const [isAway, setAway] = useState(false);
+// Where reading had come to when this was opened, as soon as that is certain; -1: all was read. The line stays there.
+function useUnreadAfter(store: ChatStore, id: string): number | null {
+  const found = useRef<number | null>(null);
   const thread = store.threads.value.get(id);
   const own = store.conversations.value.get(id)?.own;
-  // Where reading had come to when this was opened: the line stays there.
-  const [unreadAfter, setUnreadAfter] = useState<number | null>(null);
+  if (found.current === null && thread?.state === "ready" && !thread.isStale) found.current = own?.unread_count ? own.read_seq : -1;
+  return found.current;
+}
+
+export function ThreadView({ store, id, atSeq, onDo }: Props) {
+  const thread = store.threads.value.get(id);
   const messages = thread?.log.messages ?? [];
-  const waiting = notIn(store.box.value, id, messages, store.me);
-  const members = store.members.value.get(id) ?? [];
-  const first = messages[0]?.seq ?? 0;
+  const box = store.box.value;
+  const waiting = useMemo(() => notIn(box, id, messages, store.me), [box, id, messages]);
+  const members = store.members.value.get(id);
   const last = messages[messages.length - 1]?.seq ?? 0;
   const isReady = thread?.state === "ready";
+  const hasNewer = thread?.log.hasNewer ?? false;
+  const unreadAfter = useUnreadAfter(store, id);
 
-  useEffect(() => {
-    if (isReady && unreadAfter === null) setUnreadAfter(own?.unread_count ? own.read_seq : -1);
-  }, [isReady]);
+  const rows = useMemo(() => {
+    const lines = rowsOf(messages, unreadAfter ?? -1, store.me, dayKey);
+    return placed([...lines, ...waiting.map((item): Row => ({ type: "outgoing", key: `o${item.clientMsgId}`, item }))]);
+  }, [messages, waiting, unreadAfter, language()]);
+  const bySeq = useMemo(() => new Map(messages.map((m) => [m.seq, m])), [messages]);
+  const { scroller, box: boxRef, list, isAway, shown, beforePx, afterPx } = useScroller({
+    rows, isOpenEnd: !hasNewer, onNear: (where) => void store.page(id, where),
+  });
+
+  // Where to begin: at what one was sent to, else at what is new if it does not fit, else at the end.
+  const soughtSeq = store.sought.value?.id === id ? store.sought.value.seq : atSeq;
+  const cameTo = useRef<unknown>(null);
+  const goal = store.sought.value?.id === id ? store.sought.value : atSeq || "unread";
+  useLayoutEffect(() => {
+    if (!isReady || cameTo.current === goal) return;
+    if (soughtSeq) {
+      if (scroller.toRow(`m${soughtSeq}`, soughtShare)) cameTo.current = goal;
+    } else if (unreadAfter !== null) {
+      cameTo.current = goal;
+      if (unreadAfter >= 0 && !scroller.isSeenAtEnd("unread")) scroller.toRow("unread", unreadShare);
+    }
+  }, [isReady, goal, rows]);
 
   const read = () => {
-    if (isReady && !thread.log.hasNewer && isAtEnd.current && document.hasFocus()) store.read(id, last);
+    if (isReady && unreadAfter !== null && scroller.isAtEnd && document.hasFocus()) store.read(id, last);
   };
   useEffect(() => {
-    if (unreadAfter === null) return;
     read();
     addEventListener("focus", read);
     return () => removeEventListener("focus", read);
   });
 
-  useLayoutEffect(() => {
-    const el = box.current;
-    if (!el || !isReady) return;
-    const wanted = atSeq ? el.querySelector(`[data-seq="${atSeq}"]`) : null;
-    if (wanted) wanted.scrollIntoView({ block: "center" });
-  }, [isReady, atSeq]);
-
-  useLayoutEffect(() => {
-    const el = box.current;
-    if (el && first && !isAtEnd.current && fromEndPx.current) el.scrollTop = el.scrollHeight - fromEndPx.current;
-  }, [first]);
-
-  useLayoutEffect(() => {
-    const el = box.current;
-    if (el && isAtEnd.current) el.scrollTop = el.scrollHeight;
-  });
-
-  // Phones shrink the box when the keyboard comes, pictures and texts grow it.
-  useEffect(() => {
-    const el = box.current;
-    if (!el) return;
-    const watcher = new ResizeObserver(() => isAtEnd.current && (el.scrollTop = el.scrollHeight));
-    watcher.observe(el);
-    return () => watcher.disconnect();
-  }, []);
-
-  const onScroll = () => {
-    const el = box.current;
-    if (!el) return;
-    const below = el.scrollHeight - el.scrollTop - el.clientHeight;
-    fromEndPx.current = el.scrollHeight - el.scrollTop;
-    isAtEnd.current = below < nearPx && !thread?.log.hasNewer;
-    setAway(!isAtEnd.current);
-    if (el.scrollTop < pagePx) void store.page(id, "older");
-    if (below < pagePx) void store.page(id, "newer");
-    read();
-  };
   const toEnd = () => {
-    isAtEnd.current = true;
-    setAway(false);
-    if (thread?.log.hasNewer) void store.load(id);
-    else if (box.current) box.current.scrollTop = box.current.scrollHeight;
+    store.sought.value = null;
+    if (hasNewer) void store.load(id).then(() => scroller.toEnd());
+    else scroller.toEnd();
   };
-
   const sent = waiting.length;
   useEffect(() => {
     if (sent) toEnd();
   }, [sent]);
 
-  const rows = useMemo(
-    () => rowsOf(messages, unreadAfter ?? -1, store.me, dayText),
-    [messages, unreadAfter, language()],
-  );
-  const bySeq = useMemo(() => new Map(messages.map((m) => [m.seq, m])), [messages]);
-
+  const isEmpty = !messages.length && !waiting.length;
   return (
     <div class="thread-frame">
-      <div ref={box} class="thread" role="log" aria-label={t("chat.messages")} tabIndex={0} onScroll={onScroll}>
-        {(thread?.state === "loading" || thread?.isPaging) && <LoaderCircle class="spinner thread-busy" size={20} aria-label={t("loading")} />}
-        {isReady && !messages.length && !waiting.length && <p class="chat-hint">{t("chat.first")}</p>}
-        {id.startsWith("u:") && !waiting.length && <p class="chat-hint">{t("chat.first")}</p>}
-        <ol>
-          {rows.map((row) =>
+      {(thread?.state === "loading" || thread?.isPaging) && <LoaderCircle class="spinner thread-busy" size={20} aria-label={t("loading")} />}
+      <div ref={boxRef} class="thread" role="log" aria-label={t("chat.messages")} tabIndex={0} onScroll={() => (scroller.onScroll(), read())}>
+        {isEmpty && (isReady || id.startsWith("u:")) && <p class="chat-hint">{t("chat.first")}</p>}
+        <ol ref={list} style={{ paddingTop: `${beforePx}px`, paddingBottom: `${afterPx}px` }}>
+          {shown.map((row) =>
             row.type === "day" ? (
-              <li key={row.key} class="thread-day">
-                <span>{dayText(row.atMs)}</span>
-              </li>
+              <DayLine key={row.key} store={store} id={id} atMs={row.atMs} />
             ) : row.type === "unread" ? (
               <li key={row.key} class="thread-unread">
                 <span>{t("chat.unreadLine")}</span>
               </li>
+            ) : row.type === "outgoing" ? (
+              <OutgoingRow key={row.key} store={store} item={row.item} />
             ) : (
               <MessageRow
                 key={row.key}
                 store={store}
                 message={row.message}
                 isFirst={row.isFirst}
-                isSought={row.message.seq === atSeq}
-                members={members}
+                isSought={row.message.seq === soughtSeq}
+                members={members ?? nobody}
                 quoted={row.message.reply_to_seq ? bySeq.get(row.message.reply_to_seq) : undefined}
                 onDo={onDo}
               />
             ),
           )}
-          {waiting.map((o) => (
-            <OutgoingRow key={o.clientMsgId} store={store} item={o} />
-          ))}
         </ol>
       </div>
       {isAway && <IconButton icon={ArrowDown} class="thread-end" label={t("chat.toEnd")} onClick={toEnd} />}
     </div>
   );
 }
+
+const nobody: never[] = [];
