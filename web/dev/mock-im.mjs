@@ -33,7 +33,7 @@ function conversation(id, kind, fields, lines, readTo, startMs) {
 
 export function resetIm() {
   const now = Date.now();
-  const long = Array.from({ length: 150 }, (_, i) => [i % 3 ? "u2" : "u1", `Line ${i + 1} of a long talk`]);
+  const long = Array.from({ length: Number(process.env.MOCK_LINES ?? 150) }, (_, i) => [i % 3 ? "u2" : "u1", `Line ${i + 1} of a long talk`]);
   const team = conversation("c1", "group", { title: "Design team", members: ["u1", "u2", "u4", "u5"] }, talk, 7, now - 26 * 60 * minuteMs);
   team.messages.slice(5).forEach((m, i) => (m.created_at_ms = now - (5 - i) * minuteMs));
   team.messages[3].edited_at_ms = now;
@@ -43,7 +43,7 @@ export function resetIm() {
   team.activeMs = now - 2 * minuteMs;
   const all = [
     team,
-    conversation("c2", "direct", { peer: "u2", members: ["u1", "u2"] }, long, 150, now - 20 * 60 * minuteMs),
+    conversation("c2", "direct", { peer: "u2", members: ["u1", "u2"] }, long, long.length, now - 20 * 60 * minuteMs),
     conversation("c3", "direct", { peer: "u4", members: ["u1", "u4"] }, [["u1", "会议改到三点。"], ["u4", "收到，谢谢！"]], 1, now - 3 * 24 * 60 * minuteMs),
     conversation("c4", "channel", { title: "Announcements", members: ["u5", "u1"] }, [["u5", "The office is closed on Monday."]], 1, now - 6 * 24 * 60 * minuteMs),
   ];

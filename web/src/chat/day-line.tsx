@@ -47,7 +47,7 @@ export function DayLine({ store, id, atMs }: Props) {
             clearTimeout(timer.current);
             timer.current = setTimeout(() => void jump(day), typingPauseMs);
           }}
-          onKeyDown={(e) => e.key === "Escape" && setChoosing(false)}
+          onKeyDown={(e) => e.key === "Escape" && (clearTimeout(timer.current), setChoosing(false))}
           onBlur={() => setChoosing(false)}
         />
       ) : (

@@ -8,6 +8,7 @@ import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Button, IconButton } from "../ui/controls";
 import { toastError } from "../ui/toast";
+import { FewRows } from "./few-rows";
 import { NewChat } from "./new-chat";
 import { nameOf, pictureOf, titleOf } from "./people";
 import type { ChatStore } from "./store";
@@ -16,6 +17,7 @@ import type { Conversation, Message } from "./types";
 
 const typingPauseMs = 250;
 const lettersMin = 2;
+const rowPx = 60;
 const dayMs = 86_400_000;
 
 function whenText(ms: number): string {
@@ -165,11 +167,7 @@ export function ConversationList({ store, openId, searchRef }: ListProps) {
         {q ? (
           <Found store={store} q={q} />
         ) : list.length ? (
-          <ul>
-            {list.map((c) => (
-              <Row key={c.id} store={store} c={c} isOpen={c.id === openId} />
-            ))}
-          </ul>
+          <FewRows items={list} guessPx={rowPx} row={(c) => <Row key={c.id} store={store} c={c} isOpen={c.id === openId} />} />
         ) : store.isLoaded.value ? (
           <div class="empty">
             <h2>{t("chat.empty")}</h2>
