@@ -179,6 +179,9 @@ void message_log_read(struct store_stmt *st, struct arena *arena, struct message
 enum err message_log_find_sent(struct store_tx *tx, struct arena *arena, int64_t num,
                                const char *sender_id, const char *client_msg_id,
                                struct message_row *out);
+/* Whether the reader has deleted it for itself. */
+enum err message_log_is_hidden(struct store_tx *tx, const char *reader_id, int64_t num, int64_t seq,
+                               bool *is_hidden);
 /* Writes what may change of a message: content, edit, recall, marks. */
 enum err message_log_rewrite(struct store_tx *tx, const struct message_row *m);
 

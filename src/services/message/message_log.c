@@ -202,6 +202,20 @@ enum err message_log_find_sent(struct store_tx *tx, struct arena *arena, int64_t
     return finish_one(st, arena, out);
 }
 
+enum err message_log_is_hidden(struct store_tx *tx, const char *reader_id, int64_t num, int64_t seq,
+                               bool *is_hidden)
+{
+    int64_t count = 0;
+    enum err err =
+        message_take_number(store_query(tx,
+                                        "SELECT COUNT(*) FROM message_hidden WHERE user_id = ?"
+                                        " AND conversation_num = ? AND seq = ?",
+                                        "sii", reader_id, num, seq),
+                            &count);
+    *is_hidden = count > 0;
+    return err;
+}
+
 #define NOT_HIDDEN                                                        \
     " AND NOT EXISTS (SELECT 1 FROM message_hidden h WHERE h.user_id = ?" \
     " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"

@@ -73,9 +73,12 @@ static enum err take_next(struct store_tx *tx, struct message_op *op, struct mer
         return err;
     }
     merge->change_at++;
-    if (!is_visible(op, row))
-        return ERR_OK;
-    enum err err = message_change_shape(tx, arena, &op->c, row, &reader, out);
+    bool is_hidden = false;
+    enum err err =
+        row->seq ? message_log_is_hidden(tx, reader.id, op->c.num, row->seq, &is_hidden) : ERR_OK;
+    if (err || is_hidden || !is_visible(op, row))
+        return err;
+    err = message_change_shape(tx, arena, &op->c, row, &reader, out);
     if (!err && (*out)->member && !message_may_hear_of(op, (*out)->member))
         *out = NULL;
     return err;

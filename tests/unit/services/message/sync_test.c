@@ -120,6 +120,17 @@ static void test_what_is_left_out_is_no_hole(void **state UNUSED)
     assert_int_equal(list->n_changes, 2);
     assert_int_equal(list->changes[1]->rev, 3);
     assert_int_equal(list->changes[1]->prev_rev, 1);
+    /* Nor does it come back by what happens to it afterwards. */
+    Message__EditMessageRequest edit = MESSAGE__EDIT_MESSAGE_REQUEST__INIT;
+    Message__Content content = MESSAGE__CONTENT__INIT;
+    content.text = "two, again";
+    edit.id = (char *)id;
+    edit.seq = 2;
+    edit.content = &content;
+    assert_non_null(ask(w, w->message, "EditMessage", &edit, &ann));
+    assert_int_equal(changes(w, &bob, id, 3)->n_changes, 0);
+    assert_int_equal(changes(w, &bob, id, 3)->rev, 4);
+    assert_int_equal(changes(w, &ann, id, 3)->n_changes, 1);
 }
 
 static void test_a_newcomer_sees_what_came_after(void **state UNUSED)
