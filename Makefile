@@ -80,7 +80,8 @@ format:
 
 soak: build
 	@tools/deps.sh test
-	@cd tests/flow/once && CRASHES=$(CRASHES) PARLANCE_BUILD=$(abspath $(BUILD)) node --test crash.test.mjs
+	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) CRASHES=$(CRASHES) node --test crash.test.mjs
+	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) SEEDED_TIMES=5 SEEDED_ROUNDS=40 node --test seeded.test.mjs
 
 fuzz:
 	@tools/deps.sh fuzz

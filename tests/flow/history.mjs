@@ -12,6 +12,7 @@
 //   changing, changed      {change: recall | edit | hide | join | leave, user, seq, text}; changed {asked} when it was answered
 //   ready, cut             the device hears everything from here on; it does no more
 //   told                   {change, is_event, asked}: a change as it came, by itself or by catching up
+//   passed                 {rev}: up to here, the answer said, there is nothing else for the reader
 //   current                {asked}: caught up: whatever was acknowledged before `asked` has to be here
 //   settled                {asked}: the same for what a device that was not cut heard without asking
 //   read                   {asked, messages, is_whole}: from the log; whole: all that the reader may see of it
@@ -48,27 +49,39 @@ function gather(records) {
       changes.push(change);
     } else if (r.what === 'changed') begun.get(r.asked).acked = at;
   });
-  return { sends: [...sends.values()], sentBy: sends, changes };
+  const bySeq = new Map();
+  for (const c of changes.filter((one) => one.seq)) {
+    const place = `${c.change} ${c.seq}`;
+    bySeq.set(place, [...(bySeq.get(place) ?? []), c]);
+  }
+  return { sends: [...sends.values()], sentBy: sends, bySeq, moves: changes.filter((c) => !c.seq) };
 }
 
-const ofKind = (known, kind, seq) => known.changes.filter((c) => c.change === kind && c.seq === seq);
+const ofKind = (known, kind, seq) => known.bySeq.get(`${kind} ${seq}`) ?? [];
 
 // Who was in when: from joining to leaving. Both edges are uncertain: `may` reaches from asking to being answered, `must` the
 // other way about.
-function staysOf(known, user) {
+function staysOf(known, user, before = NEVER) {
   const stays = [];
-  for (const c of known.changes.filter((one) => one.user === user)) {
+  for (const c of known.moves.filter((one) => one.user === user && one.at < before)) {
     if (c.change === 'join') stays.push({ may: [c.at, NEVER], must: [c.acked, NEVER] });
-    else if (c.change === 'leave' && stays.length) {
-      stays.at(-1).may[1] = c.acked;
-      stays.at(-1).must[1] = c.at;
+    else if (c.change === 'leave') {
+      for (const stay of stays) {
+        stay.may[1] = Math.min(stay.may[1], c.acked);
+        stay.must[1] = Math.min(stay.must[1], c.at);
+      }
     }
   }
   return stays;
 }
 
 const mayHaveSeen = (stays, sent) => stays.some(({ may }) => sent.at < may[1] && sent.acked > may[0]);
-const mustHaveSeen = (stays, sent) => stays.some(({ must }) => sent.at > must[0] && sent.acked < must[1]);
+
+// Whoever comes again reads what is said from then on: only the last stay counts.
+function mustSee(known, user, before) {
+  const { must } = staysOf(known, user, before).at(-1) ?? { must: [NEVER, NEVER] };
+  return (sent) => sent.at > must[0] && sent.acked < must[1];
+}
 
 // ---- the rules; each gets the records of one conversation and what is known of it ----
 
@@ -90,9 +103,9 @@ const rules = {
   'acknowledged is kept': (records, known, say) => {
     for (const read of records.filter((r) => r.what === 'read' && r.is_whole)) {
       const bySeq = new Map(read.messages.map((m) => [m.seq, m]));
-      const stays = staysOf(known, read.user);
+      const isTheirs = mustSee(known, read.user, read.at);
       for (const sent of known.sends) {
-        if (sent.acked > read.asked || !mustHaveSeen(stays, sent)) continue;
+        if (sent.acked > read.asked || !isTheirs(sent)) continue;
         const found = bySeq.get(sent.seq);
         const isHidden = ofKind(known, 'hide', sent.seq).some((c) => c.user === read.user && c.at < read.at);
         if (!found && !isHidden) say(`${sent.key}, acknowledged as ${sent.seq}, is lost to ${read.user}`);
@@ -104,12 +117,10 @@ const rules = {
   'no holes': (records, known, say) => {
     for (const read of records.filter((r) => r.what === 'read')) {
       let last = 0;
-      const stays = staysOf(known, read.user);
-      const wasAway = (seq) => stays.length > 1 && !known.sends.some((s) => s.seq === seq && mustHaveSeen(stays, s));
       for (const { seq } of read.messages) {
         if (seq <= last) say(`${seq} after ${last}`);
         for (let missed = last + 1; last && missed < seq; missed += 1)
-          if (!ofKind(known, 'hide', missed).some((c) => c.user === read.user) && !wasAway(missed)) say(`${missed} is missing`);
+          if (!ofKind(known, 'hide', missed).some((c) => c.user === read.user)) say(`${missed} is missing`);
         last = Math.max(last, seq);
       }
     }
@@ -172,6 +183,15 @@ const rules = {
     }
   },
 
+  'in the order said': (records, known, say) => {
+    const last = new Map(); // by device
+    for (const sent of known.sends.filter((one) => one.acked !== NEVER)) {
+      const before = last.get(sent.device);
+      if (before?.seq >= sent.seq) say(`${sent.device} said ${before.key} (${before.seq}) before ${sent.key} (${sent.seq})`);
+      last.set(sent.device, sent);
+    }
+  },
+
   'who comes back misses nothing': (records, known, say) => {
     const heard = new Map(); // by device: names of messages
     const held = new Map(); // by device: rev
@@ -183,10 +203,12 @@ const rules = {
         if (r.change.rev <= last || (r.is_event && r.change.prev_rev !== last)) return; // known; or a hole: the device has to ask
         if (r.change.prev_rev !== last) say(`${r.device} held ${last} and got ${r.change.rev} after ${r.change.prev_rev}`);
         held.set(r.device, r.change.rev);
+      } else if (r.what === 'passed') {
+        held.set(r.device, Math.max(held.get(r.device) ?? 0, r.rev));
       } else if (r.what === 'current') {
-        const stays = staysOf(known, r.user);
+        const isTheirs = mustSee(known, r.user, r.at);
         for (const sent of known.sends)
-          if (sent.acked < r.asked && mustHaveSeen(stays, sent) && !heard.get(r.device)?.has(nameOf(sent.user, sent.key))
+          if (sent.acked < r.asked && isTheirs(sent) && !heard.get(r.device)?.has(nameOf(sent.user, sent.key))
             && !ofKind(known, 'hide', sent.seq).some((c) => c.user === r.user)) say(`${r.device} has caught up without ${sent.key} (${sent.seq})`);
       }
     });
@@ -201,9 +223,9 @@ const rules = {
         here.get(r.device)?.heard.add(nameOf(r.change.message.sender_id, r.change.message.client_msg_id));
       else if (r.what === 'settled' && here.has(r.device)) {
         const { since, heard } = here.get(r.device);
-        const stays = staysOf(known, r.user);
+        const isTheirs = mustSee(known, r.user, r.at);
         for (const sent of known.sends)
-          if (sent.at > since && sent.acked < r.asked && mustHaveSeen(stays, sent) && !heard.has(nameOf(sent.user, sent.key)))
+          if (sent.at > since && sent.acked < r.asked && isTheirs(sent) && !heard.has(nameOf(sent.user, sent.key)))
             say(`${r.device} was here and was not told of ${sent.key} (${sent.seq})`);
       }
     });

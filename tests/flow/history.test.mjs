@@ -21,7 +21,8 @@ class Model {
   }
 
   sees(user, seq) {
-    return (this.members.get(user) ?? []).some(([from, to]) => seq > from && seq <= to);
+    const [from, to] = this.members.get(user) ?? [Infinity, 0];
+    return seq > from && seq <= to;
   }
 
   shown(m, user) {
@@ -50,7 +51,7 @@ class Model {
 
   join(device, user = device.user) {
     this.change('join', { ...device, user }, () => {
-      this.members.set(user, [...(this.members.get(user) ?? []), [this.log.length, Infinity]]);
+      this.members.set(user, [this.log.length, Infinity]);
       this.happened('member', { member: { user_id: user } });
     });
   }
@@ -58,7 +59,7 @@ class Model {
   leave(device) {
     this.change('leave', device, () => {
       this.happened('member', { member: { user_id: device.user } });
-      this.members.get(device.user).at(-1)[1] = this.log.length;
+      this.members.get(device.user)[1] = this.log.length;
     });
   }
 
@@ -208,6 +209,11 @@ const damages = {
   'after is after': {
     'before what had its answer': (r) => {
       for (const [key, seq] of [['a4', 7], ['b2', 6]]) acked(r, key).seq = seq;
+    },
+  },
+  'in the order said': {
+    'the later one first': (r) => {
+      for (const [key, seq] of [['a3', 6], ['a4', 5]]) acked(r, key).seq = seq;
     },
   },
   'who comes back misses nothing': {

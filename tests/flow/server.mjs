@@ -113,9 +113,9 @@ export class Server {
 }
 
 // `wrap` is what runs it: ['prlimit', '--nofile=1024'].
-export async function startServer({ env = {}, args = ['serve'], dataDir, wrap = [] } = {}) {
+export async function startServer({ env = {}, args = ['serve'], dataDir, wrap = [], program: main = binary } = {}) {
   const dir = dataDir ?? makeDataDir();
-  const [program, ...rest] = [...wrap, binary, ...args];
+  const [program, ...rest] = [...wrap, main, ...args];
   const child = spawn(program, rest, { env: environment(dir, env), stdio: ['ignore', 'pipe', 'pipe'] });
   const server = new Server(child, dir, !dataDir);
   try {

@@ -17,7 +17,7 @@ export class Talker extends Wire {
   // Ready for whatever happens, unless it is not signed in.
   static async open(server, client, { token = client?.token, coding = plain, ...options } = {}) {
     const { socket, opened } = connect(`${server.wsUrl}/ws/im`, coding.protocol, token, options);
-    const device = new Talker(socket, coding);
+    const device = new this(socket, coding);
     await inTime(opened, 'the socket to open');
     if (token) await device.next('ready');
     return device;

@@ -40,7 +40,8 @@ export class Wire {
       socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
     });
     this.closed.then(({ code, reason }) => {
-      for (const { reject } of [...this.answers.values(), ...this.waiters]) reject(new Error(`closed: ${code} ${reason}`));
+      this.over = new Error(`closed: ${code} ${reason}`);
+      for (const { reject } of [...this.answers.values(), ...this.waiters]) reject(this.over);
     });
     socket.on('message', (data, isBinary) => this.take(decode(data, isBinary)));
     socket.on('error', () => {});
@@ -59,6 +60,7 @@ export class Wire {
 
   // The frame that answers what `send` sends with the id it is given.
   request(send, what) {
+    if (this.over) return Promise.reject(this.over);
     this.lastId += 1;
     const id = this.lastId;
     const answer = new Promise((resolve, reject) => { this.answers.set(id, { resolve, reject }); });
