@@ -30,13 +30,7 @@ static void on_options(struct edge *e, struct http_request *req, const struct ed
     struct str origin = http_request_header(req, "Origin");
     bool is_allowed = origin.n && edge_origin_is_allowed(e, origin, req);
     edge_headers_cors(e, &h, origin, is_allowed);
-    edge_headers_add(&h, "Allow", str_from(match->allow));
-    if (is_allowed) {
-        edge_headers_add(&h, "Access-Control-Allow-Methods", str_from(match->allow));
-        edge_headers_add(&h, "Access-Control-Allow-Headers",
-                         STR("Authorization, Content-Type, X-CSRF-Token, X-Request-Id"));
-        edge_headers_add(&h, "Access-Control-Max-Age", STR("600"));
-    }
+    edge_headers_options(e, &h, match->allow, is_allowed);
     http_respond(
         req, &(struct http_response){.status = 204, .headers = h.list, .header_count = h.count});
 }
@@ -111,6 +105,16 @@ static void on_headers(void *arg, struct http_request *req)
         edge_reply_error(e, req, ERR_UNAUTHENTICATED, NULL);
     else
         req->body_max_bytes = most;
+    req->body_part_bytes = route ? route->part_bytes : 0;
+}
+
+static void on_abort(void *arg, struct http_request *req)
+{
+    struct edge *e = arg;
+    struct edge_match match;
+    edge_router_match(e->router, req->method, req->path, &match);
+    if (match.target && match.target->route->part_bytes)
+        edge_request_abort(e, req, &match);
 }
 
 static void write_error(void *arg UNUSED, int status UNUSED, const char *code, const char *message,
@@ -124,6 +128,7 @@ struct http_options edge_http_options(struct edge *edge, bool is_tls)
     return (struct http_options){
         .on_request = on_request,
         .on_headers = on_headers,
+        .on_abort = on_abort,
         .write_error = write_error,
         .arg = edge,
         .fixed_headers = is_tls ? COMMON_HEADERS TLS_HEADERS : COMMON_HEADERS,
@@ -154,6 +159,37 @@ static void write_openapi(struct edge *e, const struct edge_options *opt)
         tables[i] = opt->mounts[i].table;
     edge_openapi_write(&e->openapi, tables, opt->mount_count, opt->version);
     free(tables);
+}
+
+/* Each name once. */
+static void add_names(struct strbuf *list, const struct edge_header *headers)
+{
+    for (; headers && headers->name; headers++) {
+        struct str rest = strbuf_str(list);
+        struct str name;
+        bool is_there = false;
+        for (bool is_more = true; is_more && !is_there;) {
+            is_more = str_cut(&rest, ',', &name);
+            is_there = str_eq(str_trim(name), str_from(headers->name));
+        }
+        if (!is_there)
+            strbuf_printf(list, ", %s", headers->name);
+    }
+}
+
+static void collect_headers(struct edge *e, const struct edge_options *opt)
+{
+    strbuf_adds(&e->cors_takes, "Authorization, Content-Type, X-CSRF-Token, X-Request-Id, Range, "
+                                "If-Range, If-None-Match");
+    strbuf_adds(&e->cors_gives, "X-Request-Id, Retry-After, ETag, Content-Range, Accept-Ranges, "
+                                "Content-Disposition");
+    for (size_t i = 0; i < opt->mount_count; i++) {
+        const struct edge_route_table *table = opt->mounts[i].table;
+        for (size_t r = 0; r < table->count; r++) {
+            add_names(&e->cors_takes, table->routes[r].takes);
+            add_names(&e->cors_gives, table->routes[r].gives);
+        }
+    }
 }
 
 static enum err parse_proxies(struct edge *e, const struct edge_options *opt)
@@ -188,6 +224,7 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
     e->ws_rows = copy_array(opt->ws_rows, opt->ws_row_count, sizeof(*opt->ws_rows));
     e->checks = copy_array(opt->checks, opt->check_count, sizeof(*opt->checks));
     copy_origins(e, opt);
+    collect_headers(e, opt);
     e->tokens = edge_tokens_create();
     e->limits = edge_limits_create();
     e->subscription = bus_subscribe(opt->bus, "auth_events", "edge", on_auth_event, e);
@@ -240,5 +277,7 @@ void edge_destroy(struct edge **edge)
     free(e->ws_rows);
     free(e->checks);
     strbuf_deinit(&e->openapi);
+    strbuf_deinit(&e->cors_takes);
+    strbuf_deinit(&e->cors_gives);
     free(e);
 }

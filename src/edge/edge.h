@@ -8,6 +8,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "blob/blob.h"
 #include "core/err.h"
 #include "core/loop.h"
 #include "net/http.h"
@@ -33,6 +34,15 @@ enum edge_flags {
     EDGE_RAW_BODY = 1 << 3,     /* the body's bytes go into the bytes field named by raw_field */
     EDGE_RAW_REPLY = 1 << 4,    /* reply has content_type and body/image bytes: sent as they are */
     EDGE_NO_KEYS = 1 << 5,      /* for people who signed in: keys of programs are refused */
+    EDGE_BLOB_REPLY = 1 << 6,   /* reply names a blob (blob, content_type, file_name, etag,
+                                   is_inline): sent from there, whole or the range asked for */
+};
+
+/* A header of HTTP that is a field of the row's message. */
+struct edge_header {
+    const char *name;  /* "Upload-Offset" */
+    const char *field; /* of the request, or of the reply; a 64-bit number or text */
+    const char *value; /* instead of a field of the reply: sent with errors, too */
 };
 
 struct edge_route {
@@ -42,9 +52,17 @@ struct edge_route {
     enum edge_who who;
     int ok_status;         /* 0: 200 */
     size_t body_max_bytes; /* 0: 64 KiB */
+    int64_t timeout_ms;    /* 0: 10,000 */
     int rate_per_minute;   /* per user or address; 0: the default (600) */
     unsigned flags;        /* enum edge_flags */
     const char *raw_field; /* EDGE_RAW_BODY */
+    /* EDGE_RAW_BODY: a longer body is several calls, one after the other, each with at most so many
+     * bytes; the last one's reply is the answer, and so is the first error. The request has the
+     * fields body_id (the same for all of them, unique), body_offset, has_more and is_cut (the
+     * client is gone; what had come). 0: one call. */
+    size_t part_bytes;
+    const struct edge_header *takes; /* headers of the request; ends with a NULL name */
+    const struct edge_header *gives; /* of the answer; fields that are not given send none */
     const char *raw_types; /* of a raw body or reply, for the document: "image/png image/webp";
                               NULL: application/octet-stream */
     bool is_idempotent;    /* GET is anyhow */
@@ -91,6 +109,7 @@ struct edge_options {
     const struct edge_check *checks; /* copied */
     size_t check_count;
     ProtobufCService *auth;             /* ValidateToken, ValidateSignature */
+    struct blob_store *blob;            /* for rows with EDGE_BLOB_REPLY */
     struct bus *bus;                    /* auth_events: what is remembered of a token is dropped */
     const char *const *allowed_origins; /* "https://example.org"; "*": any, without credentials */
     size_t allowed_origin_count;

@@ -22,7 +22,8 @@
 #define EDGE_BODY_DEFAULT_BYTES (64 * 1024)
 #define EDGE_RATE_DEFAULT 600 /* requests a minute */
 #define EDGE_TOKEN_MAX 4096   /* bytes of a bearer token */
-#define EDGE_HEADERS_MAX 12   /* that edge adds to an answer */
+#define EDGE_HEADERS_MAX 24   /* that edge adds to an answer */
+#define EDGE_MAPPED_MAX 8     /* headers that a row takes, or gives */
 
 /* ---- edge_router.c ---- */
 struct edge_router;
@@ -35,10 +36,13 @@ struct edge_target {
     ProtobufCService *service;
     unsigned method; /* index in the service */
     const ProtobufCMessageDescriptor *request;
-    const ProtobufCFieldDescriptor *raw_field; /* EDGE_RAW_BODY */
-    const ProtobufCFieldDescriptor *raw_type;  /* EDGE_RAW_REPLY: content_type ... */
-    const ProtobufCFieldDescriptor *raw_bytes; /* ... and the bytes */
-    const ProtobufCFieldDescriptor *raw_name;  /* file_name, if there is one */
+    const ProtobufCFieldDescriptor *raw_field;              /* EDGE_RAW_BODY */
+    const ProtobufCFieldDescriptor *raw_type;               /* EDGE_RAW_REPLY: content_type ... */
+    const ProtobufCFieldDescriptor *raw_bytes;              /* ... and the bytes */
+    const ProtobufCFieldDescriptor *raw_name;               /* file_name, if there is one */
+    const ProtobufCFieldDescriptor *takes[EDGE_MAPPED_MAX]; /* as in the row */
+    const ProtobufCFieldDescriptor *gives[EDGE_MAPPED_MAX]; /* NULL: a constant */
+    const ProtobufCFieldDescriptor *body_id, *body_offset, *has_more, *is_cut; /* part_bytes */
     struct metric_cell *seconds;
     _Atomic(struct metric_cell *) statuses[EDGE_STATUS_CELLS]; /* found once, see edge_count */
 };
@@ -49,7 +53,7 @@ struct edge_match {
     struct str names[EDGE_PARAMS_MAX];
     struct str values[EDGE_PARAMS_MAX]; /* still percent-encoded */
     bool is_known_path;                 /* with other methods */
-    char allow[64];                     /* those methods, when target is NULL */
+    char allow[64];                     /* those methods, when target is NULL or asks for them */
 };
 
 MUST_USE enum err edge_router_create(struct edge_router **out, const struct edge_mount *mounts,
@@ -122,6 +126,7 @@ struct edge {
     int subscription;
     _Atomic bool is_draining;
     struct strbuf openapi;
+    struct strbuf cors_takes, cors_gives; /* names of headers that pages of others may use */
     unsigned validate_method, signature_method;
     /* Jobs, and one for the edge itself: whoever takes it to zero posts `ended`. */
     atomic_uint jobs;
@@ -137,12 +142,25 @@ struct edge_client {
 struct edge_client edge_client_of(const struct edge *e, const struct http_request *req);
 
 /* ---- edge_message.c ---- */
-/* The row's message in the arena, or NULL with the problem. */
+/* Whether a field says more than its default. */
+bool edge_message_has(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f);
+/* The row's message in the arena, or NULL with the problem. is_cut: its client is gone. */
 ProtobufCMessage *edge_message_read(const struct edge_match *match, const struct http_request *req,
-                                    struct arena *arena, struct strbuf *problem);
+                                    bool is_cut, struct arena *arena, struct strbuf *problem);
 
 /* ---- edge_origin.c ---- */
 bool edge_origin_is_allowed(void *edge, struct str origin, const struct http_request *req);
+
+/* ---- edge_range.c: which part of a file is asked for ---- */
+struct edge_wish {
+    struct str range, if_range, if_none_match;
+};
+struct edge_span {
+    int status; /* 200 all, 206 a part, 304 nothing new, 416 no such part */
+    uint64_t offset, count;
+};
+/* etag: with its quotes. Ranges that are no proper ones, and several at once, are all of it. */
+struct edge_span edge_range_find(const struct edge_wish *wish, struct str etag, uint64_t size);
 
 /* ---- edge_request.c: from the row to the service ---- */
 /* One request on its way. Lives in its call's arena. */
@@ -162,11 +180,16 @@ struct edge_job {
     struct edge_client client;
     struct str origin;
     bool is_origin_allowed;
+    bool has_more_body;        /* this is a part: go on reading instead of an answer */
+    ProtobufCMessage *message; /* read beforehand, since the client is gone; else NULL */
+    struct edge_wish wish;     /* EDGE_BLOB_REPLY */
     int64_t start_us;
     enum err err;        /* of the validation */
     const char *problem; /* why a signature was refused */
 };
 void edge_request_start(struct edge *e, struct http_request *req, const struct edge_match *match);
+/* The client of a row with parts has left: its service hears of it. */
+void edge_request_abort(struct edge *e, struct http_request *req, const struct edge_match *match);
 void edge_ws_start(struct edge *e, struct http_request *req, const struct edge_ws_row *row);
 /* For built-in paths that are for administrators: finds out who asks, then `next`. */
 void edge_job_start(struct edge *e, struct http_request *req,
@@ -182,6 +205,12 @@ struct edge_headers {
     size_t count;
 };
 void edge_headers_add(struct edge_headers *h, const char *name, struct str value);
+/* The row's own headers: constants and, of a reply, fields. */
+void edge_headers_row(struct edge_headers *h, const struct edge_target *t,
+                      const ProtobufCMessage *reply, struct arena *arena);
+/* What may be asked at this path, for a preflight too. */
+void edge_headers_options(const struct edge *e, struct edge_headers *h, const char *allow,
+                          bool is_allowed);
 /* CORS, for an answer to this Origin ("" when there was none). */
 void edge_headers_cors(const struct edge *e, struct edge_headers *h, struct str origin,
                        bool is_allowed);
@@ -195,6 +224,12 @@ void edge_reply_wrong_method(struct edge *e, struct http_request *req, const cha
 void edge_reply_failure(struct edge_job *j, enum err err, const char *message,
                         int64_t retry_after_ms);
 void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply);
+void edge_count(const struct edge_job *j, int status);
+
+/* ---- edge_blob.c: files as answers ---- */
+void edge_reply_blob(struct edge_job *j, const ProtobufCMessage *reply);
+/* inline or attachment, with the name as a header can say it (RFC 6266). */
+struct str edge_disposition(const char *file_name, bool is_inline, struct strbuf *out);
 
 /* ---- edge_builtin.c: /health /ready /metrics /openapi.json ---- */
 /* True when the path was one of them (answered). */

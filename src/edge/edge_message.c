@@ -13,7 +13,7 @@ static void *member(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f
 }
 
 /* Whether the field was given, as far as a message can tell: a default is as good as nothing. */
-static bool is_given(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+bool edge_message_has(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
     if (f->label == PROTOBUF_C_LABEL_REPEATED)
         return false; /* a list takes one more */
@@ -66,7 +66,7 @@ static bool set_field(ProtobufCMessage *m, struct str name, struct str text, boo
                       struct arena *arena, struct strbuf *problem)
 {
     const ProtobufCFieldDescriptor *f = rpc_field_find(m->descriptor, name);
-    if (!f || !is_given(m, f))
+    if (!f || !edge_message_has(m, f))
         return rpc_field_set(m, name, text, arena, problem);
     ProtobufCMessage *other = rpc_message_create(m->descriptor, arena);
     if (!rpc_field_set(other, name, text, arena, problem))
@@ -151,12 +151,48 @@ static ProtobufCMessage *from_body(const struct edge_target *t, const struct htt
     return rpc_json_parse(t->request, req->body, arena, problem);
 }
 
+/* Headers that are fields come as headers alone. */
+static bool set_headers(const struct edge_target *t, const struct http_request *req,
+                        ProtobufCMessage *m, struct arena *arena, struct strbuf *problem)
+{
+    const struct edge_header *takes = t->route->takes;
+    struct strbuf why = {0};
+    bool is_ok = true;
+    for (size_t i = 0; is_ok && takes && takes[i].name; i++) {
+        struct str value = http_request_header(req, takes[i].name);
+        is_ok =
+            !edge_message_has(m, t->takes[i]) &&
+            (!value.p || rpc_field_set(m, str_from(takes[i].field), str_trim(value), arena, &why));
+        if (!is_ok)
+            strbuf_printf(problem, "%s: %s", takes[i].name,
+                          why.n ? "malformed" : "expected as a header");
+    }
+    strbuf_deinit(&why);
+    return is_ok;
+}
+
+/* Which part of a body this is, whatever the query says of it. */
+static void set_part(const struct edge_target *t, const struct http_request *req, bool is_cut,
+                     ProtobufCMessage *m, struct arena *arena)
+{
+    struct net_ticket ticket = http_request_ticket(req);
+    if (!t->route->part_bytes)
+        return;
+    *(char **)member(m, t->body_id) = arena_printf(arena, "%x-%x-%llx", ticket.shard, ticket.slot,
+                                                   (unsigned long long)ticket.generation);
+    *(int64_t *)member(m, t->body_offset) = (int64_t)req->body_offset;
+    *(protobuf_c_boolean *)member(m, t->has_more) = req->has_more_body;
+    *(protobuf_c_boolean *)member(m, t->is_cut) = is_cut;
+}
+
 ProtobufCMessage *edge_message_read(const struct edge_match *match, const struct http_request *req,
-                                    struct arena *arena, struct strbuf *problem)
+                                    bool is_cut, struct arena *arena, struct strbuf *problem)
 {
     ProtobufCMessage *m = from_body(match->target, req, arena, problem);
-    if (!m || !set_query(req->query, m, arena, problem) || !set_params(match, m, arena, problem))
+    if (!m || !set_query(req->query, m, arena, problem) || !set_params(match, m, arena, problem) ||
+        !set_headers(match->target, req, m, arena, problem))
         return NULL;
+    set_part(match->target, req, is_cut, m, arena);
     if (match->target->route->flags & EDGE_COOKIE_USE)
         edge_cookie_use(req, m, arena);
     return m;

@@ -124,6 +124,49 @@ static bool is_param(const struct edge_route *route, const char *name)
     return at && (at[strlen(needle)] == '\0' || at[strlen(needle)] == '/');
 }
 
+static bool is_header(const struct edge_header *headers, const char *field)
+{
+    for (; headers && headers->name; headers++) {
+        if (headers->field && strcmp(headers->field, field) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the edge says itself, of the parts of a body. */
+static bool is_of_edge(const struct edge_route *route, const char *field)
+{
+    return route->part_bytes &&
+           (strcmp(field, "body_id") == 0 || strcmp(field, "body_offset") == 0 ||
+            strcmp(field, "has_more") == 0 || strcmp(field, "is_cut") == 0);
+}
+
+static void header_parameters(struct writer_state *w, const struct edge_route *route,
+                              const ProtobufCMessageDescriptor *request, bool is_first)
+{
+    for (const struct edge_header *h = route->takes; h && h->name; h++) {
+        strbuf_adds(w->out, is_first ? "{\"name\":" : ",{\"name\":");
+        is_first = false;
+        quote(w->out, h->name);
+        strbuf_adds(w->out, ",\"in\":\"header\",\"required\":false,\"schema\":");
+        field_schema(w, rpc_field_find(request, str_from(h->field)));
+        strbuf_addc(w->out, '}');
+    }
+}
+
+static void response_headers(struct writer_state *w, const struct edge_route *route)
+{
+    if (!route->gives)
+        return;
+    strbuf_adds(w->out, "\"headers\":{");
+    for (const struct edge_header *h = route->gives; h->name; h++) {
+        strbuf_adds(w->out, h == route->gives ? "" : ",");
+        quote(w->out, h->name);
+        strbuf_adds(w->out, ":{\"schema\":{\"type\":\"string\"}}");
+    }
+    strbuf_adds(w->out, "},");
+}
+
 static void path_template(struct strbuf *out, const char *path)
 {
     struct str rest = str_from(path + 1);
@@ -147,7 +190,8 @@ static void parameters(struct writer_state *w, const struct edge_route *route,
     for (unsigned i = 0; i < request->n_fields; i++) {
         const ProtobufCFieldDescriptor *f = &request->fields[i];
         bool is_in_path = is_param(route, f->name);
-        if (!is_in_path && (!has_query || f->type == PROTOBUF_C_TYPE_MESSAGE))
+        if (!is_in_path && (!has_query || f->type == PROTOBUF_C_TYPE_MESSAGE ||
+                            is_header(route->takes, f->name) || is_of_edge(route, f->name)))
             continue;
         strbuf_adds(w->out, is_first ? "{\"name\":" : ",{\"name\":");
         is_first = false;
@@ -158,6 +202,7 @@ static void parameters(struct writer_state *w, const struct edge_route *route,
         field_schema(w, f);
         strbuf_addc(w->out, '}');
     }
+    header_parameters(w, route, request, is_first);
     strbuf_addc(w->out, ']');
 }
 
@@ -195,16 +240,24 @@ static void request_body(struct writer_state *w, const struct edge_route *route,
 static void responses(struct writer_state *w, const struct edge_route *route,
                       const ProtobufCMessageDescriptor *reply)
 {
-    strbuf_printf(w->out, ",\"responses\":{\"%d\":{\"description\":\"Done.\",\"content\":{",
-                  route->ok_status ? route->ok_status : 200);
-    if (route->flags & EDGE_RAW_REPLY) {
+    int status = route->ok_status ? route->ok_status : 200;
+    strbuf_printf(w->out, ",\"responses\":{\"%d\":{", status);
+    response_headers(w, route);
+    strbuf_adds(w->out, "\"description\":\"Done.\"");
+    if (status != 204)
+        strbuf_adds(w->out, ",\"content\":{");
+    if (route->flags & (EDGE_RAW_REPLY | EDGE_BLOB_REPLY)) {
         raw_content(w, route);
-    } else {
+    } else if (status != 204) {
         strbuf_adds(w->out, "\"application/json\":{\"schema\":");
         reference(w, reply);
         strbuf_addc(w->out, '}');
     }
-    strbuf_adds(w->out, "}},\"default\":{\"$ref\":\"#/components/responses/error\"}}");
+    strbuf_adds(w->out, status == 204 ? "}" : "}}");
+    if (route->flags & EDGE_BLOB_REPLY)
+        strbuf_adds(w->out, ",\"206\":{\"description\":\"The range asked for.\"},"
+                            "\"304\":{\"description\":\"Nothing new.\"}");
+    strbuf_adds(w->out, ",\"default\":{\"$ref\":\"#/components/responses/error\"}}");
 }
 
 /* "users_GetUser"; where several rows ask the same RPC, those that end in a word carry it, too. */

@@ -24,7 +24,7 @@ static struct metric_cell *find_cell(const struct edge_target *t, int status)
     return metric_cell(&requests_total, t->route->path, t->route->method, text);
 }
 
-static void count(const struct edge_job *j, int status)
+void edge_count(const struct edge_job *j, int status)
 {
     struct edge_target *t = j->match.target;
     struct metric_cell *cell = NULL;
@@ -62,10 +62,40 @@ void edge_headers_cors(const struct edge *e, struct edge_headers *h, struct str 
         return;
     bool is_any = e->is_any_origin_allowed;
     edge_headers_add(h, "Access-Control-Allow-Origin", is_any ? STR("*") : origin);
-    edge_headers_add(h, "Access-Control-Expose-Headers", STR("X-Request-Id, Retry-After"));
+    edge_headers_add(h, "Access-Control-Expose-Headers", strbuf_str(&e->cors_gives));
     edge_headers_add(h, "Vary", STR("Origin"));
     if (!is_any)
         edge_headers_add(h, "Access-Control-Allow-Credentials", STR("true"));
+}
+
+void edge_headers_options(const struct edge *e, struct edge_headers *h, const char *allow,
+                          bool is_allowed)
+{
+    edge_headers_add(h, "Allow", str_from(allow));
+    if (!is_allowed)
+        return;
+    edge_headers_add(h, "Access-Control-Allow-Methods", str_from(allow));
+    edge_headers_add(h, "Access-Control-Allow-Headers", strbuf_str(&e->cors_takes));
+    edge_headers_add(h, "Access-Control-Max-Age", STR("600"));
+}
+
+void edge_headers_row(struct edge_headers *h, const struct edge_target *t,
+                      const ProtobufCMessage *reply, struct arena *arena)
+{
+    const struct edge_header *gives = t ? t->route->gives : NULL;
+    for (size_t i = 0; gives && gives[i].name; i++) {
+        const ProtobufCFieldDescriptor *f = t->gives[i];
+        if (!f)
+            edge_headers_add(h, gives[i].name, str_from(gives[i].value));
+        if (!f || !reply || !edge_message_has(reply, f))
+            continue;
+        const void *at = (const char *)reply + f->offset;
+        edge_headers_add(
+            h, gives[i].name,
+            str_from(f->type == PROTOBUF_C_TYPE_STRING
+                         ? *(char *const *)at
+                         : arena_printf(arena, "%lld", (long long)*(const int64_t *)at)));
+    }
 }
 
 /* ---- errors ---- */
@@ -142,26 +172,19 @@ void edge_reply_failure(struct edge_job *j, enum err err, const char *message,
     struct edge_headers h = {0};
     struct strbuf body = {0};
     char retry[24];
-    int status = err_http_status(err);
+    /* After the deadline the handler may still be writing to the call. */
+    bool is_exact = err != ERR_DEADLINE_EXCEEDED && j->call->http_status;
+    int status = is_exact ? j->call->http_status : err_http_status(err);
     edge_headers_cors(j->edge, &h, j->origin, j->is_origin_allowed);
+    edge_headers_row(&h, j->match.target, NULL, NULL);
     write_failure(&h, &body, retry, err, message, retry_after_ms, j->call->request_id);
     struct http_response document = error_document(status, &h, &body);
     http_ticket_respond(j->ticket, &document);
     strbuf_deinit(&body);
-    count(j, status);
+    edge_count(j, status);
 }
 
 /* ---- replies ---- */
-
-/* A name that may stand in a header as it is: what is doubtful becomes '_'. */
-static struct str disposition(const char *file_name, struct strbuf *out)
-{
-    strbuf_adds(out, "attachment; filename=\"");
-    for (const char *c = file_name; *c && out->n < 150; c++)
-        strbuf_addc(out, isalnum((unsigned char)*c) || strchr(" ._-", *c) ? *c : '_');
-    strbuf_addc(out, '"');
-    return strbuf_str(out);
-}
 
 static const char *text_of(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
@@ -180,7 +203,7 @@ static void write_raw(const struct edge_target *t, const ProtobufCMessage *reply
     res->body = (struct str){data->data ? (const char *)data->data : "", data->len};
     edge_headers_add(h, "Content-Security-Policy", STR("default-src 'none'; sandbox"));
     if (file_name[0])
-        edge_headers_add(h, "Content-Disposition", disposition(file_name, name));
+        edge_headers_add(h, "Content-Disposition", edge_disposition(file_name, false, name));
     /* The address of such a file carries its version, so what it names never changes. */
     if (rpc_field_find(t->request, STR("version"))) {
         edge_headers_add(h, "Cache-Control", STR("private, max-age=31536000, immutable"));
@@ -193,14 +216,17 @@ void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply)
     const struct edge_target *t = j->match.target;
     struct edge_headers h = {0};
     struct strbuf text = {0};
-    struct arena *cookies = NULL;
+    struct arena *scratch = NULL;
     struct http_response res = {.status = t->route->ok_status ? t->route->ok_status : 200,
                                 .flags = HTTP_RESPONSE_NO_STORE};
+    if (t->route->gives || (t->route->flags & EDGE_COOKIE_SET))
+        scratch = arena_create();
+    edge_headers_row(&h, t, reply, scratch);
+    if (strcmp(t->route->method, "OPTIONS") == 0)
+        edge_headers_options(j->edge, &h, j->match.allow, j->is_origin_allowed);
     edge_headers_cors(j->edge, &h, j->origin, j->is_origin_allowed);
-    if (t->route->flags & EDGE_COOKIE_SET) {
-        cookies = arena_create();
-        edge_cookie_set(&h, reply, j->client.is_tls, cookies);
-    }
+    if (t->route->flags & EDGE_COOKIE_SET)
+        edge_cookie_set(&h, reply, j->client.is_tls, scratch);
     if (t->route->flags & EDGE_COOKIE_CLEAR) {
         edge_cookie_clear(&h, j->client.is_tls);
         edge_tokens_forget(j->edge->tokens); /* the event says so too, a little later */
@@ -217,6 +243,6 @@ void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply)
     res.header_count = h.count;
     http_ticket_respond(j->ticket, &res);
     strbuf_deinit(&text);
-    arena_destroy(&cookies);
-    count(j, res.status);
+    arena_destroy(&scratch);
+    edge_count(j, res.status);
 }

@@ -93,9 +93,10 @@ static enum err check_who(const struct edge_job *j)
 static const char *find_bound(const struct edge_job *j, struct arena *arena)
 {
     const struct edge_target *t = j->match.target;
-    const char *verb = strcmp(t->route->method, "GET") == 0 ? "read" : "write";
     if (!j->rights.is_key)
         return NULL;
+    bool is_read = strcmp(t->route->method, "GET") == 0 || strcmp(t->route->method, "HEAD") == 0;
+    const char *verb = is_read ? "read" : "write";
     if (t->route->flags & EDGE_NO_KEYS)
         return "This is for people who sign in; keys of programs are not accepted.";
     if (edge_scopes_open(j->rights.scopes, t->tag, verb))
@@ -123,17 +124,34 @@ static bool is_foreign_page(const struct edge_job *j)
     return (j->match.target->route->flags & cookies) && j->origin.n && !j->is_origin_allowed;
 }
 
+/* On the request's loop, if there is still one. */
+static void go_on(void *arg)
+{
+    struct edge_job *j = arg;
+    struct http_request *req = http_ticket_find(j->ticket);
+    if (req)
+        http_request_continue(req);
+    edge_job_destroy(j);
+}
+
 static void on_answer(const ProtobufCMessage *reply, struct rpc_call *call)
 {
     struct edge_job *j = call->user;
-    if (reply)
+    if (reply && j->has_more_body) {
+        net_ticket_post(j->ticket, go_on, j);
+        return;
+    }
+    if (reply && (j->match.target->route->flags & EDGE_BLOB_REPLY))
+        edge_reply_blob(j, reply);
+    else if (reply)
         edge_reply_message(j, reply);
     else
         edge_reply_failure(j, call->err, call->message, call->retry_after_ms);
     edge_job_destroy(j);
 }
 
-static bool is_admitted(struct edge_job *j)
+/* The later parts of a body are no requests of their own, but who sends them is asked each time. */
+static bool is_admitted(struct edge_job *j, bool is_later_part)
 {
     const char *bound = find_bound(j, j->call->arena);
     if (bound) {
@@ -145,7 +163,7 @@ static bool is_admitted(struct edge_job *j)
         edge_reply_failure(j, err, NULL, 0);
         return false;
     }
-    int64_t wait_ms = check_rate_ms(j);
+    int64_t wait_ms = is_later_part ? 0 : check_rate_ms(j);
     if (wait_ms) {
         edge_reply_failure(j, ERR_RESOURCE_EXHAUSTED, "Too many requests; wait a little.", wait_ms);
         return false;
@@ -153,16 +171,44 @@ static bool is_admitted(struct edge_job *j)
     return true;
 }
 
+static void call_service(struct edge_job *j, ProtobufCMessage *message)
+{
+    const struct edge_target *t = j->match.target;
+    /* Somebody unknown is still somebody: only the system itself has no identity. */
+    j->call->who = &j->who;
+    j->call->timeout_ms = t->route->timeout_ms;
+    rpc_async(t->service, t->method, message, j->call, on_answer, RPC_REQUEST_IN_ARENA);
+}
+
+static struct str keep_header(struct arena *arena, const struct http_request *req, const char *name)
+{
+    struct str value = http_request_header(req, name);
+    return value.p ? (struct str){str_arena(arena, value), value.n} : STR_NULL;
+}
+
+static void keep_wish(struct edge_job *j, const struct http_request *req)
+{
+    if (!(j->match.target->route->flags & EDGE_BLOB_REPLY))
+        return;
+    j->wish.if_none_match = keep_header(j->call->arena, req, "If-None-Match");
+    if (req->method != HTTP_METHOD_GET) /* ranges mean nothing to HEAD */
+        return;
+    j->wish.range = keep_header(j->call->arena, req, "Range");
+    j->wish.if_range = keep_header(j->call->arena, req, "If-Range");
+}
+
 /* The row, with the identity known. */
 static void ask_service(struct edge_job *j, struct http_request *req)
 {
     const struct edge_target *t = j->match.target;
-    if (!is_admitted(j)) {
+    if (!is_admitted(j, req->body_offset > 0)) {
         edge_job_destroy(j);
         return;
     }
+    keep_wish(j, req);
+    j->has_more_body = req->has_more_body;
     struct strbuf problem = {0};
-    ProtobufCMessage *message = edge_message_read(&j->match, req, j->call->arena, &problem);
+    ProtobufCMessage *message = edge_message_read(&j->match, req, false, j->call->arena, &problem);
     if (!message) {
         edge_reply_failure(j, ERR_INVALID_ARGUMENT, problem.p, 0);
         strbuf_deinit(&problem);
@@ -170,10 +216,8 @@ static void ask_service(struct edge_job *j, struct http_request *req)
         return;
     }
     strbuf_deinit(&problem);
-    /* Somebody unknown is still somebody: only the system itself has no identity. */
-    j->call->who = &j->who;
     j->call->is_idempotent = t->route->is_idempotent || req->method == HTTP_METHOD_GET;
-    rpc_async(t->service, t->method, message, j->call, on_answer, RPC_REQUEST_IN_ARENA);
+    call_service(j, message);
 }
 
 static void open_socket(struct edge_job *j, struct http_request *req)
@@ -202,7 +246,10 @@ static void on_validated_loop(void *arg)
     struct edge_job *j = arg;
     struct http_request *req = http_ticket_find(j->ticket);
     bool is_refused = j->err == ERR_UNAUTHENTICATED || j->err == ERR_INVALID_ARGUMENT;
-    if (!req)
+    bool is_here = loop_current() != NULL; /* else the server is gone, and services may be */
+    if (j->message && j->err == ERR_OK && is_here)
+        j->next(j, NULL);
+    else if (!req)
         edge_job_destroy(j);
     else if (j->err == ERR_OK)
         j->next(j, req);
@@ -326,6 +373,32 @@ void edge_request_start(struct edge *e, struct http_request *req, const struct e
     for (size_t i = 0; i < match->param_count; i++) /* the path belongs to the request */
         j->match.values[i].p = str_arena(j->call->arena, match->values[i]);
     find_out_who(j, req);
+}
+
+static void tell_cut(struct edge_job *j, struct http_request *req UNUSED)
+{
+    if (is_admitted(j, true))
+        call_service(j, j->message);
+    else
+        edge_job_destroy(j);
+}
+
+void edge_request_abort(struct edge *e, struct http_request *req, const struct edge_match *match)
+{
+    if (e->is_draining || (!req->body.n && !req->body_offset))
+        return;
+    struct edge_job *j = job_create(e, req);
+    struct strbuf problem = {0};
+    j->match = *match;
+    j->match.param_count = 0; /* they are in the message, and the path goes */
+    j->next = tell_cut;
+    req->has_more_body = false;
+    j->message = edge_message_read(match, req, true, j->call->arena, &problem);
+    strbuf_deinit(&problem);
+    if (j->message)
+        find_out_who(j, req);
+    else
+        edge_job_destroy(j);
 }
 
 void edge_ws_start(struct edge *e, struct http_request *req, const struct edge_ws_row *row)

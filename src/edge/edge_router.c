@@ -78,12 +78,64 @@ static struct edge_target *target_create(const struct edge_mount *mount,
     t->seconds = metric_cell(&request_seconds, route->path, route->method, NULL);
     if (route->flags & EDGE_RAW_BODY)
         t->raw_field = rpc_field_find(rpc->input, str_from(route->raw_field));
-    if (route->flags & EDGE_RAW_REPLY) {
+    for (size_t i = 0; route->takes && route->takes[i].name; i++)
+        t->takes[i] = rpc_field_find(rpc->input, str_from(route->takes[i].field));
+    for (size_t i = 0; route->gives && route->gives[i].name; i++)
+        t->gives[i] = route->gives[i].field
+                          ? rpc_field_find(rpc->output, str_from(route->gives[i].field))
+                          : NULL;
+    if (route->part_bytes) {
+        t->body_id = rpc_field_find(rpc->input, STR("body_id"));
+        t->body_offset = rpc_field_find(rpc->input, STR("body_offset"));
+        t->has_more = rpc_field_find(rpc->input, STR("has_more"));
+        t->is_cut = rpc_field_find(rpc->input, STR("is_cut"));
+    }
+    if (route->flags & (EDGE_RAW_REPLY | EDGE_BLOB_REPLY)) {
         t->raw_type = rpc_field_find(rpc->output, STR("content_type"));
         t->raw_name = rpc_field_find(rpc->output, STR("file_name"));
         t->raw_bytes = find_bytes(rpc->output);
     }
     return t;
+}
+
+static bool has_field(const ProtobufCMessageDescriptor *d, const char *name, ProtobufCType type)
+{
+    const ProtobufCFieldDescriptor *f = rpc_field_find(d, str_from(name));
+    return f && f->type == type && f->label != PROTOBUF_C_LABEL_REPEATED;
+}
+
+static bool has_mapped(const ProtobufCMessageDescriptor *d, const struct edge_header *headers)
+{
+    size_t count = 0;
+    for (; headers && headers[count].name; count++) {
+        const struct edge_header *h = &headers[count];
+        if (!h->field == !h->value ||
+            (h->field && !has_field(d, h->field, PROTOBUF_C_TYPE_STRING) &&
+             !has_field(d, h->field, PROTOBUF_C_TYPE_INT64)))
+            return false;
+    }
+    return count <= EDGE_MAPPED_MAX;
+}
+
+static const char *find_file_fault(const struct edge_route *route,
+                                   const ProtobufCMethodDescriptor *rpc)
+{
+    if (!has_mapped(rpc->input, route->takes) || !has_mapped(rpc->output, route->gives))
+        return "names a header that is no text or 64-bit field";
+    if (route->part_bytes && (!(route->flags & EDGE_RAW_BODY) ||
+                              !has_field(rpc->input, "body_id", PROTOBUF_C_TYPE_STRING) ||
+                              !has_field(rpc->input, "body_offset", PROTOBUF_C_TYPE_INT64) ||
+                              !has_field(rpc->input, "has_more", PROTOBUF_C_TYPE_BOOL) ||
+                              !has_field(rpc->input, "is_cut", PROTOBUF_C_TYPE_BOOL)))
+        return "takes a body in parts but has no fields for them";
+    if ((route->flags & EDGE_BLOB_REPLY) &&
+        (!has_field(rpc->output, "blob", PROTOBUF_C_TYPE_STRING) ||
+         !has_field(rpc->output, "content_type", PROTOBUF_C_TYPE_STRING) ||
+         !has_field(rpc->output, "file_name", PROTOBUF_C_TYPE_STRING) ||
+         !has_field(rpc->output, "etag", PROTOBUF_C_TYPE_STRING) ||
+         !has_field(rpc->output, "is_inline", PROTOBUF_C_TYPE_BOOL)))
+        return "answers with a blob but the reply names none";
+    return NULL;
 }
 
 /* Everything that a request relies on later is judged here, at start. */
@@ -114,7 +166,7 @@ static const char *find_fault(const struct edge_mount *mount, const struct edge_
     if ((route->flags & EDGE_RAW_REPLY) &&
         (!rpc_field_find(rpc->output, STR("content_type")) || !find_bytes(rpc->output)))
         return "answers raw but the reply has no content_type and bytes";
-    return NULL;
+    return find_file_fault(route, rpc);
 }
 
 static enum err add_route(struct edge_router *r, const struct edge_mount *mount,
@@ -248,6 +300,6 @@ void edge_router_match(const struct edge_router *r, enum http_method method, str
     struct search search = {.method = method, .out = out};
     out->target = find_target(&r->root, segments, count, &search);
     out->is_known_path = search.methods != 0;
-    if (!out->target)
+    if (!out->target || method == HTTP_METHOD_OPTIONS)
         list_methods(search.methods, out->allow, sizeof(out->allow));
 }

@@ -47,6 +47,7 @@ struct rpc_call {
     char message[200];
     int64_t retry_after_ms; /* with RESOURCE_EXHAUSTED or UNAVAILABLE: when to come back; 0: not
                                said. The edge makes it Retry-After. */
+    int http_status; /* with an error: what HTTP has a more exact word for (423); 0: the error's */
     const char *peer;
     /* own */
     struct arena *arena; /* requests, replies and rows of this call live here */
