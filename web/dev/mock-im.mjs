@@ -40,6 +40,27 @@ export function resetIm() {
   team.messages[3].reply_to_seq = 2;
   team.messages[3].reactions = [{ emoji: "👍", count: 2, is_mine: true, user_ids: ["u1", "u2"] }, { emoji: "🎉", count: 1, is_mine: false, user_ids: ["u5"] }];
   Object.assign(team.messages[5], { content: undefined, recalled_at_ms: now, recalled_by: "u5" });
+  const more = (sender_id, content, fields = {}) => {
+    const seq = team.messages.length + 1;
+    team.messages.push({
+      conversation_id: "c1", seq, rev: seq, id: `c1-${seq}`, sender_id, client_msg_id: `c1-k${seq}`, content: { kind: "text", text: "", ...content }, created_at_ms: now - 2 * minuteMs,
+      reactions: [], ...fields,
+    });
+    team.rev = seq;
+  };
+  if (scene.isRich) {
+    team.messages[1].thread_count = 2;
+    team.messages[1].is_pinned = true;
+    more("u4", { text: "On it." }, { thread_seq: 2 });
+    more("u2", { text: "Thank you 🙌" }, { thread_seq: 2 });
+    more("u5", { text: "@Ada Lovelace @所有人 the slides are ready 🎉", mentions: ["u1"], is_mentioning_all: true });
+    more("u2", { text: "The office is closed on Monday." }, { forwarded_from: { conversation_id: "c4", sender_id: "u5", sender_name: "", sent_at_ms: now } });
+    more("u4", { kind: "location", location: { latitude: 52.52, longitude: 13.405, name: "Alexanderplatz, Berlin" } });
+    more("u1", { kind: "card", card_user_id: "u6" });
+    more("u2", { text: "🎉🎉" });
+    more("", { kind: "system", note: { event: "call_started", actor_id: "u2", text: "", meeting_id: "abc-defg-hij" } });
+    more("", { kind: "system", note: { event: "call_missed", actor_id: "u5", text: "", meeting_id: "other" } });
+  }
   team.activeMs = now - 2 * minuteMs;
   const all = [
     team,
@@ -55,7 +76,7 @@ function shape(c) {
   return {
     id: c.id, kind: c.kind, title: c.title, peer_id: c.peer_id, member_count: c.members.length, last_seq: c.messages.length, rev: c.rev, active_at_ms: c.activeMs,
     is_muted: false, is_dissolved: false, last_message: c.messages.at(-1),
-    own: { role: isReader ? "member" : "owner", state: "active", read_seq: c.readTo, unread_count: c.messages.length - c.readTo, mention_count: 0, draft: "" },
+    own: { role: isReader ? "member" : "owner", state: "active", read_seq: c.readTo, unread_count: c.messages.length - c.readTo, mention_count: scene.isRich && c.id === "c1" ? 1 : 0, draft: "", ...c.own },
   };
 }
 
@@ -65,9 +86,9 @@ function change(c, type, message, more = {}) {
   tellIm({ change: { conversation_id: c.id, rev: c.rev, prev_rev, at_ms: Date.now(), type, message, actor_id: me, ...more } });
 }
 
-export function sayIm(id, sender_id, text, client_msg_id = `x${Math.random()}`, reply_to_seq = 0) {
+export function sayIm(id, sender_id, content, client_msg_id = `x${Math.random()}`, reply_to_seq = 0, thread_seq = 0) {
   const c = conversations.get(id);
-  const m = { conversation_id: id, seq: c.messages.length + 1, rev: c.rev + 1, id: `${id}-${c.rev}`, sender_id, client_msg_id, reply_to_seq, content: { kind: "text", text }, created_at_ms: Date.now(), reactions: [] };
+  const m = { conversation_id: id, seq: c.messages.length + 1, rev: c.rev + 1, id: `${id}-${c.rev}`, sender_id, client_msg_id, reply_to_seq, thread_seq, content: typeof content === "string" ? { kind: "text", text: content } : content, created_at_ms: Date.now(), reactions: [] };
   c.messages.push(m);
   c.activeMs = m.created_at_ms;
   if (sender_id === me) c.readTo = m.seq;
@@ -83,19 +104,21 @@ const answers = {
   get_conversation: ({ id }) => (conversations.has(id) ? shape(conversations.get(id)) : not_found),
   get_changes: ({ id }) => ({ changes: [], has_more: false, rev: conversations.get(id)?.rev ?? 0 }),
   list_members: ({ id }) => ({ members: conversations.get(id)?.members ?? [], next_cursor: "" }),
-  get_message_history: ({ id, limit, before_seq, after_seq, around_seq }) => {
+  get_message_history: ({ id, limit, before_seq, after_seq, around_seq, thread_seq, is_pinned }) => {
     const all = conversations.get(id)?.messages;
     if (!all) return not_found;
+    if (thread_seq || is_pinned) return { messages: all.filter((m) => (is_pinned ? m.is_pinned : m.thread_seq === thread_seq)), has_older: false, has_newer: false };
     const from = after_seq ? after_seq : around_seq ? Math.max(0, around_seq - limit / 2) : Math.max(0, (before_seq ? before_seq - 1 : all.length) - limit);
     const to = Math.min(all.length, before_seq ? before_seq - 1 : from + limit);
     return { messages: all.slice(from, to), has_older: from > 0, has_newer: to < all.length };
   },
   mark_as_read: ({ id, seq }) => ((conversations.get(id).readTo = seq), { read_seq: seq }),
-  send_message: ({ conversation_id, client_msg_id, content, reply_to_seq, to_user_id }) => {
+  send_message: ({ conversation_id, client_msg_id, content: given, reply_to_seq, to_user_id, thread_seq, forward_conversation_id, forward_seq }) => {
+    const content = given ?? conversations.get(forward_conversation_id).messages[forward_seq - 1].content;
     if (content.text === "refuse me") return { error: { code: "permission_denied", message: "no", request_id: "mock" } };
     const id = conversation_id || `d-${to_user_id}`;
     if (!conversations.has(id)) conversations.set(id, conversation(id, "direct", { peer: to_user_id, members: [me, to_user_id] }, [], 0, Date.now()));
-    const m = sayIm(id, me, content.text, client_msg_id, reply_to_seq);
+    const m = sayIm(id, me, content, client_msg_id, reply_to_seq, thread_seq);
     return { conversation_id: id, seq: m.seq, rev: m.rev, id: m.id, created_at_ms: m.created_at_ms, is_duplicate: false };
   },
   edit_message: ({ id, seq, content }) => {
@@ -110,6 +133,14 @@ const answers = {
     change(c, "recalled", c.messages[seq - 1]);
     return c.messages[seq - 1];
   },
+  pin: ({ id, seq, is_removed }) => {
+    const c = conversations.get(id);
+    c.messages[seq - 1].is_pinned = !is_removed;
+    change(c, is_removed ? "unpinned" : "pinned", c.messages[seq - 1]);
+    return c.messages[seq - 1];
+  },
+  delete_for_me: () => ({}),
+  get_receipts: ({ id }) => ({ members: conversations.get(id).members, read_count: 2, delivered_count: 3 }),
   react: ({ id, seq, emoji, is_removed }) => {
     const c = conversations.get(id);
     const m = c.messages[seq - 1];

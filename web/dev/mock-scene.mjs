@@ -10,6 +10,7 @@ const usual = {
   away: -1, // whose connection is broken
   isHost: true,
   isReachable: true, // the socket
+  isRich: false, // all that messages can be, in the first conversation
   hasMeetings: true, // the list at the start page
 };
 

@@ -76,6 +76,16 @@ async function write(page, text) {
   await page.locator(".composer textarea").press("Enter");
 }
 
+// What the menu of a message of one's own opens.
+async function messageDialog(open, v, name) {
+  const page = await chat(open, v, "c1");
+  await page.locator(".msg").nth(3).hover();
+  await page.locator(".msg").nth(3).locator(".msg-actions [aria-haspopup=menu]").click();
+  await page.getByRole("menuitem", { name }).click();
+  await page.locator("dialog[open]").waitFor();
+  return page;
+}
+
 export const scenes = {
   login: async (open, v) => shown(await open("/login", { ...v, user: null })),
   "login-wrong": async (open, v) => {
@@ -275,6 +285,39 @@ export const scenes = {
     const page = await chat(open, v, "c1");
     await page.locator(".conversation-head .icon-btn").last().click();
     await page.locator(".group-member").first().waitFor();
+    return page;
+  },
+  "chat-rich": async (open, v) => {
+    const page = await chat(open, v, "c1", { isRich: true });
+    await page.locator(".thread-note .btn").waitFor();
+    return page;
+  },
+  "chat-mention": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".composer textarea").pressSequentially("Hello @");
+    await page.locator(".mention-list").waitFor();
+    return page;
+  },
+  "chat-thread": async (open, v) => {
+    const page = await chat(open, v, "c1", { isRich: true });
+    await page.locator(".msg-thread").first().click();
+    await page.locator(".thread-answers .msg").nth(2).waitFor();
+    return page;
+  },
+  "chat-pins": async (open, v) => {
+    const page = await chat(open, v, "c1", { isRich: true });
+    await page.locator(".conversation-head").getByRole("button", { name: /^(Pinned messages|置顶消息)$/ }).click();
+    await page.locator(".pin").waitFor();
+    return page;
+  },
+  "chat-forward": async (open, v) => messageDialog(open, v, /^(Forward|转发)$/),
+  "chat-receipts": async (open, v) => messageDialog(open, v, /^(Who has read it|谁已读)$/),
+  "chat-hide": async (open, v) => messageDialog(open, v, /^(Delete for me|仅为我删除)$/),
+  "chat-react": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".msg").nth(3).hover();
+    await page.locator(".msg").nth(3).locator(".msg-actions button").first().click();
+    await page.locator(".emoji-popover").waitFor();
     return page;
   },
   "chat-search": async (open, v) => {

@@ -1,4 +1,4 @@
-// Where one writes: Enter sends, Shift+Enter begins a line, ArrowUp in an empty field edits what one said last.
+// Where one writes: Enter sends, Shift+Enter begins a line, "@" names people, ArrowUp in an empty field edits what one said last.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { SendHorizontal, Smile, X } from "lucide-preact";
 import { t } from "../i18n/i18n";
@@ -6,8 +6,11 @@ import { IconButton } from "../ui/controls";
 import { toast, toastError } from "../ui/toast";
 import type { Doing } from "./conversation";
 import { EmojiPanel } from "./emoji-panel";
+import { mentionable, MentionList, useMentions } from "./mention-list";
+import { mentionsIn } from "./mentions";
 import { Quote } from "./message-row";
 import type { ChatStore } from "./store";
+import type { Content } from "./types";
 
 const bytesMost = 16_384;
 const heightMostPx = 200;
@@ -16,16 +19,28 @@ interface Props {
   store: ChatStore;
   id: string;
   name: string;
+  // The composer of a thread.
+  threadSeq?: number;
   doing: Doing | null;
   onDone: () => void;
   onEditLast: () => void;
 }
 
-export function Composer({ store, id, name, doing, onDone, onEditLast }: Props) {
+// What is written and not sent: of a thread on this page only, of the conversation on all of one's devices.
+function useDraft(store: ChatStore, id: string, threadSeq: number) {
+  const key = threadSeq ? `${id}/${threadSeq}` : id;
+  const read = () => (threadSeq ? (store.drafts.get(key) ?? "") : store.draftOf(id));
+  const keep = (text: string) => void (threadSeq ? store.drafts.set(key, text) : store.keepDraft(id, text));
+  return { read, keep };
+}
+
+export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEditLast }: Props) {
   const field = useRef<HTMLTextAreaElement>(null);
-  const [text, setText] = useState(() => store.draftOf(id));
+  const draft = useDraft(store, id, threadSeq);
+  const [text, setText] = useState(draft.read);
   const [areEmojisShown, setEmojisShown] = useState(false);
   const isEditing = doing?.type === "edit";
+  const people = mentionable(store, id);
 
   // Before the next key is taken.
   useLayoutEffect(() => {
@@ -47,13 +62,26 @@ export function Composer({ store, id, name, doing, onDone, onEditLast }: Props) 
   const change = (next: string) => {
     setText(next);
     if (isEditing) return;
-    store.keepDraft(id, next);
+    draft.keep(next);
     if (next && !id.startsWith("u:")) store.tellTyping(id);
   };
+  const replace = (from: number, to: number, by: string) => {
+    const el = field.current;
+    change(text.slice(0, from) + by + text.slice(to));
+    requestAnimationFrame(() => {
+      el?.focus();
+      el?.setSelectionRange(from + by.length, from + by.length);
+    });
+  };
+  const mentioning = useMentions(people, (from, to, who) => replace(from, to, `@${who} `));
   const stop = () => {
-    if (isEditing) setText(store.draftOf(id));
+    if (isEditing) setText(draft.read());
     onDone();
     field.current?.focus();
+  };
+  const contentOf = (said: string): Content => {
+    const { mentions, is_mentioning_all } = mentionsIn(said, people);
+    return { kind: "text", text: said, ...(mentions.length && { mentions }), ...(is_mentioning_all && { is_mentioning_all }) };
   };
   const submit = async () => {
     const said = text.trim();
@@ -61,32 +89,27 @@ export function Composer({ store, id, name, doing, onDone, onEditLast }: Props) 
     if (new TextEncoder().encode(said).length > bytesMost) return void toast(t("chat.tooLong"), "bad");
     if (doing?.type === "edit") {
       try {
-        if (said !== doing.message.content?.text) await store.edit(doing.message, { kind: "text", text: said });
+        if (said !== doing.message.content?.text) await store.edit(doing.message, contentOf(said));
         stop();
       } catch (error) {
         toastError(error);
       }
       return;
     }
-    store.send(id, { content: { kind: "text", text: said }, replyToSeq: doing?.message.seq ?? 0 });
+    store.send(id, { content: contentOf(said), replyToSeq: doing?.message.seq ?? 0, threadSeq });
     setText("");
-    store.keepDraft(id, "");
+    draft.keep("");
     onDone();
     field.current?.focus();
   };
   const insert = (emoji: string) => {
     const el = field.current;
-    const [from, to] = [el?.selectionStart ?? text.length, el?.selectionEnd ?? text.length];
-    change(text.slice(0, from) + emoji + text.slice(to));
     setEmojisShown(false);
-    requestAnimationFrame(() => {
-      el?.focus();
-      el?.setSelectionRange(from + emoji.length, from + emoji.length);
-    });
+    replace(el?.selectionStart ?? text.length, el?.selectionEnd ?? text.length, emoji);
   };
   const onKey = (e: KeyboardEvent) => {
     // While an input method is at work, Enter is its.
-    if (e.isComposing || e.keyCode === 229) return;
+    if (e.isComposing || e.keyCode === 229 || mentioning.onKey(e)) return;
     if (e.key === "Enter" && !e.shiftKey) {
       e.preventDefault();
       void submit();
@@ -105,12 +128,13 @@ export function Composer({ store, id, name, doing, onDone, onEditLast }: Props) 
         <div class="composer-doing">
           <div class="grow">
             <span class="meta strong">{t(isEditing ? "chat.editing" : "chat.replying")}</span>
-            {!isEditing && <Quote message={doing.message} />}
+            {!isEditing && <Quote message={doing.message} me={store.me} />}
           </div>
           <IconButton icon={X} size={18} label={t("cancel")} onClick={stop} />
         </div>
       )}
       {areEmojisShown && <EmojiPanel onPick={insert} onClose={() => (setEmojisShown(false), field.current?.focus())} />}
+      <MentionList mentioning={mentioning} />
       <div class="composer-row">
         <IconButton icon={Smile} label={t("chat.emoji")} aria-expanded={areEmojisShown} onClick={() => setEmojisShown(!areEmojisShown)} />
         <textarea
@@ -118,9 +142,13 @@ export function Composer({ store, id, name, doing, onDone, onEditLast }: Props) 
           class="input"
           rows={1}
           aria-label={t("chat.writeTo", { name })}
+          aria-autocomplete={people.length ? "list" : undefined}
+          {...mentioning.aria}
           placeholder={t("chat.writeTo", { name })}
           value={text}
-          onInput={(e) => change(e.currentTarget.value)}
+          onInput={(e) => (change(e.currentTarget.value), mentioning.look(e.currentTarget))}
+          onClick={(e) => mentioning.look(e.currentTarget)}
+          onBlur={mentioning.close}
           onKeyDown={onKey}
         />
         <IconButton icon={SendHorizontal} class="composer-send" label={t("chat.send")} disabled={!text.trim()} onClick={() => void submit()} />

@@ -1,27 +1,44 @@
-// One conversation: its head, the thread, the composer, and at the right who belongs to it.
+// One conversation: its head, the thread, the composer; at the right who belongs to it, a thread or what is pinned.
 import { useEffect, useState } from "preact/hooks";
-import { ArrowLeft, Info } from "lucide-preact";
+import { ArrowLeft, Info, Pin } from "lucide-preact";
 import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Button, IconButton } from "../ui/controls";
+import { lazy } from "../ui/lazy";
 import { Composer } from "./composer";
-import { GroupPanel } from "./group-panel";
+import { mayWriteIn } from "./may";
 import { nameOf, personOf, pictureOf, titleOf } from "./people";
 import type { ChatStore } from "./store";
 import { ThreadView } from "./thread";
 import type { Message } from "./types";
 
+export type Deed = "reply" | "edit" | "thread" | "forward" | "receipts" | "hide" | "recall";
 export interface Doing {
-  type: "reply" | "edit";
+  type: Deed;
   message: Message;
 }
+type Panel = { type: "info" | "pins" } | { type: "thread"; seq: number };
+
+const Deeds = lazy(() => import("./deeds"));
+const GroupPanel = lazy(() => import("./group-panel"));
+const PinsPanel = lazy(() => import("./pins-panel"));
+const ThreadPanel = lazy(() => import("./thread-panel"));
 
 function TypingLine({ store, id }: { store: ChatStore; id: string }) {
   const names = [...(store.typing.value.get(id)?.keys() ?? [])].map(nameOf);
   return (
     <div class="chat-typing meta" role="status">
-      {names.length > 0 && t("chat.typing", { count: names.length, names: names.slice(0, 3).join(", ") })}
+      {names.length > 0 && (
+        <>
+          <span class="typing-dots" aria-hidden="true">
+            <i />
+            <i />
+            <i />
+          </span>
+          {t("chat.typing", { count: names.length, names: names.slice(0, 3).join(", ") })}
+        </>
+      )}
     </div>
   );
 }
@@ -34,14 +51,14 @@ interface Props {
 
 export function Conversation({ store, id, atSeq }: Props) {
   const [doing, setDoing] = useState<Doing | null>(null);
-  const [isPanelOpen, setPanelOpen] = useState(false);
+  const [asked, setAsked] = useState<Doing | null>(null);
+  const [panel, setPanel] = useState<Panel | null>(null);
   const peerId = id.startsWith("u:") ? id.slice(2) : "";
   const c = store.conversations.value.get(id);
   const thread = store.threads.value.get(id);
   const title = peerId ? nameOf(peerId) : c ? titleOf(c) : "…";
   const picture = peerId ? personOf(peerId)?.avatar_url : c && pictureOf(c);
-  const mayWrite =
-    peerId !== "" || (c?.own?.state === "active" && !c.is_dissolved && (!(c.is_muted || c.kind === "channel") || c.own.role !== "member"));
+  const mayWrite = peerId !== "" || (c !== undefined && mayWriteIn(c));
 
   useEffect(() => {
     if (peerId) return;
@@ -49,11 +66,18 @@ export function Conversation({ store, id, atSeq }: Props) {
     return () => store.leave(id);
   }, [id, atSeq]);
 
+  const act = (d: Doing) => {
+    if (d.type === "reply" || d.type === "edit") setDoing(d);
+    else if (d.type === "thread") setPanel({ type: "thread", seq: d.message.thread_seq || d.message.seq });
+    else setAsked(d);
+  };
   const last = thread?.log.messages;
   const editLast = () => {
     const mine = last?.filter((m) => m.sender_id === store.me && !m.recalled_at_ms && m.content?.kind === "text").pop();
     if (mine) setDoing({ type: "edit", message: mine });
   };
+  const toggle = (type: "info" | "pins") => setPanel(panel?.type === type ? null : { type });
+  const close = () => setPanel(null);
   return (
     <>
       <section class="conversation" aria-label={t("chat.with", { name: title })}>
@@ -64,8 +88,9 @@ export function Conversation({ store, id, atSeq }: Props) {
             <h1 class="conversation-title">{title}</h1>
             {c && c.kind !== "direct" && <p class="meta">{t("chat.memberCount", { count: c.member_count })}</p>}
           </div>
+          {c && <IconButton icon={Pin} label={t("chat.pins")} aria-expanded={panel?.type === "pins"} onClick={() => toggle("pins")} />}
           {c && c.kind !== "direct" && (
-            <IconButton icon={Info} label={t("chat.about")} aria-expanded={isPanelOpen} onClick={() => setPanelOpen(!isPanelOpen)} />
+            <IconButton icon={Info} label={t("chat.about")} aria-expanded={panel?.type === "info"} onClick={() => toggle("info")} />
           )}
         </header>
         {thread?.state === "failed" ? (
@@ -74,7 +99,7 @@ export function Conversation({ store, id, atSeq }: Props) {
             <Button onClick={() => void store.open(id)}>{t("retry")}</Button>
           </div>
         ) : (
-          <ThreadView store={store} id={id} atSeq={atSeq} onDo={setDoing} />
+          <ThreadView store={store} id={id} atSeq={atSeq} onDo={act} />
         )}
         <TypingLine store={store} id={id} />
         {mayWrite ? (
@@ -83,7 +108,12 @@ export function Conversation({ store, id, atSeq }: Props) {
           c && <p class="chat-closed">{t("chat.mayNotWrite")}</p>
         )}
       </section>
-      {isPanelOpen && c && <GroupPanel store={store} c={c} onClose={() => setPanelOpen(false)} />}
+      {c && panel?.type === "info" && <GroupPanel store={store} c={c} onClose={close} />}
+      {c && panel?.type === "pins" && <PinsPanel store={store} c={c} onClose={close} />}
+      {c && panel?.type === "thread" && (
+        <ThreadPanel key={panel.seq} store={store} id={id} seq={panel.seq} mayWrite={mayWrite} onDo={act} onClose={close} />
+      )}
+      {asked && <Deeds store={store} doing={asked} onClose={() => setAsked(null)} />}
     </>
   );
 }

@@ -1,6 +1,6 @@
 // Who belongs to a group: adding, removing, leaving.
 import { useState } from "preact/hooks";
-import { LogOut, UserMinus, UserPlus, X } from "lucide-preact";
+import { LogOut, UserMinus, UserPlus } from "lucide-preact";
 import { go } from "../app/router";
 import type { Profile } from "../app/types";
 import { t } from "../i18n/i18n";
@@ -10,6 +10,7 @@ import { Button, IconButton } from "../ui/controls";
 import { Confirm, Dialog } from "../ui/dialog";
 import { toast, toastError } from "../ui/toast";
 import { know, nameOf, personOf } from "./people";
+import { SidePanel } from "./side-panel";
 import type { ChatStore } from "./store";
 import type { Conversation, Member } from "./types";
 
@@ -49,7 +50,7 @@ function AddPeople({ store, c, onClose }: { store: ChatStore; c: Conversation; o
   );
 }
 
-export function GroupPanel({ store, c, onClose }: { store: ChatStore; c: Conversation; onClose: () => void }) {
+export default function GroupPanel({ store, c, onClose }: { store: ChatStore; c: Conversation; onClose: () => void }) {
   const [dialog, setDialog] = useState<"add" | "leave" | null>(null);
   const members = [...(store.members.value.get(c.id) ?? [])].sort(
     (a, b) => rank[a.role] - rank[b.role] || nameOf(a.user_id).localeCompare(nameOf(b.user_id)),
@@ -70,11 +71,7 @@ export function GroupPanel({ store, c, onClose }: { store: ChatStore; c: Convers
     }
   };
   return (
-    <aside class="group-panel" aria-label={t("chat.about")}>
-      <div class="group-panel-head">
-        <h2>{t("chat.members")}</h2>
-        <IconButton icon={X} label={t("close")} onClick={onClose} />
-      </div>
+    <SidePanel title={t("chat.members")} onClose={onClose}>
       {mayManage && (
         <Button icon={UserPlus} isBlock onClick={() => setDialog("add")}>
           {t("chat.addPeople")}
@@ -106,6 +103,6 @@ export function GroupPanel({ store, c, onClose }: { store: ChatStore; c: Convers
           onConfirm={() => void leave()}
         />
       )}
-    </aside>
+    </SidePanel>
   );
 }

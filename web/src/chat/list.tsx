@@ -12,7 +12,7 @@ import { FewRows } from "./few-rows";
 import { NewChat } from "./new-chat";
 import { nameOf, pictureOf, titleOf } from "./people";
 import type { ChatStore } from "./store";
-import { lineOf } from "./texts";
+import { contentLine, lineOf } from "./texts";
 import type { Conversation, Message } from "./types";
 
 const typingPauseMs = 250;
@@ -29,15 +29,17 @@ function lastLine(store: ChatStore, c: Conversation): string {
   const last = waiting[waiting.length - 1];
   const isCut = store.link.value !== "open";
   const state = last?.state === "failed" ? "chat.notSent" : isCut ? "chat.queued" : "chat.sending";
-  if (last) return t("chat.lineOf", { name: t(state), text: last.content.text });
+  if (last) return t("chat.lineOf", { name: t(state), text: contentLine(last.content) });
   const m = c.last_message;
   if (!m) return "";
+  if (m.content?.note || m.recalled_at_ms) return lineOf(m, store.me);
   const isNamed = m.sender_id === store.me || c.kind !== "direct";
-  return isNamed ? t("chat.lineOf", { name: m.sender_id === store.me ? t("chat.you") : nameOf(m.sender_id), text: lineOf(m) }) : lineOf(m);
+  return isNamed ? t("chat.lineOf", { name: m.sender_id === store.me ? t("chat.you") : nameOf(m.sender_id), text: lineOf(m, store.me) }) : lineOf(m, store.me);
 }
 
 function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: boolean }) {
   const count = c.own?.unread_count ?? 0;
+  const mentions = c.own?.mention_count ?? 0;
   const isUnread = count > 0 || c.own?.is_marked_unread;
   const title = titleOf(c);
   return (
@@ -51,6 +53,12 @@ function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: 
           </span>
           <span class="conv-head">
             <span class="conv-line">{lastLine(store, c)}</span>
+            {mentions > 0 && (
+              <span class="badge is-mention" title={t("chat.mentionCount", { count: mentions })}>
+                <span aria-hidden="true">@</span>
+                <span class="sr-only">{t("chat.mentionCount", { count: mentions })}</span>
+              </span>
+            )}
             {isUnread && (
               <span class="badge">
                 <span aria-hidden="true">{count > 99 ? "99+" : count || ""}</span>
@@ -119,7 +127,7 @@ function Found({ store, q }: { store: ChatStore; q: string }) {
                       <span class="conv-title">{c && c.kind !== "direct" ? `${nameOf(m.sender_id)} · ${titleOf(c)}` : nameOf(m.sender_id)}</span>
                       <span class="meta conv-when">{whenText(m.created_at_ms)}</span>
                     </span>
-                    <span class="conv-line">{lineOf(m)}</span>
+                    <span class="conv-line">{lineOf(m, store.me)}</span>
                   </span>
                 </a>
               </li>

@@ -1,56 +1,21 @@
-// A message: who, when, what; what was done to it; and what one can do with it.
-import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
-import { Check, CheckCheck, CircleAlert, Clock, Copy, Ellipsis, Paperclip, Pencil, Reply, RotateCw, SmilePlus, Trash2, Undo2 } from "lucide-preact";
-import { copyText } from "../app/clipboard";
+// A message: who, when, what; what was done to it; and what one can do with it (message-actions.tsx).
+import { Check, CheckCheck, CircleAlert, Clock, Forward, MessagesSquare, Pin, RotateCw, Trash2 } from "lucide-preact";
 import { dateTimeText, timeText } from "../app/dates";
+import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { IconButton } from "../ui/controls";
-import { Confirm } from "../ui/dialog";
-import { Menu, type MenuEntry } from "../ui/menu";
 import { toastError } from "../ui/toast";
 import type { Doing } from "./conversation";
+import { Actions } from "./message-actions";
+import { MessageBody } from "./message-body";
+import { NoteRow } from "./note-row";
 import { tickOf } from "./log";
-import { parseMarkup, type Span } from "./markup";
 import type { Outgoing } from "./outbox";
 import { nameOf, personOf } from "./people";
 import type { ChatStore } from "./store";
-import { lineOf } from "./texts";
+import { contentLine, lineOf, recalledText } from "./texts";
 import type { Member, Message } from "./types";
-
-const quickEmoji = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀"];
-
-function Spans({ spans }: { spans: Span[] }): ComponentChildren {
-  return spans.map((s, i) => {
-    switch (s.type) {
-      case "text":
-        return s.text;
-      case "code":
-        return <code key={i}>{s.text}</code>;
-      case "block":
-        return (
-          <pre key={i} tabIndex={0}>
-            <code>{s.text}</code>
-          </pre>
-        );
-      case "link":
-        return (
-          <a key={i} href={s.href} target="_blank" rel="noopener noreferrer nofollow">
-            {s.href}
-          </a>
-        );
-      default: {
-        const Tag = s.type;
-        return (
-          <Tag key={i}>
-            <Spans spans={s.spans} />
-          </Tag>
-        );
-      }
-    }
-  });
-}
 
 function Ticks({ seq, members, me }: { seq: number; members: Member[]; me: string }) {
   const tick = tickOf(seq, members, me);
@@ -84,28 +49,13 @@ function Reactions({ store, message }: { store: ChatStore; message: Message }) {
   );
 }
 
-function Actions({ store, message, onDo, onRecall }: { store: ChatStore; message: Message; onDo: (d: Doing) => void; onRecall: () => void }) {
-  const isMine = message.sender_id === store.me;
-  const role = store.conversations.value.get(message.conversation_id)?.own?.role ?? "member";
-  const react = (): MenuEntry[] =>
-    quickEmoji.map((emoji) => ({ text: emoji, onPick: () => void store.react(message, emoji).catch(toastError) }));
-  const more = (): MenuEntry[] => [
-    { text: t("chat.reply"), icon: Reply, onPick: () => onDo({ type: "reply", message }) },
-    { text: t("copy"), icon: Copy, onPick: () => void copyText(message.content?.text ?? "", t("chat.copied")) },
-    ...(isMine && message.content?.kind === "text"
-      ? [{ text: t("chat.edit"), icon: Pencil, onPick: () => onDo({ type: "edit", message }) }]
-      : []),
-    ...(isMine || role !== "member" ? ["line" as const, { text: t("chat.recall"), icon: Undo2, isDanger: true, onPick: onRecall }] : []),
-  ];
+function ForwardedLine({ message: { forwarded_from: from } }: { message: Message }) {
+  if (!from) return null;
   return (
-    <div class="msg-actions">
-      <Menu label={t("chat.react")} entries={react}>
-        <SmilePlus size={18} aria-hidden="true" />
-      </Menu>
-      <Menu label={t("chat.actions")} entries={more}>
-        <Ellipsis size={18} aria-hidden="true" />
-      </Menu>
-    </div>
+    <span class="msg-forwarded">
+      <Forward size={14} aria-hidden="true" />
+      {t("chat.forwardedFrom", { name: from.sender_name || (from.sender_id ? nameOf(from.sender_id) : t("chat.somebody")) })}
+    </span>
   );
 }
 
@@ -117,37 +67,44 @@ interface RowProps {
   members: Member[];
   quoted: Message | undefined;
   onDo: (doing: Doing) => void;
+  // Drawn in the thread's own panel.
+  isInThread?: boolean;
 }
 
-export function MessageRow({ store, message: m, isFirst, isSought, members, quoted, onDo }: RowProps) {
-  const [isRecalling, setRecalling] = useState(false);
+export function MessageRow({ store, message: m, isFirst, isSought, members, quoted, onDo, isInThread }: RowProps) {
+  if (m.content?.note) return <NoteRow store={store} message={m} note={m.content.note} />;
   const isMine = m.sender_id === store.me;
   const isGone = Boolean(m.recalled_at_ms) || !m.content;
-  if (m.content?.note) return <li class="thread-note">{lineOf(m)}</li>;
+  const isMeant = !isMine && (m.content?.is_mentioning_all || m.content?.mentions?.includes(store.me));
+  const sender = members.find((x) => x.user_id === m.sender_id)?.nickname || nameOf(m.sender_id);
+  const cls = ["msg", isMine && "is-own", isFirst && "is-first", isSought && "is-sought", isMeant && "is-meant"].filter(Boolean).join(" ");
+  const threadSeq = isInThread ? 0 : m.thread_seq;
   return (
-    <li data-seq={m.seq} class={`msg${isMine ? " is-own" : ""}${isFirst ? " is-first" : ""}${isSought ? " is-sought" : ""}`}>
-      <div class="msg-who">{isFirst && !isMine && <Avatar name={nameOf(m.sender_id)} url={personOf(m.sender_id)?.avatar_url} size={32} />}</div>
+    <li data-seq={m.seq} class={cls}>
+      <div class="msg-who">{isFirst && !isMine && <Avatar name={sender} url={personOf(m.sender_id)?.avatar_url} size={32} />}</div>
       <div class="msg-main">
-        {isFirst && <span class={isMine ? "sr-only" : "msg-name"}>{isMine ? t("chat.you") : nameOf(m.sender_id)}</span>}
-        <div class={`msg-bubble${isGone ? " is-gone" : ""}`}>
-          {m.reply_to_seq ? <Quote message={quoted} /> : null}
-          {isGone ? (
-            <span>{t("chat.recalled")}</span>
+        {isFirst && <span class={isMine ? "sr-only" : "msg-name"}>{isMine ? t("chat.you") : sender}</span>}
+        <div class={`msg-bubble${isGone ? " is-gone" : ""}${m.content && m.content.kind !== "text" ? ` is-${m.content.kind}` : ""}`}>
+          {threadSeq ? (
+            <button type="button" class="msg-in-thread" onClick={() => onDo({ type: "thread", message: m })}>
+              <MessagesSquare size={14} aria-hidden="true" />
+              {t("chat.inThread")}
+            </button>
+          ) : null}
+          <ForwardedLine message={m} />
+          {m.reply_to_seq ? <Quote message={quoted} me={store.me} href={`/c/${m.conversation_id}?at=${m.reply_to_seq}`} /> : null}
+          {isGone || !m.content ? (
+            <span>{recalledText(m, store.me)}</span>
           ) : (
-            <>
-              {m.content?.attachments?.map((a) => (
-                <span key={a.name} class="msg-file">
-                  <Paperclip size={16} aria-hidden="true" />
-                  {a.name}
-                </span>
-              ))}
-              <div class="msg-text">
-                <Spans spans={parseMarkup(m.content?.text ?? "")} />
-              </div>
-            </>
+            <MessageBody conversationId={m.conversation_id} seq={m.seq} content={m.content} me={store.me} members={members} />
           )}
           <span class="msg-meta">
-            {m.edited_at_ms && !isGone ? <span title={dateTimeText(m.edited_at_ms)}>{t("chat.edited")}</span> : null}
+            {m.is_pinned && (
+              <span role="img" aria-label={t("chat.pinned")} title={t("chat.pinned")}>
+                <Pin size={14} aria-hidden="true" />
+              </span>
+            )}
+            {m.edited_at_ms && !isGone ? <span title={t("chat.editedAt", { when: dateTimeText(m.edited_at_ms) })}>{t("chat.edited")}</span> : null}
             <time dateTime={new Date(m.created_at_ms).toISOString()} title={dateTimeText(m.created_at_ms)}>
               {timeText(m.created_at_ms)}
             </time>
@@ -155,30 +112,34 @@ export function MessageRow({ store, message: m, isFirst, isSought, members, quot
           </span>
         </div>
         {!isGone && <Reactions store={store} message={m} />}
+        {!isInThread && m.thread_count ? (
+          <button type="button" class="msg-thread" onClick={() => onDo({ type: "thread", message: m })}>
+            <MessagesSquare size={16} aria-hidden="true" />
+            {t("chat.threadCount", { count: m.thread_count })}
+          </button>
+        ) : null}
       </div>
-      {!isGone && <Actions store={store} message={m} onDo={onDo} onRecall={() => setRecalling(true)} />}
-      {isRecalling && (
-        <Confirm
-          title={t("chat.recallTitle")}
-          text={t("chat.recallText")}
-          action={t("chat.recall")}
-          isDanger
-          onClose={() => setRecalling(false)}
-          onConfirm={() => {
-            setRecalling(false);
-            store.recall(m).catch(toastError);
-          }}
-        />
-      )}
+      <Actions store={store} message={m} isGone={isGone} isInThread={isInThread} onDo={onDo} />
     </li>
   );
 }
 
-export function Quote({ message }: { message: Message | undefined }) {
+export function Quote({ message, me, href }: { message: Message | undefined; me: string; href?: string }) {
+  const content = (
+    <>
+      {message && <span class="quote-name">{nameOf(message.sender_id)}</span>}
+      <span class="quote-text">{message ? lineOf(message, me) : t("chat.quoteFar")}</span>
+    </>
+  );
   return (
     <blockquote class="quote">
-      {message && <span class="quote-name">{nameOf(message.sender_id)}</span>}
-      <span class="quote-text">{message ? lineOf(message) : t("chat.quoteFar")}</span>
+      {href ? (
+        <a href={href} onClick={(e) => (e.preventDefault(), go(href, true))}>
+          {content}
+        </a>
+      ) : (
+        content
+      )}
     </blockquote>
   );
 }
@@ -187,15 +148,19 @@ export function Quote({ message }: { message: Message | undefined }) {
 export function OutgoingRow({ store, item }: { store: ChatStore; item: Outgoing }) {
   const isFailed = item.state === "failed";
   const isLinkDown = store.link.value !== "open";
+  const members = store.members.value.get(item.to) ?? [];
+  const hasOnlyWords = item.content.kind === "text";
   return (
     <li class="msg is-own is-first">
       <div class="msg-who" />
       <div class="msg-main">
         <span class="sr-only">{t("chat.you")}</span>
         <div class={`msg-bubble${isFailed ? " is-failed" : item.state === "pending" ? " is-pending" : ""}`}>
-          <div class="msg-text">
-            <Spans spans={parseMarkup(item.content.text)} />
-          </div>
+          {hasOnlyWords ? (
+            <MessageBody conversationId={item.to} seq={0} content={item.content} me={store.me} members={members} />
+          ) : (
+            <div class="msg-text">{contentLine(item.content)}</div>
+          )}
           <span class="msg-meta">
             {isFailed ? <CircleAlert size={14} aria-hidden="true" /> : item.state === "pending" ? <Clock size={14} aria-hidden="true" /> : <Check size={16} aria-hidden="true" />}
             <span>{isFailed ? t("chat.notSent") : item.state === "sent" ? t("chat.sent") : isLinkDown ? t("chat.queued") : t("chat.sending")}</span>

@@ -31,6 +31,12 @@ export function nameOf(id: string): string {
   return p ? p.nickname || p.username : "…";
 }
 
+// All that a person is called; `here`: the nickname in a group.
+export function namesOf(id: string, here = ""): string[] {
+  const p = personOf(id);
+  return [...new Set([here, p?.nickname ?? "", p?.username ?? ""])].filter(Boolean);
+}
+
 export function titleOf(c: Conversation): string {
   return c.kind === "direct" ? nameOf(c.peer_id) : c.title || t("chat.untitled");
 }

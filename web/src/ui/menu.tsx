@@ -30,7 +30,7 @@ interface MenuProps {
 const gapPx = 6;
 const marginPx = 8;
 
-function putBeside(menu: HTMLElement, button: HTMLElement): void {
+export function putBeside(menu: HTMLElement, button: HTMLElement): void {
   const anchor = button.getBoundingClientRect();
   const view = menu.ownerDocument.documentElement;
   const width = menu.offsetWidth;
