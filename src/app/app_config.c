@@ -126,6 +126,10 @@ static const struct config_row rows[] = {
     CONFIG_INT(C, recall_minutes, "messages.recall_minutes", 1440, 1, 5256000, "minutes",
                "How long a sender may edit or recall a message."),
 
+    CONFIG_INT(C, bots_max, "bots.per_owner", 20, 0, 1000, "", "Bots that one person may have."),
+    CONFIG_BOOL(C, may_bots_create, "bots.may_create_meetings", false,
+                "Let bots make meetings; else people do, and bots come when asked."),
+
     CONFIG_TEXT(C, media_host, "media.host", "", "Address for media; empty: all, IPv4 and IPv6."),
     CONFIG_INT(C, media_port, "media.port", 8810, 0, 65535, "",
                "UDP port for all media; 0: any free one."),

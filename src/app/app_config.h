@@ -44,6 +44,8 @@ struct app_config {
     int64_t meeting_empty_grace_s;
     int64_t signaling_resume_s;
     int64_t recall_minutes;
+    int64_t bots_max;
+    bool may_bots_create;
 
     const char *media_host;
     int64_t media_port;

@@ -132,6 +132,7 @@ static enum err start_meetings(struct app *app, const struct password_options *p
                                .loop = s->timers,
                                .empty_grace_ms = MAX(c->meeting_empty_grace_s * 1000, 1),
                                .public_url = c->public_url,
+                               .may_bots_create = c->may_bots_create,
                                .capacity_default = c->meeting_capacity});
     if (err)
         return err;
@@ -185,6 +186,7 @@ static enum err start_services(struct app *app)
                                           .bus = app->bus,
                                           .blob = app->blob,
                                           .registration = (enum user_registration)c->registration,
+                                          .bots_max = c->bots_max ? c->bots_max : -1,
                                           .password = password});
     if (err)
         return err;

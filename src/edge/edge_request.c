@@ -270,6 +270,7 @@ static void take_identity(struct edge_job *j, const Auth__ValidateTokenReply *r)
     snprintf(j->who.meeting_id, sizeof(j->who.meeting_id), "%s", r->meeting_id);
     snprintf(j->who.name, sizeof(j->who.name), "%s", r->name);
     j->who.expires_at_ms = r->expires_at_ms;
+    j->who.is_bot = r->is_bot;
     j->rights.is_key = r->key_id[0] != '\0';
     for (size_t i = 0; i < r->n_scopes; i++) { /* too many to keep: fewer rights, never more */
         size_t left = sizeof(j->rights.scopes) - n;

@@ -27,6 +27,7 @@ struct identity {
     char session_id[27];   /* the sign-in it comes from */
     char meeting_id[27];   /* guests only: the one meeting the guest may enter */
     char name[128];        /* display name, for guests and events */
+    bool is_bot;           /* a program's account, which may do less than a person's */
     int64_t expires_at_ms; /* wall; of the token that said so; 0: not by a token */
 };
 

@@ -24,6 +24,7 @@ const rules = {
   admin: { who: 'admin', meeting: { none: 401, ...Object.fromEntries(everyone.slice(1, -1).map((name) => [name, 403])) } },
   // About the account of `member`: changed by its owner and administrators, or by its owner alone.
   account: { who: 'user', meeting: { none: 401, ...guests, removed: 403, stranger: 403, cohost: 403, host: 403 } },
+  owned: { who: 'user', meeting: { none: 401, ...guests, removed: 404, stranger: 404, cohost: 404, host: 404 } },
   owner: { who: 'user', meeting: { none: 401, ...guests, removed: 404, stranger: 404, cohost: 404, host: 404, admin: 404 } },
   // About a meeting; `foreign` is what members of another meeting get. Orders are given by co-hosts, guests among them.
   place: { who: 'guest', meeting: meetingFolk, foreign: { guest: 404, member: 404, host: 404 } },
@@ -48,6 +49,9 @@ const operations = {
   users_PutAvatar: { rule: 'account', params: (s) => ({ id: s.member.user.id }), raw: png, type: 'image/png' },
   users_GetAvatar: { rule: 'anyone', params: (s) => ({ id: s.member.user.id }),
     query: async (s) => `?${ok(await s.member.get('/api/v1/users/me')).avatar_url.split('?')[1]}` },
+  users_CreateBot: { rule: 'user', body: () => ({ username: fresh() }) },
+  users_ListBots: { rule: 'user' },
+  users_DeleteBot: { rule: 'owned', params: async (s) => ({ id: ok(await s.member.post('/api/v1/bots', { username: fresh() })).id }) },
   users_CreateInvitation: { rule: 'admin' },
   users_ListInvitations: { rule: 'admin' },
   users_DeleteInvitation: { rule: 'admin', params: async (s) => ({ code: ok(await s.admin.post('/api/v1/invitations')).code }) },

@@ -71,6 +71,13 @@ static enum err end_job(struct store_tx *tx, void *arg)
         &(struct auth_end_all){.user_id = e->event->user_id, .until_ms = e->event->at_ms}, &count);
 }
 
+/* Whose account has ended for good has no keys, nor has any program of that person's. */
+static enum err keys_job(struct store_tx *tx, void *arg)
+{
+    struct ending *e = arg;
+    return auth_key_end_all_tx(e->svc, tx, e->arena, e->event->user_id);
+}
+
 static void on_user_event(void *arg, const struct bus_event *event)
 {
     struct auth_service *svc = arg;
@@ -80,6 +87,10 @@ static void on_user_event(void *arg, const struct bus_event *event)
     if (user && strcmp(event->type, "user.disabled") == 0) {
         struct ending e = {svc, arena, user};
         write_patiently(svc, end_job, &e, "a disabled account keeps sign-ins on the list");
+    }
+    if (user && strcmp(event->type, "user.removed") == 0) {
+        struct ending e = {svc, arena, user};
+        write_patiently(svc, keys_job, &e, "keys of an account that has ended stay on the list");
     }
     if (user && (strcmp(event->type, "user.disabled") == 0 ||
                  strcmp(event->type, "user.role_changed") == 0))

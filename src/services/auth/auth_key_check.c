@@ -120,6 +120,7 @@ static Auth__ValidateTokenReply *admit(struct auth_service *svc, struct rpc_call
     out->role = (User__Role)account.role;
     out->name = auth_short_name(call->arena, account.name);
     out->expires_at_ms = key->expires_at_ms;
+    out->is_bot = account.owner_id[0] != '\0';
     auth_key_scopes(call->arena, key->scopes, &out->scopes, &out->n_scopes);
     mark_used(svc, key, clock_wall_ms());
     return out;

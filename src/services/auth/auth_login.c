@@ -107,7 +107,7 @@ static bool is_password_right(struct attempt *a, const char *password)
 {
     bool is_match = false, is_outdated = false;
     enum err err = auth_account_find(a->svc, a->call, a->login, &a->account);
-    a->is_known = !err;
+    a->is_known = !err && !a->account.owner_id[0]; /* nobody signs in as a bot */
     if (err && err != ERR_NOT_FOUND) {
         who_fail(a->call, err);
         return false;

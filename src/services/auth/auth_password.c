@@ -129,6 +129,10 @@ Auth__ChangePasswordReply *auth_reset_password(struct auth_service *svc, struct 
                                             : ERR_NOT_FOUND;
     if (err == ERR_NOT_FOUND)
         rpc_fail(call, err, "no such user");
+    if (!err && c.account.owner_id[0]) {
+        err = ERR_FAILED_PRECONDITION;
+        rpc_fail(call, err, "a bot has no password: its owner makes keys for it");
+    }
     if (err)
         return who_fail(call, err);
     return set_password(&c, in->new_password) ? done(call) : NULL;

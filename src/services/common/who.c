@@ -17,6 +17,14 @@ bool who_require(struct rpc_call *call, enum identity_role least)
     return false;
 }
 
+bool who_require_person(struct rpc_call *call)
+{
+    if (!call->who || !call->who->is_bot)
+        return true;
+    rpc_fail(call, ERR_PERMISSION_DENIED, "bots may not do this by themselves");
+    return false;
+}
+
 bool who_require_system(struct rpc_call *call)
 {
     if (!who_is_system(call))

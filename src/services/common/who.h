@@ -37,6 +37,8 @@ static inline bool who_is(const struct rpc_call *call, const char *user_id)
 
 /* false after rpc_fail: UNAUTHENTICATED for nobody, PERMISSION_DENIED for too little. */
 bool who_require(struct rpc_call *call, enum identity_role least);
+/* false after rpc_fail: bots may not do this by themselves. */
+bool who_require_person(struct rpc_call *call);
 /* false after rpc_fail: only other services may call this. */
 bool who_require_system(struct rpc_call *call);
 

@@ -158,6 +158,7 @@ static void on_validated(const ProtobufCMessage *message, struct rpc_call *call)
     }
     a->who.role = (enum identity_role)reply->role;
     a->who.expires_at_ms = reply->expires_at_ms;
+    a->who.is_bot = reply->is_bot;
     snprintf(a->who.user_id, sizeof(a->who.user_id), "%s", reply->user_id);
     snprintf(a->who.session_id, sizeof(a->who.session_id), "%s", reply->session_id);
     snprintf(a->who.meeting_id, sizeof(a->who.meeting_id), "%s", reply->meeting_id);

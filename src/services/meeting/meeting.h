@@ -25,6 +25,7 @@ struct meeting_deps {
     int64_t capacity_default; /* 0: 500 */
     int64_t empty_grace_ms;   /* an unscheduled meeting ends so long after the last has left; 0:
                                  300,000 */
+    bool may_bots_create;     /* meetings */
     struct loop *loop;        /* for the sweep; NULL: none */
     int64_t presence_ms;      /* who is not reported for so long has left; 0: 120,000 */
     int64_t sweep_every_ms;   /* 0: 15,000, or sooner where the grace is short */

@@ -14,7 +14,8 @@ static void on_create_meeting(Meeting__Meeting_Service *rpc,
                               const Meeting__CreateMeetingRequest *in,
                               Meeting__MeetingInfo_Closure closure, void *data)
 {
-    bool is_allowed = who_require(data, ROLE_USER);
+    bool is_allowed = who_require(data, ROLE_USER) &&
+                      (service_of(rpc)->deps.may_bots_create || who_require_person(data));
     closure(is_allowed ? meeting_do_create(service_of(rpc), data, in) : NULL, data);
 }
 

@@ -135,13 +135,13 @@ static struct pairing *begin(Contact__Contact_Service *rpc, struct rpc_call *cal
     struct pairing *p = message_op_create(CONTACT_OF(rpc), call, sizeof(*p), in, closure);
     p->op.fn = fn;
     p->user_id = arena_strdup(call->arena, user_id);
-    if (!who_require(call, ROLE_USER))
+    if (!who_require(call, ROLE_USER) || !who_require_person(call))
         goto refused;
     if (who_is(call, user_id)) {
         rpc_fail(call, ERR_INVALID_ARGUMENT, "user_id: expected somebody else");
         goto refused;
     }
-    if (message_is_account(p->op.svc, call, user_id))
+    if (message_is_account(&p->op, user_id))
         return p;
 refused:
     message_refuse_now(&p->op);

@@ -46,7 +46,8 @@ struct message_member group_newcomer(const struct message_op *op, const char *us
                                    .joined_at_ms = clock_wall_ms(),
                                    .visible_from_seq = reads_all ? 0 : c->last_seq,
                                    .read_seq = c->last_seq,
-                                   .delivered_seq = c->last_seq};
+                                   .delivered_seq = c->last_seq,
+                                   .is_bot = message_is_bot(op, user_id)};
 }
 
 /* ---- what people type ---- */
@@ -130,7 +131,7 @@ static bool check_accounts(struct message_op *op, char *const *ids, size_t count
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        if (!message_is_account(op->svc, op->call, ids[i]))
+        if (!message_is_account(op, ids[i]))
             return false;
     }
     return true;
@@ -173,7 +174,7 @@ GROUP_HANDLER(group_on_create, CreateGroupRequest, Message__Conversation)
     struct message_op *op =
         message_op_create(GROUP_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     op->fn = create_job;
-    if (who_require(op->call, ROLE_USER) && prepare_group(op))
+    if (who_require(op->call, ROLE_USER) && who_require_person(op->call) && prepare_group(op))
         message_change(op);
     else
         message_refuse_now(op);

@@ -112,7 +112,7 @@ GROUP_HANDLER(group_on_add, AddMembersRequest, Group__AddMembersReply)
     if (own->n_user_ids < 1 || own->n_user_ids > ADD_MAX)
         rpc_fail(op->call, ERR_INVALID_ARGUMENT, "user_ids: expected 1 to 100 of them");
     for (size_t i = 0; i < own->n_user_ids && !rpc_failure(op->call); i++)
-        message_is_account(op->svc, op->call, own->user_ids[i]);
+        message_is_account(op, own->user_ids[i]);
     message_run(op, ROLE_USER);
 }
 
@@ -163,6 +163,7 @@ GROUP_HANDLER(group_on_join, JoinGroupRequest, Message__Conversation)
     struct message_op *op =
         message_op_create(GROUP_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     op->fn = join_job;
+    who_require_person(op->call); /* bots are added */
     message_run(op, ROLE_USER);
 }
 

@@ -72,6 +72,7 @@ struct message_member {
     int64_t read_seq, delivered_seq, quiet_until_ms, draft_at_ms, own_lsn;
     int64_t archived_seq; /* put away until something newer comes; 0: not */
     bool is_marked_unread, is_pinned;
+    bool is_bot; /* a program's account; as it was when it came in */
 };
 
 struct message_row {
@@ -283,6 +284,8 @@ struct message_op {
     void *reply;
     char **concerned; /* who hears of it though a gateway may not know yet that they belong */
     size_t concerned_count;
+    char **bots; /* of the accounts asked about before, those that are bots */
+    size_t bot_count;
     struct message_told *told; /* published after the commit, in order */
     struct message_told **told_end;
     Message__ReceiptEvent *receipt; /* the same, for who looks on; NULL: none */
@@ -298,8 +301,11 @@ void message_view(struct message_op *op, enum identity_role least);
 void message_change(struct message_op *op);
 /* Reads and answers. */
 void message_look(struct message_op *op);
-/* Asks the user service; false after rpc_fail. Before the transaction. */
-bool message_is_account(struct message_service *svc, struct rpc_call *call, const char *user_id);
+/* Asks the user service, and notes it if it is a bot; false after rpc_fail. Before the
+ * transaction. */
+bool message_is_account(struct message_op *op, const char *user_id);
+/* Is it a bot, by what was asked before, or the caller? */
+bool message_is_bot(const struct message_op *op, const char *user_id);
 /* Answers without a transaction: after rpc_fail. */
 void message_refuse_now(struct message_op *op);
 /* rpc_fail and the error, in one. */

@@ -151,8 +151,26 @@ void message_view(struct message_op *op, enum identity_role least)
         message_refuse_now(op);
 }
 
-bool message_is_account(struct message_service *svc, struct rpc_call *call, const char *user_id)
+static void note_bot(struct message_op *op, const char *user_id)
 {
+    char **bots = arena_array(op->call->arena, char *, op->bot_count + 1);
+    for (size_t i = 0; i < op->bot_count; i++)
+        bots[i] = op->bots[i];
+    bots[op->bot_count++] = arena_strdup(op->call->arena, user_id);
+    op->bots = bots;
+}
+
+bool message_is_bot(const struct message_op *op, const char *user_id)
+{
+    bool is_found = op->call->who && op->call->who->is_bot && who_is(op->call, user_id);
+    for (size_t i = 0; i < op->bot_count && !is_found; i++)
+        is_found = strcmp(op->bots[i], user_id) == 0;
+    return is_found;
+}
+
+bool message_is_account(struct message_op *op, const char *user_id)
+{
+    struct rpc_call *call = op->call;
     if (!id_is_valid(user_id)) {
         rpc_fail(call, ERR_INVALID_ARGUMENT, "user_id: expected the id of a user");
         return false;
@@ -160,9 +178,12 @@ bool message_is_account(struct message_service *svc, struct rpc_call *call, cons
     struct rpc_call *c = rpc_call_create(call);
     User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
     request.id = (char *)user_id;
-    bool is_there = rpc_sync(svc->deps.user, "GetUser", &request.base, c) != NULL;
+    const User__Profile *p = rpc_sync(op->svc->deps.user, "GetUser", &request.base, c);
+    bool is_there = p != NULL;
     if (!is_there)
         rpc_fail(call, c->err, "%s", c->message);
+    else if (p->is_bot)
+        note_bot(op, user_id);
     rpc_call_unref(&c);
     return is_there;
 }

@@ -110,5 +110,8 @@ const struct store_migration message_migrations[] = {
      " meeting_code TEXT NOT NULL, starter_id TEXT NOT NULL);"
      "CREATE TABLE message_call_people ("
      " meeting_id TEXT NOT NULL, user_id TEXT NOT NULL, PRIMARY KEY (meeting_id, user_id));"},
+    {.room = "message",
+     .version = 4,
+     .sql = "ALTER TABLE message_members ADD COLUMN is_bot INTEGER NOT NULL DEFAULT 0"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

@@ -26,10 +26,12 @@ static char *direct_key(struct arena *arena, const char *a, const char *b)
     return arena_printf(arena, "d:%s:%s", is_a_first ? a : b, is_a_first ? b : a);
 }
 
-static enum err add_direct_member(struct store_tx *tx, struct message_conversation *c,
+static enum err add_direct_member(struct store_tx *tx, const struct message_op *op,
                                   const char *user_id)
 {
-    struct message_member m = {.conversation_num = c->num,
+    const struct message_conversation *c = &op->c;
+    struct message_member m = {.is_bot = message_is_bot(op, user_id),
+                               .conversation_num = c->num,
                                .user_id = user_id,
                                .nickname = "",
                                .draft = "",
@@ -56,8 +58,8 @@ static enum err make_direct(struct store_tx *tx, struct sending *s)
                                        .active_at_ms = clock_wall_ms()};
     enum err err = message_store_insert(tx, c);
     if (!err)
-        err = add_direct_member(tx, c, who_id(s->op.call));
-    return err ? err : add_direct_member(tx, c, s->to_user_id);
+        err = add_direct_member(tx, &s->op, who_id(s->op.call));
+    return err ? err : add_direct_member(tx, &s->op, s->to_user_id);
 }
 
 enum err message_check_block(struct store_tx *tx, struct message_op *op)
@@ -307,7 +309,8 @@ static bool check_peer(struct sending *s)
         rpc_fail(call, ERR_INVALID_ARGUMENT, "to_user_id: expected the id of another user");
         return false;
     }
-    return message_is_account(s->op.svc, call, s->to_user_id);
+    /* A bot answers; it does not speak to people who have not spoken to it. */
+    return who_require_person(call) && message_is_account(&s->op, s->to_user_id);
 }
 
 static enum err look_for_direct(struct store_tx *tx, void *arg)

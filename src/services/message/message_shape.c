@@ -243,6 +243,7 @@ Message__Member *message_member_shape(struct arena *arena, const struct message_
     out->muted_until_ms = m->muted_until_ms;
     out->read_seq = m->read_seq;
     out->delivered_seq = m->delivered_seq;
+    out->is_bot = m->is_bot;
     return out;
 }
 

@@ -11,7 +11,7 @@
     " m.muted_until_ms, m.visible_from_seq, m.visible_to_seq, m.visible_to_rev, m.read_seq," \
     " m.delivered_seq, m.is_marked_unread, m.quiet_until_ms, m.is_pinned, m.archived_seq, "  \
     "m.draft,"                                                                               \
-    " m.draft_at_ms, m.own_lsn"
+    " m.draft_at_ms, m.own_lsn, m.is_bot"
 
 /* ---- conversations ---- */
 
@@ -135,6 +135,7 @@ static void read_member(struct store_stmt *st, int at, struct arena *arena,
     m->draft = store_text(st, at + 16, arena);
     m->draft_at_ms = store_int(st, at + 17);
     m->own_lsn = store_int(st, at + 18);
+    m->is_bot = store_int(st, at + 19) != 0;
 }
 
 enum err message_store_member(struct store_tx *tx, struct arena *arena, int64_t num,
@@ -158,12 +159,13 @@ enum err message_store_put_member(struct store_tx *tx, const struct message_memb
         "UPDATE message_members SET role = ?, state = ?, nickname = ?, joined_at_ms = ?,"
         " muted_until_ms = ?, visible_from_seq = ?, visible_to_seq = ?, visible_to_rev = ?,"
         " read_seq = ?, delivered_seq = ?, is_marked_unread = ?, quiet_until_ms = ?,"
-        " is_pinned = ?, archived_seq = ?, draft = ?, draft_at_ms = ?, own_lsn = ?"
+        " is_pinned = ?, archived_seq = ?, draft = ?, draft_at_ms = ?, own_lsn = ?, is_bot = ?"
         " WHERE conversation_num = ? AND user_id = ?",
-        "iisiiiiiiiiiiisiiis", (int64_t)m->role, (int64_t)m->state, m->nickname, m->joined_at_ms,
+        "iisiiiiiiiiiiisiiiis", (int64_t)m->role, (int64_t)m->state, m->nickname, m->joined_at_ms,
         m->muted_until_ms, m->visible_from_seq, m->visible_to_seq, m->visible_to_rev, m->read_seq,
         m->delivered_seq, (int64_t)m->is_marked_unread, m->quiet_until_ms, (int64_t)m->is_pinned,
-        m->archived_seq, m->draft, m->draft_at_ms, m->own_lsn, m->conversation_num, m->user_id);
+        m->archived_seq, m->draft, m->draft_at_ms, m->own_lsn, (int64_t)m->is_bot,
+        m->conversation_num, m->user_id);
     if (err || store_changes(tx) > 0)
         return err;
     return store_run(
@@ -171,12 +173,12 @@ enum err message_store_put_member(struct store_tx *tx, const struct message_memb
         "INSERT INTO message_members (conversation_num, user_id, role, state, nickname,"
         " joined_at_ms, muted_until_ms, visible_from_seq, visible_to_seq, visible_to_rev,"
         " read_seq, delivered_seq, is_marked_unread, quiet_until_ms, is_pinned, archived_seq,"
-        " draft, draft_at_ms, own_lsn) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        "isiisiiiiiiiiiiisii", m->conversation_num, m->user_id, (int64_t)m->role, (int64_t)m->state,
-        m->nickname, m->joined_at_ms, m->muted_until_ms, m->visible_from_seq, m->visible_to_seq,
-        m->visible_to_rev, m->read_seq, m->delivered_seq, (int64_t)m->is_marked_unread,
-        m->quiet_until_ms, (int64_t)m->is_pinned, m->archived_seq, m->draft, m->draft_at_ms,
-        m->own_lsn);
+        " draft, draft_at_ms, own_lsn, is_bot) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "isiisiiiiiiiiiiisiii", m->conversation_num, m->user_id, (int64_t)m->role,
+        (int64_t)m->state, m->nickname, m->joined_at_ms, m->muted_until_ms, m->visible_from_seq,
+        m->visible_to_seq, m->visible_to_rev, m->read_seq, m->delivered_seq,
+        (int64_t)m->is_marked_unread, m->quiet_until_ms, (int64_t)m->is_pinned, m->archived_seq,
+        m->draft, m->draft_at_ms, m->own_lsn, (int64_t)m->is_bot);
 }
 
 enum err message_store_members(struct store_tx *tx, struct arena *arena,

@@ -233,6 +233,7 @@ void signaling_socket_authenticated(struct signaling_socket *s,
     snprintf(s->who.session_id, sizeof(s->who.session_id), "%s", reply->session_id);
     snprintf(s->who.meeting_id, sizeof(s->who.meeting_id), "%s", reply->meeting_id);
     snprintf(s->who.name, sizeof(s->who.name), "%s", reply->name);
+    s->who.is_bot = reply->is_bot;
     s->token_expires_ms = reply->expires_at_ms;
     if (s->member)
         s->member->who = s->who;

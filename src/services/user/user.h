@@ -28,6 +28,7 @@ struct user_deps {
     struct blob_store *blob; /* avatars */
     enum user_registration registration;
     struct password_options password;
+    int64_t bots_max;         /* that a person may have; 0: 20; -1: none */
     const char *zoneinfo_dir; /* NULL: /usr/share/zoneinfo; time zones are checked against it if it
                                  is there */
 };

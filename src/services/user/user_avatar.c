@@ -79,10 +79,8 @@ User__Profile *user_put_avatar(struct user_service *svc, struct rpc_call *call,
     struct avatar_change c = {.svc = svc, .call = call, .id = user_resolve_id(call, in->id)};
     if (!c.id)
         return NULL;
-    if (!who_is_admin(call) && !who_is(call, c.id)) {
-        rpc_fail(call, ERR_PERMISSION_DENIED, "only the person or an administrator may do this");
+    if (!user_may_change(svc, call, c.id))
         return NULL;
-    }
     if (in->image.len > AVATAR_MAX_BYTES) {
         rpc_fail(call, ERR_INVALID_ARGUMENT, "image: at most 512 KiB");
         return NULL;

@@ -21,6 +21,7 @@ struct user_row {
     const char *phone;
     const char *avatar_version, *avatar_type;
     const char *description, *locale, *time_zone;
+    const char *owner_id; /* of a bot; "" for people */
     enum identity_role role;
     bool is_disabled;
     const char *password_hash;
@@ -62,6 +63,9 @@ struct user_search {
 enum err user_store_search(struct store_tx *tx, struct arena *arena, const struct user_search *s,
                            struct user_row **rows, size_t *count);
 
+/* A person's bots that are not deleted, by name. */
+enum err user_store_list_bots(struct store_tx *tx, struct arena *arena, const char *owner_id,
+                              size_t max, struct user_row **rows, size_t *count);
 enum err user_store_add_invitation(struct store_tx *tx, const struct user_invitation *inv);
 /* ERR_NOT_FOUND: no such code, used, or expired. */
 enum err user_store_check_invitation(struct store_tx *tx, const char *code, int64_t now_ms);
@@ -107,6 +111,15 @@ User__Invitation *user_invite(struct user_service *svc, struct rpc_call *call,
 User__InvitationList *user_list_invitations(struct user_service *svc, struct rpc_call *call);
 User__DeleteInvitationReply *user_delete_invitation(struct user_service *svc, struct rpc_call *call,
                                                     const char *code);
+/* user_bot.c */
+User__Profile *user_create_bot(struct user_service *svc, struct rpc_call *call,
+                               const User__CreateBotRequest *in);
+User__UserList *user_list_bots(struct user_service *svc, struct rpc_call *call);
+User__DeleteBotReply *user_delete_bot(struct user_service *svc, struct rpc_call *call,
+                                      const char *id);
+/* Is it the caller's own account, a bot of the caller's, or anybody's to an administrator? false
+ * after rpc_fail. */
+bool user_may_change(struct user_service *svc, struct rpc_call *call, const char *id);
 /* user_avatar.c */
 User__Profile *user_put_avatar(struct user_service *svc, struct rpc_call *call,
                                const User__PutAvatarRequest *in);

@@ -39,6 +39,8 @@ User__Profile *user_profile(struct rpc_call *call, const struct user_row *row)
     out->is_disabled = row->is_disabled;
     out->created_at_ms = row->created_at_ms;
     out->updated_at_ms = row->updated_at_ms;
+    out->owner_id = (char *)(row->owner_id ? row->owner_id : "");
+    out->is_bot = out->owner_id[0] != '\0';
     return out;
 }
 
@@ -201,6 +203,10 @@ static enum err change_job(struct store_tx *tx, void *arg)
     enum err err = user_store_find(tx, c->call->arena, c->id, &c->row);
     if (err == ERR_NOT_FOUND)
         rpc_fail(c->call, err, "no such user");
+    if (!err && c->row.owner_id[0] && (c->has_role || (c->email && c->email[0]))) {
+        rpc_fail(c->call, ERR_INVALID_ARGUMENT, "role, email: a bot has none");
+        return ERR_INVALID_ARGUMENT;
+    }
     if (!err)
         err = check_last_admin(tx, c);
     if (err)
@@ -225,10 +231,8 @@ User__Profile *user_update(struct user_service *svc, struct rpc_call *call,
     struct change c = {.svc = svc, .call = call, .id = user_resolve_id(call, in->id)};
     if (!c.id)
         return NULL;
-    if (!who_is_admin(call) && !who_is(call, c.id)) {
-        rpc_fail(call, ERR_PERMISSION_DENIED, "only the person or an administrator may do this");
+    if (!user_may_change(svc, call, c.id))
         return NULL;
-    }
     if (!take_fields(&c, in))
         return NULL;
     enum err err = store_write_sync(svc->deps.store, 0, change_job, &c);

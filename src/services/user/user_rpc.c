@@ -52,6 +52,27 @@ static void on_search_users(User__User_Service *rpc, const User__SearchUsersRequ
     closure(is_allowed ? user_search(service_of(rpc), data, in) : NULL, data);
 }
 
+static void on_create_bot(User__User_Service *rpc, const User__CreateBotRequest *in,
+                          User__Profile_Closure closure, void *data)
+{
+    bool is_allowed = who_require(data, ROLE_USER) && who_require_person(data);
+    closure(is_allowed ? user_create_bot(service_of(rpc), data, in) : NULL, data);
+}
+
+static void on_list_bots(User__User_Service *rpc, const User__ListBotsRequest *in UNUSED,
+                         User__UserList_Closure closure, void *data)
+{
+    bool is_allowed = who_require(data, ROLE_USER);
+    closure(is_allowed ? user_list_bots(service_of(rpc), data) : NULL, data);
+}
+
+static void on_delete_bot(User__User_Service *rpc, const User__DeleteBotRequest *in,
+                          User__DeleteBotReply_Closure closure, void *data)
+{
+    bool is_allowed = who_require(data, ROLE_USER) && who_require_person(data);
+    closure(is_allowed ? user_delete_bot(service_of(rpc), data, in->id) : NULL, data);
+}
+
 static void on_create_invitation(User__User_Service *rpc, const User__CreateInvitationRequest *in,
                                  User__Invitation_Closure closure, void *data)
 {

@@ -38,6 +38,10 @@ const struct store_migration user_migrations[] = {
      " expires_at_ms INTEGER NOT NULL);"
      "CREATE TABLE user_counters (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL);"
      "INSERT INTO user_counters (name, value) VALUES ('accounts', 0)"},
+    /* whose bot it is; "": a person */
+    {"user", 2,
+     "ALTER TABLE user_accounts ADD COLUMN owner_id TEXT NOT NULL DEFAULT '';"
+     "CREATE INDEX user_accounts_by_owner ON user_accounts (owner_id) WHERE owner_id <> ''"},
 };
 const size_t user_migration_count = ARRAY_LEN(user_migrations);
 
@@ -45,7 +49,7 @@ const size_t user_migration_count = ARRAY_LEN(user_migrations);
 #define COLUMNS                                                                               \
     "id, username, nickname, email, phone, avatar_version, avatar_type, description, locale," \
     " time_zone, role, is_disabled, password_hash, password_changed_at_ms, created_at_ms,"    \
-    " updated_at_ms"
+    " updated_at_ms, owner_id"
 
 static void read_row(struct store_stmt *st, struct arena *arena, struct user_row *out)
 {
@@ -66,6 +70,7 @@ static void read_row(struct store_stmt *st, struct arena *arena, struct user_row
         .password_changed_at_ms = store_int(st, 13),
         .created_at_ms = store_int(st, 14),
         .updated_at_ms = store_int(st, 15),
+        .owner_id = store_text(st, 16, arena),
     };
 }
 
@@ -169,12 +174,13 @@ enum err user_store_insert(struct store_tx *tx, struct arena *arena, const struc
         return err;
     return store_run(tx,
                      "INSERT INTO user_accounts (" COLUMNS ", nickname_key, email_key)"
-                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                     "ssssssssssiisiiiss", r->id, r->username, r->nickname, r->email, r->phone,
+                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                     "ssssssssssiisiiisss", r->id, r->username, r->nickname, r->email, r->phone,
                      r->avatar_version, r->avatar_type, r->description, r->locale, r->time_zone,
                      (int64_t)r->role, (int64_t)r->is_disabled, r->password_hash,
                      r->password_changed_at_ms, r->created_at_ms, r->updated_at_ms,
-                     text_fold(arena, str_from(r->nickname)), email_key(arena, r->email));
+                     r->owner_id ? r->owner_id : "", text_fold(arena, str_from(r->nickname)),
+                     email_key(arena, r->email));
 }
 
 enum err user_store_update(struct store_tx *tx, struct arena *arena, const struct user_row *r,
@@ -211,6 +217,21 @@ enum err user_store_count_other_admins(struct store_tx *tx, const char *id, int6
                                 " is_disabled = 0 AND id <> ?",
                                 "is", (int64_t)ROLE_ADMIN, id),
                     count);
+}
+
+enum err user_store_list_bots(struct store_tx *tx, struct arena *arena, const char *owner_id,
+                              size_t max, struct user_row **rows, size_t *count)
+{
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT " COLUMNS " FROM user_accounts WHERE owner_id = ?"
+                                        " AND owner_id <> '' AND is_disabled = 0"
+                                        " ORDER BY username LIMIT ?",
+                                        "si", owner_id, (int64_t)max);
+    *rows = arena_array(arena, struct user_row, max);
+    *count = 0;
+    while (*count < max && store_step(st))
+        read_row(st, arena, &(*rows)[(*count)++]);
+    return store_finish(st);
 }
 
 /* `%` and `_` are only letters when people search for them. */

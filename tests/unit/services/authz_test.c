@@ -237,6 +237,9 @@ static const struct row {
     {USER, "CreateInvitation", "{}", "upppppppppppp++", 0},
     {USER, "ListInvitations", "{}", "upppppppppppp++", 0},
     {USER, "DeleteInvitation", "{\"code\":\"$C\"}", "upppppppppppp++", 0},
+    {USER, "CreateBot", "{\"username\":\"-\"}", "uppp++++++++++p", 0},
+    {USER, "ListBots", "{}", "uppp+++++++++++", 0},
+    {USER, "DeleteBot", "{\"id\":\"$U\"}", "upppnnnnnnnnnnn", 0},
     {USER, "PutAvatar", "{\"id\":\"$U\",\"image\":\"AAAA\"}", "uppppppppp+pp++", 0},
     {USER, "GetAvatar", "{\"id\":\"$U\"}", "nnnnnnnnnnnnnnn", 0},
 
