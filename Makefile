@@ -7,13 +7,14 @@ FUZZ_SECONDS ?= 30
 CRASHES ?= 300
 export WEB
 
-.PHONY: help deps build run test check docs format fuzz bench clean web
+.PHONY: help deps build run test check check-models docs format fuzz bench clean web
 help:
 	@echo "make deps    install what is missing (Debian packages, npm packages)"
 	@echo "make build   compile into $(BUILD)/; with WEB=no without Node and the browser client"
 	@echo "make run     build, and start it at http://localhost:8800"
 	@echo "make test    every test there is; the last line is 'N passed, N failed'"
 	@echo "make check   format, rooms, warnings, symbols, unit tests, fuzz corpora: under a minute"
+	@echo "make check-models  search the Spin models of group commit, cursor and outbox to their end"
 	@echo "make docs    write docs/configure.md's options anew"
 	@echo "make format  put all C into the house's form"
 	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
@@ -70,6 +71,10 @@ check:
 	@ninja -C $(BUILD)
 	@tools/check_symbols.py $(BUILD)
 	@meson test -C $(BUILD) --no-rebuild --suite unit --suite fuzz --quiet
+
+check-models:
+	@tools/deps.sh check
+	@tests/models/check.py
 
 # The pages that show what the program prints.
 docs: build
