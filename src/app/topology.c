@@ -7,6 +7,7 @@
 
 #include "app/app_control.h"
 #include "app/app_internal.h"
+#include "app/app_operate.h"
 #include "core/mem.h"
 #include "net/static.h"
 #include "services/auth/auth.h"
@@ -22,6 +23,7 @@ extern const struct static_table web_table; /* web/meson.build: the pages, or no
 struct app_services {
     struct loop *timers; /* what services do by the clock */
     struct app_control *control;
+    struct app_operate *operate_service;
     struct user_service *user_service;
     struct auth_service *auth_service;
     struct media_service *media_service;
@@ -30,6 +32,7 @@ struct app_services {
     struct message_service *message_service;
     struct gateway *gateway;
     /* The same behind their shares of threads: what others call. */
+    ProtobufCService *operate;
     ProtobufCService *user;
     ProtobufCService *auth;
     ProtobufCService *media;
@@ -264,7 +267,11 @@ static enum err start_edge(struct app *app)
 static void start_control(struct app *app)
 {
     struct app_services *s = app->services;
-    ProtobufCService *const services[] = {s->user, s->auth};
+    s->operate_service = app_operate_create(&(struct app_operate_options){
+        .store = app->store, .data_dir = app->config->data_dir, .version = app->version});
+    s->operate = rpc_local_create(app_operate_rpc(s->operate_service),
+                                  &(struct rpc_local_options){.workers.thread_count = 1});
+    ProtobufCService *const services[] = {s->user, s->auth, s->operate};
     enum err err = app_control_start(&s->control, &(struct app_control_options){
                                                       .data_dir = app->config->data_dir,
                                                       .services = services,
@@ -305,6 +312,8 @@ void app_topology_stop(struct app *app)
     if (!s)
         return;
     app_control_stop(&s->control);
+    rpc_local_destroy(&s->operate);
+    app_operate_destroy(&s->operate_service);
     bus_stop_tasks(app->bus);
     gateway_destroy(&s->gateway);
     rpc_local_destroy(&s->message);

@@ -28,11 +28,13 @@ const char *cli_take_value(int *argc, char **argv, const char *name);
 /* What is left must be `count` words (argv[0] not counted) and no option: else says so. */
 bool cli_has_words(const struct cli_command *command, int argc, char **argv, int count);
 
+extern const struct cli_command cli_backup;
 extern const struct cli_command cli_check_config;
 extern const struct cli_command cli_convert_helper;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_migrate;
 extern const struct cli_command cli_openapi;
+extern const struct cli_command cli_restore;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_user;
 extern const struct cli_command cli_verify;

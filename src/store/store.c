@@ -344,6 +344,24 @@ enum err store_read_one(struct store *store, store_fn *fn, void *arg)
     return read_with(store, fn, arg, true);
 }
 
+struct backup {
+    const struct store_driver *driver;
+    const char *path;
+    const struct store_progress *progress;
+};
+
+static enum err backup_job(struct store_tx *tx, void *arg)
+{
+    const struct backup *b = arg;
+    return b->driver->backup(tx->link->conn, b->path, b->progress);
+}
+
+enum err store_backup(struct store *store, const char *path, const struct store_progress *progress)
+{
+    struct backup b = {store->driver, path, progress};
+    return store->driver->backup ? store_read(store, backup_job, &b) : ERR_UNIMPLEMENTED;
+}
+
 bool store_is_writable(const struct store *store)
 {
     return store->driver->admit(store->db, false) == ERR_OK;

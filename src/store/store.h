@@ -89,6 +89,17 @@ MUST_USE enum err store_read(struct store *store, store_fn *fn, void *arg);
  * put around it. A second statement fails with INTERNAL. */
 MUST_USE enum err store_read_one(struct store *store, store_fn *fn, void *arg);
 
+/* How far it is; false: stop. On the calling thread. */
+struct store_progress {
+    bool (*fn)(void *arg, int64_t done, int64_t total);
+    void *arg;
+};
+/* All that is committed at one moment, as a database file of its own at `path`, synced (its
+ * directory is the caller's). Writers go on meanwhile. ERR_ALREADY_EXISTS: something is there;
+ * ERR_CANCELLED: progress said stop; ERR_UNIMPLEMENTED: not with this driver. On worker threads. */
+MUST_USE enum err store_backup(struct store *store, const char *path,
+                               const struct store_progress *progress);
+
 /* Inside a write job: fn(arg) runs on the writer thread after COMMIT, before done; it does not run
  * if the job fails, so arg must not be something to free. Must be short: wake somebody. */
 typedef void store_hook_fn(void *arg);

@@ -73,6 +73,11 @@ struct store_driver {
     int64_t (*get_int)(struct store_prepared *prepared, int column);
     double (*get_real)(struct store_prepared *prepared, int column);
     struct str (*get_bytes)(struct store_prepared *prepared, int column); /* text or blob */
+
+    /* Inside a transaction of a reading connection: see store_backup. NULL: the database has tools
+     * of its own. */
+    enum err (*backup)(struct store_conn *conn, const char *path,
+                       const struct store_progress *progress);
 };
 
 extern const struct store_driver store_sqlite;

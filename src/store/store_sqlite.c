@@ -471,4 +471,5 @@ const struct store_driver store_sqlite = {
     .get_int = sqlite_get_int,
     .get_real = sqlite_get_real,
     .get_bytes = sqlite_get_bytes,
+    .backup = sqlite_backup,
 };

@@ -46,6 +46,10 @@ int64_t sqlite_get_int(struct store_prepared *p, int column);
 double sqlite_get_real(struct store_prepared *p, int column);
 struct str sqlite_get_bytes(struct store_prepared *p, int column);
 
+/* store_sqlite_backup.c */
+enum err sqlite_backup(struct store_conn *conn, const char *path,
+                       const struct store_progress *progress);
+
 /* store_sqlite_disk.c */
 /* Sets path and directory, makes the directory, takes the lock, rescues the log after a failed
  * fsync. */

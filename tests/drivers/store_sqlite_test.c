@@ -105,6 +105,50 @@ static void test_nobody_else_can_read(void **state)
     }
 }
 
+struct copying {
+    struct fixture *f;
+    int calls, stop_after; /* 0: never */
+};
+
+/* Somebody writes while the copy is made. */
+static bool on_pages(void *arg, int64_t done, int64_t total)
+{
+    struct copying *c = arg;
+    assert_true(done <= total);
+    assert_int_equal(fixture_exec(c->f->store, "INSERT INTO t (n) VALUES (1)"), ERR_OK);
+    return ++c->calls != c->stop_after;
+}
+
+static void test_a_backup_is_of_one_moment(void **state)
+{
+    struct fixture *f = *state;
+    struct copying copying = {.f = f};
+    struct store_progress progress = {on_pages, &copying};
+    char path[256], url[256];
+    assert_int_equal(fixture_exec(f->store, "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)"),
+                     ERR_OK);
+    assert_int_equal(fixture_exec(f->store, "CREATE TABLE big (b BLOB)"), ERR_OK);
+    assert_int_equal(fixture_exec(f->store, "INSERT INTO big VALUES (zeroblob(4000000))"), ERR_OK);
+    snprintf(path, sizeof(path), "%s/copy", f->dir.path);
+    snprintf(url, sizeof(url), "%s/copy/store.db", f->dir.path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(store_backup(f->store, url, &progress), ERR_OK);
+    assert_true(copying.calls > 1);
+    assert_int_equal(fixture_int(f->store, "SELECT COUNT(*) FROM t"), copying.calls);
+    assert_int_equal(store_backup(f->store, url, NULL), ERR_ALREADY_EXISTS);
+    struct store *copy;
+    assert_int_equal(store_open(&copy, &(struct store_options){.url = url, .ballast_bytes = -1}),
+                     ERR_OK);
+    assert_int_equal(fixture_int(copy, "SELECT COUNT(*) FROM t"), 0);
+    assert_int_equal(fixture_int(copy, "SELECT COUNT(*) FROM big"), 1);
+    store_close(&copy);
+    snprintf(url, sizeof(url), "%s/copy/other.db", f->dir.path);
+    copying = (struct copying){.f = f, .stop_after = 2};
+    assert_int_equal(store_backup(f->store, url, &progress), ERR_CANCELLED);
+    assert_int_equal(size_of(f, "copy/other.db"), -1);
+    assert_int_not_equal(store_backup(f->store, "/nowhere/x.db", NULL), ERR_OK);
+}
+
 static void test_a_clean_close_leaves_one_file(void **state)
 {
     struct fixture *f = *state;
@@ -454,6 +498,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_one_process_at_a_time),
         T(test_nobody_else_can_read),
+        T(test_a_backup_is_of_one_moment),
         T(test_a_clean_close_leaves_one_file),
         T(test_bad_places_are_refused),
         T(test_what_is_no_database_is_refused),

@@ -62,6 +62,18 @@ enum err message_create(struct message_service **out, const struct message_deps 
     return ERR_OK;
 }
 
+static enum err renew_epoch(struct store_tx *tx, void *arg)
+{
+    char fresh[ID_SIZE];
+    id_make(fresh);
+    return store_run(tx, "UPDATE message_shards SET epoch = ?", "s", fresh);
+}
+
+enum err message_restored(struct store *store)
+{
+    return store_write_sync(store, MESSAGE_SHARD, renew_epoch, NULL);
+}
+
 ProtobufCService *message_rpc(struct message_service *svc)
 {
     return &svc->rpc.base;

@@ -47,6 +47,10 @@ struct message_verdict {
  */
 MUST_USE enum err message_verify(struct store *store, struct message_verdict *out);
 
+/* After a restore, on a store that no service uses: a new epoch, so that cursors of clients who saw
+ * more than the backup has count no more. */
+MUST_USE enum err message_restored(struct store *store);
+
 extern const struct store_migration message_migrations[];
 extern const size_t message_migration_count;
 extern const struct edge_route_table message_routes, group_routes, contact_routes;

@@ -1,0 +1,164 @@
+/* app_operate: see the header. A command begins a backup and asks how far it is; whether somebody
+ * asks or not it goes on to its end. */
+#include "app/app_operate.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "app/app_backup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "operate.pb-c.h"
+#include "rpc/rpc.h"
+
+struct app_operate {
+    Operate__Operate_Service rpc; /* first */
+    struct app_operate_options opt;
+    pthread_mutex_t lock;
+    pthread_t thread;
+    bool has_thread; /* to be joined */
+    /* guarded by lock: */
+    bool is_running, is_stopping;
+    Operate__BackupState__Phase phase;
+    struct archive_state state;
+    struct strbuf problem;
+    char *directory;
+};
+
+static bool on_progress(void *arg, const struct archive_state *state)
+{
+    struct app_operate *o = arg;
+    pthread_mutex_lock(&o->lock);
+    o->state = *state;
+    o->phase = (Operate__BackupState__Phase)(OPERATE__BACKUP_STATE__PHASE__FILES + state->phase);
+    bool goes_on = !o->is_stopping;
+    pthread_mutex_unlock(&o->lock);
+    return goes_on;
+}
+
+static void *thread_main(void *arg)
+{
+    struct app_operate *o = arg;
+    struct strbuf problem = {0};
+    struct app_backup backup = {.store = o->opt.store,
+                                .data_dir = o->opt.data_dir,
+                                .version = o->opt.version,
+                                .directory = o->directory,
+                                .progress = {.fn = on_progress, .arg = o}};
+    enum err err = app_backup_write(&backup, &problem);
+    if (err)
+        log_warn(NULL, "backup: %.*s", STR_FMT(strbuf_str(&problem)));
+    else
+        log_info(NULL, "backup: %lld files to %s", (long long)backup.progress.state.file_count,
+                 o->directory);
+    pthread_mutex_lock(&o->lock);
+    o->state = backup.progress.state;
+    o->phase = err ? OPERATE__BACKUP_STATE__PHASE__FAILED : OPERATE__BACKUP_STATE__PHASE__DONE;
+    strbuf_clear(&o->problem);
+    strbuf_add(&o->problem, problem.n ? problem.p : "", problem.n);
+    o->is_running = false;
+    pthread_mutex_unlock(&o->lock);
+    strbuf_deinit(&problem);
+    return NULL;
+}
+
+static void answer(struct app_operate *o, Operate__BackupState_Closure closure,
+                   struct rpc_call *call)
+{
+    Operate__BackupState *out = arena_new(call->arena, Operate__BackupState);
+    operate__backup_state__init(out);
+    pthread_mutex_lock(&o->lock);
+    out->phase = o->phase;
+    out->done_bytes = o->state.done_bytes;
+    out->total_bytes = MAX(o->state.total_bytes, o->state.done_bytes);
+    out->file_count = o->state.file_count;
+    out->problem = str_arena(call->arena, strbuf_str(&o->problem));
+    pthread_mutex_unlock(&o->lock);
+    closure(out, call);
+}
+
+static enum err begin(struct app_operate *o, const char *directory)
+{
+    enum err err = ERR_OK;
+    pthread_mutex_lock(&o->lock);
+    if (o->is_running)
+        err = ERR_FAILED_PRECONDITION;
+    o->is_running = true;
+    pthread_mutex_unlock(&o->lock);
+    if (err)
+        return err;
+    if (o->has_thread)
+        pthread_join(o->thread, NULL);
+    free(o->directory);
+    o->directory = mem_strdup(directory);
+    o->is_stopping = false;
+    o->phase = OPERATE__BACKUP_STATE__PHASE__FILES;
+    o->state = (struct archive_state){0};
+    strbuf_clear(&o->problem);
+    o->has_thread = pthread_create(&o->thread, NULL, thread_main, o) == 0;
+    o->is_running = o->has_thread;
+    return o->has_thread ? ERR_OK : ERR_RESOURCE_EXHAUSTED;
+}
+
+static void on_begin_backup(Operate__Operate_Service *rpc, const Operate__BeginBackupRequest *in,
+                            Operate__BackupState_Closure closure, void *data)
+{
+    struct app_operate *o = (struct app_operate *)rpc;
+    struct rpc_call *call = data;
+    enum err err = in->directory[0] == '/' ? begin(o, in->directory) : ERR_INVALID_ARGUMENT;
+    if (err) {
+        rpc_fail(call, err, "%s",
+                 err == ERR_FAILED_PRECONDITION ? "a backup is being written already"
+                                                : err_text(err));
+        closure(NULL, call);
+        return;
+    }
+    answer(o, closure, call);
+}
+
+static void on_get_backup(Operate__Operate_Service *rpc, const Operate__GetBackupRequest *in,
+                          Operate__BackupState_Closure closure, void *data)
+{
+    answer((struct app_operate *)rpc, closure, data);
+}
+
+static void on_cancel_backup(Operate__Operate_Service *rpc, const Operate__CancelBackupRequest *in,
+                             Operate__BackupState_Closure closure, void *data)
+{
+    struct app_operate *o = (struct app_operate *)rpc;
+    pthread_mutex_lock(&o->lock);
+    o->is_stopping = true;
+    pthread_mutex_unlock(&o->lock);
+    answer(o, closure, data);
+}
+
+struct app_operate *app_operate_create(const struct app_operate_options *opt)
+{
+    struct app_operate *o = mem_new(struct app_operate);
+    o->rpc = (Operate__Operate_Service)OPERATE__OPERATE__INIT(on_);
+    o->opt = *opt;
+    pthread_mutex_init(&o->lock, NULL);
+    return o;
+}
+
+ProtobufCService *app_operate_rpc(struct app_operate *operate)
+{
+    return &operate->rpc.base;
+}
+
+void app_operate_destroy(struct app_operate **operate)
+{
+    struct app_operate *o = *operate;
+    *operate = NULL;
+    if (!o)
+        return;
+    pthread_mutex_lock(&o->lock);
+    o->is_stopping = true;
+    pthread_mutex_unlock(&o->lock);
+    if (o->has_thread)
+        pthread_join(o->thread, NULL);
+    pthread_mutex_destroy(&o->lock);
+    strbuf_deinit(&o->problem);
+    free(o->directory);
+    free(o);
+}
