@@ -11,8 +11,7 @@
 #include "core/log.h"
 #include "store/store_sqlite_internal.h"
 
-#define STEP_PAGES 256 /* a megabyte: between them progress is told, and one may be told to stop \
-                        */
+#define STEP_PAGES 256 /* a megabyte: progress is told in between */
 
 static int copy(sqlite3 *from, sqlite3 *to, const struct store_progress *progress)
 {
