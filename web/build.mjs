@@ -51,6 +51,8 @@ async function build() {
   });
   const appCss = outputOf(css.metafile, "src/styles/app.css");
   const meetingCss = outputOf(css.metafile, "src/styles/meeting.css");
+  const worker = await esbuild.build({ ...shared, entryPoints: ["src/chat/worker.ts"], format: "iife", legalComments: "none" });
+  const chatWorker = outputOf(worker.metafile, "src/chat/worker.ts");
   const js = await esbuild.build({
     ...shared,
     entryPoints: ["src/main.tsx"],
@@ -58,7 +60,7 @@ async function build() {
     splitting: true,
     jsx: "automatic",
     jsxImportSource: "preact",
-    define: { __MEETING_CSS__: JSON.stringify("/" + meetingCss) },
+    define: { __MEETING_CSS__: JSON.stringify("/" + meetingCss), __CHAT_WORKER__: JSON.stringify("/" + chatWorker) },
     plugins: [messagesPlugin(), emojiPlugin()],
     legalComments: "none",
   });
@@ -74,7 +76,7 @@ async function build() {
   await mkdir(path.join(root, ".cache"), { recursive: true });
   await writeFile(
     path.join(root, ".cache/meta.json"),
-    JSON.stringify({ main, appCss, meetingCss, outputs: js.metafile.outputs }),
+    JSON.stringify({ main, appCss, meetingCss, chatWorker, outputs: js.metafile.outputs }),
   );
   if (!flags.has("--quiet")) console.log(`web: built ${Object.keys(js.metafile.outputs).length + 3} files into dist/`);
 }

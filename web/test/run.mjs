@@ -24,7 +24,7 @@ await esbuild.build({
   jsxImportSource: "preact",
   plugins: [messagesPlugin()],
   banner: { js: 'globalThis.location ??= new URL("http://localhost/");' }, // the router reads it when it is loaded
-  define: { __MEETING_CSS__: '""', "import.meta.webRoot": JSON.stringify(path.join(here, "..")) },
+  define: { __MEETING_CSS__: '""', __CHAT_WORKER__: '""', "import.meta.webRoot": JSON.stringify(path.join(here, "..")) },
   logLevel: "warning",
 });
 const files = readdirSync(out).map((f) => path.join(out, f));

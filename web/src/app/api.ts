@@ -1,18 +1,10 @@
 // REST calls. The access token lives in memory only; the refresh token in an HttpOnly cookie that scripts never see.
 // Tabs take turns at renewing (Web Locks): two at once would look to the server like a stolen token.
 import { signal } from "@preact/signals";
+import { ApiError } from "./api-error";
 import type { LoginReply, Profile } from "./types";
 
-export class ApiError extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly requestId: string,
-    readonly status: number,
-  ) {
-    super(message);
-  }
-}
+export { ApiError };
 
 export interface SignedIn {
   user: Profile;

@@ -1,11 +1,20 @@
 // The socket /ws/im, kept alive: signs in, answers to requests by id, events as they come; when it drops it comes back
-// after a pause that grows and is never the same for all (docs/messaging.md).
-import { ApiError, renew, token } from "../app/api";
+// after a pause that grows and is never the same for all (docs/messaging.md). Runs in a page or in a shared worker.
+import { ApiError } from "../app/api-error";
 
 export type LinkState = "connecting" | "open" | "waiting";
 export type Frame = Record<string, unknown> & { id?: number };
 
+// What the store talks through, whether the socket is the page's own or shared with other tabs.
+export interface Wire {
+  request<T>(name: string, body?: object): Promise<T>;
+  retryNow(): void;
+  close(): void;
+}
+
 export interface LinkOptions {
+  // A token to sign in with, a new one when the last was refused; null: nobody is signed in any more.
+  token: (isRefused: boolean) => Promise<string | null>;
   onState: (state: LinkState) => void;
   // Everything is told from now on.
   onReady: () => void;
@@ -32,7 +41,7 @@ export function backoffMs(attempt: number, random = Math.random()): number {
   return most / 2 + (most / 2) * random;
 }
 
-export class Link {
+export class Link implements Wire {
   private socket: WebSocket | null = null;
   private pending = new Map<number, Pending>();
   private nextId = 1;
@@ -45,16 +54,12 @@ export class Link {
   private closingDelayMs = 0;
 
   constructor(private readonly options: LinkOptions) {
-    addEventListener("online", this.wake);
-    document.addEventListener("visibilitychange", this.wake);
     this.pingTimer = setInterval(this.beat, pingEveryMs);
     this.connect();
   }
 
   close(): void {
     this.isOver = true;
-    removeEventListener("online", this.wake);
-    document.removeEventListener("visibilitychange", this.wake);
     clearInterval(this.pingTimer);
     if (this.retryTimer) clearTimeout(this.retryTimer);
     const socket = this.socket;
@@ -83,9 +88,13 @@ export class Link {
     this.connect();
   };
 
-  // The network is back, or the page is looked at again: see at once whether the socket still lives.
-  private wake = (): void => {
-    if (this.isOver || document.visibilityState === "hidden") return;
+  get isClosed(): boolean {
+    return this.isOver;
+  }
+
+  // The network is back, or a page is looked at again: see at once whether the socket still lives.
+  wake = (): void => {
+    if (this.isOver) return;
     if (!this.socket) return this.retryNow();
     const { socket } = this;
     const askedAtMs = Date.now();
@@ -124,9 +133,9 @@ export class Link {
 
   private async enter(socket: WebSocket): Promise<void> {
     try {
-      // False: nobody is signed in any more, and the page goes to the sign-in by itself.
-      if (this.isRenewing && !(await renew())) return this.close();
-      const bearer = await token();
+      const bearer = await this.options.token(this.isRenewing);
+      // The page goes to the sign-in by itself.
+      if (bearer === null) return this.close();
       this.isRenewing = false;
       if (this.socket === socket) await this.request("authenticate", { token: bearer });
     } catch {

@@ -1,12 +1,13 @@
 // The chat of the signed-in person: conversations, logs and the outbox as signals, kept true over the socket. One for the
 // page, alive from the first look at it to the sign-out. What it makes of changes stands in log.ts and outbox.ts.
 import { computed, effect, signal } from "@preact/signals";
-import { ApiError, signedIn } from "../app/api";
+import { ApiError, renew, signedIn, token } from "../app/api";
 import { errorCode, errorText } from "../app/errors";
 import { unreadMessages } from "../app/unread";
-import { Link, type LinkState } from "./link";
+import type { LinkState, Wire } from "./link";
 import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
 import * as outbox from "./outbox";
+import { openWire } from "./shared-link";
 import type { Change, ChangeList, Content, Conversation, History, Member, Message, Own, Receipt, SendReply, SyncReply } from "./types";
 
 export interface Thread {
@@ -45,7 +46,7 @@ export class ChatStore {
   readonly sorted = computed(() => [...this.conversations.value.values()].sort((a, b) => b.active_at_ms - a.active_at_ms));
   readonly drafts = new Map<string, string>();
 
-  private readonly socket: Link;
+  private readonly socket: Wire;
   private cursor = "";
   private listCursor = "";
   private isPumping = false;
@@ -63,7 +64,8 @@ export class ChatStore {
       unreadMessages.value = this.sorted.value.reduce((sum, c) => sum + (c.own?.unread_count ?? 0), 0);
     });
     this.syncTimer = setInterval(() => this.link.value === "open" && void this.sync(), syncEveryMs);
-    this.socket = new Link({
+    this.socket = openWire(me, {
+      token: async (isRefused) => (isRefused && !(await renew()) ? null : token()),
       onState: (state) => (this.link.value = state),
       onReady: () => void this.sync().then(() => this.pump()),
       onEvent: (name, body) => this.onEvent(name, body),

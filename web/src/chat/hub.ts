@@ -1,0 +1,134 @@
+// The shared worker's half: one socket for all tabs of one account. Tabs ask through their ports, everybody hears what
+// happens; a tab that goes takes nothing with it. Messages between both halves are those of ToHub and ToTab.
+import { ApiError } from "../app/api-error";
+import { Link, type LinkState } from "./link";
+
+export type ToHub =
+  | { type: "hello" | "bye" | "wake" | "retry" }
+  | { type: "ask"; id: number; name: string; body: object }
+  | { type: "token"; id: number; token: string | null; isFailed: boolean };
+
+export type ToTab =
+  | { type: "state"; state: LinkState }
+  | { type: "ready" }
+  | { type: "event"; name: string; body: unknown }
+  | { type: "answer"; id: number; body: unknown; error?: { code: string; message: string; requestId: string } }
+  | { type: "token"; id: number; isRefused: boolean };
+
+export interface Port {
+  postMessage(message: ToTab): void;
+}
+
+const tokenLimitMs = 8_000;
+
+interface TokenWish {
+  resolve: (token: string | null) => void;
+  reject: (error: Error) => void;
+}
+
+export class Hub {
+  private link: Link | null = null;
+  private state: LinkState = "connecting";
+  private isReady = false;
+  // What each tab has on its screen; the last one heard of comes last.
+  private readonly tabs = new Map<Port, Set<string>>();
+  private readonly wishes = new Map<number, TokenWish>();
+  private nextWish = 1;
+
+  onMessage(port: Port, message: ToHub): void {
+    if (message.type === "bye") return this.leave(port);
+    this.enter(port);
+    if (message.type === "wake") this.link?.wake();
+    else if (message.type === "retry") this.link?.retryNow();
+    else if (message.type === "ask") void this.ask(port, message);
+    else if (message.type === "token") this.onToken(message);
+  }
+
+  private enter(port: Port): void {
+    const isNew = !this.tabs.has(port);
+    const opened = this.tabs.get(port) ?? new Set();
+    this.tabs.delete(port);
+    this.tabs.set(port, opened);
+    if (!this.link || this.link.isClosed) this.connect();
+    else if (isNew) {
+      port.postMessage({ type: "state", state: this.state });
+      if (this.isReady) port.postMessage({ type: "ready" });
+    }
+  }
+
+  private connect(): void {
+    this.isReady = false;
+    this.link = new Link({
+      token: (isRefused) => this.token(isRefused),
+      onState: (state) => {
+        this.state = state;
+        this.isReady &&= state === "open";
+        this.tell({ type: "state", state });
+      },
+      onReady: () => {
+        this.isReady = true;
+        this.tell({ type: "ready" });
+      },
+      onEvent: (name, body) => this.tell({ type: "event", name, body }),
+    });
+  }
+
+  private tell(message: ToTab): void {
+    for (const port of this.tabs.keys()) port.postMessage(message);
+  }
+
+  private leave(port: Port): void {
+    const opened = this.tabs.get(port);
+    this.tabs.delete(port);
+    for (const id of opened ?? []) if (!this.isOpenElsewhere(id)) this.link?.request("open", { id, is_closed: true }).catch(() => undefined);
+    if (this.tabs.size) return;
+    this.link?.close();
+    this.link = null;
+  }
+
+  private isOpenElsewhere(id: string): boolean {
+    return [...this.tabs.values()].some((opened) => opened.has(id));
+  }
+
+  private async ask(port: Port, { id, name, body }: { id: number; name: string; body: object }): Promise<void> {
+    try {
+      const isKept = name === "open" && this.noteOpen(port, body as { id: string; is_closed?: boolean });
+      const reply = isKept ? {} : await this.link?.request(name, body);
+      port.postMessage({ type: "answer", id, body: reply });
+    } catch (error) {
+      const { code, message, requestId } = error instanceof ApiError ? error : new ApiError("unknown", String(error), "", 0);
+      port.postMessage({ type: "answer", id, body: null, error: { code, message, requestId } });
+    }
+  }
+
+  // True: one tab looks away from a conversation that another still shows; the server need not know.
+  private noteOpen(port: Port, { id, is_closed }: { id: string; is_closed?: boolean }): boolean {
+    const opened = this.tabs.get(port);
+    if (!is_closed) opened?.add(id);
+    else opened?.delete(id);
+    return is_closed === true && this.isOpenElsewhere(id);
+  }
+
+  // Only pages can sign in: the one heard of last is asked first, and the next when it does not answer.
+  private async token(isRefused: boolean): Promise<string | null> {
+    for (const port of [...this.tabs.keys()].reverse()) {
+      const id = this.nextWish++;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const answer = new Promise<string | null | undefined>((resolve, reject) => {
+        this.wishes.set(id, { resolve, reject });
+        timer = setTimeout(() => resolve(undefined), tokenLimitMs);
+      });
+      port.postMessage({ type: "token", id, isRefused });
+      const token = await answer.finally(() => (clearTimeout(timer), this.wishes.delete(id)));
+      if (token !== undefined) return token;
+      this.leave(port); // it is gone without a word
+    }
+    throw new ApiError("offline", "no page answers", "", 0);
+  }
+
+  private onToken({ id, token, isFailed }: { id: number; token: string | null; isFailed: boolean }): void {
+    const wish = this.wishes.get(id);
+    if (isFailed) wish?.reject(new ApiError("offline", "no token to be had", "", 0));
+    else wish?.resolve(token);
+  }
+}

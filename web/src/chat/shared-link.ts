@@ -1,0 +1,134 @@
+// A tab's half of the shared socket; the other half is hub.ts. Where there are no shared workers, or ours does not start,
+// the tab has a socket of its own.
+import { ApiError } from "../app/api-error";
+import type { ToHub, ToTab } from "./hub";
+import { Link, type LinkOptions, type Wire } from "./link";
+
+declare const __CHAT_WORKER__: string;
+
+const helloLimitMs = 4_000;
+// The worker answers in 15 s by itself.
+const requestLimitMs = 20_000;
+
+interface Pending {
+  resolve: (body: unknown) => void;
+  reject: (error: Error) => void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+class SharedLink implements Wire {
+  private readonly port: MessagePort;
+  private readonly pending = new Map<number, Pending>();
+  private nextId = 1;
+  private isHeard = false;
+  private readonly helloTimer: ReturnType<typeof setTimeout>;
+
+  constructor(worker: SharedWorker, private readonly options: LinkOptions, onDead: () => void) {
+    this.port = worker.port;
+    const dead = () => !this.isHeard && (this.close(), onDead());
+    worker.onerror = dead;
+    this.helloTimer = setTimeout(dead, helloLimitMs);
+    this.port.onmessage = (e: MessageEvent<ToTab>) => this.onMessage(e.data);
+    addEventListener("pagehide", this.bye);
+    addEventListener("pageshow", this.hello);
+    addEventListener("online", this.wake);
+    document.addEventListener("visibilitychange", this.wake);
+    this.post({ type: "hello" });
+  }
+
+  private post(message: ToHub): void {
+    this.port.postMessage(message);
+  }
+
+  private bye = (): void => this.post({ type: "bye" });
+  // Back from the browser's cache of pages.
+  private hello = (e: PageTransitionEvent): void => {
+    if (e.persisted) this.post({ type: "hello" });
+  };
+  private wake = (): void => {
+    if (document.visibilityState !== "hidden") this.post({ type: "wake" });
+  };
+  retryNow = (): void => this.post({ type: "retry" });
+
+  close(): void {
+    clearTimeout(this.helloTimer);
+    removeEventListener("pagehide", this.bye);
+    removeEventListener("pageshow", this.hello);
+    removeEventListener("online", this.wake);
+    document.removeEventListener("visibilitychange", this.wake);
+    this.bye();
+    this.port.close();
+    for (const id of [...this.pending.keys()]) this.settle(id, undefined, new ApiError("offline", "closed", "", 0));
+  }
+
+  request<T>(name: string, body: object = {}): Promise<T> {
+    const id = this.nextId++;
+    return new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => this.settle(id, undefined, new ApiError("deadline_exceeded", `no answer to ${name}`, "", 0)), requestLimitMs);
+      this.pending.set(id, { resolve: resolve as (b: unknown) => void, reject, timer });
+      this.post({ type: "ask", id, name, body });
+    });
+  }
+
+  private settle(id: number, body: unknown, error?: Error): void {
+    const waiting = this.pending.get(id);
+    if (!waiting) return;
+    this.pending.delete(id);
+    clearTimeout(waiting.timer);
+    if (error) waiting.reject(error);
+    else waiting.resolve(body);
+  }
+
+  private onMessage(m: ToTab): void {
+    this.isHeard = true;
+    clearTimeout(this.helloTimer);
+    if (m.type === "state") this.options.onState(m.state);
+    else if (m.type === "ready") this.options.onReady();
+    else if (m.type === "event") this.options.onEvent(m.name, m.body);
+    else if (m.type === "token") void this.giveToken(m.id, m.isRefused);
+    else this.settle(m.id, m.body, m.error && new ApiError(m.error.code, m.error.message, m.error.requestId, 0));
+  }
+
+  private async giveToken(id: number, isRefused: boolean): Promise<void> {
+    try {
+      this.post({ type: "token", id, token: await this.options.token(isRefused), isFailed: false });
+    } catch {
+      this.post({ type: "token", id, token: null, isFailed: true });
+    }
+  }
+}
+
+// The page's own socket, awake when the page is.
+class OwnLink extends Link {
+  constructor(options: LinkOptions) {
+    super(options);
+    addEventListener("online", this.look);
+    document.addEventListener("visibilitychange", this.look);
+  }
+
+  private look = (): void => {
+    if (document.visibilityState !== "hidden") this.wake();
+  };
+
+  override close(): void {
+    removeEventListener("online", this.look);
+    document.removeEventListener("visibilitychange", this.look);
+    super.close();
+  }
+}
+
+// `account`: whose socket it is; tabs of the same one share it. Empty: not shared.
+export function openWire(account: string, options: LinkOptions): Wire {
+  if (!account || typeof SharedWorker === "undefined") return new OwnLink(options);
+  let wire: Wire;
+  try {
+    wire = new SharedLink(new SharedWorker(__CHAT_WORKER__, { name: `parlance ${account}` }), options, () => (wire = new OwnLink(options)));
+  } catch {
+    return new OwnLink(options);
+  }
+  return {
+    request: (name, body) => wire.request(name, body),
+    retryNow: () => wire.retryNow(),
+    close: () => wire.close(),
+  };
+}
