@@ -24,8 +24,9 @@ export class Proxy {
       return;
     }
     const far = net.connect(this.target, '127.0.0.1');
-    const pair = { near, far };
+    const pair = { near, far, request: '' };
     this.pairs.add(pair);
+    near.once('data', (chunk) => { [pair.request] = chunk.toString('latin1').split('\r\n', 1); });
     far.on('error', () => far.destroy());
     for (const [from, to] of [[near, far], [far, near]]) {
       from.pipe(to);
@@ -35,6 +36,9 @@ export class Proxy {
       });
     }
   }
+
+  // How many connections are open now that began by asking for this path.
+  open(path) { return [...this.pairs].filter((pair) => pair.request.startsWith(`GET ${path} `)).length; }
 
   // Every connection breaks with a reset, and none comes through until mend().
   cut() {
