@@ -96,6 +96,10 @@ export function sayIm(id, sender_id, content, client_msg_id = `x${Math.random()}
   return m;
 }
 
+const own = { status: "online", text: "", emoji: "", shown_to: "everyone", last_seen_to: "everyone" };
+const states = {
+  u2: { status: "online", text: "Writing a compiler", emoji: "⚙️" }, u4: { status: "away" }, u5: { status: "do_not_disturb" }, u6: { status: "offline", last_seen_ms: Date.now() - 3 * 60 * minuteMs },
+};
 const not_found = { error: { code: "not_found", message: "There is no such conversation.", request_id: "mock" } };
 
 const answers = {
@@ -139,7 +143,9 @@ const answers = {
     change(c, is_removed ? "unpinned" : "pinned", c.messages[seq - 1]);
     return c.messages[seq - 1];
   },
-  delete_for_me: () => ({}),
+  delete_for_me: () => ({}), device: () => ({}),
+  watch: ({ user_ids }) => ({ presences: user_ids.map((user_id) => ({ user_id, status: "offline", version: 1, ...states[user_id] })) }),
+  get_own_presence: () => own, set_presence: (fields) => Object.assign(own, fields),
   get_receipts: ({ id }) => ({ members: conversations.get(id).members, read_count: 2, delivered_count: 3 }),
   react: ({ id, seq, emoji, is_removed }) => {
     const c = conversations.get(id);

@@ -320,6 +320,14 @@ export const scenes = {
     await page.locator(".emoji-popover").waitFor();
     return page;
   },
+  "chat-status": async (open, v) => {
+    const page = await chat(open, v);
+    await page.locator(".rail-me button").click();
+    await page.getByRole("menuitem", { name: /^(Set a status|设置状态)$/ }).click();
+    await page.locator("dialog[open] .statuses").waitFor();
+    await page.fill("dialog[open] input[maxlength='100']", "Reading");
+    return page;
+  },
   "chat-search": async (open, v) => {
     const page = await chat(open, v);
     await page.locator(".chat-search input").fill("line");

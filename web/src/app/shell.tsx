@@ -1,16 +1,31 @@
 // The frame of every page but meetings: a rail at the left (tabs below on phones) and the page.
 import type { ComponentChildren } from "preact";
-import { LogOut, MessageSquare, Settings, ShieldCheck, Video } from "lucide-preact";
+import { useEffect, useState } from "preact/hooks";
+import { LogOut, MessageSquare, Settings, ShieldCheck, SmilePlus, Video } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Logo } from "../ui/logo";
+import { lazy } from "../ui/lazy";
 import { Menu } from "../ui/menu";
 import { toastError } from "../ui/toast";
 import { signedIn, signOut } from "./api";
+import { ownStatus } from "./own-status";
 import { go } from "./router";
 import { unreadMessages } from "./unread";
 
 export type Tab = "meetings" | "messages" | "settings" | "admin";
+
+const StatusDialog = lazy(() => import("../chat/status-dialog"));
+// The page first.
+const backgroundPauseMs = 800;
+
+function useBackground(tab: Tab): void {
+  useEffect(() => {
+    const start = () => void import("../chat/background").then((m) => m.startBackground(), () => undefined); // the next page tries again
+    const timer = setTimeout(start, tab === "messages" ? 0 : backgroundPauseMs);
+    return () => clearTimeout(timer);
+  }, [signedIn.value?.user.id]);
+}
 
 async function leave(): Promise<void> {
   try {
@@ -23,6 +38,9 @@ async function leave(): Promise<void> {
 
 export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren }) {
   const user = signedIn.value?.user;
+  const status = ownStatus.value;
+  const [isStatusOpen, setStatusOpen] = useState(false);
+  useBackground(tab);
   const tabs = [
     { id: "meetings", href: "/", icon: Video, text: t("nav.meetings") },
     { id: "messages", href: "/c", icon: MessageSquare, text: t("nav.messages") },
@@ -56,16 +74,19 @@ export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren
               class="avatar-btn"
               entries={() => [
                 { title: user.nickname || user.username },
+                ...(status ? [{ text: t("nav.status"), icon: SmilePlus, onPick: () => setStatusOpen(true) }] : []),
                 { text: t("nav.settings"), icon: Settings, onPick: () => go("/settings") },
                 "line",
                 { text: t("signOut"), icon: LogOut, onPick: () => void leave() },
               ]}
             >
               <Avatar name={user.nickname || user.username} url={user.avatar_url} size={36} />
+              {status && <span class={`dot is-${status.status}`} aria-hidden="true" />}
             </Menu>
           </div>
         )}
       </nav>
+      {isStatusOpen && <StatusDialog onClose={() => setStatusOpen(false)} />}
       <main id="main" class="page" tabIndex={-1}>
         {children}
       </main>

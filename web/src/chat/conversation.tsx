@@ -9,6 +9,8 @@ import { lazy } from "../ui/lazy";
 import { Composer } from "./composer";
 import { mayWriteIn } from "./may";
 import { nameOf, personOf, pictureOf, titleOf } from "./people";
+import { presenceOf } from "./presence";
+import { PresenceDot, presenceText } from "./presence-dot";
 import type { ChatStore } from "./store";
 import { ThreadView } from "./thread";
 import type { Message } from "./types";
@@ -58,6 +60,7 @@ export function Conversation({ store, id, atSeq }: Props) {
   const thread = store.threads.value.get(id);
   const title = peerId ? nameOf(peerId) : c ? titleOf(c) : "…";
   const picture = peerId ? personOf(peerId)?.avatar_url : c && pictureOf(c);
+  const other = peerId || (c?.kind === "direct" ? c.peer_id : "");
   const mayWrite = peerId !== "" || (c !== undefined && mayWriteIn(c));
 
   useEffect(() => {
@@ -83,9 +86,13 @@ export function Conversation({ store, id, atSeq }: Props) {
       <section class="conversation" aria-label={t("chat.with", { name: title })}>
         <header class="conversation-head">
           <IconButton icon={ArrowLeft} class="chat-back" label={t("chat.back")} onClick={() => go("/c")} />
-          <Avatar name={title} url={picture} size={36} />
-          <div class="grow">
+          <span class="with-dot">
+            <Avatar name={title} url={picture} size={36} />
+            {other && <PresenceDot id={other} />}
+          </span>
+          <div class="conversation-what">
             <h1 class="conversation-title">{title}</h1>
+            {other && <p class="meta conversation-line">{presenceText(presenceOf(other))}</p>}
             {c && c.kind !== "direct" && <p class="meta">{t("chat.memberCount", { count: c.member_count })}</p>}
           </div>
           {c && <IconButton icon={Pin} label={t("chat.pins")} aria-expanded={panel?.type === "pins"} onClick={() => toggle("pins")} />}

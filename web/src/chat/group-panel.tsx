@@ -10,6 +10,7 @@ import { Button, IconButton } from "../ui/controls";
 import { Confirm, Dialog } from "../ui/dialog";
 import { toast, toastError } from "../ui/toast";
 import { know, nameOf, personOf } from "./people";
+import { PresenceDot } from "./presence-dot";
 import { SidePanel } from "./side-panel";
 import type { ChatStore } from "./store";
 import type { Conversation, Member } from "./types";
@@ -80,7 +81,10 @@ export default function GroupPanel({ store, c, onClose }: { store: ChatStore; c:
       <ul class="group-members">
         {members.map((m) => (
           <li key={m.user_id} class="group-member">
-            <Avatar name={nameOf(m.user_id)} url={personOf(m.user_id)?.avatar_url} size={32} />
+            <span class="with-dot">
+              <Avatar name={nameOf(m.user_id)} url={personOf(m.user_id)?.avatar_url} size={32} />
+              <PresenceDot id={m.user_id} />
+            </span>
             <span class="grow">{m.user_id === store.me ? t("chat.you") : nameOf(m.user_id)}</span>
             {m.role !== "member" && <span class="meta">{t(m.role === "owner" ? "chat.owner" : "chat.admin")}</span>}
             {mayRemove(m) && <IconButton icon={UserMinus} size={18} label={t("chat.remove", { name: nameOf(m.user_id) })} onClick={() => void remove(m)} />}

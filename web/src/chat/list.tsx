@@ -11,6 +11,7 @@ import { toastError } from "../ui/toast";
 import { FewRows } from "./few-rows";
 import { NewChat } from "./new-chat";
 import { nameOf, pictureOf, titleOf } from "./people";
+import { PresenceDot } from "./presence-dot";
 import type { ChatStore } from "./store";
 import { contentLine, lineOf } from "./texts";
 import type { Conversation, Message } from "./types";
@@ -45,7 +46,10 @@ function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: 
   return (
     <li>
       <a href={`/c/${c.id}`} class={`conv${isUnread ? " is-unread" : ""}`} aria-current={isOpen ? "page" : undefined}>
-        <Avatar name={title} url={pictureOf(c)} size={44} />
+        <span class="with-dot">
+          <Avatar name={title} url={pictureOf(c)} size={44} />
+          {c.kind === "direct" && <PresenceDot id={c.peer_id} />}
+        </span>
         <span class="conv-body">
           <span class="conv-head">
             <span class="conv-title">{title}</span>

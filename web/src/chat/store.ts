@@ -45,6 +45,8 @@ export class ChatStore {
   readonly moved = signal<Map<string, string>>(new Map());
   readonly sorted = computed(() => [...this.conversations.value.values()].sort((a, b) => b.active_at_ms - a.active_at_ms));
   readonly drafts = new Map<string, string>();
+  // Who else listens to what the server tells by itself: presence, notifications.
+  readonly heard = new Set<(name: string, body: unknown) => void>();
 
   private readonly socket: Wire;
   private cursor = "";
@@ -181,6 +183,7 @@ export class ChatStore {
   // ---- events ----
 
   private onEvent(name: string, body: unknown): void {
+    this.heard.forEach((hear) => hear(name, body));
     if (name === "change") this.onChange(body as Change);
     else if (name === "own") this.onOwn(body as Conversation);
     else if (name === "receipt") this.onReceipt(body as Receipt);
