@@ -15,6 +15,7 @@
 #include "services/media/media.h"
 #include "services/meeting/meeting.h"
 #include "services/message/message.h"
+#include "services/presence/presence.h"
 #include "services/signaling/signaling.h"
 #include "services/user/user.h"
 
@@ -30,6 +31,7 @@ struct app_services {
     struct meeting_service *meeting_service;
     struct signaling_service *signaling_service;
     struct message_service *message_service;
+    struct presence_service *presence_service;
     struct gateway *gateway;
     /* The same behind their shares of threads: what others call. */
     ProtobufCService *operate;
@@ -39,22 +41,26 @@ struct app_services {
     ProtobufCService *meeting;
     ProtobufCService *signaling;
     ProtobufCService *message, *group, *contact;
+    ProtobufCService *presence;
 };
 
 /* ---- what can be known without starting ---- */
 
 const struct edge_route_table *const app_route_tables[] = {
-    &user_routes,      &auth_routes,    &media_routes, &meeting_routes,
-    &signaling_routes, &message_routes, &group_routes, &contact_routes};
+    &user_routes,    &auth_routes,  &media_routes,   &meeting_routes, &signaling_routes,
+    &message_routes, &group_routes, &contact_routes, &presence_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 static const struct {
     const struct store_migration *list;
     const size_t *count;
 } migrations[] = {
-    {user_migrations, &user_migration_count},       {auth_migrations, &auth_migration_count},
-    {media_migrations, &media_migration_count},     {meeting_migrations, &meeting_migration_count},
+    {user_migrations, &user_migration_count},
+    {auth_migrations, &auth_migration_count},
+    {media_migrations, &media_migration_count},
+    {meeting_migrations, &meeting_migration_count},
     {message_migrations, &message_migration_count},
+    {presence_migrations, &presence_migration_count},
 };
 
 const struct store_migration *app_migrations(struct arena *arena, size_t *count)
@@ -167,10 +173,20 @@ static enum err start_messages(struct app *app)
     s->message = runs_here(app, message_rpc(s->message_service));
     s->group = runs_here(app, message_group_rpc(s->message_service));
     s->contact = runs_here(app, message_contact_rpc(s->message_service));
+    err = presence_create(&s->presence_service, &(struct presence_deps){.message = s->message,
+                                                                        .contact = s->contact,
+                                                                        .store = app->store,
+                                                                        .cache = app->cache,
+                                                                        .bus = app->bus,
+                                                                        .loop = s->timers});
+    if (err)
+        return err;
+    s->presence = runs_here(app, presence_rpc(s->presence_service));
     return gateway_create(&s->gateway, &(struct gateway_deps){.auth = s->auth,
                                                               .message = s->message,
                                                               .group = s->group,
                                                               .contact = s->contact,
+                                                              .presence = s->presence,
                                                               .bus = app->bus});
 }
 
@@ -236,6 +252,7 @@ static enum err start_edge(struct app *app)
         {&media_routes, s->media},         {&meeting_routes, s->meeting},
         {&signaling_routes, s->signaling}, {&message_routes, s->message},
         {&group_routes, s->group},         {&contact_routes, s->contact},
+        {&presence_routes, s->presence},
     };
     const struct edge_ws_row ws_rows[] = {
         {"/ws/signaling", accept_signaling, s->signaling_service},
@@ -316,6 +333,8 @@ void app_topology_stop(struct app *app)
     app_operate_destroy(&s->operate_service);
     bus_stop_tasks(app->bus);
     gateway_destroy(&s->gateway);
+    rpc_local_destroy(&s->presence);
+    presence_destroy(&s->presence_service);
     rpc_local_destroy(&s->message);
     rpc_local_destroy(&s->group);
     rpc_local_destroy(&s->contact);

@@ -1,11 +1,11 @@
-// Who may do what with conversations: every operation of messages, groups and contacts, asked by everybody there is, of a
+// Who may do what with conversations: every operation of messages, groups, contacts and presence, asked by everybody there is, of a
 // group they belong to, belonged to, or never did. An operation without a rule fails. What was refused has changed nothing.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ok, refused } from './check.mjs';
 import { run, startServer } from './server.mjs';
 
-const tags = ['messages', 'groups', 'contacts'];
+const tags = ['messages', 'groups', 'contacts', 'presence'];
 const document = JSON.parse(run(['openapi']).stdout);
 
 // ---- what each rule means: the status for each caller; who is not named is allowed ----
@@ -67,6 +67,14 @@ const operations = {
   contacts_RequestContact: { rule: 'user', body: async () => ({ user_id: (await stage.server.register(fresh())).user.id }) },
   contacts_AnswerContact: { rule: 'user', params: async (s, g, client) => ({ user_id: await asking(client) }), body: () => ({ is_accepted: true }) },
   contacts_SetContact: { rule: 'user', params: (s) => ({ user_id: s.other.user.id }), body: () => ({ is_blocked: false }) },
+  presence_GetPresences: { rule: 'user', query: () => `?user_ids=${stage.other.user.id}` },
+  presence_GetOwnPresence: { rule: 'user' },
+  presence_SetPresence: { rule: 'user', body: () => ({ text: fresh() }) },
+  presence_UserOnline: { rule: 'user', body: () => ({ device_id: 'one' }) },
+  presence_UserOffline: { rule: 'user', body: () => ({ device_id: 'one' }) },
+  presence_GetOnlineUsers: { rule: 'user' },
+  presence_GetUserPresence: { rule: 'user', params: (s) => ({ user_id: s.other.user.id }) },
+  presence_IsUserOnline: { rule: 'user', params: (s) => ({ user_id: s.other.user.id }) },
   contacts_RemoveContact: { rule: 'user', params: (s) => ({ user_id: s.other.user.id }) },
 };
 

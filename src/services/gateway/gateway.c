@@ -3,6 +3,11 @@
 
 #include "services/gateway/gateway_internal.h"
 
+static void start_on_loop(void *arg)
+{
+    gateway_hub_start(arg);
+}
+
 enum err gateway_create(struct gateway **out, const struct gateway_deps *deps)
 {
     struct gateway *gw = mem_zalloc(sizeof(*gw));
@@ -14,9 +19,7 @@ enum err gateway_create(struct gateway **out, const struct gateway_deps *deps)
         *out = NULL;
         return err;
     }
-    gw->users = map_create();
-    gw->topics = map_create();
-    gw->members = map64_create();
+    loop_call(gw->loop, start_on_loop, gw);
     gateway_events_start(gw);
     *out = gw;
     return ERR_OK;
@@ -45,7 +48,7 @@ struct waiting {
 static void count_on_loop(void *arg)
 {
     struct waiting *w = arg;
-    w->left = w->gw->load_count;
+    w->left = w->gw->call_count;
 }
 
 void gateway_destroy(struct gateway **gwp)
@@ -56,7 +59,7 @@ void gateway_destroy(struct gateway **gwp)
         return;
     gateway_events_stop(gw);
     loop_call(gw->loop, clear_on_loop, gw);
-    /* Lists that were asked for come to the loop yet, by their deadline at the latest. */
+    /* What was asked for comes to the loop yet, by its deadline at the latest. */
     for (size_t left = 1; left;) {
         struct waiting w = {.gw = gw};
         loop_call(gw->loop, count_on_loop, &w);
@@ -67,6 +70,7 @@ void gateway_destroy(struct gateway **gwp)
     loop_destroy(&gw->loop);
     map_destroy(&gw->users);
     map_destroy(&gw->topics);
+    map_destroy(&gw->watched);
     map64_destroy(&gw->members);
     free(gw);
 }

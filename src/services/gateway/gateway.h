@@ -13,8 +13,8 @@
 struct gateway;
 
 struct gateway_deps {
-    ProtobufCService *auth;                      /* ValidateToken */
-    ProtobufCService *message, *group, *contact; /* what the frames name */
+    ProtobufCService *auth;                                 /* ValidateToken */
+    ProtobufCService *message, *group, *contact, *presence; /* what the frames name */
     struct bus *bus;
 };
 

@@ -5,6 +5,7 @@ struct heard {
     struct gateway *gw;
     Message__MessageEvent *event;
     Message__ReceiptEvent *receipt;
+    Presence__PresenceEvent *presence;
     char user_id[ID_SIZE], session_id[ID_SIZE]; /* signed out */
 };
 
@@ -15,6 +16,8 @@ static void on_loop(void *arg)
         gateway_hub_event(h->gw, h->event);
     else if (h->receipt)
         gateway_hub_receipt(h->gw, h->receipt);
+    else if (h->presence)
+        gateway_hub_presence(h->gw, h->presence);
     else
         gateway_hub_revoke(h->gw, h->user_id, h->session_id);
     free(h);
@@ -43,6 +46,16 @@ static void on_ephemeral_event(void *arg, const struct bus_event *e)
         hear(&(struct heard){.gw = arg, .receipt = m});
 }
 
+static void on_presence_event(void *arg, const struct bus_event *e)
+{
+    Presence__PresenceEvent *m =
+        presence__presence_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    if (m && m->presence)
+        hear(&(struct heard){.gw = arg, .presence = m});
+    else if (m)
+        presence__presence_event__free_unpacked(m, NULL);
+}
+
 /* Without a session the whole account is meant. */
 static void on_auth_event(void *arg, const struct bus_event *e)
 {
@@ -67,6 +80,7 @@ void gateway_events_start(struct gateway *gw)
     gw->subscriptions[1] =
         bus_subscribe(bus, "message_ephemeral", "gateway", on_ephemeral_event, gw);
     gw->subscriptions[2] = bus_subscribe(bus, "auth_events", "gateway", on_auth_event, gw);
+    gw->subscriptions[3] = bus_subscribe(bus, "presence_events", "gateway", on_presence_event, gw);
 }
 
 void gateway_events_stop(struct gateway *gw)

@@ -60,7 +60,8 @@ static bool is_same_name(const char *field, const char *method)
 
 static struct gateway_method find_method(struct gateway *gw, const char *name)
 {
-    ProtobufCService *services[] = {gw->deps.message, gw->deps.group, gw->deps.contact};
+    ProtobufCService *services[] = {gw->deps.message, gw->deps.group, gw->deps.contact,
+                                    gw->deps.presence};
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         const ProtobufCServiceDescriptor *d = services[i]->descriptor;
         for (unsigned j = 0; j < d->n_methods; j++) {

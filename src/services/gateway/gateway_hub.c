@@ -60,14 +60,21 @@ static void on_list(void *arg)
     struct user *u = map_get(gw->users, str_from(l->user_id));
     if (u && u->serial != l->serial)
         u = NULL;
-    gw->load_count--;
+    gw->call_count--;
     if (u && !l->list) {
         loop_timer_start(gw->loop, &u->load_timer, LOAD_AGAIN_MS, on_load_timer, u);
     } else if (u) {
         for (size_t i = 0; i < l->list->n_conversation_ids; i++)
             topic_add(gw, u, l->list->conversation_ids[i], l->list->visible_from_seqs[i]);
+        if (!u->load_after) /* what is newer than the first page may be missing on any */
+            u->load_lsn = l->list->lsn;
+        u->load_after = l->list->next;
+    }
+    if (u && l->list && u->load_after) {
+        user_load(u);
+    } else if (u && l->list) {
         u->is_loaded = true;
-        apply_news(gw, u, l->list->lsn);
+        apply_news(gw, u, u->load_lsn);
         LIST_FOREACH(&u->members, node)
         {
             tell_ready(LIST_ENTRY(node, struct member, in_user));
@@ -102,13 +109,14 @@ static void user_load(struct user *u)
     snprintf(l->user_id, sizeof(l->user_id), "%s", u->id);
     Message__GetMembershipsRequest request = MESSAGE__GET_MEMBERSHIPS_REQUEST__INIT;
     request.user_id = l->user_id;
+    request.after = u->load_after;
     l->serial = u->serial;
-    u->gw->load_count++;
+    u->gw->call_count++;
     rpc_async(message, (unsigned)rpc_method_find(message->descriptor, "GetMemberships"),
               &request.base, l->call, on_memberships, 0);
 }
 
-static struct user *user_get(struct gateway *gw, const char *id)
+static struct user *user_get(struct gateway *gw, const char *id, bool is_guest)
 {
     struct user *u = map_get(gw->users, str_from(id));
     if (u)
@@ -117,7 +125,9 @@ static struct user *user_get(struct gateway *gw, const char *id)
     u->gw = gw;
     u->serial = ++gw->last_serial;
     snprintf(u->id, sizeof(u->id), "%s", id);
+    u->is_guest = is_guest;
     list_init(&u->members);
+    list_add_tail(&gw->round, &u->in_round);
     map_set(gw->users, str_from(id), u);
     user_load(u);
     return u;
@@ -129,6 +139,7 @@ static void user_destroy(struct user *u)
     for (size_t i = 0; i < u->topic_count; i++)
         topic_drop_user(gw, u->topics[i], u);
     loop_timer_stop(&u->load_timer);
+    list_remove(&u->in_round);
     map_remove(gw->users, str_from(u->id));
     free(u->topics);
     free(u->news);
@@ -147,9 +158,11 @@ static void join(const struct hub_post *p)
     m->ticket = p->ticket;
     m->is_packed = p->is_packed;
     snprintf(m->session_id, sizeof(m->session_id), "%s", p->session_id);
-    m->user = user_get(gw, p->user_id);
+    m->kind = p->device_kind;
+    m->user = user_get(gw, p->user_id, p->is_guest);
     list_add_tail(&m->user->members, &m->in_user);
     map64_set(gw->members, m->socket, m);
+    device_report(m, false);
     if (gw->is_draining)
         member_close(m, WS_CLOSE_GOING_AWAY, "the server is going away");
     else if (m->user->is_loaded)
@@ -159,6 +172,8 @@ static void join(const struct hub_post *p)
 static void leave(struct gateway *gw, struct member *m)
 {
     struct user *u = m->user;
+    device_report(m, true);
+    watch_clear(m);
     list_remove(&m->in_user);
     map64_remove(gw->members, m->socket);
     free(m);
@@ -196,26 +211,46 @@ static void tell_typing(const struct member *m, const struct topic *t)
     fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
 }
 
+static void set_device(struct member *m, const struct hub_post *p)
+{
+    bool is_same = m->kind == p->device_kind && m->is_idle == p->is_idle;
+    m->kind = p->device_kind;
+    m->is_idle = p->is_idle;
+    if (!is_same)
+        device_report(m, false);
+}
+
+static void on_conversation(struct member *m, const struct hub_post *p)
+{
+    struct topic *t = topic_find(p->gw, p->conversation_id);
+    if (!t || !user_is_in(m->user, t)) /* else it is none of theirs */
+        return;
+    if (p->kind == HUB_OPEN)
+        open_topic(m, t);
+    else if (p->kind == HUB_CLOSE)
+        topic_close(m, t);
+    else
+        tell_typing(m, t);
+}
+
 static void on_post(void *arg)
 {
     struct hub_post *p = arg;
     struct member *m = map64_get(p->gw->members, p->socket);
-    if (p->kind == HUB_JOIN) {
+    if (p->kind == HUB_JOIN)
         join(p);
-    } else if (m && p->kind == HUB_SESSION) {
+    else if (m && p->kind == HUB_SESSION)
         snprintf(m->session_id, sizeof(m->session_id), "%s", p->session_id);
-    } else if (m && p->kind == HUB_LEAVE) {
+    else if (m && p->kind == HUB_LEAVE)
         leave(p->gw, m);
-    } else if (m) {
-        struct topic *t = topic_find(p->gw, p->conversation_id);
-        bool is_in = t && user_is_in(m->user, t); /* else it is none of theirs */
-        if (is_in && p->kind == HUB_OPEN)
-            open_topic(m, t);
-        else if (is_in && p->kind == HUB_CLOSE)
-            topic_close(m, t);
-        else if (is_in && p->kind == HUB_TYPING)
-            tell_typing(m, t);
-    }
+    else if (m && p->kind == HUB_DEVICE)
+        set_device(m, p);
+    else if (m && p->kind == HUB_WATCH)
+        watch_set(m, p->asking);
+    else if (p->kind == HUB_WATCH)
+        gateway_refuse_asking(p->asking, ERR_UNAVAILABLE, "The socket is closing.");
+    else if (m)
+        on_conversation(m, p);
     free(p);
 }
 
@@ -266,6 +301,17 @@ void gateway_hub_revoke(struct gateway *gw, const char *user_id, const char *ses
     }
 }
 
+void gateway_hub_start(struct gateway *gw)
+{
+    gw->users = map_create();
+    gw->topics = map_create();
+    gw->members = map64_create();
+    gw->watched = map_create();
+    list_init(&gw->dirty);
+    list_init(&gw->telling);
+    device_start(gw);
+}
+
 void gateway_hub_drain(struct gateway *gw)
 {
     gw->is_draining = true;
@@ -291,4 +337,6 @@ void gateway_hub_clear(struct gateway *gw)
     void *value;
     while (map64_next(gw->members, &at, &socket, &value))
         leave(gw, value);
+    device_stop(gw);
+    loop_timer_stop(&gw->dirty_timer);
 }

@@ -24,6 +24,7 @@
 
 #include "auth.pb-c.h"
 #include "gateway.pb-c.h"
+#include "presence.pb-c.h"
 
 enum gateway_close { GATEWAY_CLOSE_SIGNED_OUT = 4401 };
 
@@ -44,8 +45,20 @@ struct gateway {
     struct map *topics;    /* conversation id -> struct topic */
     struct map64 *members; /* socket number -> struct member */
     uint64_t last_serial;
-    size_t load_count; /* lists of conversations on their way */
-    int subscriptions[3];
+    size_t call_count;   /* calls of the hub's that are not answered yet */
+    struct map *watched; /* user id -> struct watched */
+    struct list dirty;   /* members whose watches have news */
+    struct list telling; /* of these, those whose turn it is */
+    size_t doubt_count;  /* asked about, not answered */
+    struct loop_timer dirty_timer;
+    int64_t dirty_at_ms; /* when they were told last */
+    struct list round;   /* of users, whose presence was kept fresh longest ago first */
+    struct loop_timer round_timer;
+    size_t round_credit;
+    struct report *report; /* being gathered; NULL: nothing to report */
+    struct loop_timer report_timer;
+    char instance_id[ID_SIZE]; /* makes the names of its devices unique */
+    int subscriptions[4];
     bool is_draining;
 };
 
@@ -62,17 +75,35 @@ void gateway_find_methods(struct gateway *gw);
 
 /* ---- gateway_socket.c ---- */
 extern const char *const gateway_subprotocols[];
+/* A request that somebody else answers; see gateway_socket.c. */
+struct asking;
+const Gateway__WatchRequest *gateway_asking_watch(const struct asking *asking);
+/* Answers it and frees it; from any thread. */
+void gateway_answer_asking(struct asking *asking, const ProtobufCMessage *reply);
+void gateway_refuse_asking(struct asking *asking, enum err err, const char *message);
 
 /* ---- gateway_hub.c: who is here, and whom a conversation concerns ---- */
-enum hub_post_kind { HUB_JOIN, HUB_SESSION, HUB_LEAVE, HUB_OPEN, HUB_CLOSE, HUB_TYPING };
+enum hub_post_kind {
+    HUB_JOIN,
+    HUB_SESSION,
+    HUB_LEAVE,
+    HUB_OPEN,
+    HUB_CLOSE,
+    HUB_TYPING,
+    HUB_WATCH,
+    HUB_DEVICE,
+};
 struct hub_post {
     struct gateway *gw;
     enum hub_post_kind kind;
     uint64_t socket; /* number */
     struct net_ticket ticket;
-    bool is_packed;
+    bool is_packed, is_guest;
+    bool is_idle;
+    uint8_t device_kind; /* Presence__DeviceKind */
     char user_id[ID_SIZE], session_id[ID_SIZE];
     char conversation_id[ID_SIZE];
+    struct asking *asking; /* HUB_WATCH: who waits */
 };
 /* From any loop; in order. */
 void gateway_hub_post(const struct hub_post *post);
@@ -81,6 +112,8 @@ void gateway_hub_revoke(struct gateway *gw, const char *user_id, const char *ses
 /* Frees the message. On the hub. */
 void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event);
 void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event);
+void gateway_hub_presence(struct gateway *gw, Presence__PresenceEvent *event);
+void gateway_hub_start(struct gateway *gw);
 void gateway_hub_drain(struct gateway *gw);
 void gateway_hub_clear(struct gateway *gw);
 

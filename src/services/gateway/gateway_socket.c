@@ -33,7 +33,8 @@ struct gateway_socket {
     char *remote_addr;
     struct loop_timer expiry;
     bool is_packed;
-    bool is_busy; /* a request is in work */
+    bool is_busy;        /* a request is in work */
+    uint8_t device_kind; /* Presence__DeviceKind */
     uint16_t frame_count, waiting_count;
     int64_t second_since_ms, typing_at_ms;
     struct list waiting; /* of struct waiting */
@@ -86,8 +87,9 @@ struct asking {
     int64_t id;
     uint32_t field;
     struct rpc_call *call;
-    struct ws_frame *frame; /* the answer */
-    struct identity who;    /* authenticate: what the token says; role none: refused */
+    const Gateway__ClientFrame *request; /* in the call's arena */
+    struct ws_frame *frame;              /* the answer */
+    struct identity who;                 /* authenticate: what the token says; role none: refused */
     bool is_refused;
 };
 
@@ -136,15 +138,45 @@ static void answer_error(struct asking *a, enum err err, const char *message)
     answer(a, &frame);
 }
 
+void gateway_answer_asking(struct asking *asking, const ProtobufCMessage *reply)
+{
+    Gateway__ServerFrame frame = gateway_answer(asking->field, reply);
+    answer(asking, &frame);
+}
+
+void gateway_refuse_asking(struct asking *asking, enum err err, const char *message)
+{
+    answer_error(asking, err, message);
+}
+
+const Gateway__WatchRequest *gateway_asking_watch(const struct asking *asking)
+{
+    return asking->request->watch;
+}
+
 static void on_reply(const ProtobufCMessage *reply, struct rpc_call *call)
 {
     struct asking *a = call->user;
-    if (!reply) {
+    if (reply)
+        gateway_answer_asking(a, reply);
+    else
+        answer_error(a, call->err, call->message);
+}
+
+static void on_heads(const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    struct asking *a = call->user;
+    const Message__HeadList *list = (const Message__HeadList *)reply;
+    if (!list) {
         answer_error(a, call->err, call->message);
         return;
     }
-    Gateway__ServerFrame frame = gateway_answer(a->field, reply);
-    answer(a, &frame);
+    Gateway__PingReply ping = GATEWAY__PING_REPLY__INIT;
+    ping.server_time_ms = clock_wall_ms();
+    ping.heads = list->heads;
+    ping.n_heads = list->n_heads;
+    ping.is_behind = list->is_behind;
+    gateway_answer_asking(a, &ping.base);
 }
 
 static void on_validated(const ProtobufCMessage *message, struct rpc_call *call)
@@ -181,6 +213,7 @@ static struct asking *asking_create(struct gateway_socket *s, const Gateway__Cli
     a->has_id = frame->_id_case != 0;
     a->id = frame->id;
     a->field = frame->request_case;
+    a->request = frame;
     a->call = call;
     call->user = a;
     call->request_id = arena_strdup(call->arena, request_id);
@@ -215,6 +248,19 @@ static void ask_auth(struct gateway_socket *s, const Gateway__ClientFrame *frame
               RPC_REQUEST_IN_ARENA);
 }
 
+/* A ping that says how far this device has come: where does what has moved since stand? */
+static void ask_heads(struct gateway_socket *s, const Gateway__ClientFrame *frame,
+                      struct rpc_call *call)
+{
+    ProtobufCService *message = s->gw->deps.message;
+    Message__GetHeadsRequest *request = arena_new(call->arena, Message__GetHeadsRequest);
+    message__get_heads_request__init(request);
+    request->cursor = frame->ping->cursor;
+    asking_create(s, frame, call);
+    rpc_async(message, (unsigned)rpc_method_find(message->descriptor, "GetHeads"), &request->base,
+              call, on_heads, RPC_REQUEST_IN_ARENA);
+}
+
 /* ---- what the gateway answers itself ---- */
 
 static struct hub_post hub_post_of(const struct gateway_socket *s, enum hub_post_kind kind)
@@ -226,6 +272,13 @@ static void on_ping(struct ws *ws, struct gateway_socket *s, const Gateway__Clie
 {
     Gateway__PingReply reply = GATEWAY__PING_REPLY__INIT;
     reply.server_time_ms = clock_wall_ms();
+    Gateway__ServerFrame frame = gateway_answer(in->request_case, &reply.base);
+    send_frame(ws, s, &frame, in);
+}
+
+static void send_done(struct ws *ws, struct gateway_socket *s, const Gateway__ClientFrame *in)
+{
+    Gateway__EmptyReply reply = GATEWAY__EMPTY_REPLY__INIT;
     Gateway__ServerFrame frame = gateway_answer(in->request_case, &reply.base);
     send_frame(ws, s, &frame, in);
 }
@@ -245,9 +298,31 @@ static void on_told(struct ws *ws, struct gateway_socket *s, const Gateway__Clie
         s->typing_at_ms = kind == HUB_TYPING ? now_ms : s->typing_at_ms;
         gateway_hub_post(&post);
     }
-    Gateway__EmptyReply reply = GATEWAY__EMPTY_REPLY__INIT;
-    Gateway__ServerFrame frame = gateway_answer(in->request_case, &reply.base);
-    send_frame(ws, s, &frame, in);
+    send_done(ws, s, in);
+}
+
+static void on_device(struct ws *ws, struct gateway_socket *s, const Gateway__ClientFrame *in)
+{
+    if (in->device->_kind_case && in->device->kind > PRESENCE__DEVICE_KIND__BOT) {
+        send_error(ws, s, in, ERR_INVALID_ARGUMENT, "kind: expected web, desktop, phone or bot");
+        return;
+    }
+    if (in->device->_kind_case)
+        s->device_kind = (uint8_t)in->device->kind;
+    struct hub_post post = hub_post_of(s, HUB_DEVICE);
+    post.device_kind = s->device_kind;
+    post.is_idle = in->device->is_idle;
+    gateway_hub_post(&post);
+    send_done(ws, s, in);
+}
+
+/* The hub answers. */
+static void ask_watch(struct gateway_socket *s, const Gateway__ClientFrame *in,
+                      struct rpc_call *call)
+{
+    struct hub_post post = hub_post_of(s, HUB_WATCH);
+    post.asking = asking_create(s, in, call);
+    gateway_hub_post(&post);
 }
 
 /* true: the call was handed on. */
@@ -257,7 +332,7 @@ static bool dispatch(struct ws *ws, struct gateway_socket *s, const Gateway__Cli
     uint32_t field = in->request_case;
     if (field == GATEWAY__CLIENT_FRAME__REQUEST__NOT_SET) {
         send_error(ws, s, in, ERR_UNIMPLEMENTED, "There is no such request.");
-    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_PING) {
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_PING && !(s->who && in->ping->cursor[0])) {
         on_ping(ws, s, in);
     } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_AUTHENTICATE) {
         ask_auth(s, in, call);
@@ -268,6 +343,14 @@ static bool dispatch(struct ws *ws, struct gateway_socket *s, const Gateway__Cli
         on_told(ws, s, in, in->open->is_closed ? HUB_CLOSE : HUB_OPEN, in->open->id);
     } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_TYPING) {
         on_told(ws, s, in, HUB_TYPING, in->typing->id);
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_DEVICE) {
+        on_device(ws, s, in);
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_WATCH) {
+        ask_watch(s, in, call);
+        return true;
+    } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_PING) {
+        ask_heads(s, in, call);
+        return true;
     } else {
         ask_service(s, in, call);
         return true;
@@ -378,9 +461,22 @@ static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identi
         ws_set_authenticated(ws);
     struct hub_post post = hub_post_of(s, is_first ? HUB_JOIN : HUB_SESSION);
     post.is_packed = s->is_packed;
+    post.is_guest = who->role < ROLE_USER;
+    post.device_kind = s->device_kind;
     snprintf(post.user_id, sizeof(post.user_id), "%s", who->user_id);
     snprintf(post.session_id, sizeof(post.session_id), "%s", who->session_id);
     gateway_hub_post(&post);
+}
+
+/* What the client's name tells of the device, until it says so itself. */
+static Presence__DeviceKind guess_kind(struct str agent)
+{
+    if (memmem(agent.p, agent.n, "Electron/", 9))
+        return PRESENCE__DEVICE_KIND__DESKTOP;
+    if (!memmem(agent.p, agent.n, "Mozilla/", 8))
+        return PRESENCE__DEVICE_KIND__UNKNOWN;
+    return memmem(agent.p, agent.n, "Mobi", 4) ? PRESENCE__DEVICE_KIND__PHONE
+                                               : PRESENCE__DEVICE_KIND__WEB;
 }
 
 static const struct ws_handler handler = {.on_message = on_message, .on_close = on_close};
@@ -399,6 +495,7 @@ void gateway_accept(struct gateway *gw, struct http_request *req, const struct i
     s->gw = gw;
     s->id = ++last_id;
     s->remote_addr = mem_strdup(http_request_remote(req));
+    s->device_kind = (uint8_t)guess_kind(http_request_header(req, "user-agent"));
     list_init(&s->waiting);
     struct ws *ws;
     enum err err = ws_accept(req,

@@ -82,6 +82,7 @@ void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event)
         Gateway__ServerFrame frame =
             gateway_answer(GATEWAY__SERVER_FRAME__BODY_CONTACTS, &changed.base);
         tell_users(gw, event->contact_user_ids, event->n_contact_user_ids, &frame);
+        watch_doubt_pair(gw, event->contact_user_ids[0], event->contact_other_id);
     }
     message__message_event__free_unpacked(event, NULL);
 }

@@ -20,6 +20,7 @@ Message__MessageEvent *message_tell(struct message_op *op, Message__Change *chan
 {
     Message__MessageEvent *event = event_new(op, lsn);
     event->change = change;
+    event->member_count = op->c.member_count;
     event->user_ids = op->concerned;
     event->n_user_ids = op->concerned_count;
     if (member) {
@@ -47,6 +48,7 @@ void message_tell_contact(struct message_op *op, const char *user_id, bool is_th
     event->contact_user_ids[0] = arena_strdup(arena, who_id(op->call));
     event->contact_user_ids[1] = (char *)user_id;
     event->n_contact_user_ids = is_theirs ? 2 : 1;
+    event->contact_other_id = (char *)user_id;
 }
 
 static void publish(struct message_service *svc, const char *channel, const char *type,

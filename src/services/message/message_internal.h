@@ -473,11 +473,14 @@ MESSAGE_HANDLER(message_on_conversations, GetConversationsRequest, ConversationL
 MESSAGE_HANDLER(message_on_conversation, GetConversationRequest, Conversation);
 MESSAGE_HANDLER(message_on_history, GetMessageHistoryRequest, MessageHistory);
 MESSAGE_HANDLER(message_on_unread, GetUnreadMessagesRequest, UnreadMessages);
+/* message_audience.c */
 MESSAGE_HANDLER(message_on_audience, GetAudienceRequest, Audience);
 MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships);
+MESSAGE_HANDLER(message_on_relations, GetRelationsRequest, Relations);
 /* message_sync.c */
 MESSAGE_HANDLER(message_on_changes, GetChangesRequest, ChangeList);
 MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply);
+MESSAGE_HANDLER(message_on_heads, GetHeadsRequest, HeadList);
 /* message_schedule.c */
 MESSAGE_HANDLER(message_on_scheduled, ListScheduledRequest, ScheduledList);
 MESSAGE_HANDLER(message_on_cancel_scheduled, CancelScheduledRequest, CancelScheduledReply);

@@ -1,13 +1,11 @@
-/* Reading: conversations, history by range and around a message, what is unread, and for gateways
- * whom a conversation concerns. Each reader sees what its place in the conversation shows. */
+/* Reading: conversations, history by range and around a message, what is unread. Each reader sees
+ * what its place in the conversation shows. */
 #include "services/message/message_internal.h"
 
 #define CONVERSATIONS_NORMAL 50
 #define CONVERSATIONS_MAX 200
 #define HISTORY_NORMAL 50
 #define HISTORY_MAX 200
-#define AUDIENCE_MAX 5000
-#define MEMBERSHIPS_MAX 5000
 
 /* ---- conversations ---- */
 
@@ -224,78 +222,4 @@ MESSAGE_HANDLER(message_on_unread, GetUnreadMessagesRequest, UnreadMessages)
     op->conversation_id = own->id[0] ? own->id : NULL;
     op->needs = MESSAGE_NEEDS_READ;
     message_view(op, ROLE_GUEST);
-}
-
-/* ---- for gateways ---- */
-
-static enum err audience_job(struct store_tx *tx, struct message_op *op)
-{
-    const Message__GetAudienceRequest *in = op->in;
-    struct arena *arena = op->call->arena;
-    Message__Audience *reply = arena_new(arena, Message__Audience);
-    message__audience__init(reply);
-    op->reply = reply;
-    struct message_member_range range = {.state = MESSAGE__MEMBER_STATE__ACTIVE,
-                                         .above = "",
-                                         .limit = in->limit > 0 ? MIN(in->limit, AUDIENCE_MAX)
-                                                                : AUDIENCE_MAX};
-    enum err err = message_store_find(tx, arena, in->id, &op->c);
-    struct message_member *rows;
-    size_t count = 0;
-    range.num = op->c.num;
-    if (!err)
-        err = message_store_members(tx, arena, &range, &rows, &count);
-    if (err)
-        return err;
-    reply->is_too_large = count > (size_t)range.limit;
-    reply->n_user_ids = MIN(count, (size_t)range.limit);
-    reply->user_ids = arena_array(arena, char *, reply->n_user_ids);
-    for (size_t i = 0; i < reply->n_user_ids; i++)
-        reply->user_ids[i] = (char *)rows[i].user_id;
-    return ERR_OK;
-}
-
-MESSAGE_HANDLER(message_on_audience, GetAudienceRequest, Audience)
-{
-    struct message_op *op =
-        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
-    op->fn = audience_job;
-    if (who_require_system(op->call))
-        message_look(op);
-    else
-        message_refuse_now(op);
-}
-
-static enum err memberships_job(struct store_tx *tx, struct message_op *op)
-{
-    const Message__GetMembershipsRequest *in = op->in;
-    struct arena *arena = op->call->arena;
-    Message__Memberships *reply = arena_new(arena, Message__Memberships);
-    message__memberships__init(reply);
-    reply->conversation_ids = arena_array(arena, char *, MEMBERSHIPS_MAX);
-    reply->visible_from_seqs = arena_array(arena, int64_t, MEMBERSHIPS_MAX);
-    op->reply = reply;
-    struct store_stmt *st =
-        store_query(tx,
-                    "SELECT c.id, m.visible_from_seq FROM message_members m"
-                    " JOIN message_conversations c ON c.num = m.conversation_num"
-                    " WHERE m.user_id = ? AND m.state = 0 ORDER BY c.active_at_ms DESC LIMIT ?",
-                    "si", in->user_id, (int64_t)MEMBERSHIPS_MAX);
-    while (reply->n_conversation_ids < MEMBERSHIPS_MAX && store_step(st)) {
-        reply->conversation_ids[reply->n_conversation_ids++] = store_text(st, 0, arena);
-        reply->visible_from_seqs[reply->n_visible_from_seqs++] = store_int(st, 1);
-    }
-    enum err err = store_finish(st);
-    return err ? err : message_log_head(tx, in->user_id, &reply->lsn);
-}
-
-MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships)
-{
-    struct message_op *op =
-        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
-    op->fn = memberships_job;
-    if (who_require_system(op->call))
-        message_look(op);
-    else
-        message_refuse_now(op);
 }

@@ -27,6 +27,8 @@ const Message__Message_Service message_rpc_table = {
     .append_note = message_on_note,
     .get_audience = message_on_audience,
     .get_memberships = message_on_memberships,
+    .get_heads = message_on_heads,
+    .get_relations = message_on_relations,
 };
 
 const Group__Group_Service group_rpc_table = {

@@ -11,6 +11,8 @@
 #define SYNC_NORMAL 50
 #define SYNC_MAX 200
 #define OPEN_MAX 20
+#define HEADS_NORMAL 100
+#define HEADS_MAX 500
 
 /* ---- one conversation's revisions ---- */
 
@@ -257,5 +259,51 @@ MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply)
     op->fn = sync_job;
     if (own->n_open > OPEN_MAX)
         rpc_fail(op->call, ERR_INVALID_ARGUMENT, "open: at most 20 conversations");
+    message_view(op, ROLE_GUEST);
+}
+
+/* ---- heads: has this device missed anything? ---- */
+
+static enum err heads_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__GetHeadsRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    int64_t limit = in->limit > 0 ? MIN(in->limit, HEADS_MAX) : HEADS_NORMAL;
+    int64_t since = cursor_read(op, in->cursor);
+    Message__HeadList *reply = arena_new(arena, Message__HeadList);
+    message__head_list__init(reply);
+    op->reply = reply;
+    reply->is_behind = since < 0;
+    if (reply->is_behind)
+        return ERR_OK;
+    reply->heads = arena_array(arena, Message__Head *, (size_t)limit);
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT c.id, CASE WHEN m.state = 0 THEN c.rev ELSE m.visible_to_rev END,"
+        " CASE WHEN m.state = 0 THEN c.last_seq ELSE m.visible_to_seq END, m.own_lsn > ?"
+        " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
+        " WHERE m.user_id = ? AND m.state IN (0, 1)"
+        " AND ((m.state = 0 AND c.head_lsn > ?) OR m.own_lsn > ?) LIMIT ?",
+        "isiii", since, who_id(op->call), since, since, limit + 1);
+    while (store_step(st)) {
+        reply->is_behind = reply->n_heads == (size_t)limit;
+        if (reply->is_behind)
+            break;
+        Message__Head *head = arena_new(arena, Message__Head);
+        message__head__init(head);
+        head->conversation_id = store_text(st, 0, arena);
+        head->rev = store_int(st, 1);
+        head->last_seq = store_int(st, 2);
+        head->is_own = store_int(st, 3) != 0;
+        reply->heads[reply->n_heads++] = head;
+    }
+    return store_finish(st);
+}
+
+MESSAGE_HANDLER(message_on_heads, GetHeadsRequest, HeadList)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    op->fn = heads_job;
     message_view(op, ROLE_GUEST);
 }

@@ -1,0 +1,198 @@
+/*
+ * What other services ask: whom a conversation concerns, the conversations of a person who has come
+ * (gateways), and how people stand to one another (presence).
+ */
+#include "services/message/message_internal.h"
+
+#define AUDIENCE_MAX 5000
+#define MEMBERSHIPS_MAX 5000 /* a page */
+#define OTHERS_MAX 200
+#define SHARING_MEMBERS_MAX 500 /* in larger ones people are strangers */
+#define SHARING_LOOKED_AT 1000  /* conversations of each, those where something happened last */
+
+/* ---- whom a conversation concerns ---- */
+
+static enum err audience_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__GetAudienceRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    Message__Audience *reply = arena_new(arena, Message__Audience);
+    message__audience__init(reply);
+    op->reply = reply;
+    struct message_member_range range = {.state = MESSAGE__MEMBER_STATE__ACTIVE,
+                                         .above = "",
+                                         .limit = in->limit > 0 ? MIN(in->limit, AUDIENCE_MAX)
+                                                                : AUDIENCE_MAX};
+    enum err err = message_store_find(tx, arena, in->id, &op->c);
+    struct message_member *rows;
+    size_t count = 0;
+    range.num = op->c.num;
+    if (!err)
+        err = message_store_members(tx, arena, &range, &rows, &count);
+    if (err)
+        return err;
+    reply->is_too_large = count > (size_t)range.limit;
+    reply->n_user_ids = MIN(count, (size_t)range.limit);
+    reply->user_ids = arena_array(arena, char *, reply->n_user_ids);
+    for (size_t i = 0; i < reply->n_user_ids; i++)
+        reply->user_ids[i] = (char *)rows[i].user_id;
+    return ERR_OK;
+}
+
+MESSAGE_HANDLER(message_on_audience, GetAudienceRequest, Audience)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    op->fn = audience_job;
+    if (who_require_system(op->call))
+        message_look(op);
+    else
+        message_refuse_now(op);
+}
+
+/* ---- the conversations of a person ---- */
+
+static enum err memberships_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__GetMembershipsRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    Message__Memberships *reply = arena_new(arena, Message__Memberships);
+    message__memberships__init(reply);
+    reply->conversation_ids = arena_array(arena, char *, MEMBERSHIPS_MAX);
+    reply->visible_from_seqs = arena_array(arena, int64_t, MEMBERSHIPS_MAX);
+    op->reply = reply;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT c.num, c.id, m.visible_from_seq FROM message_members m"
+                    " JOIN message_conversations c ON c.num = m.conversation_num"
+                    " WHERE m.user_id = ? AND m.state = 0 AND m.conversation_num > ?"
+                    " ORDER BY m.conversation_num LIMIT ?",
+                    "sii", in->user_id, in->after, (int64_t)MEMBERSHIPS_MAX + 1);
+    int64_t num = 0;
+    while (store_step(st)) {
+        if (reply->n_conversation_ids == MEMBERSHIPS_MAX) {
+            reply->next = num;
+            break;
+        }
+        num = store_int(st, 0);
+        reply->conversation_ids[reply->n_conversation_ids++] = store_text(st, 1, arena);
+        reply->visible_from_seqs[reply->n_visible_from_seqs++] = store_int(st, 2);
+    }
+    enum err err = store_finish(st);
+    return err ? err : message_log_head(tx, in->user_id, &reply->lsn);
+}
+
+MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships)
+{
+    struct message_op *op =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
+    op->fn = memberships_job;
+    if (who_require_system(op->call))
+        message_look(op);
+    else
+        message_refuse_now(op);
+}
+
+/* ---- how people stand to one ---- */
+
+struct relating {
+    struct message_op op; /* first */
+    const char *user_id;
+    int64_t *nums; /* conversations that count, ascending; when first needed */
+    size_t num_count;
+    bool is_loaded;
+};
+
+static int compare_nums(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static enum err load_nums(struct store_tx *tx, struct relating *r)
+{
+    r->is_loaded = true;
+    r->nums = arena_array(r->op.call->arena, int64_t, SHARING_LOOKED_AT);
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT c.num FROM message_members m"
+                    " JOIN message_conversations c ON c.num = m.conversation_num"
+                    " WHERE m.user_id = ? AND m.state = 0 AND c.member_count <= ?"
+                    " ORDER BY m.own_lsn DESC LIMIT ?",
+                    "sii", r->user_id, (int64_t)SHARING_MEMBERS_MAX, (int64_t)SHARING_LOOKED_AT);
+    while (store_step(st))
+        r->nums[r->num_count++] = store_int(st, 0);
+    qsort(r->nums, r->num_count, sizeof(r->nums[0]), compare_nums);
+    return store_finish(st);
+}
+
+static enum err find_shared(struct store_tx *tx, struct relating *r, const char *other_id,
+                            Message__Relation *out)
+{
+    enum err err = r->is_loaded ? ERR_OK : load_nums(tx, r);
+    if (err || !r->num_count)
+        return err;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT conversation_num FROM message_members"
+                    " WHERE user_id = ? AND state = 0 ORDER BY own_lsn DESC LIMIT ?",
+                    "si", other_id, (int64_t)SHARING_LOOKED_AT);
+    while (!out->is_sharing && store_step(st)) {
+        int64_t num = store_int(st, 0);
+        out->is_sharing =
+            bsearch(&num, r->nums, r->num_count, sizeof(r->nums[0]), compare_nums) != NULL;
+    }
+    return store_finish(st);
+}
+
+static enum err relate(struct store_tx *tx, struct relating *r, const char *other_id,
+                       Message__Relation *out)
+{
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT state FROM message_contacts WHERE"
+                                        " (owner_id = ? AND user_id = ?)"
+                                        " OR (owner_id = ? AND user_id = ?)",
+                                        "ssss", r->user_id, other_id, other_id, r->user_id);
+    while (store_step(st)) {
+        int64_t state = store_int(st, 0);
+        out->is_contact |= state == CONTACT__CONTACT_STATE__FRIEND;
+        out->is_blocked |= state == CONTACT__CONTACT_STATE__BLOCKED;
+    }
+    enum err err = store_finish(st);
+    if (!err && !out->is_contact && !out->is_blocked)
+        err = find_shared(tx, r, other_id, out);
+    return err;
+}
+
+static enum err relations_job(struct store_tx *tx, struct message_op *op)
+{
+    struct relating *r = CONTAINER_OF(op, struct relating, op);
+    const Message__GetRelationsRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    Message__Relations *reply = arena_new(arena, Message__Relations);
+    message__relations__init(reply);
+    reply->relations = arena_array(arena, Message__Relation *, in->n_other_ids);
+    op->reply = reply;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < in->n_other_ids && !err; i++) {
+        Message__Relation *one = arena_new(arena, Message__Relation);
+        message__relation__init(one);
+        reply->relations[reply->n_relations++] = one;
+        err = relate(tx, r, in->other_ids[i], one);
+    }
+    return err;
+}
+
+MESSAGE_HANDLER(message_on_relations, GetRelationsRequest, Relations)
+{
+    struct relating *r =
+        message_op_create(MESSAGE_OF(rpc), data, sizeof(*r), &in->base, (ProtobufCClosure)closure);
+    const Message__GetRelationsRequest *own = r->op.in;
+    r->op.fn = relations_job;
+    r->user_id = who_is_system(r->op.call) ? own->user_id : who_id(r->op.call);
+    if (!who_is_system(r->op.call) && own->user_id[0] && !who_is(r->op.call, own->user_id))
+        rpc_fail(r->op.call, ERR_PERMISSION_DENIED, "user_id: only one's own relations");
+    else if (own->n_other_ids > OTHERS_MAX)
+        rpc_fail(r->op.call, ERR_INVALID_ARGUMENT, "other_ids: at most 200");
+    message_view(&r->op, ROLE_USER);
+}
