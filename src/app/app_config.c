@@ -130,6 +130,15 @@ static const struct config_row rows[] = {
     CONFIG_BOOL(C, may_bots_create, "bots.may_create_meetings", false,
                 "Let bots make meetings; else people do, and bots come when asked."),
 
+    CONFIG_INT(C, file_max_bytes, "files.max_bytes", 104857600, 1024, 1099511627776, "bytes",
+               "The largest file that people may send."),
+    CONFIG_INT(C, file_quota_bytes, "files.quota_bytes", 5368709120, 1024, 1125899906842624,
+               "bytes", "All files of one person together."),
+    CONFIG_INT(C, file_upload_hours, "files.upload_hours", 24, 1, 8760, "hours",
+               "An unfinished upload that gets nothing for so long is deleted."),
+    CONFIG_INT(C, file_orphan_hours, "files.orphan_hours", 24, 1, 8760, "hours",
+               "A file that no message refers to for so long is deleted."),
+
     CONFIG_TEXT(C, media_host, "media.host", "", "Address for media; empty: all, IPv4 and IPv6."),
     CONFIG_INT(C, media_port, "media.port", 8810, 0, 65535, "",
                "UDP port for all media; 0: any free one."),

@@ -44,6 +44,11 @@ struct app_config {
     int64_t meeting_empty_grace_s;
     int64_t signaling_resume_s;
     int64_t recall_minutes;
+
+    int64_t file_max_bytes;
+    int64_t file_quota_bytes;
+    int64_t file_upload_hours;
+    int64_t file_orphan_hours;
     int64_t bots_max;
     bool may_bots_create;
 

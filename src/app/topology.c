@@ -8,9 +8,11 @@
 #include "app/app_control.h"
 #include "app/app_internal.h"
 #include "app/app_operate.h"
+#include "convert/convert.h"
 #include "core/mem.h"
 #include "net/static.h"
 #include "services/auth/auth.h"
+#include "services/file/file.h"
 #include "services/gateway/gateway.h"
 #include "services/media/media.h"
 #include "services/meeting/meeting.h"
@@ -30,6 +32,8 @@ struct app_services {
     struct media_service *media_service;
     struct meeting_service *meeting_service;
     struct signaling_service *signaling_service;
+    struct convert *convert; /* looks into files, in processes of their own */
+    struct file_service *file_service;
     struct message_service *message_service;
     struct presence_service *presence_service;
     struct gateway *gateway;
@@ -40,6 +44,7 @@ struct app_services {
     ProtobufCService *media;
     ProtobufCService *meeting;
     ProtobufCService *signaling;
+    ProtobufCService *file;
     ProtobufCService *message, *group, *contact;
     ProtobufCService *presence;
 };
@@ -47,8 +52,8 @@ struct app_services {
 /* ---- what can be known without starting ---- */
 
 const struct edge_route_table *const app_route_tables[] = {
-    &user_routes,    &auth_routes,  &media_routes,   &meeting_routes, &signaling_routes,
-    &message_routes, &group_routes, &contact_routes, &presence_routes};
+    &user_routes, &auth_routes,    &media_routes, &meeting_routes, &signaling_routes,
+    &file_routes, &message_routes, &group_routes, &contact_routes, &presence_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 static const struct {
@@ -59,6 +64,7 @@ static const struct {
     {auth_migrations, &auth_migration_count},
     {media_migrations, &media_migration_count},
     {meeting_migrations, &meeting_migration_count},
+    {file_migrations, &file_migration_count},
     {message_migrations, &message_migration_count},
     {presence_migrations, &presence_migration_count},
 };
@@ -157,6 +163,28 @@ static enum err start_meetings(struct app *app, const struct password_options *p
     return err;
 }
 
+static enum err start_files(struct app *app)
+{
+    const int64_t hour_ms = 3600 * 1000;
+    const struct app_config *c = app->config;
+    struct app_services *s = app->services;
+    enum err err = convert_create(&s->convert, &(struct convert_options){0});
+    if (!err)
+        err = file_create(&s->file_service,
+                          &(struct file_deps){.store = app->store,
+                                              .bus = app->bus,
+                                              .blob = app->blob,
+                                              .convert = s->convert,
+                                              .loop = s->timers,
+                                              .file_max_bytes = c->file_max_bytes,
+                                              .quota_bytes = c->file_quota_bytes,
+                                              .upload_ms = c->file_upload_hours * hour_ms,
+                                              .orphan_ms = c->file_orphan_hours * hour_ms});
+    if (!err)
+        s->file = runs_here(app, file_rpc(s->file_service));
+    return err;
+}
+
 static enum err start_messages(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -222,6 +250,8 @@ static enum err start_services(struct app *app)
     s->media = runs_here(app, media_rpc(s->media_service));
     app->report.media_port = media_port(s->media_service);
     err = start_meetings(app, &password);
+    if (!err)
+        err = start_files(app);
     return err ? err : start_messages(app);
 }
 
@@ -250,9 +280,9 @@ static enum err start_edge(struct app *app)
     const struct edge_mount mounts[] = {
         {&user_routes, s->user},           {&auth_routes, s->auth},
         {&media_routes, s->media},         {&meeting_routes, s->meeting},
-        {&signaling_routes, s->signaling}, {&message_routes, s->message},
-        {&group_routes, s->group},         {&contact_routes, s->contact},
-        {&presence_routes, s->presence},
+        {&signaling_routes, s->signaling}, {&file_routes, s->file},
+        {&message_routes, s->message},     {&group_routes, s->group},
+        {&contact_routes, s->contact},     {&presence_routes, s->presence},
     };
     const struct edge_ws_row ws_rows[] = {
         {"/ws/signaling", accept_signaling, s->signaling_service},
@@ -269,6 +299,7 @@ static enum err start_edge(struct app *app)
                                               .checks = checks,
                                               .check_count = ARRAY_LEN(checks),
                                               .auth = s->auth,
+                                              .blob = app->blob,
                                               .bus = app->bus,
                                               .allowed_origins = c->allowed_origins.items,
                                               .allowed_origin_count = c->allowed_origins.count,
@@ -339,6 +370,9 @@ void app_topology_stop(struct app *app)
     rpc_local_destroy(&s->group);
     rpc_local_destroy(&s->contact);
     message_destroy(&s->message_service);
+    rpc_local_destroy(&s->file);
+    file_destroy(&s->file_service);
+    convert_destroy(&s->convert);
     rpc_local_destroy(&s->signaling);
     signaling_destroy(&s->signaling_service);
     rpc_local_destroy(&s->meeting);

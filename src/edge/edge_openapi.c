@@ -237,6 +237,14 @@ static void request_body(struct writer_state *w, const struct edge_route *route,
     strbuf_adds(w->out, "}}}");
 }
 
+static void range_responses(struct writer_state *w, const struct edge_route *route)
+{
+    strbuf_adds(w->out, ",\"206\":{\"description\":\"The range asked for.\",\"content\":{");
+    raw_content(w, route);
+    strbuf_adds(w->out, "}},\"304\":{\"description\":\"Nothing new.\"},"
+                        "\"416\":{\"description\":\"There is no such range.\"}");
+}
+
 static void responses(struct writer_state *w, const struct edge_route *route,
                       const ProtobufCMessageDescriptor *reply)
 {
@@ -255,8 +263,7 @@ static void responses(struct writer_state *w, const struct edge_route *route,
     }
     strbuf_adds(w->out, status == 204 ? "}" : "}}");
     if (route->flags & EDGE_BLOB_REPLY)
-        strbuf_adds(w->out, ",\"206\":{\"description\":\"The range asked for.\"},"
-                            "\"304\":{\"description\":\"Nothing new.\"}");
+        range_responses(w, route);
     strbuf_adds(w->out, ",\"default\":{\"$ref\":\"#/components/responses/error\"}}");
 }
 
