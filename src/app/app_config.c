@@ -125,6 +125,10 @@ static const struct config_row rows[] = {
                "A dropped connection may come back unnoticed within this time."),
     CONFIG_INT(C, recall_minutes, "messages.recall_minutes", 1440, 1, 5256000, "minutes",
                "How long a sender may edit or recall a message."),
+    CONFIG_INT(C, keep_max_s, "messages.keep_max_s", 0, 0, 3153600000, "s",
+               "No message is kept longer, whatever its conversation says; 0: no limit."),
+    CONFIG_INT(C, retention_every_s, "messages.retention_every_s", 3600, 1, 86400, "s",
+               "How often messages past their time are looked for and deleted."),
 
     CONFIG_INT(C, bots_max, "bots.per_owner", 20, 0, 1000, "", "Bots that one person may have."),
     CONFIG_BOOL(C, may_bots_create, "bots.may_create_meetings", false,

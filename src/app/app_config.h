@@ -44,6 +44,7 @@ struct app_config {
     int64_t meeting_empty_grace_s;
     int64_t signaling_resume_s;
     int64_t recall_minutes;
+    int64_t keep_max_s, retention_every_s;
 
     int64_t file_max_bytes;
     int64_t file_quota_bytes;

@@ -189,13 +189,16 @@ static enum err start_messages(struct app *app)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
-    enum err err = message_create(&s->message_service,
-                                  &(struct message_deps){.user = s->user,
-                                                         .meeting = s->meeting,
-                                                         .store = app->store,
-                                                         .bus = app->bus,
-                                                         .loop = s->timers,
-                                                         .recall_ms = c->recall_minutes * 60000});
+    enum err err =
+        message_create(&s->message_service,
+                       &(struct message_deps){.user = s->user,
+                                              .meeting = s->meeting,
+                                              .store = app->store,
+                                              .bus = app->bus,
+                                              .loop = s->timers,
+                                              .recall_ms = c->recall_minutes * 60000,
+                                              .keep_max_ms = c->keep_max_s * 1000,
+                                              .retention_every_ms = c->retention_every_s * 1000});
     if (err)
         return err;
     s->message = runs_here(app, message_rpc(s->message_service));
@@ -352,6 +355,8 @@ void app_topology_drain(struct app *app)
         signaling_drain(app->services->signaling_service);
     if (app->services && app->services->gateway)
         gateway_drain(app->services->gateway);
+    if (app->services && app->services->message_service)
+        message_drain(app->services->message_service);
 }
 
 void app_topology_stop(struct app *app)

@@ -136,3 +136,34 @@ describe('backup and restore', () => {
     fails(run(['restore', path.join(shelf, 'empty')], { dataDir: place() }), /no backup/);
   });
 });
+
+describe('retention', () => {
+  test('what is older than the server keeps is gone, clients hear of it, and the log is whole', async () => {
+    const dataDir = makeDataDir();
+    let server = await startServer({ dataDir, env: { PARLANCE_MESSAGES_KEEP_MAX_S: '2', PARLANCE_MESSAGES_RETENTION_EVERY_S: '1' } });
+    const [ann, bob] = [await server.register('ann'), await server.register('bob')];
+    const [here, there] = [await Talker.open(server, ann), await Talker.open(server, bob)];
+    const { conversation_id: id } = await here.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('old') });
+    for (let i = 0; i < 4; i += 1) await here.say(id, `old ${i}`);
+    const { cursor } = await there.ok('sync', {});
+    const told = await there.next('change', (c) => c.type === 'conversation');
+    assert.equal(told.conversation.first_seq, 6);
+    assert.equal(told.actor_id, '');
+    assert.deepEqual(ok(await bob.get(`/api/v1/conversations/${id}/messages`)).messages, []);
+    const { own } = ok(await bob.get(`/api/v1/conversations/${id}`));
+    assert.deepEqual([own.unread_count, own.visible_from_seq], [0, 5]);
+    const sync = await there.ok('sync', { cursor, open: [{ conversation_id: id, rev: 2 }] });
+    assert.equal(sync.is_reset, false);
+    assert.deepEqual(sync.open_changes[0].changes.map((c) => c.type), ['conversation']);
+    assert.equal((await there.say(id, 'anew')).seq, 6);
+    await Promise.all([here.close(), there.close()]);
+    await server.stop();
+    assert.match(works(run(['verify'], { dataDir })), /all is well/);
+    server = await startServer({ dataDir });
+    const back = await Talker.open(server, await server.client().signIn('ann', 'ann-password'));
+    assert.ok((await back.ok('sync', { cursor })).conversations.length === 1);
+    await back.close();
+    await server.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+});

@@ -59,6 +59,7 @@ enum err message_create(struct message_service **out, const struct message_deps 
     message_search_start(svc);
     message_schedule_start(svc);
     message_meeting_start(svc);
+    message_retention_start(svc);
     return ERR_OK;
 }
 
@@ -89,10 +90,16 @@ ProtobufCService *message_contact_rpc(struct message_service *svc)
     return &svc->contact_rpc.base;
 }
 
+void message_drain(struct message_service *svc)
+{
+    svc->is_stopping = true;
+}
+
 void message_destroy(struct message_service **svc)
 {
     if (!*svc)
         return;
+    message_retention_stop(*svc);
     message_meeting_stop(*svc);
     message_search_stop(*svc);
     free(*svc);

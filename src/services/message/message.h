@@ -22,6 +22,8 @@ struct message_deps {
     struct bus *bus;
     struct loop *loop;           /* for what is done by the clock: the index of search, retention */
     int64_t recall_ms;           /* how long a sender may recall or edit; 0: 24 hours */
+    int64_t keep_max_ms;         /* no message is kept longer; 0: no limit */
+    int64_t retention_every_ms;  /* how often what is too old is looked for; 0: an hour */
     int64_t group_members_max;   /* 0: 5,000 */
     int64_t channel_members_max; /* 0: 200,000 */
 };
@@ -32,6 +34,8 @@ MUST_USE enum err message_create(struct message_service **out, const struct mess
 ProtobufCService *message_rpc(struct message_service *svc);
 ProtobufCService *message_group_rpc(struct message_service *svc);
 ProtobufCService *message_contact_rpc(struct message_service *svc);
+/* The process is about to end: long work in the background stops at its next step. */
+void message_drain(struct message_service *svc);
 /* No call may be in flight. Accepts NULL. */
 void message_destroy(struct message_service **svc);
 

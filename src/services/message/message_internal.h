@@ -36,6 +36,8 @@ struct message_service {
     int64_t lsn;                    /* last one given; the writer alone touches it */
     struct loop_timer index_timer;  /* on deps.loop */
     _Atomic bool is_index_behind;
+    struct loop_timer retention_timer; /* on deps.loop */
+    _Atomic bool is_stopping;          /* long work ends after its batch */
     int meeting_subscription;
 };
 
@@ -199,7 +201,10 @@ enum err message_log_range(struct store_tx *tx, struct arena *arena,
                            const struct message_range *range, struct message_row **rows,
                            size_t *count);
 /* Which seq was the last when the conversation stood at rev. */
-enum err message_log_seq_at(struct store_tx *tx, int64_t num, int64_t rev, int64_t *seq);
+enum err message_log_seq_at(struct store_tx *tx, const struct message_conversation *c, int64_t rev,
+                            int64_t *seq);
+/* The newest revision that retention took away; 0: none. */
+enum err message_log_floor(struct store_tx *tx, const struct message_conversation *c, int64_t *rev);
 /* Changes other than messages with above < rev <= to, in order. */
 enum err message_log_changes(struct store_tx *tx, struct arena *arena, int64_t num, int64_t above,
                              int64_t to, int limit, struct message_change_row **rows,
@@ -317,6 +322,8 @@ enum err message_op_check(struct message_op *op);
 /* The same, waiting: for tasks, and for handlers with more to do before they answer. They do not
  * answer. */
 enum err message_change_sync(struct message_op *op);
+/* The same also when the disk is nearly full: for what frees space. */
+enum err message_change_essential_sync(struct message_op *op);
 enum err message_look_sync(struct message_op *op);
 
 /* ---- message_events.c ---- */
@@ -417,6 +424,17 @@ enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message
 /* ---- message_meeting.c: the chats of meetings follow what happens in them ---- */
 void message_meeting_start(struct message_service *svc);
 void message_meeting_stop(struct message_service *svc);
+
+/* ---- message_retention.c ---- */
+void message_retention_start(struct message_service *svc);
+void message_retention_stop(struct message_service *svc);
+/* Deletes what one conversation need not keep any more. */
+MUST_USE enum err message_retention_trim(struct message_service *svc, const char *conversation_id);
+
+/* ---- message_files.c ---- */
+/* The files that the content names are not wanted by this message any more. */
+enum err message_release_files(struct store_tx *tx, struct message_service *svc,
+                               const struct message_row *m, const Message__Content *content);
 
 /* ---- message_schedule.c ---- */
 /* Sends what is due, now and as it comes. */

@@ -293,16 +293,52 @@ enum err message_log_changes(struct store_tx *tx, struct arena *arena, int64_t n
     return store_finish(st);
 }
 
-enum err message_log_seq_at(struct store_tx *tx, int64_t num, int64_t rev, int64_t *seq)
+/* The first line that is kept: of messages, and of changes; 0: there is none. */
+static enum err first_revs(struct store_tx *tx, const struct message_conversation *c,
+                           int64_t *message_rev, int64_t *change_rev)
 {
+    enum err err = message_take_number(store_query(tx,
+                                                   "SELECT rev FROM message_messages"
+                                                   " WHERE conversation_num = ? AND seq = ?",
+                                                   "ii", c->num, c->first_seq),
+                                       message_rev);
+    return err ? err
+               : message_take_number(store_query(tx,
+                                                 "SELECT rev FROM message_changes WHERE"
+                                                 " conversation_num = ? ORDER BY rev LIMIT 1",
+                                                 "i", c->num),
+                                     change_rev);
+}
+
+enum err message_log_floor(struct store_tx *tx, const struct message_conversation *c, int64_t *rev)
+{
+    int64_t message_rev, change_rev;
+    *rev = 0;
+    if (c->first_seq == 1)
+        return ERR_OK;
+    enum err err = first_revs(tx, c, &message_rev, &change_rev);
+    int64_t first = !message_rev  ? change_rev
+                    : !change_rev ? message_rev
+                                  : MIN(message_rev, change_rev);
+    *rev = first ? first - 1 : c->rev;
+    return err;
+}
+
+enum err message_log_seq_at(struct store_tx *tx, const struct message_conversation *c, int64_t rev,
+                            int64_t *seq)
+{
+    int64_t floor;
+    enum err err = message_log_floor(tx, c, &floor);
     struct store_stmt *st =
         store_query(tx,
                     "SELECT rev, last_seq FROM message_changes WHERE conversation_num = ?"
                     " AND rev <= ? ORDER BY rev DESC LIMIT 1",
-                    "ii", num, rev);
-    /* Every revision since the last change was a message. */
-    *seq = store_step(st) ? store_int(st, 1) + (rev - store_int(st, 0)) : rev;
-    return store_finish(st);
+                    "ii", c->num, rev);
+    /* Every revision since the last change, or since the first line that is kept, was a message. */
+    *seq = store_step(st) ? store_int(st, 1) + (rev - store_int(st, 0))
+                          : c->first_seq - 1 + MAX(0, rev - floor);
+    enum err finished = store_finish(st);
+    return err ? err : finished;
 }
 
 static enum err max_of(struct store_tx *tx, const char *sql, const char *user_id, int64_t *max)

@@ -125,6 +125,11 @@ enum err message_look_sync(struct message_op *op)
     return store_read(op->svc->deps.store, run, op);
 }
 
+enum err message_change_essential_sync(struct message_op *op)
+{
+    return store_write_essential_sync(op->svc->deps.store, MESSAGE_SHARD, run, op);
+}
+
 void message_look(struct message_op *op)
 {
     answer(op, message_look_sync(op));

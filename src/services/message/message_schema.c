@@ -113,5 +113,9 @@ const struct store_migration message_migrations[] = {
     {.room = "message",
      .version = 4,
      .sql = "ALTER TABLE message_members ADD COLUMN is_bot INTEGER NOT NULL DEFAULT 0"},
+    /* for retention, which deletes by place */
+    {.room = "message",
+     .version = 5,
+     .sql = "CREATE INDEX message_hidden_by_seq ON message_hidden (conversation_num, seq)"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

@@ -146,6 +146,7 @@ Message__Conversation *message_conversation_shape(struct arena *arena,
     out->owner_id = (char *)c->owner_id;
     out->member_count = (int32_t)c->member_count;
     out->last_seq = c->last_seq;
+    out->first_seq = c->first_seq;
     out->rev = c->rev;
     out->created_at_ms = c->created_at_ms;
     out->active_at_ms = c->active_at_ms;

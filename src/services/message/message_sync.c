@@ -33,11 +33,15 @@ static enum err find_span(struct store_tx *tx, struct message_op *op, int64_t af
                           struct span *out)
 {
     int64_t last_rev = last_rev_of(op);
-    out->above = CLAMP(after_rev, 0, last_rev);
+    int64_t floor;
+    enum err err = message_log_floor(tx, &op->c, &floor);
+    if (err)
+        return err;
+    out->above = CLAMP(after_rev, MIN(floor, last_rev), last_rev); /* the rest is gone */
     out->to = MIN(last_rev, out->above + limit);
-    enum err err = message_log_seq_at(tx, op->c.num, out->above, &out->above_seq);
+    err = message_log_seq_at(tx, &op->c, out->above, &out->above_seq);
     if (!err)
-        err = message_log_seq_at(tx, op->c.num, out->to, &out->to_seq);
+        err = message_log_seq_at(tx, &op->c, out->to, &out->to_seq);
     out->above_seq = MAX(out->above_seq, message_visible_from(op));
     out->to_seq = MIN(out->to_seq, message_visible_to(op));
     return err;
