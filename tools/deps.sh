@@ -12,7 +12,7 @@ build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-pa
 test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format python3 spin"
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"
-bench_packages="janus nginx-light libnginx-mod-nchan wrk"
+bench_packages="janus nginx-light libnginx-mod-nchan wrk ejabberd erlang-p1-sqlite3"
 
 list_packages()
 {

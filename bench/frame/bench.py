@@ -102,12 +102,14 @@ class Bench:
                 sys.exit(f"{variable}: there is no {one}; known: {' '.join(known)}")
         return [one for one in known if not wanted or one in wanted]
 
-    def plan(self):
+    def plan(self, is_measured=lambda case, peer: True):
         """(round, case, peer) of everything to measure, in order, saying each on the terminal."""
         for number in range(self.rounds):
             for case in self.cases:
                 turn = number % len(self.peers)
                 for peer in self.peers[turn:] + self.peers[:turn]:
+                    if not is_measured(case, peer):
+                        continue
                     print(f"{self.name}: round {number + 1}/{self.rounds}  {case:<10} {peer}", flush=True)
                     yield number, case, peer
 

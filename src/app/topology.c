@@ -218,7 +218,8 @@ static enum err start_messages(struct app *app)
                                                               .group = s->group,
                                                               .contact = s->contact,
                                                               .presence = s->presence,
-                                                              .bus = app->bus});
+                                                              .bus = app->bus,
+                                                              .is_unlimited = !c->is_rate_limited});
 }
 
 static enum err start_services(struct app *app)

@@ -16,6 +16,7 @@ struct gateway_deps {
     ProtobufCService *auth;                                 /* ValidateToken */
     ProtobufCService *message, *group, *contact, *presence; /* what the frames name */
     struct bus *bus;
+    bool is_unlimited; /* as many frames a second as a socket likes (http.rate_limits: false) */
 };
 
 MUST_USE enum err gateway_create(struct gateway **out, const struct gateway_deps *deps);

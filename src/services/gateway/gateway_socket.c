@@ -35,7 +35,8 @@ struct gateway_socket {
     bool is_packed;
     bool is_busy;        /* a request is in work */
     uint8_t device_kind; /* Presence__DeviceKind */
-    uint16_t frame_count, waiting_count;
+    uint32_t frame_count;
+    uint16_t waiting_count;
     int64_t second_since_ms, typing_at_ms;
     struct list waiting; /* of struct waiting */
 };
@@ -392,7 +393,7 @@ static bool is_flooding(struct gateway_socket *s)
         s->second_since_ms = now_ms;
         s->frame_count = 0;
     }
-    return ++s->frame_count > FRAMES_PER_S;
+    return ++s->frame_count > FRAMES_PER_S && !s->gw->deps.is_unlimited;
 }
 
 static void on_message(void *arg, struct ws *ws, enum ws_opcode opcode, struct str payload)
