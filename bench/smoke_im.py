@@ -20,34 +20,33 @@ def expect(is_so, what, counted):
         sys.exit(f"smoke: {what}: {counted}")
 
 
-def sends(seed):
+def sends(seed, server):
     lines = [f"{seed.token(n)} {seed.pairs[n]}" for n in range(SENDERS)]
-    with seed.server() as server:
-        with Load(server, "send", "parlance", lines, 1, concurrency=SENDERS) as load:
-            counted = measure(server, load)
-        path = f"/api/v1/conversations/{seed.pairs[0]}/messages?limit=1"
-        last = [server.request("GET", path.replace(seed.pairs[0], pair), token=seed.token(2 * n))["messages"][0]["seq"]
-                for n, pair in enumerate(seed.pairs[::2])]
+    with Load(server, "send", "parlance", lines, 1, concurrency=SENDERS) as load:
+        counted = measure(server, load)
+    last = [server.request("GET", f"/api/v1/conversations/{pair}/messages?limit=1", token=seed.token(2 * n))["messages"][0]["seq"]
+            for n, pair in enumerate(seed.pairs[::2])]
     stored = sum(last) - MESSAGES
     expect(counted["acked"] > 0 and stored == counted["acked"], f"sends, {stored} stored", counted)
 
 
-def with_everybody(seed, mode):
+def with_everybody(seed, server, mode):
     lines = [f"{seed.token(n)} {seed.group}" for n in range(PEOPLE)]
-    with seed.server() as server, Load(server, mode, "parlance", lines, 1, concurrency=8) as load:
+    with Load(server, mode, "parlance", lines, 1, concurrency=8) as load:
         return measure(server, load)
 
 
 def main():
     with temporary_directory("smoke-im") as directory:
         seed = Seed(directory, PEOPLE, SENDERS, MESSAGES)
-        sends(seed)
-        counted = with_everybody(seed, "fanout")
-        expect(counted["published"] and counted["delivered"] == counted["published"] * PEOPLE, "delivery", counted)
-        counted = with_everybody(seed, "resume")
-        expect(counted["acked"] > 0, "resume", counted)
-        counted = with_everybody(seed, "idle")
-        expect(counted["open"] == PEOPLE, "idle", counted)
+        with seed.server() as server:
+            sends(seed, server)
+            counted = with_everybody(seed, server, "fanout")
+            expect(counted["published"] and counted["delivered"] == counted["published"] * PEOPLE, "delivery", counted)
+            counted = with_everybody(seed, server, "resume")
+            expect(counted["acked"] > 0, "resume", counted)
+            counted = with_everybody(seed, server, "idle")
+            expect(counted["open"] == PEOPLE, "idle", counted)
         counted = sqlite_loop(directory, 1, 100, 10)
         expect(counted["rows"] > 0, "sqlite-loop", counted)
         with SendLoop(directory) as server, Load(server, "fanout", "plain", ["-"] * PEOPLE, 1) as load:
