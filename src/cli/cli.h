@@ -29,6 +29,7 @@ const char *cli_take_value(int *argc, char **argv, const char *name);
 bool cli_has_words(const struct cli_command *command, int argc, char **argv, int count);
 
 extern const struct cli_command cli_backup;
+extern const struct cli_command cli_chat;
 extern const struct cli_command cli_check_config;
 extern const struct cli_command cli_convert_helper;
 extern const struct cli_command cli_help;

@@ -1,0 +1,216 @@
+/*
+ * Requests on the socket, their answers by id, and the way back after a cut: every request of this
+ * client may be repeated (reads change nothing, sends have a key), so a lost connection is only a
+ * delay. Pauses grow, are jittered, and keep to what the server asked for.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "cli/cli_chat.h"
+#include "core/clock.h"
+
+#define ANSWER_MS 20000
+#define PAUSE_MS 200
+#define PAUSE_MAX_MS 10000
+#define CLOSE_SIGNED_OUT 4401
+
+void chat_say(const char *fmt, ...)
+{
+    va_list args;
+    fputs("parlance chat: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+/* ---- the connection ---- */
+
+static void lose(struct chat *chat)
+{
+    chat_socket_close(&chat->socket);
+    if (!chat->lost_ms)
+        chat->lost_ms = clock_mono_ms();
+}
+
+void chat_disconnect(struct chat *chat)
+{
+    chat_socket_close(&chat->socket);
+}
+
+static void pause_before_next(struct chat *chat)
+{
+    uint16_t random;
+    if (getentropy(&random, sizeof(random)) != 0)
+        abort();
+    int64_t pause_ms = MIN((int64_t)PAUSE_MS << MIN(chat->attempts, 10), PAUSE_MAX_MS);
+    pause_ms = MAX(pause_ms, chat->retry_after_ms);
+    chat->retry_after_ms = 0;
+    usleep((unsigned)(pause_ms / 2 + pause_ms * random / 65536) * 1000);
+}
+
+/* A socket that has said "ready": from here on everything is told. */
+static enum err connect_once(struct chat *chat)
+{
+    enum err err = chat_socket_open(&chat->socket, chat->session);
+    if (err == ERR_UNAUTHENTICATED) {
+        err = chat_session_renew(chat->session);
+        if (!err)
+            err = chat_socket_open(&chat->socket, chat->session);
+    }
+    int64_t until_ms = clock_mono_ms() + ANSWER_MS;
+    while (!err) {
+        json_t *frame = NULL;
+        err = chat_hear(chat, 1000, -1, &frame);
+        bool is_ready = frame && json_object_get(frame, "ready");
+        json_decref(frame);
+        if (is_ready)
+            return ERR_OK;
+        if (!err && clock_mono_ms() > until_ms)
+            err = ERR_UNAVAILABLE;
+    }
+    lose(chat);
+    return err;
+}
+
+enum err chat_connect(struct chat *chat)
+{
+    if (chat->socket)
+        return ERR_OK;
+    int64_t since_ms = chat->lost_ms ? chat->lost_ms : clock_mono_ms();
+    for (;;) {
+        if (chat->lost_ms)
+            pause_before_next(chat);
+        enum err err = connect_once(chat);
+        if (!err) {
+            chat->lost_ms = 0;
+            chat->attempts = 0;
+            return ERR_OK;
+        }
+        chat->attempts++;
+        if (err != ERR_UNAVAILABLE)
+            return err;
+        if (clock_mono_ms() - since_ms > chat->patience_ms) {
+            chat_say("no connection to %s", chat->session->server);
+            return err;
+        }
+    }
+}
+
+/* ---- frames ---- */
+
+enum err chat_send(struct chat *chat, const char *method, json_t *request, int64_t *id)
+{
+    *id = ++chat->last_id;
+    json_t *frame = json_pack("{s:I, s:o}", "id", (json_int_t)*id, method, request);
+    char *text = json_dumps(frame, JSON_COMPACT);
+    enum err err = chat->socket ? chat_socket_send(chat->socket, str_from(text)) : ERR_UNAVAILABLE;
+    if (err)
+        lose(chat);
+    json_decref(frame);
+    free(text);
+    return err;
+}
+
+enum err chat_hear(struct chat *chat, int timeout_ms, int other_fd, json_t **frame)
+{
+    struct str text;
+    unsigned code;
+    *frame = NULL;
+    switch (chat_socket_hear(chat->socket, timeout_ms, other_fd, &text, &code)) {
+    case CHAT_HEARD_NOTHING:
+        return ERR_OK;
+    case CHAT_HEARD_MESSAGE:
+        *frame = json_loadb(text.p, text.n, 0, NULL);
+        if (*frame && json_object_get(*frame, "closing"))
+            chat->retry_after_ms =
+                chat_number(json_object_get(*frame, "closing"), "retry_after_ms");
+        if (*frame)
+            return ERR_OK;
+        chat_say("the server's frame makes no sense");
+        break;
+    case CHAT_HEARD_CLOSE:
+        break;
+    }
+    lose(chat);
+    if (code != CLOSE_SIGNED_OUT)
+        return ERR_UNAVAILABLE;
+    enum err err = chat_session_renew(chat->session);
+    return err ? err : ERR_UNAVAILABLE;
+}
+
+enum err chat_refused(const json_t *error)
+{
+    static const struct {
+        const char *code;
+        enum err err;
+    } known[] = {
+        {"unavailable", ERR_UNAVAILABLE},
+        {"deadline_exceeded", ERR_UNAVAILABLE},
+        {"resource_exhausted", ERR_RESOURCE_EXHAUSTED},
+        {"not_found", ERR_NOT_FOUND},
+        {"already_exists", ERR_ALREADY_EXISTS},
+        {"permission_denied", ERR_PERMISSION_DENIED},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (strcmp(chat_text(error, "code"), known[i].code) == 0)
+            return known[i].err;
+    return ERR_INVALID_ARGUMENT;
+}
+
+/* ---- asking ---- */
+
+static enum err take_answer(json_t *frame, const char *method, json_t **answer)
+{
+    json_t *error = json_object_get(frame, "error");
+    *answer = json_incref(json_object_get(frame, method));
+    if (*answer)
+        return ERR_OK;
+    chat_say("%s", *chat_text(error, "message") ? chat_text(error, "message")
+                                                : "the server's answer makes no sense");
+    return chat_refused(error);
+}
+
+enum err chat_try(struct chat *chat, const char *method, json_t *request, json_t **answer)
+{
+    int64_t id;
+    *answer = NULL;
+    enum err err = chat_send(chat, method, request, &id);
+    int64_t until_ms = clock_mono_ms() + ANSWER_MS;
+    while (!err && clock_mono_ms() < until_ms) {
+        json_t *frame;
+        err = chat_hear(chat, 1000, -1, &frame);
+        if (!frame)
+            continue;
+        bool is_event = !json_object_get(frame, "id");
+        bool is_answer = !is_event && chat_number(frame, "id") == id;
+        if (is_answer)
+            err = take_answer(frame, method, answer);
+        else if (is_event && chat->on_event)
+            chat->on_event(chat, frame);
+        json_decref(frame);
+        if (is_answer)
+            return err;
+    }
+    lose(chat);
+    return err ? err : ERR_UNAVAILABLE;
+}
+
+enum err chat_ask(struct chat *chat, const char *method, json_t *request, json_t **answer)
+{
+    int64_t since_ms = clock_mono_ms();
+    enum err err;
+    do {
+        err = chat_connect(chat);
+        if (err)
+            break;
+        err = chat_try(chat, method, json_incref(request), answer);
+        if (err == ERR_UNAVAILABLE && chat->socket) /* busy, not gone */
+            pause_before_next(chat);
+    } while (err == ERR_UNAVAILABLE && clock_mono_ms() - since_ms < chat->patience_ms);
+    json_decref(request);
+    return err;
+}
