@@ -2,6 +2,7 @@
 // finds there, so nothing else may be written into it. Facts for the size test go to .cache/meta.json.
 //   node build.mjs [--watch] [--quiet] [--sourcemap]
 import { mkdir, readFile, rm, writeFile, cp } from "node:fs/promises";
+import { createHash } from "node:crypto";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -42,6 +43,23 @@ export function staticClosure(metafile, file, seen = new Set()) {
   return seen;
 }
 
+// What pages without a connection may need: all but meetings, their entrance and administration.
+function shellFiles(metafile) {
+  const isLeftOut = (entry = "") => /src\/(meeting|prejoin)\/|pages\/admin|i18n\/\w+\/meeting/.test(entry);
+  return Object.entries(metafile.outputs)
+    .filter(([file, o]) => !file.endsWith(".map") && !isLeftOut(o.entryPoint))
+    .map(([file]) => path.relative("dist", file));
+}
+
+// Its name has no hash: browsers ask for it anew to see whether there is another build.
+async function buildServiceWorker(html, files) {
+  const build = createHash("sha256").update(html).update(files.join()).digest("hex").slice(0, 12);
+  await esbuild.build({
+    ...shared, metafile: false, entryPoints: ["src/sw.ts"], entryNames: "[name]", format: "iife", legalComments: "none",
+    define: { __BUILD__: JSON.stringify(build), __SHELL__: JSON.stringify(files.map((f) => `/${f}`)) },
+  });
+}
+
 async function build() {
   await rm(dist, { recursive: true, force: true });
   await mkdir(path.join(dist, "assets"), { recursive: true });
@@ -72,6 +90,7 @@ async function build() {
     .replace("<!-- css -->", `<link rel="stylesheet" href="/${appCss}">`)
     .replace("<!-- js -->", [`<script type="module" src="/${main}"></script>`, ...preloads].join("\n    "));
   await writeFile(path.join(dist, "index.html"), html);
+  await buildServiceWorker(html, [appCss, chatWorker, ...shellFiles(js.metafile)]);
   await cp(path.join(root, "src/public"), dist, { recursive: true });
   await mkdir(path.join(root, ".cache"), { recursive: true });
   await writeFile(

@@ -2,14 +2,10 @@
 // Tabs take turns at renewing (Web Locks): two at once would look to the server like a stolen token.
 import { signal } from "@preact/signals";
 import { ApiError } from "./api-error";
+import { forgetAll, onForgotten, remember, remembered, type SignedIn } from "./remembered";
 import type { LoginReply, Profile } from "./types";
 
-export { ApiError };
-
-export interface SignedIn {
-  user: Profile;
-  sessionId: string;
-}
+export { ApiError, type SignedIn };
 
 // undefined: not known yet; null: nobody.
 export const signedIn = signal<SignedIn | null | undefined>(undefined);
@@ -29,13 +25,15 @@ export function adopt(reply: LoginReply): void {
   csrfToken = reply.csrf_token;
   const lifetimeMs = reply.expires_in_s * 1000;
   renewAtMs = Date.now() + lifetimeMs - Math.min(60_000, lifetimeMs / 4);
+  remember({ user: reply.user, sessionId: reply.session_id });
   signedIn.value = { user: reply.user, sessionId: reply.session_id };
 }
 
-function forget(): void {
+function forget(isWanted = false): void {
   accessToken = "";
   csrfToken = "";
   signedIn.value = null;
+  forgetAll(isWanted);
 }
 
 async function failure(response: Response): Promise<ApiError> {
@@ -97,20 +95,26 @@ export async function renew(): Promise<boolean> {
 }
 
 // At start: whoever has no CSRF cookie has no sign-in, so the server need not be asked.
+// Whoever was signed in last is taken to be so until the server says no: their messages are there without it.
 export async function restore(): Promise<void> {
+  onForgotten(() => signedIn.peek() && forget());
+  const last = remembered();
   if (!cookie("parlance_csrf")) {
+    if (last) forgetAll(false);
     signedIn.value = null;
     return;
   }
+  if (last) signedIn.value = last;
   try {
     await renew();
   } catch {
-    signedIn.value = null;
+    if (!last) signedIn.value = null;
   }
 }
 
 export async function token(): Promise<string> {
-  if (accessToken && Date.now() > renewAtMs) await renew();
+  const isMissing = !accessToken && signedIn.peek();
+  if (isMissing || (accessToken && Date.now() > renewAtMs)) await renew();
   return accessToken;
 }
 
@@ -180,11 +184,13 @@ export async function signOut(): Promise<void> {
       body: "{}",
     });
   } finally {
-    forget();
+    forget(true);
   }
 }
 
 // The own profile changed: what shows it follows.
 export function setProfile(user: Profile): void {
-  if (signedIn.value) signedIn.value = { ...signedIn.value, user };
+  if (!signedIn.value) return;
+  signedIn.value = { ...signedIn.value, user };
+  remember(signedIn.value);
 }

@@ -7,6 +7,7 @@ import { t } from "../i18n/i18n";
 import { Button } from "../ui/controls";
 import { ConversationList } from "./list";
 import { Conversation } from "./conversation";
+import { keepPages } from "./offline";
 import { chatStore, type ChatStore } from "./store";
 
 // "/c/<conversation>", or "/c/u:<person>" before there is one.
@@ -40,6 +41,7 @@ export default function Chat() {
   const isCut = useIsCut(store);
   const search = useRef<HTMLInputElement>(null);
   useTitle(t("chat.title"));
+  useEffect(keepPages, []);
 
   useEffect(() => {
     if (id !== chosen) go(`/c/${id}`, true);

@@ -20,6 +20,8 @@ export interface Outgoing extends Saying {
   state: "pending" | "failed" | "sent";
   error: string;
   seq: number;
+  // The tab that sends it.
+  owner?: string;
 }
 
 const lasting = new Set([
@@ -29,7 +31,8 @@ const lasting = new Set([
 // Whether sending again could ever help.
 export const isLasting = (code: string): boolean => lasting.has(code);
 
-export const nextToSend = (box: Outgoing[]): Outgoing | undefined => box.find((o) => o.state === "pending");
+export const nextToSend = (box: Outgoing[], tab?: string): Outgoing | undefined =>
+  box.find((o) => o.state === "pending" && (tab === undefined || o.owner === tab));
 
 function change(box: Outgoing[], id: string, fields: Partial<Outgoing>): Outgoing[] {
   return box.map((o) => (o.clientMsgId === id ? { ...o, ...fields } : o));
@@ -84,15 +87,28 @@ export function forget(me: string, id: string): void {
   }
 }
 
+export function read(text: string | null): Outgoing | null {
+  try {
+    const o = JSON.parse(text ?? "null") as Outgoing | null;
+    return o && typeof o.clientMsgId === "string" && typeof o.to === "string" && o.content ? o : null;
+  } catch {
+    return null; // what cannot be read cannot be sent
+  }
+}
+
+// Whose key in the storage it is; empty: none of ours.
+export const idOfKey = (me: string, key: string | null): string => (key?.startsWith(prefix(me)) ? key.slice(prefix(me).length) : "");
+
 export function kept(me: string): Outgoing[] {
   const found: Outgoing[] = [];
   try {
     for (let i = 0; i < localStorage.length; i++) {
-      const key = localStorage.key(i) ?? "";
-      if (key.startsWith(prefix(me))) found.push(JSON.parse(localStorage.getItem(key) ?? "") as Outgoing);
+      const key = localStorage.key(i);
+      const item = idOfKey(me, key) && key ? read(localStorage.getItem(key)) : null;
+      if (item) found.push(item);
     }
   } catch {
-    // what cannot be read cannot be sent
+    // storage refused
   }
   return found.sort((a, b) => a.atMs - b.atMs);
 }

@@ -6,8 +6,16 @@ import { t } from "../i18n/i18n";
 import type { Conversation } from "./types";
 
 const profiles = signal<Map<string, Profile>>(new Map());
+export const knownPeople: { readonly value: ReadonlyMap<string, Profile> } = profiles;
 const asked = new Set<string>();
 const askAgainMs = 20_000;
+// What is remembered may be out of date, but that is not urgent.
+const lookAgainMs = 5_000;
+
+// Remembered from another time: shown at once.
+export function recallPeople(people: Profile[]): void {
+  profiles.value = new Map([...people.map((p): [string, Profile] => [p.id, p]), ...profiles.value]);
+}
 
 export function know(...people: Profile[]): void {
   profiles.value = new Map([...profiles.value, ...people.map((p): [string, Profile] => [p.id, p])]);
@@ -16,14 +24,18 @@ export function know(...people: Profile[]): void {
 
 export function personOf(id: string): Profile | undefined {
   const known = id === signedIn.value?.user.id ? signedIn.value.user : profiles.value.get(id);
-  if (!known && id && !asked.has(id)) {
+  if (id && id !== signedIn.value?.user.id && !asked.has(id)) {
     asked.add(id);
-    call<Profile>(`/users/${encodeURIComponent(id)}`).then(
-      (p) => know(p),
-      () => setTimeout(() => asked.delete(id), askAgainMs),
-    );
+    setTimeout(() => ask(id), known ? lookAgainMs : 0);
   }
   return known;
+}
+
+function ask(id: string): void {
+  call<Profile>(`/users/${encodeURIComponent(id)}`).then(
+    (p) => know(p),
+    () => setTimeout(() => asked.delete(id), askAgainMs),
+  );
 }
 
 export function nameOf(id: string): string {

@@ -2,13 +2,19 @@
 // page, alive from the first look at it to the sign-out. What it makes of changes stands in log.ts and outbox.ts.
 import { computed, effect, signal } from "@preact/signals";
 import { ApiError, renew, signedIn, token } from "../app/api";
-import { errorCode, errorText } from "../app/errors";
+import { errorCode } from "../app/errors";
 import { unreadMessages } from "../app/unread";
 import type { LinkState, Wire } from "./link";
 import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
-import * as outbox from "./outbox";
+import { newId } from "./ids";
+import type * as outbox from "./outbox";
+import { knownPeople, recallPeople } from "./people";
+import type { Snapshot } from "./local";
+import { Sender } from "./sender";
+import { Shelf } from "./shelf";
 import { openWire } from "./shared-link";
-import type { Change, ChangeList, Content, Conversation, History, Member, Message, Own, Receipt, SendReply, SyncReply } from "./types";
+import { Typing } from "./typing";
+import type { Change, ChangeList, Content, Conversation, History, Member, Message, Own, Receipt, SyncReply } from "./types";
 
 export interface Thread {
   log: Log;
@@ -21,14 +27,15 @@ export interface Thread {
 
 const conversationsMost = 200;
 const openMost = 20;
+// More are held than are asked for at once; the others wait in the browser's database.
+const threadsMost = 40;
 const pageMost = 60;
 const pagePauseMs = 2_000;
 const syncEveryMs = 60_000;
-const typingShownMs = 5_000;
-const typingEveryMs = 3_000;
 const deliveredPauseMs = 400;
-const busyPauseMs = 3_000;
 const draftPauseMs = 1_200;
+const conversationsHeld = 1_000;
+const warmAfterMs = 3_000;
 
 export class ChatStore {
   readonly link = signal<LinkState>("connecting");
@@ -37,31 +44,35 @@ export class ChatStore {
   readonly hasMore = signal(false);
   readonly threads = signal<Map<string, Thread>>(new Map());
   readonly members = signal<Map<string, Member[]>>(new Map());
-  readonly typing = signal<Map<string, Map<string, number>>>(new Map());
-  readonly box = signal<outbox.Outgoing[]>([]);
   // A message one is sent to; the thread shows it.
   readonly sought = signal<{ id: string; seq: number } | null>(null);
-  // Where a conversation that began with its first message is found now.
-  readonly moved = signal<Map<string, string>>(new Map());
   readonly sorted = computed(() => [...this.conversations.value.values()].sort((a, b) => b.active_at_ms - a.active_at_ms));
   readonly drafts = new Map<string, string>();
   // Who else listens to what the server tells by itself: presence, notifications.
   readonly heard = new Set<(name: string, body: unknown) => void>();
 
+  private readonly sender: Sender;
+  private readonly typist = new Typing((id) => void this.request("typing", { id }).catch(() => undefined));
   private readonly socket: Wire;
+  private readonly shelf = new Shelf();
+  // What this browser kept is drawn, or known not to be there.
+  private readonly isDrawn: Promise<void>;
   private cursor = "";
   private listCursor = "";
-  private isPumping = false;
   private openId = "";
   private catching = new Set<string>();
-  private typedAtMs = 0;
   private pageAgainAtMs = 0;
   private timers = new Map<string, ReturnType<typeof setTimeout>>();
   private readonly syncTimer: ReturnType<typeof setInterval>;
   private readonly stopCounting: () => void;
 
   constructor(readonly me: string) {
-    this.box.value = outbox.kept(me);
+    this.sender = new Sender(me, {
+      request: (name, body) => this.request(name, body),
+      isOpen: () => this.link.value === "open",
+      logOf: (id) => this.threads.value.get(id)?.log,
+    });
+    this.isDrawn = this.drawKept();
     this.stopCounting = effect(() => {
       unreadMessages.value = this.sorted.value.reduce((sum, c) => sum + (c.own?.unread_count ?? 0), 0);
     });
@@ -69,12 +80,27 @@ export class ChatStore {
     this.socket = openWire(me, {
       token: async (isRefused) => (isRefused && !(await renew()) ? null : token()),
       onState: (state) => (this.link.value = state),
-      onReady: () => void this.sync().then(() => this.pump()),
+      onReady: () => void this.onReady(),
       onEvent: (name, body) => this.onEvent(name, body),
     });
   }
 
+  get box() {
+    return this.sender.box;
+  }
+
+  get moved() {
+    return this.sender.moved;
+  }
+
+  get typing() {
+    return this.typist.users;
+  }
+
   close(): void {
+    this.shelf.close();
+    this.sender.close();
+    this.typist.close();
     clearInterval(this.syncTimer);
     this.timers.forEach(clearTimeout);
     this.stopCounting();
@@ -88,7 +114,50 @@ export class ChatStore {
     return this.socket.request<T>(name, body);
   }
 
+  // ---- what this browser kept ----
+
+  private drawKept(): Promise<void> {
+    const take = (kept: Snapshot) => {
+      recallPeople(kept.people);
+      this.cursor = kept.cursor;
+      this.hasMore.value = kept.hasMore;
+      this.conversations.value = new Map(kept.conversations.map((c) => [c.id, c]));
+      if (kept.cursor) this.isLoaded.value = true;
+    };
+    return this.shelf.open(this.me, take, () => ({
+      cursor: this.cursor, hasMore: this.hasMore.value, conversations: this.conversations.value, logs: this.wholeLogs.value, people: knownPeople.value,
+    }));
+  }
+
+  // Logs that lack nothing between their first message and the end.
+  private readonly wholeLogs = computed(
+    () => new Map([...this.threads.value].filter(([, t]) => t.state === "ready" && !t.isStale && !t.log.hasNewer).map(([id, t]) => [id, t.log])),
+  );
+
+  private async drawThread(id: string): Promise<void> {
+    await this.isDrawn;
+    const log = await this.shelf.log(id);
+    if (log && !this.threads.value.has(id)) this.setThread(id, { log, state: "ready", isStale: true });
+  }
+
+  private warm(): Promise<void> {
+    const isWanted = (id: string) => this.link.value === "open" && !this.threads.value.has(id);
+    return this.shelf.warm(this.sorted.value, isWanted, (id, limit) => this.request<History>("get_message_history", { id, limit }));
+  }
+
   // ---- catching up ----
+
+  private async onReady(): Promise<void> {
+    await this.isDrawn;
+    await this.sync();
+    await this.sender.pump();
+    this.soon("warm", warmAfterMs, () => void this.warm());
+    while (this.hasMore.value && this.link.value === "open" && this.conversations.value.size < conversationsHeld) {
+      const before = this.conversations.value.size;
+      await this.loadMore().catch(() => undefined);
+      if (this.conversations.value.size === before) break;
+    }
+  }
 
   private async sync(): Promise<void> {
     const open = [...this.threads.value].filter(([, t]) => t.state === "ready").slice(-openMost);
@@ -112,6 +181,7 @@ export class ChatStore {
     this.conversations.value = new Map((reply.conversations ?? []).map((c) => [c.id, c]));
     this.hasMore.value = reply.has_more;
     this.listCursor = "";
+    this.shelf.drop(this.conversations.value.keys());
     this.threads.value = new Map();
   }
 
@@ -119,7 +189,7 @@ export class ChatStore {
     if (!list) return;
     if (list.rev === 0) return this.forget(id);
     const thread = this.threads.value.get(id);
-    if (thread) this.setThread(id, { log: applyAll(thread.log, list.changes ?? [], this.me) });
+    if (thread) this.setThread(id, { log: applyAll(thread.log, list.changes ?? [], this.me), isStale: list.has_more });
     if (list.has_more) void this.catchUp(id);
   }
 
@@ -135,7 +205,7 @@ export class ChatStore {
         const now = this.threads.value.get(id);
         if (!now) break;
         const log = applyAll(now.log, list.changes ?? [], this.me);
-        this.setThread(id, { log: list.has_more ? log : { ...log, rev: Math.max(log.rev, list.rev) } });
+        this.setThread(id, { log: list.has_more ? log : { ...log, rev: Math.max(log.rev, list.rev) }, isStale: list.has_more });
         if (!list.has_more || !list.changes?.length) break;
       }
     } catch (error) {
@@ -164,7 +234,9 @@ export class ChatStore {
 
   async reload(id: string): Promise<void> {
     try {
-      this.putConversations([await this.request<Conversation>("get_conversation", { id })]);
+      const c = await this.request<Conversation>("get_conversation", { id });
+      // What came meanwhile is newer.
+      if (c.rev >= (this.conversations.value.get(id)?.rev ?? 0)) this.putConversations([c]);
     } catch (error) {
       if (errorCode(error) === "not_found") this.forget(id);
     }
@@ -205,9 +277,9 @@ export class ChatStore {
     if (change.member) this.putMember(change.member);
     const m = change.message;
     if (change.type !== "message" || !m) return;
-    if (m.sender_id === this.me) this.dropSent(m.client_msg_id);
+    if (m.sender_id === this.me) this.sender.dropSent(m.client_msg_id);
     else {
-      this.stopTyping(id, m.sender_id);
+      this.typist.end(id, m.sender_id);
       this.soon(`delivered ${id}`, deliveredPauseMs, () => void this.request("mark_delivered", { id, seq: m.seq }).catch(() => undefined));
     }
   }
@@ -237,16 +309,7 @@ export class ChatStore {
   }
 
   private onTyping({ conversation_id: id, user_id: user }: { conversation_id: string; user_id: string }): void {
-    if (user === this.me) return;
-    this.typing.value = new Map(this.typing.value).set(id, new Map(this.typing.value.get(id)).set(user, Date.now()));
-    this.soon(`typing ${id} ${user}`, typingShownMs, () => this.stopTyping(id, user));
-  }
-
-  private stopTyping(id: string, user: string): void {
-    if (!this.typing.value.get(id)?.has(user)) return;
-    const users = new Map(this.typing.value.get(id));
-    users.delete(user);
-    this.typing.value = new Map(this.typing.value).set(id, users);
+    if (user !== this.me) this.typist.begin(id, user);
   }
 
   // Once, after a pause; a newer wish of the same name takes the place of the older.
@@ -267,12 +330,34 @@ export class ChatStore {
   async open(id: string, aroundSeq = 0): Promise<void> {
     if (this.openId && this.openId !== id) void this.request("open", { id: this.openId, is_closed: true }).catch(() => undefined);
     this.openId = id;
-    if (this.link.value !== "open") return;
+    if (!this.threads.value.has(id) && !aroundSeq) await this.drawThread(id);
+    if (this.link.value !== "open" || this.openId !== id) return;
     void this.request("open", { id }).catch(() => undefined);
     void this.loadMembers(id);
     const thread = this.threads.value.get(id);
     const isHeld = !aroundSeq || thread?.log.messages.some((m) => m.seq === aroundSeq);
-    if (!thread || thread.state === "failed" || !isHeld) await this.load(id, aroundSeq || this.firstUnread(id));
+    if (!thread || thread.state === "failed" || !isHeld || this.isFarBehind(id)) await this.load(id, aroundSeq || this.firstUnread(id));
+    else if (thread.isStale) await this.catchUp(id);
+    this.letThreadsGo();
+  }
+
+  // So much was said since it was kept that loading it anew is less than catching up.
+  private isFarBehind(id: string): boolean {
+    const thread = this.threads.value.get(id);
+    const lastSeq = this.conversations.value.get(id)?.last_seq ?? 0;
+    const held = thread?.log.messages[thread.log.messages.length - 1]?.seq ?? 0;
+    return thread?.isStale === true && lastSeq - held > pageMost;
+  }
+
+  // The ones opened longest ago.
+  private letThreadsGo(): void {
+    const opened = this.threads.value.get(this.openId);
+    const next = new Map(this.threads.value);
+    if (!opened) return;
+    next.delete(this.openId);
+    next.set(this.openId, opened);
+    for (const id of next.keys()) if (next.size > threadsMost) next.delete(id);
+    this.threads.value = next;
   }
 
   // With more unread than a page holds one begins there and not at the end.
@@ -296,7 +381,7 @@ export class ChatStore {
       const page = await this.request<History>("get_message_history", {
         id, limit: pageMost, ...(aroundSeq ? { around_seq: aroundSeq } : {}),
       });
-      this.setThread(id, { log: mergeHistory(emptyLog(rev), page, "fresh"), state: "ready", isPaging: false });
+      this.setThread(id, { log: mergeHistory(emptyLog(rev), page, "fresh"), state: "ready", isPaging: false, isStale: false });
       await this.catchUp(id);
     } catch (error) {
       if (errorCode(error) === "not_found") this.forget(id);
@@ -358,9 +443,7 @@ export class ChatStore {
   }
 
   tellTyping(id: string): void {
-    if (Date.now() - this.typedAtMs < typingEveryMs) return;
-    this.typedAtMs = Date.now();
-    void this.request("typing", { id }).catch(() => undefined);
+    this.typist.tellOwn(id);
   }
 
   keepDraft(to: string, draft: string): void {
@@ -376,65 +459,16 @@ export class ChatStore {
   // ---- writing ----
 
   send(to: string, saying: outbox.Saying): void {
-    const item: outbox.Outgoing = { ...saying, clientMsgId: newId(), to, atMs: Date.now(), state: "pending", error: "", seq: 0 };
-    this.box.value = [...this.box.value, item];
-    outbox.keep(this.me, item);
-    this.typedAtMs = 0; // what is typed next is news
-    void this.pump();
+    this.sender.send(to, saying);
+    this.typist.endOwn();
   }
 
   sendAgain(id: string): void {
-    this.box.value = outbox.again(this.box.value, id);
-    void this.pump();
+    this.sender.sendAgain(id);
   }
 
   discard(id: string): void {
-    this.box.value = outbox.without(this.box.value, id);
-    outbox.forget(this.me, id);
-  }
-
-  // One after the other, so that they stand in the order in which they were written.
-  private async pump(): Promise<void> {
-    if (this.isPumping) return;
-    this.isPumping = true;
-    for (let item; this.link.value === "open" && (item = outbox.nextToSend(this.box.value)); ) {
-      if (!(await this.sendOne(item))) break;
-    }
-    this.isPumping = false;
-  }
-
-  // False: not now; the item keeps waiting.
-  private async sendOne(o: outbox.Outgoing): Promise<boolean> {
-    try {
-      const reply = await this.request<SendReply>("send_message", {
-        ...outbox.requestOf(o), client_msg_id: o.clientMsgId,
-      });
-      outbox.forget(this.me, o.clientMsgId);
-      if (o.to.startsWith("u:")) this.moved.value = new Map(this.moved.value).set(o.to, reply.conversation_id);
-      this.box.value = outbox.acknowledged(this.box.value, o.clientMsgId, reply.conversation_id, reply.seq);
-      this.dropSeen(reply.conversation_id);
-      return true;
-    } catch (error) {
-      const code = errorCode(error);
-      if (outbox.isLasting(code)) {
-        this.box.value = outbox.failed(this.box.value, o.clientMsgId, errorText(error));
-        return true;
-      }
-      if (code !== "offline") this.soon("pump", busyPauseMs, () => void this.pump());
-      return false;
-    }
-  }
-
-  // Acknowledged and in the log, or in a log that is not looked at: nothing to show for it any more.
-  private dropSeen(id: string): void {
-    const log = this.threads.value.get(id)?.log;
-    this.box.value = this.box.value.filter(
-      (o) => o.to !== id || o.state !== "sent" || (log && !log.hasNewer && !log.messages.some((m) => m.client_msg_id === o.clientMsgId)),
-    );
-  }
-
-  private dropSent(clientMsgId: string): void {
-    if (this.box.value.some((o) => o.clientMsgId === clientMsgId)) this.discard(clientMsgId);
+    this.sender.discard(id);
   }
 
   // ---- what one does to messages; each throws what the server says ----
@@ -486,10 +520,7 @@ export class ChatStore {
   }
 }
 
-export function newId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(15));
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_");
-}
+export { newId };
 
 let current: ChatStore | null = null;
 
