@@ -13,6 +13,8 @@ export class Shelf {
   private local: Local | null = null;
   private keeper: Keeper | null = null;
   private isOver = false;
+  // What is kept of conversations is of another life: not drawn any more, and overwritten soon.
+  private isVoid = false;
 
   // What was kept; null: nothing. From now on `look` is kept.
   async open(account: string, take: (kept: Snapshot) => void, look: () => Kept): Promise<void> {
@@ -33,11 +35,12 @@ export class Shelf {
 
   async log(id: string): Promise<Log | null> {
     const kept = await this.local?.thread(id).catch(() => undefined);
-    return kept?.messages.length ? logOf(kept) : null;
+    return kept?.messages.length && !this.isVoid ? logOf(kept) : null;
   }
 
   // The server's log lives another life.
   drop(ids: Iterable<string>): void {
+    this.isVoid = true;
     this.keeper?.drop(ids);
   }
 

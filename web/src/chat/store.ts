@@ -173,7 +173,9 @@ export class ChatStore {
       if (this.openId) void this.open(this.openId);
     } catch (error) {
       // Cut again: the next connection begins anew. A cursor that is refused is worth nothing.
-      if (errorCode(error) === "invalid_argument") this.cursor = "";
+      if (errorCode(error) !== "invalid_argument" || !this.cursor) return;
+      this.cursor = "";
+      await this.sync();
     }
   }
 
