@@ -312,7 +312,7 @@ test('REST says the same', async () => {
 
 test('packed frames say the same', async () => {
   const root = new protobuf.Root();
-  for (const name of ['message', 'group', 'contact', 'gateway']) {
+  for (const name of ['message', 'group', 'contact', 'presence', 'gateway']) {
     const file = path.join(path.dirname(fileURLToPath(import.meta.url)), `../../proto/${name}.proto`);
     const source = readFileSync(file, 'utf8').replace(/^import .*$|^option \(pb_c_file\).*$/gm, '');
     protobuf.parse(source, root, { keepCase: true });

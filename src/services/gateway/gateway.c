@@ -68,9 +68,6 @@ void gateway_destroy(struct gateway **gwp)
             usleep(5000);
     }
     loop_destroy(&gw->loop);
-    map_destroy(&gw->users);
-    map_destroy(&gw->topics);
-    map_destroy(&gw->watched);
-    map64_destroy(&gw->members);
+    gateway_hub_end(gw);
     free(gw);
 }

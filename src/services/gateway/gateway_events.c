@@ -6,7 +6,7 @@ struct heard {
     Message__MessageEvent *event;
     Message__ReceiptEvent *receipt;
     Presence__PresenceEvent *presence;
-    char user_id[ID_SIZE], session_id[ID_SIZE]; /* signed out */
+    struct session_news news;
 };
 
 static void on_loop(void *arg)
@@ -19,7 +19,7 @@ static void on_loop(void *arg)
     else if (h->presence)
         gateway_hub_presence(h->gw, h->presence);
     else
-        gateway_hub_revoke(h->gw, h->user_id, h->session_id);
+        gateway_hub_session(h->gw, &h->news);
     free(h);
 }
 
@@ -56,20 +56,10 @@ static void on_presence_event(void *arg, const struct bus_event *e)
         presence__presence_event__free_unpacked(m, NULL);
 }
 
-/* Without a session the whole account is meant. */
 static void on_auth_event(void *arg, const struct bus_event *e)
 {
-    if (strcmp(e->type, "session.revoked") != 0)
-        return;
-    Auth__SessionEvent *m =
-        auth__session_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
-    if (!m)
-        return;
     struct heard h = {.gw = arg};
-    snprintf(h.session_id, sizeof(h.session_id), "%s", m->session_id);
-    snprintf(h.user_id, sizeof(h.user_id), "%s", m->user_id);
-    auth__session_event__free_unpacked(m, NULL);
-    if (h.session_id[0] || h.user_id[0])
+    if (session_news_read(e, &h.news))
         hear(&h);
 }
 

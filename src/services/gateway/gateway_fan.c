@@ -10,15 +10,12 @@ void fan_add(struct fan *fan, const struct member *m)
     fan->tickets[kind][fan->counts[kind]++] = m->ticket;
 }
 
-void fan_add_user(struct fan *fan, const struct user *u, const struct topic *open_only)
+void fan_add_user(struct fan *fan, const struct user *u, const struct topic *but_lookers)
 {
     LIST_FOREACH(&u->members, node)
     {
         const struct member *m = LIST_ENTRY(node, struct member, in_user);
-        bool is_open = false;
-        for (size_t i = 0; open_only && i < OPEN_MAX; i++)
-            is_open |= m->open[i] == open_only;
-        if (!open_only || is_open)
+        if (!but_lookers || !topic_is_open(m, but_lookers))
             fan_add(fan, m);
     }
 }

@@ -16,9 +16,14 @@ struct user {
     char id[ID_SIZE];
     uint64_t serial; /* a list that was asked for another presence is not for this one */
     bool is_loaded;
+    bool is_guest;                /* has no presence */
     int64_t load_after, load_lsn; /* of its list of conversations, which comes in pages */
     struct list members;          /* its sockets */
-    struct topic **topics;        /* conversations it is in */
+    /* conversations it is in */
+    struct membership {
+        struct topic *topic;
+        uint32_t place; /* among topic->readers */
+    } * topics;
     size_t topic_count;
     struct loop_timer load_timer;
     /* membership that changed while the list was on its way; until it is loaded */
@@ -30,7 +35,6 @@ struct user {
     size_t news_count;
     struct list in_round; /* gw->round: whose presence is kept fresh next */
     unsigned round_count;
-    bool is_guest; /* has no presence */
 };
 
 /* A conversation that somebody here is in. */
@@ -39,8 +43,21 @@ struct topic {
     struct reader {
         struct user *user;
         int64_t visible_from_seq; /* older messages are not theirs, whatever happens to them */
+        uint32_t place;           /* among user->topics */
+        uint32_t typed_at_ds;     /* when their typing was told last, in tenths of a second */
     } * readers;
     size_t reader_count;
+    /* sockets that look at it */
+    struct looker {
+        struct member *member;
+        uint32_t slot; /* of member->open */
+    } * lookers;
+    size_t looker_count;
+    uint32_t typing_since_ds; /* a second in which so many were told: */
+    uint32_t typing_count;
+    /* large ones: what moved since those were told who do not look */
+    struct list in_moved; /* gw->moved */
+    int64_t rev, last_seq;
 };
 
 /* A socket, as the hub knows it. */
@@ -51,7 +68,17 @@ struct member {
     struct net_ticket ticket;
     bool is_packed;
     char session_id[ID_SIZE];
-    struct topic *open[OPEN_MAX];
+    struct look {
+        struct topic *topic; /* NULL: none */
+        uint32_t place;      /* among topic->lookers */
+        uint32_t age;        /* the oldest makes room */
+    } open[OPEN_MAX];
+    uint32_t open_count; /* that were ever opened */
+    /* opened before it was known that the person is in them; NULL: none */
+    struct early {
+        char ids[OPEN_MAX][ID_SIZE];
+        size_t count;
+    } * early;
     /* gateway_devices.c */
     uint8_t kind; /* Presence__DeviceKind */
     bool is_idle;
@@ -86,18 +113,29 @@ struct watched {
     Presence__PresenceEvent *latest; /* NULL: nothing was heard yet */
 };
 
-/* ---- gateway_topics.c: who is in which conversation ---- */
+/* ---- gateway_load.c: people who are here, and their conversations ---- */
+/* Comes into being, and asks for its conversations. */
+struct user *hub_user_get(struct gateway *gw, const char *id, bool is_guest);
+void hub_user_destroy(struct user *u);
+/* Everything is told from now on. */
+void hub_user_ready(const struct member *m);
+/* By an event of the log: in, or out. Kept for later while the list is on its way. */
+void hub_user_note(struct user *u, const struct news *news);
+
+/* ---- gateway_topics.c: who is in which conversation, and looks at it ---- */
 /* NULL: nobody here is in it. */
 struct topic *topic_find(struct gateway *gw, const char *id);
-bool user_is_in(const struct user *u, const struct topic *t);
 /* NULL: not in it. Until the topic changes. */
 struct reader *topic_reader(const struct topic *t, const struct user *u);
 void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visible_from_seq);
-/* The last one gone frees it. */
-void topic_drop_user(struct gateway *gw, struct topic *t, const struct user *u);
-/* This socket looks at it no more. */
-void topic_close(struct member *m, const struct topic *t);
 void topic_remove(struct gateway *gw, struct user *u, const char *id);
+/* Out of all of them. */
+void topic_remove_all(struct user *u);
+/* This socket looks at it; as soon as the person is known to be in it. */
+void topic_open(struct member *m, const char *id);
+void topic_close(struct member *m, const char *id);
+void topic_close_all(struct member *m);
+bool topic_is_open(const struct member *m, const struct topic *t);
 /* Arrays grow by doubling at powers of two: counts alone say how much room there is. */
 void *array_grown(void *array, size_t count, size_t size);
 
@@ -108,10 +146,20 @@ struct fan {
     size_t counts[2];
 };
 void fan_add(struct fan *fan, const struct member *m);
-/* All of a person's sockets, or those that look at this topic. */
-void fan_add_user(struct fan *fan, const struct user *u, const struct topic *open_only);
+/* All of a person's sockets, but those that look at this topic (NULL: none does). */
+void fan_add_user(struct fan *fan, const struct user *u, const struct topic *but_lookers);
 /* Sends, and frees what was gathered. */
 void fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags);
+
+/* ---- gateway_heads.c: large conversations ---- */
+/* Those who do not look at it hear soon that it has moved. */
+void heads_note(struct gateway *gw, struct topic *t, const Message__Change *change);
+void heads_forget(struct topic *t);
+
+/* ---- gateway_revoked.c: sign-ins that were over before their socket was known here ---- */
+void revoked_note(struct gateway *gw, const char *session_id);
+bool revoked_has(const struct gateway *gw, const char *session_id);
+void revoked_clear(struct gateway *gw);
 
 /* ---- gateway_devices.c: to the presence service, who is here ---- */
 /* Is it somebody who has a presence, it will be reported: came, or is idle, or went. */

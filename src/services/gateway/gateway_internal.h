@@ -20,6 +20,7 @@
 #include "net/ticket.h"
 #include "net/ws.h"
 #include "rpc/rpc.h"
+#include "services/common/session_news.h"
 #include "services/gateway/gateway.h"
 
 #include "auth.pb-c.h"
@@ -57,6 +58,11 @@ struct gateway {
     size_t round_credit;
     struct report *report; /* being gathered; NULL: nothing to report */
     struct loop_timer report_timer;
+    struct list moved; /* large topics that moved since who does not look was told */
+    struct loop_timer moved_timer;
+    int64_t moved_at_ms;       /* when they were told last */
+    struct map *revoked;       /* session id -> struct revoked: sign-ins that ended just now */
+    struct list revoked_order; /* the oldest first */
     char instance_id[ID_SIZE]; /* makes the names of its devices unique */
     int subscriptions[4];
     bool is_draining;
@@ -75,6 +81,8 @@ void gateway_find_methods(struct gateway *gw);
 
 /* ---- gateway_socket.c ---- */
 extern const char *const gateway_subprotocols[];
+/* From any loop. */
+void gateway_socket_set_role(struct net_ticket ticket, enum identity_role role);
 /* A request that somebody else answers; see gateway_socket.c. */
 struct asking;
 const Gateway__WatchRequest *gateway_asking_watch(const struct asking *asking);
@@ -107,8 +115,8 @@ struct hub_post {
 };
 /* From any loop; in order. */
 void gateway_hub_post(const struct hub_post *post);
-/* A person's sockets of this session (session_id "": all) are closed as signed out. On the hub. */
-void gateway_hub_revoke(struct gateway *gw, const char *user_id, const char *session_id);
+/* A sign-in is over (its sockets are closed), or an account has another role. On the hub. */
+void gateway_hub_session(struct gateway *gw, const struct session_news *news);
 /* Frees the message. On the hub. */
 void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event);
 void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event);
@@ -116,6 +124,7 @@ void gateway_hub_presence(struct gateway *gw, Presence__PresenceEvent *event);
 void gateway_hub_start(struct gateway *gw);
 void gateway_hub_drain(struct gateway *gw);
 void gateway_hub_clear(struct gateway *gw);
+void gateway_hub_end(struct gateway *gw);
 
 /* ---- gateway_events.c ---- */
 void gateway_events_start(struct gateway *gw);

@@ -8,7 +8,6 @@
 
 #define FRAMES_PER_S 200
 #define WAITING_MAX 64
-#define TYPING_EVERY_MS 1000
 #define MESSAGE_MAX (256 * 1024)
 
 static struct metric sockets_gauge =
@@ -37,7 +36,7 @@ struct gateway_socket {
     uint8_t device_kind; /* Presence__DeviceKind */
     uint32_t frame_count;
     uint16_t waiting_count;
-    int64_t second_since_ms, typing_at_ms;
+    int64_t second_since_ms;
     struct list waiting; /* of struct waiting */
 };
 
@@ -294,11 +293,7 @@ static void on_told(struct ws *ws, struct gateway_socket *s, const Gateway__Clie
     }
     struct hub_post post = hub_post_of(s, kind);
     snprintf(post.conversation_id, sizeof(post.conversation_id), "%s", conversation_id);
-    int64_t now_ms = clock_mono_ms();
-    if (kind != HUB_TYPING || now_ms - s->typing_at_ms >= TYPING_EVERY_MS) {
-        s->typing_at_ms = kind == HUB_TYPING ? now_ms : s->typing_at_ms;
-        gateway_hub_post(&post);
-    }
+    gateway_hub_post(&post);
     send_done(ws, s, in);
 }
 
@@ -443,6 +438,28 @@ static void on_expired(void *arg)
     struct ws *ws = ws_ticket_find(s->ticket);
     if (ws)
         ws_close(ws, GATEWAY_CLOSE_SIGNED_OUT, "the token has expired");
+}
+
+struct role_news {
+    struct net_ticket ticket;
+    enum identity_role role;
+};
+
+static void on_role(void *arg)
+{
+    struct role_news *news = arg;
+    struct ws *ws = ws_ticket_find(news->ticket);
+    struct gateway_socket *s = ws ? ws_arg(ws) : NULL;
+    if (s && s->who)
+        s->who->role = news->role;
+    free(news);
+}
+
+void gateway_socket_set_role(struct net_ticket ticket, enum identity_role role)
+{
+    struct role_news *news = mem_zalloc(sizeof(*news));
+    *news = (struct role_news){ticket, role};
+    net_ticket_post(ticket, on_role, news);
 }
 
 static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who)

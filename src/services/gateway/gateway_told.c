@@ -2,56 +2,95 @@
  * whose contacts changed. */
 #include "services/gateway/gateway_hub.h"
 
+#define LARGE_MEMBERS 500 /* beyond, who does not look hears only that it moved */
+
 /* Who comes into a conversation hears of it from this event on. */
-static void note_membership(struct gateway *gw, const Message__MessageEvent *event, struct user *u)
+static void note_membership(const Message__MessageEvent *event, struct user *u)
 {
     const Message__Member *m = event->change->member;
     const char *id = event->change->conversation_id;
-    bool is_in = !m || m->state == MESSAGE__MEMBER_STATE__ACTIVE;
-    if (m && strcmp(m->user_id, u->id) != 0) /* told of another */
+    if (m && strcmp(m->user_id, u->id) != 0) /* it is about another one */
         return;
-    if (!u->is_loaded) {
-        u->news = array_grown(u->news, u->news_count, sizeof(u->news[0]));
-        struct news *n = &u->news[u->news_count++];
-        n->lsn = event->lsn;
-        n->visible_from_seq = event->visible_from_seq;
-        n->is_in = is_in;
-        memset(n->conversation_id, 0, sizeof(n->conversation_id));
-        memcpy(n->conversation_id, id, strnlen(id, sizeof(n->conversation_id) - 1));
-    } else if (is_in) {
-        topic_add(gw, u, id, event->visible_from_seq);
+    struct news news = {.lsn = event->lsn,
+                        .visible_from_seq = event->visible_from_seq,
+                        .is_in = !m || m->state == MESSAGE__MEMBER_STATE__ACTIVE};
+    memcpy(news.conversation_id, id, strnlen(id, sizeof(news.conversation_id) - 1));
+    if (news.is_in || !u->is_loaded) /* who leaves is told of it first, and taken out then */
+        hub_user_note(u, &news);
+}
+
+/* What happens to a message from before their time is no news to them: in `rev` they find a hole,
+ * and that nothing of theirs is in it. */
+static bool may_see(const Message__MessageEvent *event, const struct reader *reader)
+{
+    const Message__MessageInfo *about = event->change->message;
+    return reader && (!about || about->seq > reader->visible_from_seq);
+}
+
+static void add_all(struct fan *fan, const struct topic *t, const Message__MessageEvent *event)
+{
+    for (size_t i = 0; i < t->reader_count; i++) {
+        if (may_see(event, &t->readers[i]))
+            fan_add_user(fan, t->readers[i].user, NULL);
+    }
+}
+
+/* Somebody of a large conversation who is told although no socket may look at it. */
+static void add_named(struct fan *fan, struct gateway *gw, const struct topic *t,
+                      const Message__MessageEvent *event, const char *user_id)
+{
+    const struct user *u = user_id && user_id[0] ? map_get(gw->users, str_from(user_id)) : NULL;
+    if (u && may_see(event, topic_reader(t, u)))
+        fan_add_user(fan, u, t);
+}
+
+static void add_concerned(struct fan *fan, struct gateway *gw, const struct topic *t,
+                          const Message__MessageEvent *event)
+{
+    const Message__Change *change = event->change;
+    const Message__MessageInfo *m = change->message;
+    for (size_t i = 0; i < t->looker_count; i++) {
+        const struct member *looker = t->lookers[i].member;
+        if (may_see(event, topic_reader(t, looker->user)))
+            fan_add(fan, looker);
+    }
+    const char *actor_id = change->actor_id[0] ? change->actor_id : m ? m->sender_id : "";
+    add_named(fan, gw, t, event, actor_id);
+    if (change->member && strcmp(change->member->user_id, actor_id) != 0)
+        add_named(fan, gw, t, event, change->member->user_id);
+    for (size_t i = 0; m && m->content && i < m->content->n_mentions; i++) {
+        if (strcmp(m->content->mentions[i], actor_id) != 0)
+            add_named(fan, gw, t, event, m->content->mentions[i]);
     }
 }
 
 static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
 {
-    Gateway__ServerFrame frame =
-        gateway_answer(GATEWAY__SERVER_FRAME__BODY_CHANGE, &event->change->base);
-    const Message__Member *changed = event->change->member;
+    const Message__Change *change = event->change;
+    Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_CHANGE, &change->base);
     struct fan fan = {0};
     for (size_t i = 0; i < event->n_user_ids; i++) {
         struct user *u = map_get(gw->users, str_from(event->user_ids[i]));
         if (!u)
             continue;
-        note_membership(gw, event, u);
-        const struct topic *now = topic_find(gw, event->change->conversation_id);
-        if (event->is_for_named || !now || !user_is_in(u, now)) /* refused, say: concerned too */
+        note_membership(event, u);
+        const struct topic *now = topic_find(gw, change->conversation_id);
+        if (event->is_for_named || !now || !topic_reader(now, u)) /* refused, say: concerned too */
             fan_add_user(&fan, u, NULL);
     }
-    /* What happens to a message from before their time is no news to them: in `rev` they find a
-     * hole, and that nothing of theirs is in it. */
-    const Message__MessageInfo *about = event->change->message;
-    const struct topic *t = topic_find(gw, event->change->conversation_id);
-    for (size_t i = 0; t && !event->is_for_named && i < t->reader_count; i++) {
-        if (!about || about->seq > t->readers[i].visible_from_seq)
-            fan_add_user(&fan, t->readers[i].user, NULL);
+    struct topic *t = event->is_for_named ? NULL : topic_find(gw, change->conversation_id);
+    if (t && event->member_count > LARGE_MEMBERS) {
+        add_concerned(&fan, gw, t, event);
+        heads_note(gw, t, change);
+    } else if (t) {
+        add_all(&fan, t, event);
     }
     fan_send(&fan, &frame, 0);
     /* Who left is told once more, then no more. */
-    if (changed && changed->state != MESSAGE__MEMBER_STATE__ACTIVE) {
-        struct user *u = map_get(gw->users, str_from(changed->user_id));
+    if (change->member && change->member->state != MESSAGE__MEMBER_STATE__ACTIVE) {
+        struct user *u = map_get(gw->users, str_from(change->member->user_id));
         if (u)
-            topic_remove(gw, u, event->change->conversation_id);
+            topic_remove(gw, u, change->conversation_id);
     }
 }
 
@@ -67,6 +106,17 @@ static void tell_users(struct gateway *gw, char *const *user_ids, size_t count,
     fan_send(&fan, frame, 0);
 }
 
+static void tell_contacts(struct gateway *gw, const Message__MessageEvent *event)
+{
+    Gateway__ContactsChanged changed = GATEWAY__CONTACTS_CHANGED__INIT;
+    changed.user_ids = event->contact_user_ids;
+    changed.n_user_ids = event->n_contact_user_ids;
+    Gateway__ServerFrame frame =
+        gateway_answer(GATEWAY__SERVER_FRAME__BODY_CONTACTS, &changed.base);
+    tell_users(gw, event->contact_user_ids, event->n_contact_user_ids, &frame);
+    watch_doubt_pair(gw, event->contact_user_ids[0], event->contact_other_id);
+}
+
 void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event)
 {
     if (event->change) {
@@ -76,13 +126,7 @@ void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event)
             gateway_answer(GATEWAY__SERVER_FRAME__BODY_OWN, &event->own_conversation->base);
         tell_users(gw, &event->own_user_id, 1, &frame);
     } else if (event->n_contact_user_ids) {
-        Gateway__ContactsChanged changed = GATEWAY__CONTACTS_CHANGED__INIT;
-        changed.user_ids = event->contact_user_ids;
-        changed.n_user_ids = event->n_contact_user_ids;
-        Gateway__ServerFrame frame =
-            gateway_answer(GATEWAY__SERVER_FRAME__BODY_CONTACTS, &changed.base);
-        tell_users(gw, event->contact_user_ids, event->n_contact_user_ids, &frame);
-        watch_doubt_pair(gw, event->contact_user_ids[0], event->contact_other_id);
+        tell_contacts(gw, event);
     }
     message__message_event__free_unpacked(event, NULL);
 }
@@ -92,8 +136,8 @@ void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event)
     const struct topic *t = topic_find(gw, event->conversation_id);
     Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_RECEIPT, &event->base);
     struct fan fan = {0};
-    for (size_t i = 0; t && i < t->reader_count; i++)
-        fan_add_user(&fan, t->readers[i].user, t);
+    for (size_t i = 0; t && i < t->looker_count; i++)
+        fan_add(&fan, t->lookers[i].member);
     fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
     message__receipt_event__free_unpacked(event, NULL);
 }

@@ -1,4 +1,8 @@
-/* Who is in which conversation, of those who are here. */
+/*
+ * Who is in which conversation, of those who are here, and which sockets look at it. Both sides of
+ * each list know their place in the other, so that leaving costs the same in a channel of 200,000
+ * as among three.
+ */
 #include "services/gateway/gateway_hub.h"
 
 struct topic *topic_find(struct gateway *gw, const char *id)
@@ -6,81 +10,222 @@ struct topic *topic_find(struct gateway *gw, const char *id)
     return map_get(gw->topics, str_from(id));
 }
 
-bool user_is_in(const struct user *u, const struct topic *t)
-{
-    for (size_t i = 0; i < u->topic_count; i++) {
-        if (u->topics[i] == t)
-            return true;
-    }
-    return false;
-}
-
-/* Arrays grow by doubling at powers of two: counts alone say how much room there is. */
 void *array_grown(void *array, size_t count, size_t size)
 {
     bool is_full = (count & (count - 1)) == 0;
     return is_full ? mem_realloc_array(array, count ? count * 2 : 1, size) : array;
 }
 
+/* By the shorter of the two lists. */
 struct reader *topic_reader(const struct topic *t, const struct user *u)
 {
-    for (size_t i = 0; i < t->reader_count; i++) {
-        if (t->readers[i].user == u)
-            return &t->readers[i];
+    if (t->reader_count < u->topic_count) {
+        for (size_t i = 0; i < t->reader_count; i++) {
+            if (t->readers[i].user == u)
+                return &t->readers[i];
+        }
+        return NULL;
+    }
+    for (size_t i = 0; i < u->topic_count; i++) {
+        if (u->topics[i].topic == t)
+            return &t->readers[u->topics[i].place];
     }
     return NULL;
 }
 
-void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visible_from_seq)
-{
-    struct topic *t = topic_find(gw, id);
-    if (t && user_is_in(u, t)) {
-        topic_reader(t, u)->visible_from_seq = visible_from_seq;
-        return;
-    }
-    if (!t) {
-        t = mem_zalloc(sizeof(*t));
-        memcpy(t->id, id, strnlen(id, sizeof(t->id) - 1));
-        map_set(gw->topics, str_from(id), t);
-    }
-    t->readers = array_grown(t->readers, t->reader_count, sizeof(t->readers[0]));
-    t->readers[t->reader_count++] = (struct reader){u, visible_from_seq};
-    u->topics = array_grown(u->topics, u->topic_count, sizeof(u->topics[0]));
-    u->topics[u->topic_count++] = t;
-}
+/* ---- looking ---- */
 
-void topic_drop_user(struct gateway *gw, struct topic *t, const struct user *u)
-{
-    struct reader *reader = topic_reader(t, u);
-    if (reader)
-        *reader = t->readers[--t->reader_count];
-    if (t->reader_count)
-        return;
-    map_remove(gw->topics, str_from(t->id));
-    free(t->readers);
-    free(t);
-}
-
-void topic_close(struct member *m, const struct topic *t)
+static struct look *look_find(struct member *m, const struct topic *t)
 {
     for (size_t i = 0; i < OPEN_MAX; i++) {
-        if (m->open[i] == t)
-            m->open[i] = NULL;
+        if (m->open[i].topic == t)
+            return &m->open[i];
     }
+    return NULL;
+}
+
+bool topic_is_open(const struct member *m, const struct topic *t)
+{
+    return look_find((struct member *)m, t) != NULL;
+}
+
+static void look_away(struct look *look)
+{
+    struct topic *t = look->topic;
+    struct looker *hole = &t->lookers[look->place];
+    *hole = t->lookers[--t->looker_count];
+    hole->member->open[hole->slot].place = look->place;
+    look->topic = NULL;
+}
+
+static struct look *look_free(struct member *m)
+{
+    struct look *oldest = &m->open[0];
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        if (!m->open[i].topic)
+            return &m->open[i];
+        if (m->open[i].age < oldest->age)
+            oldest = &m->open[i];
+    }
+    look_away(oldest);
+    return oldest;
+}
+
+static void look_at(struct member *m, struct topic *t)
+{
+    struct look *look = look_find(m, t);
+    if (!look) {
+        look = look_free(m);
+        t->lookers = array_grown(t->lookers, t->looker_count, sizeof(t->lookers[0]));
+        t->lookers[t->looker_count] = (struct looker){m, (uint32_t)(look - m->open)};
+        look->topic = t;
+        look->place = (uint32_t)t->looker_count++;
+    }
+    look->age = ++m->open_count;
+}
+
+static void early_drop(struct member *m, size_t at)
+{
+    memmove(m->early->ids[at], m->early->ids[at + 1],
+            (--m->early->count - at) * sizeof(m->early->ids[0]));
+    if (m->early->count == 0) {
+        free(m->early);
+        m->early = NULL;
+    }
+}
+
+static void early_remove(struct member *m, const char *id)
+{
+    for (size_t i = 0; m->early && i < m->early->count; i++) {
+        if (strcmp(m->early->ids[i], id) == 0) {
+            early_drop(m, i);
+            return;
+        }
+    }
+}
+
+static void early_add(struct member *m, const char *id)
+{
+    early_remove(m, id);
+    if (m->early && m->early->count == OPEN_MAX)
+        early_drop(m, 0);
+    if (!m->early)
+        m->early = mem_zalloc(sizeof(*m->early));
+    char *place = m->early->ids[m->early->count++];
+    memset(place, 0, ID_SIZE);
+    memcpy(place, id, strnlen(id, ID_SIZE - 1));
+}
+
+void topic_open(struct member *m, const char *id)
+{
+    struct topic *t = topic_find(m->user->gw, id);
+    if (t && topic_reader(t, m->user))
+        look_at(m, t);
+    else /* the list is on its way, or the event that lets them in */
+        early_add(m, id);
+}
+
+void topic_close(struct member *m, const char *id)
+{
+    struct topic *t = topic_find(m->user->gw, id);
+    struct look *look = t ? look_find(m, t) : NULL;
+    if (look)
+        look_away(look);
+    early_remove(m, id);
+}
+
+void topic_close_all(struct member *m)
+{
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        if (m->open[i].topic)
+            look_away(&m->open[i]);
+    }
+    free(m->early);
+    m->early = NULL;
+}
+
+/* What was opened before the person was known to be in it. */
+static void look_early(struct user *u, struct topic *t)
+{
+    LIST_FOREACH(&u->members, node)
+    {
+        struct member *m = LIST_ENTRY(node, struct member, in_user);
+        for (size_t i = 0; m->early && i < m->early->count; i++) {
+            if (strcmp(m->early->ids[i], t->id) != 0)
+                continue;
+            early_drop(m, i);
+            look_at(m, t);
+            break;
+        }
+    }
+}
+
+/* ---- being in it ---- */
+
+static struct topic *topic_get(struct gateway *gw, const char *id)
+{
+    struct topic *t = topic_find(gw, id);
+    if (t)
+        return t;
+    t = mem_zalloc(sizeof(*t));
+    memcpy(t->id, id, strnlen(id, sizeof(t->id) - 1));
+    map_set(gw->topics, str_from(id), t);
+    return t;
+}
+
+void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visible_from_seq)
+{
+    struct topic *t = topic_get(gw, id);
+    struct reader *reader = topic_reader(t, u);
+    if (reader) {
+        reader->visible_from_seq = visible_from_seq;
+        return;
+    }
+    t->readers = array_grown(t->readers, t->reader_count, sizeof(t->readers[0]));
+    u->topics = array_grown(u->topics, u->topic_count, sizeof(u->topics[0]));
+    t->readers[t->reader_count] = (struct reader){
+        .user = u, .visible_from_seq = visible_from_seq, .place = (uint32_t)u->topic_count};
+    u->topics[u->topic_count++] = (struct membership){t, (uint32_t)t->reader_count++};
+    look_early(u, t);
+}
+
+/* The last ones of both lists move into the holes; the last one gone frees the topic. */
+static void leave(struct user *u, uint32_t at)
+{
+    struct topic *t = u->topics[at].topic;
+    uint32_t place = u->topics[at].place;
+    LIST_FOREACH(&u->members, node)
+    {
+        struct look *look = look_find(LIST_ENTRY(node, struct member, in_user), t);
+        if (look)
+            look_away(look);
+    }
+    t->readers[place] = t->readers[--t->reader_count];
+    t->readers[place].user->topics[t->readers[place].place].place = place;
+    u->topics[at] = u->topics[--u->topic_count];
+    if (at < u->topic_count)
+        u->topics[at].topic->readers[u->topics[at].place].place = at;
+    if (t->reader_count)
+        return;
+    heads_forget(t);
+    map_remove(u->gw->topics, str_from(t->id));
+    free(t->readers);
+    free(t->lookers);
+    free(t);
 }
 
 void topic_remove(struct gateway *gw, struct user *u, const char *id)
 {
     struct topic *t = topic_find(gw, id);
-    for (size_t i = 0; t && i < u->topic_count; i++) {
-        if (u->topics[i] != t)
-            continue;
-        u->topics[i] = u->topics[--u->topic_count];
-        LIST_FOREACH(&u->members, node)
-        {
-            topic_close(LIST_ENTRY(node, struct member, in_user), t);
-        }
-        topic_drop_user(gw, t, u);
-        return;
-    }
+    struct reader *reader = t ? topic_reader(t, u) : NULL;
+    if (reader)
+        leave(u, reader->place);
+}
+
+void topic_remove_all(struct user *u)
+{
+    while (u->topic_count)
+        leave(u, (uint32_t)u->topic_count - 1);
+    free(u->topics);
+    u->topics = NULL;
 }

@@ -3,15 +3,14 @@
  * which tracks come and go, what to offer to whom, who speaks; auth says which sign-ins ended.
  * Events are copied from the bus's threads to the loop.
  */
+#include "services/common/session_news.h"
 #include "services/signaling/signaling_internal.h"
 
 struct heard {
     struct signaling_hub *hub;
     Meeting__MeetingEvent *meeting;
     Media__MediaEvent *media;
-    char user_id[ID_SIZE]; /* of a revoked sign-in */
-    char session_id[ID_SIZE];
-    enum identity_role role; /* the account's new one; NONE: the sign-in is over */
+    struct session_news news;
 };
 
 /* ---- meeting ---- */
@@ -251,10 +250,10 @@ static void on_loop(void *arg)
         on_meeting(h->hub, h->meeting);
     else if (h->media)
         on_media(h->hub, h->media);
-    else if (h->role)
-        signaling_socket_set_role(h->hub, h->user_id, h->role);
+    else if (h->news.role)
+        signaling_socket_set_role(h->hub, h->news.user_id, h->news.role);
     else
-        signaling_socket_revoke(h->hub, h->user_id, h->session_id);
+        signaling_socket_revoke(h->hub, h->news.user_id, h->news.session_id);
     signaling_free(h->meeting);
     signaling_free(h->media);
     free(h);
@@ -283,23 +282,10 @@ static void on_media_event(void *arg, const struct bus_event *e)
         hear(&(struct heard){.hub = arg, .media = m});
 }
 
-/* Without a session the whole account is meant. */
 static void on_auth_event(void *arg, const struct bus_event *e)
 {
-    bool is_role = strcmp(e->type, "session.changed") == 0;
-    if (!is_role && strcmp(e->type, "session.revoked") != 0)
-        return;
-    Auth__SessionEvent *m =
-        auth__session_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
-    if (!m)
-        return;
     struct heard h = {.hub = arg};
-    snprintf(h.session_id, sizeof(h.session_id), "%s", m->session_id);
-    snprintf(h.user_id, sizeof(h.user_id), "%s", m->user_id);
-    if (is_role)
-        h.role = (enum identity_role)m->role;
-    signaling_free(m);
-    if ((h.session_id[0] || h.user_id[0]) && is_role == (h.role != ROLE_NONE))
+    if (session_news_read(e, &h.news))
         hear(&h);
 }
 

@@ -1,0 +1,149 @@
+/*
+ * People who are here. The gateway learns a person's conversations when the first socket comes, a
+ * page after the other, and follows membership by the events of the log from then on. An event that
+ * came while the list was on its way is held against the lsn of its first page: the newer counts.
+ */
+#include "core/log.h"
+#include "services/gateway/gateway_hub.h"
+
+#define LOAD_AGAIN_MS 1000
+
+struct load {
+    struct gateway *gw;
+    char user_id[ID_SIZE];
+    uint64_t serial;
+    struct rpc_call *call;
+    const Message__Memberships *list; /* in the call's arena; NULL: not now */
+};
+
+static void load_page(struct user *u);
+
+static void on_load_timer(void *arg)
+{
+    load_page(arg);
+}
+
+void hub_user_ready(const struct member *m)
+{
+    Gateway__Ready ready = GATEWAY__READY__INIT;
+    ready.user_id = m->user->id;
+    Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_READY, &ready.base);
+    struct fan fan = {0};
+    fan_add(&fan, m);
+    fan_send(&fan, &frame, 0);
+}
+
+static void apply_news(struct user *u, const struct news *n)
+{
+    if (n->is_in)
+        topic_add(u->gw, u, n->conversation_id, n->visible_from_seq);
+    else
+        topic_remove(u->gw, u, n->conversation_id);
+}
+
+void hub_user_note(struct user *u, const struct news *news)
+{
+    if (u->is_loaded) {
+        apply_news(u, news);
+        return;
+    }
+    u->news = array_grown(u->news, u->news_count, sizeof(u->news[0]));
+    u->news[u->news_count++] = *news;
+}
+
+static void finish(struct user *u)
+{
+    u->is_loaded = true;
+    for (size_t i = 0; i < u->news_count; i++) {
+        if (u->news[i].lsn > u->load_lsn) /* else the list knows */
+            apply_news(u, &u->news[i]);
+    }
+    free(u->news);
+    u->news = NULL;
+    u->news_count = 0;
+    LIST_FOREACH(&u->members, node)
+    {
+        hub_user_ready(LIST_ENTRY(node, struct member, in_user));
+    }
+}
+
+static void take_page(struct user *u, const Message__Memberships *list)
+{
+    for (size_t i = 0; i < list->n_conversation_ids; i++)
+        topic_add(u->gw, u, list->conversation_ids[i], list->visible_from_seqs[i]);
+    if (!u->load_after) /* what is newer than the first page may be missing on any */
+        u->load_lsn = list->lsn;
+    u->load_after = list->next;
+    if (u->load_after)
+        load_page(u);
+    else
+        finish(u);
+}
+
+static void on_list(void *arg)
+{
+    struct load *l = arg;
+    struct gateway *gw = l->gw;
+    struct user *u = map_get(gw->users, str_from(l->user_id));
+    gw->call_count--;
+    if (u && u->serial == l->serial) {
+        if (l->list)
+            take_page(u, l->list);
+        else
+            loop_timer_start(gw->loop, &u->load_timer, LOAD_AGAIN_MS, on_load_timer, u);
+    }
+    rpc_call_unref(&l->call);
+    free(l);
+}
+
+static void on_memberships(const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    struct load *l = call->user;
+    if (reply)
+        l->list = (const Message__Memberships *)rpc_message_copy(call->arena, reply);
+    loop_post(l->gw->loop, on_list, l);
+}
+
+static void load_page(struct user *u)
+{
+    struct load *l = mem_zalloc(sizeof(*l));
+    ProtobufCService *message = u->gw->deps.message;
+    l->gw = u->gw;
+    l->call = rpc_call_create(NULL); /* the system asks */
+    l->call->user = l;
+    l->serial = u->serial;
+    memcpy(l->user_id, u->id, sizeof(l->user_id));
+    Message__GetMembershipsRequest request = MESSAGE__GET_MEMBERSHIPS_REQUEST__INIT;
+    request.user_id = l->user_id;
+    request.after = u->load_after;
+    u->gw->call_count++;
+    rpc_async(message, (unsigned)rpc_method_find(message->descriptor, "GetMemberships"),
+              &request.base, l->call, on_memberships, 0);
+}
+
+struct user *hub_user_get(struct gateway *gw, const char *id, bool is_guest)
+{
+    struct user *u = map_get(gw->users, str_from(id));
+    if (u)
+        return u;
+    u = mem_zalloc(sizeof(*u));
+    u->gw = gw;
+    u->serial = ++gw->last_serial;
+    u->is_guest = is_guest;
+    memcpy(u->id, id, strnlen(id, sizeof(u->id) - 1));
+    list_init(&u->members);
+    list_add_tail(&gw->round, &u->in_round);
+    map_set(gw->users, str_from(id), u);
+    load_page(u);
+    return u;
+}
+
+void hub_user_destroy(struct user *u)
+{
+    topic_remove_all(u);
+    loop_timer_stop(&u->load_timer);
+    list_remove(&u->in_round);
+    map_remove(u->gw->users, str_from(u->id));
+    free(u->news);
+    free(u);
+}
