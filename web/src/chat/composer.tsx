@@ -1,8 +1,11 @@
 // Where one writes: Enter sends, Shift+Enter begins a line, "@" names people, ArrowUp in an empty field edits what one said last.
+// Files are chosen, pasted or dropped; with nothing written one can speak.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { SendHorizontal, Smile, X } from "lucide-preact";
+import { Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-preact";
+import { signedIn } from "../app/api";
 import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
+import { lazy } from "../ui/lazy";
 import { toast, toastError } from "../ui/toast";
 import type { Doing } from "./conversation";
 import { EmojiPanel } from "./emoji-panel";
@@ -11,6 +14,10 @@ import { mentionsIn } from "./mentions";
 import { Quote } from "./message-row";
 import type { ChatStore } from "./store";
 import type { Content } from "./types";
+import { UploadList } from "./upload-list";
+import { choose, sendTray, sendVoice, trays, unchoose, uploads } from "./uploads";
+
+const Recorder = lazy(() => import("./recorder"));
 
 const bytesMost = 16_384;
 const heightMostPx = 200;
@@ -31,7 +38,13 @@ function useDraft(store: ChatStore, id: string, threadSeq: number) {
   const key = threadSeq ? `${id}/${threadSeq}` : id;
   const read = () => (threadSeq ? (store.drafts.get(key) ?? "") : store.draftOf(id));
   const keep = (text: string) => void (threadSeq ? store.drafts.set(key, text) : store.keepDraft(id, text));
-  return { read, keep };
+  return { key, read, keep };
+}
+
+// Into the composer's tray, from wherever they come.
+export function takeFiles(key: string, files: File[]): void {
+  const empty = choose(key, files);
+  if (empty.length) toast(t("chat.file.empty", { name: empty[0] ?? "" }), "bad");
 }
 
 export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEditLast }: Props) {
@@ -39,7 +52,12 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
   const draft = useDraft(store, id, threadSeq);
   const [text, setText] = useState(draft.read);
   const [areEmojisShown, setEmojisShown] = useState(false);
+  const [isSpeaking, setSpeaking] = useState(false);
+  const picker = useRef<HTMLInputElement>(null);
   const isEditing = doing?.type === "edit";
+  const mayAttach = Boolean(signedIn.value) && !isEditing;
+  const tray = (trays.value.get(draft.key) ?? []).flatMap((u) => uploads.value.get(u) ?? []);
+  const isEmpty = !text.trim() && !tray.length;
   const people = mentionable(store, id);
 
   // Before the next key is taken.
@@ -85,18 +103,20 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
   };
   const submit = async () => {
     const said = text.trim();
-    if (!said) return;
+    if (!said && !tray.length) return;
     if (new TextEncoder().encode(said).length > bytesMost) return void toast(t("chat.tooLong"), "bad");
     if (doing?.type === "edit") {
       try {
-        if (said !== doing.message.content?.text) await store.edit(doing.message, contentOf(said));
+        if (said && said !== doing.message.content?.text) await store.edit(doing.message, contentOf(said));
         stop();
       } catch (error) {
         toastError(error);
       }
       return;
     }
-    store.send(id, { content: contentOf(said), replyToSeq: doing?.message.seq ?? 0, threadSeq });
+    const where = { content: contentOf(said), replyToSeq: doing?.message.seq ?? 0, threadSeq };
+    if (tray.length) sendTray(store, draft.key, { to: id, ...where });
+    else store.send(id, where);
     setText("");
     draft.keep("");
     onDone();
@@ -122,6 +142,23 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
     }
   };
 
+  const onPaste = (e: ClipboardEvent) => {
+    const files = [...(e.clipboardData?.files ?? [])];
+    // Text that was copied with its picture is text.
+    if (!mayAttach || !files.length || e.clipboardData?.types.includes("text/plain")) return;
+    e.preventDefault();
+    takeFiles(draft.key, files);
+  };
+  const onPick = (e: Event & { currentTarget: HTMLInputElement }) => {
+    takeFiles(draft.key, [...(e.currentTarget.files ?? [])]);
+    e.currentTarget.value = "";
+    field.current?.focus();
+  };
+  const sendSpoken = (file: File) => {
+    sendVoice(store, file, { to: id, replyToSeq: doing?.message.seq ?? 0, threadSeq });
+    onDone();
+  };
+
   return (
     <div class="composer">
       {doing && (
@@ -135,7 +172,15 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
       )}
       {areEmojisShown && <EmojiPanel onPick={insert} onClose={() => (setEmojisShown(false), field.current?.focus())} />}
       <MentionList mentioning={mentioning} />
-      <div class="composer-row">
+      {tray.length > 0 && <UploadList list={tray} onRemove={(u) => unchoose(draft.key, u)} />}
+      {isSpeaking && <Recorder onVoice={sendSpoken} onClose={() => (setSpeaking(false), requestAnimationFrame(() => field.current?.focus()))} />}
+      <div class="composer-row" hidden={isSpeaking}>
+        {mayAttach && (
+          <>
+            <IconButton icon={Paperclip} label={t("chat.file.attach")} onClick={() => picker.current?.click()} />
+            <input ref={picker} type="file" multiple hidden aria-label={t("chat.file.attach")} onChange={onPick} />
+          </>
+        )}
         <IconButton icon={Smile} label={t("chat.emoji")} aria-expanded={areEmojisShown} onClick={() => setEmojisShown(!areEmojisShown)} />
         <textarea
           ref={field}
@@ -150,8 +195,13 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
           onClick={(e) => mentioning.look(e.currentTarget)}
           onBlur={mentioning.close}
           onKeyDown={onKey}
+          onPaste={onPaste}
         />
-        <IconButton icon={SendHorizontal} class="composer-send" label={t("chat.send")} disabled={!text.trim()} onClick={() => void submit()} />
+        {isEmpty && mayAttach ? (
+          <IconButton icon={Mic} label={t("chat.voice.record")} onClick={() => setSpeaking(true)} />
+        ) : (
+          <IconButton icon={SendHorizontal} class="composer-send" label={t("chat.send")} disabled={isEmpty} onClick={() => void submit()} />
+        )}
       </div>
     </div>
   );

@@ -1,12 +1,15 @@
 // One conversation: its head, the thread, the composer; at the right who belongs to it, a thread or what is pinned.
 import { useEffect, useState } from "preact/hooks";
 import { ArrowLeft, Info, Pin } from "lucide-preact";
+import { signedIn } from "../app/api";
 import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Button, IconButton } from "../ui/controls";
 import { lazy } from "../ui/lazy";
-import { Composer } from "./composer";
+import { BundleRows } from "./bundle-rows";
+import { Composer, takeFiles } from "./composer";
+import { useDropZone } from "./drop-zone";
 import { mayWriteIn } from "./may";
 import { nameOf, personOf, pictureOf, titleOf } from "./people";
 import { presenceOf } from "./presence";
@@ -69,6 +72,7 @@ export function Conversation({ store, id, atSeq }: Props) {
     return () => store.leave(id);
   }, [id, atSeq]);
 
+  const { zone, sign } = useDropZone(mayWrite && Boolean(signedIn.value), (files) => takeFiles(id, files));
   const act = (d: Doing) => {
     if (d.type === "reply" || d.type === "edit") setDoing(d);
     else if (d.type === "thread") setPanel({ type: "thread", seq: d.message.thread_seq || d.message.seq });
@@ -83,7 +87,8 @@ export function Conversation({ store, id, atSeq }: Props) {
   const close = () => setPanel(null);
   return (
     <>
-      <section class="conversation" aria-label={t("chat.with", { name: title })}>
+      <section class="conversation" aria-label={t("chat.with", { name: title })} {...zone}>
+        {sign}
         <header class="conversation-head">
           <IconButton icon={ArrowLeft} class="chat-back" label={t("chat.back")} onClick={() => go("/c")} />
           <span class="with-dot">
@@ -108,6 +113,7 @@ export function Conversation({ store, id, atSeq }: Props) {
         ) : (
           <ThreadView store={store} id={id} atSeq={atSeq} onDo={act} />
         )}
+        <BundleRows id={id} />
         <TypingLine store={store} id={id} />
         {mayWrite ? (
           <Composer store={store} id={id} name={title} doing={doing} onDone={() => setDoing(null)} onEditLast={editLast} />

@@ -1,14 +1,14 @@
 // What is in the bubble: words, a place, a person's card, and what is attached.
-import { MapPin, Paperclip } from "lucide-preact";
+import { MapPin } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
+import { Attachments } from "./attachments";
 import { MessageText } from "./message-text";
 import { nameOf, personOf } from "./people";
 import type { Content, Location, Member } from "./types";
 
 interface BodyProps {
   conversationId: string;
-  seq: number;
   content: Content;
   me: string;
   members: Member[];
@@ -51,15 +51,10 @@ function Card({ id, me }: { id: string; me: string }) {
   );
 }
 
-export function MessageBody({ content, me, members }: BodyProps) {
+export function MessageBody({ conversationId, content, me, members }: BodyProps) {
   return (
     <>
-      {content.attachments?.map((a) => (
-        <span key={a.file_id} class="msg-file">
-          <Paperclip size={16} aria-hidden="true" />
-          {a.name}
-        </span>
-      ))}
+      {content.attachments?.length ? <Attachments conversationId={conversationId} kind={content.kind} attachments={content.attachments} /> : null}
       {content.location && <Place at={content.location} />}
       {content.card_user_id && <Card id={content.card_user_id} me={me} />}
       <MessageText content={content} me={me} members={members} />

@@ -96,7 +96,7 @@ export function MessageRow({ store, message: m, isFirst, isSought, members, quot
           {isGone || !m.content ? (
             <span>{recalledText(m, store.me)}</span>
           ) : (
-            <MessageBody conversationId={m.conversation_id} seq={m.seq} content={m.content} me={store.me} members={members} />
+            <MessageBody conversationId={m.conversation_id} content={m.content} me={store.me} members={members} />
           )}
           <span class="msg-meta">
             {m.is_pinned && (
@@ -157,7 +157,7 @@ export function OutgoingRow({ store, item }: { store: ChatStore; item: Outgoing 
         <span class="sr-only">{t("chat.you")}</span>
         <div class={`msg-bubble${isFailed ? " is-failed" : item.state === "pending" ? " is-pending" : ""}`}>
           {hasOnlyWords ? (
-            <MessageBody conversationId={item.to} seq={0} content={item.content} me={store.me} members={members} />
+            <MessageBody conversationId={item.to} content={item.content} me={store.me} members={members} />
           ) : (
             <div class="msg-text">{contentLine(item.content)}</div>
           )}

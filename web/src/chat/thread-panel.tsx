@@ -1,6 +1,7 @@
 // A thread beside the conversation: the message that began it, its answers, and where to write the next one.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { t } from "../i18n/i18n";
+import { BundleRows } from "./bundle-rows";
 import { Composer } from "./composer";
 import type { Doing } from "./conversation";
 import { MessageRow, OutgoingRow } from "./message-row";
@@ -86,6 +87,7 @@ export default function ThreadPanel({ store, id, seq, mayWrite, onDo, onClose }:
           ))}
         </ol>
       </div>
+      <BundleRows id={id} threadSeq={seq} />
       {mayWrite && (
         <Composer store={store} id={id} threadSeq={seq} name={t("chat.thread")} doing={doing} onDone={() => setDoing(null)} onEditLast={editLast} />
       )}
