@@ -61,6 +61,16 @@ export function resetIm() {
     more("", { kind: "system", note: { event: "call_started", actor_id: "u2", text: "", meeting_id: "abc-defg-hij" } });
     more("", { kind: "system", note: { event: "call_missed", actor_id: "u5", text: "", meeting_id: "other" } });
   }
+  if (scene.hasFiles) {
+    const file = (file_id, name, fields = {}) => ({ file_id, name, content_type: "", size: 482_133, width: 1200, height: 800, has_thumbnail: true, ...fields });
+    const waveform = Buffer.from(Array.from({ length: 64 }, (_, i) => 40 + Math.abs(Math.sin(i / 3) * Math.cos(i / 7)) * 215)).toString("base64");
+    more("u2", { kind: "image", text: "Here is the view from the roof", attachments: [file("p1", "roof.png")] });
+    more("u1", { kind: "image", attachments: [file("p2", "one.jpg"), file("p3", "two.jpg"), file("p4", "three.jpg")] });
+    more("u5", { kind: "file", attachments: [file("d1", "Quarterly plan 2026.pdf", { has_thumbnail: false }), file("d2", "figures.csv", { size: 912 })] });
+    more("u4", { kind: "voice", attachments: [file("v1", "voice.webm", { duration_ms: 14_400, waveform })] });
+    more("u1", { kind: "voice", attachments: [file("v2", "voice.webm", { duration_ms: 5_100, waveform })] });
+    more("u2", { kind: "video", attachments: [file("w1", "walk.mp4", { duration_ms: 63_000, size: 8_100_000 })] });
+  }
   team.activeMs = now - 2 * minuteMs;
   const all = [
     team,

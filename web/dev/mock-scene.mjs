@@ -11,6 +11,8 @@ const usual = {
   isHost: true,
   isReachable: true, // the socket
   isRich: false, // all that messages can be, in the first conversation
+  hasFiles: false, // pictures, a film, a voice and a file, there
+  isUploadStuck: false, // what is uploaded does not arrive
   hasMeetings: true, // the list at the start page
 };
 

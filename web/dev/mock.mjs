@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { WebSocketServer } from "ws";
 import { scene } from "./mock-scene.mjs";
 import * as world from "./mock-world.mjs";
+import { fileRoutes } from "./mock-files.mjs";
 import { openIm } from "./mock-im.mjs";
 import { openSocket } from "./mock-socket.mjs";
 
@@ -31,18 +32,19 @@ function sendJson(res, status, body, headers = {}) {
 
 async function api(req, res, url) {
   let text = "";
-  for await (const chunk of req) text += chunk;
+  for await (const chunk of req) text += chunk.toString("latin1");
   let body = {};
   try {
-    body = text ? JSON.parse(text) : {};
+    body = text ? JSON.parse(Buffer.from(text, "latin1").toString()) : {};
   } catch {
     // a picture
   }
-  for (const [method, pattern, handle] of world.routes) {
+  for (const [method, pattern, handle] of [...world.routes, ...fileRoutes]) {
     const found = method === req.method && pattern.exec(url.pathname);
     if (!found) continue;
     const user = world.userOf(req.headers.authorization);
-    const reply = handle({ params: found.slice(1).map(decodeURIComponent), body, query: url.searchParams, user });
+    const reply = handle({ params: found.slice(1).map(decodeURIComponent), body, query: url.searchParams, user, headers: req.headers, size: text.length });
+    if (reply.bytes !== undefined) return res.writeHead(reply.status ?? 200, reply.headers).end(reply.bytes);
     if (reply.error) return sendJson(res, reply.status, { error: reply.error });
     return sendJson(res, 200, reply.body ?? reply, reply.cookie ? { "Set-Cookie": reply.cookie } : {});
   }

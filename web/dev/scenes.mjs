@@ -328,6 +328,45 @@ export const scenes = {
     await page.fill("dialog[open] input[maxlength='100']", "Reading");
     return page;
   },
+  "chat-files": async (open, v) => {
+    const page = await chat(open, v, "c1", { hasFiles: true });
+    await page.locator(".picture img").last().waitFor();
+    return page;
+  },
+  "chat-pictures": async (open, v) => {
+    const page = await chat(open, v, "c1", { hasFiles: true });
+    await page.locator(".thread").evaluate((e) => e.scrollBy(0, -420));
+    await page.locator(".picture img").first().waitFor();
+    return page;
+  },
+  "chat-viewer": async (open, v) => {
+    const page = await scenes["chat-pictures"](open, v);
+    await page.locator(".pictures .picture").last().click();
+    await page.locator(".viewer img").waitFor();
+    return page;
+  },
+  "chat-tray": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+    await page.locator(".composer input[type=file]").setInputFiles([{ name: "dot.png", mimeType: "image/png", buffer: png }, { name: "Notes of the meeting.txt", mimeType: "text/plain", buffer: Buffer.alloc(4200, "x") }]);
+    await page.locator(".upload").nth(1).waitFor();
+    await page.waitForTimeout(400);
+    return page;
+  },
+  "chat-uploading": async (open, v) => {
+    const page = await chat(open, v, "c1", { isUploadStuck: true });
+    await page.locator(".composer input[type=file]").setInputFiles([{ name: "recording.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(2_400_000, "x") }]);
+    await write(page, "The recording of this morning");
+    await page.locator(".bundles .upload").waitFor();
+    await page.waitForTimeout(400);
+    return page;
+  },
+  "chat-voice": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".composer-row .icon-btn").last().click();
+    await page.locator(".recorder-levels i").nth(20).waitFor({ state: "attached" });
+    return page;
+  },
   "chat-search": async (open, v) => {
     const page = await chat(open, v);
     await page.locator(".chat-search input").fill("line");

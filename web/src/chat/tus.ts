@@ -42,6 +42,8 @@ const retriesMost = 12;
 const retryFirstMs = 500;
 const retryMostMs = 15_000;
 
+// 0: nothing came back.
+const isFine = (status: number): boolean => status >= 200 && status < 300;
 const inBase64 = (text: string): string => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 // Worth another try: nothing came, the server is busy, somebody else writes, the offset was not right, a piece arrived broken.
 const isPassing = (status: number): boolean => status === 0 || status >= 500 || [401, 408, 409, 423, 429, 460].includes(status);
@@ -96,9 +98,9 @@ export class Tus {
       const status = await this.step(needsLook, signal);
       if (signal.aborted) return;
       if (this.offset > before) tries = 0;
-      if (status < 300 && this.url && this.offset >= this.options.file.size) return this.set("done");
+      if (isFine(status) && this.url && this.offset >= this.options.file.size) return this.set("done");
       needsLook = false;
-      if (status < 300) continue;
+      if (isFine(status)) continue;
       if (!isPassing(status) || ++tries > retriesMost) return this.fail(status);
       needsLook = this.url !== "";
       this.set("retrying");
@@ -141,7 +143,7 @@ export class Tus {
       this.take(0);
       return 200;
     }
-    if (reply.status < 300) this.take(Number(reply.header("Upload-Offset") ?? 0));
+    if (isFine(reply.status)) this.take(Number(reply.header("Upload-Offset") ?? 0));
     return reply.status;
   }
 
@@ -154,7 +156,7 @@ export class Tus {
     };
     const headers = { "Tus-Resumable": "1.0.0", "Upload-Offset": String(from), "Content-Type": "application/offset+octet-stream" };
     const reply = await this.options.wire({ method: "PATCH", url: this.url, signal, headers, body, onSent });
-    if (reply.status < 300) this.take(Number(reply.header("Upload-Offset") ?? from + body.size));
+    if (isFine(reply.status)) this.take(Number(reply.header("Upload-Offset") ?? from + body.size));
     return reply.status;
   }
 
