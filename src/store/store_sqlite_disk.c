@@ -269,7 +269,8 @@ void sqlite_disk_watch(struct store_db *db)
 {
     int reserve = db->opt->reserve_percent;
     int64_t now_us = clock_mono_us();
-    if (db->is_temporary || reserve < 0 ||
+    /* Without a reserve, too, somebody has to see that there is room again. */
+    if (db->is_temporary || (reserve < 0 && !db->is_full) ||
         (db->watched_us && now_us - db->watched_us < WATCH_EVERY_US))
         return;
     db->watched_us = now_us;
@@ -278,7 +279,8 @@ void sqlite_disk_watch(struct store_db *db)
         db->is_full = true;
         log_error(NULL, "store: %.1f %% of %s is free, less than %d %%: read-only", percent,
                   db->dir, reserve);
-    } else if (db->is_full && percent >= MIN(reserve + 1, 100)) { /* not to and fro at the line */
+    } else if (db->is_full &&
+               percent >= CLAMP(reserve + 1, 1, 100)) { /* not to and fro at the line */
         db->is_full = false;
         log_info(NULL, "store: %.1f %% of %s is free: writing again", percent, db->dir);
         if (!db->has_ballast)

@@ -160,6 +160,11 @@ static bool power_tick(void)
     return is_off;
 }
 
+static bool is_full(void)
+{
+    return plan.full_after && ops >= plan.full_after && ops < plan.full_after + plan.full_count;
+}
+
 static void platter_lose_power(struct platter *p)
 {
     ino_t inode;
@@ -281,7 +286,9 @@ static int file_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 a
     struct platter *p = ((struct handle *)f)->platter;
     int rc = SQLITE_IOERR_WRITE;
     pthread_mutex_lock(&lock);
-    if (!power_tick()) {
+    if (!power_tick() && is_full()) {
+        rc = SQLITE_FULL;
+    } else if (!is_off) {
         rc = FORWARD(f, xWrite, bytes, n, at);
         size_t end = (size_t)(at + n);
         if (p && rc == SQLITE_OK) {

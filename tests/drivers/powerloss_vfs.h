@@ -5,6 +5,8 @@
  * written since is kept, dropped or torn (its first part new, the rest old) by chance, and the file
  * ends somewhere between its two ends. Directory operations are atomic and durable at once.
  *
+ * The disk may also be full for a while: writes fail, and change nothing.
+ *
  * A sync may also fail, as Linux does it: some sectors reached the disk, none is dirty any more,
  * and reading still shows them all.
  *
@@ -19,6 +21,8 @@ struct powerloss {
     bool is_lying;        /* syncs do nothing */
     int64_t cut_after;    /* writes, truncations and syncs until the power goes; 0: never */
     int64_t fail_sync_in; /* syncs until one fails; 0: never */
+    int64_t full_after;   /* writes, truncations and syncs until the disk is full; 0: never */
+    int64_t full_count;   /* of them, until there is room again */
     unsigned seed;
 };
 
