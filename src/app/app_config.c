@@ -130,6 +130,10 @@ static const struct config_row rows[] = {
     CONFIG_INT(C, retention_every_s, "messages.retention_every_s", 3600, 1, 86400, "s",
                "How often messages past their time are looked for and deleted."),
 
+    CONFIG_LIST(C, webhook_ranges, "webhooks.allowed_addresses", "", NULL, &range_form,
+                "Addresses of one's own network that webhooks may call; else public ones alone."),
+    CONFIG_INT(C, webhook_failing_hours, "webhooks.disable_after_hours", 24, 1, 720, "hours",
+               "A webhook whose server fails for so long is disabled."),
     CONFIG_INT(C, bots_max, "bots.per_owner", 20, 0, 1000, "", "Bots that one person may have."),
     CONFIG_BOOL(C, may_bots_create, "bots.may_create_meetings", false,
                 "Let bots make meetings; else people do, and bots come when asked."),

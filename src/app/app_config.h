@@ -50,6 +50,8 @@ struct app_config {
     int64_t file_quota_bytes;
     int64_t file_upload_hours;
     int64_t file_orphan_hours;
+    int64_t webhook_failing_hours;
+    struct config_list webhook_ranges;
     int64_t bots_max;
     bool may_bots_create;
 

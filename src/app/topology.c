@@ -19,6 +19,7 @@
 #include "services/message/message.h"
 #include "services/presence/presence.h"
 #include "services/signaling/signaling.h"
+#include "services/task/task.h"
 #include "services/user/user.h"
 
 extern const struct static_table web_table; /* web/meson.build: the pages, or none */
@@ -36,6 +37,7 @@ struct app_services {
     struct file_service *file_service;
     struct message_service *message_service;
     struct presence_service *presence_service;
+    struct task_service *task_service;
     struct gateway *gateway;
     /* The same behind their shares of threads: what others call. */
     ProtobufCService *operate;
@@ -45,15 +47,17 @@ struct app_services {
     ProtobufCService *meeting;
     ProtobufCService *signaling;
     ProtobufCService *file;
-    ProtobufCService *message, *group, *contact;
+    ProtobufCService *message, *group, *contact, *webhook;
+    ProtobufCService *task;
     ProtobufCService *presence;
 };
 
 /* ---- what can be known without starting ---- */
 
 const struct edge_route_table *const app_route_tables[] = {
-    &user_routes, &auth_routes,    &media_routes, &meeting_routes, &signaling_routes,
-    &file_routes, &message_routes, &group_routes, &contact_routes, &presence_routes};
+    &user_routes,      &auth_routes,     &media_routes,   &meeting_routes,
+    &signaling_routes, &file_routes,     &message_routes, &group_routes,
+    &contact_routes,   &presence_routes, &webhook_routes, &task_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 static const struct {
@@ -185,25 +189,48 @@ static enum err start_files(struct app *app)
     return err;
 }
 
+static enum err start_tasks(struct app *app)
+{
+    const struct config_list *ranges = &app->config->webhook_ranges;
+    struct app_services *s = app->services;
+    struct guard_range *allowed = arena_array(app->arena, struct guard_range, ranges->count);
+    size_t count = 0;
+    for (size_t i = 0; i < ranges->count; i++) /* checked when it was read */
+        count += guard_range_parse(str_from(ranges->items[i]), &allowed[count]);
+    enum err err = task_create(&s->task_service, &(struct task_deps){.bus = app->bus,
+                                                                     .webhook = s->webhook,
+                                                                     .allowed = allowed,
+                                                                     .allowed_count = count});
+    if (!err)
+        s->task = runs_here(app, task_rpc(s->task_service));
+    return err;
+}
+
 static enum err start_messages(struct app *app)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
-    enum err err =
-        message_create(&s->message_service,
-                       &(struct message_deps){.user = s->user,
-                                              .meeting = s->meeting,
-                                              .store = app->store,
-                                              .bus = app->bus,
-                                              .loop = s->timers,
-                                              .recall_ms = c->recall_minutes * 60000,
-                                              .keep_max_ms = c->keep_max_s * 1000,
-                                              .retention_every_ms = c->retention_every_s * 1000});
+    enum err err = message_create(
+        &s->message_service,
+        &(struct message_deps){.user = s->user,
+                               .meeting = s->meeting,
+                               .store = app->store,
+                               .bus = app->bus,
+                               .loop = s->timers,
+                               .recall_ms = c->recall_minutes * 60000,
+                               .secret = str_from(app->jwt_secret),
+                               .webhook_failing_max_ms = c->webhook_failing_hours * 3600000,
+                               .keep_max_ms = c->keep_max_s * 1000,
+                               .retention_every_ms = c->retention_every_s * 1000});
     if (err)
         return err;
     s->message = runs_here(app, message_rpc(s->message_service));
     s->group = runs_here(app, message_group_rpc(s->message_service));
     s->contact = runs_here(app, message_contact_rpc(s->message_service));
+    s->webhook = runs_here(app, message_webhook_rpc(s->message_service));
+    err = start_tasks(app);
+    if (err)
+        return err;
     err = presence_create(&s->presence_service, &(struct presence_deps){.message = s->message,
                                                                         .contact = s->contact,
                                                                         .store = app->store,
@@ -287,6 +314,7 @@ static enum err start_edge(struct app *app)
         {&signaling_routes, s->signaling}, {&file_routes, s->file},
         {&message_routes, s->message},     {&group_routes, s->group},
         {&contact_routes, s->contact},     {&presence_routes, s->presence},
+        {&webhook_routes, s->webhook},     {&task_routes, s->task},
     };
     const struct edge_ws_row ws_rows[] = {
         {"/ws/signaling", accept_signaling, s->signaling_service},
@@ -368,6 +396,7 @@ void app_topology_stop(struct app *app)
     app_control_stop(&s->control);
     rpc_local_destroy(&s->operate);
     app_operate_destroy(&s->operate_service);
+    task_stop(s->task_service);
     bus_stop_tasks(app->bus);
     gateway_destroy(&s->gateway);
     rpc_local_destroy(&s->presence);
@@ -375,6 +404,9 @@ void app_topology_stop(struct app *app)
     rpc_local_destroy(&s->message);
     rpc_local_destroy(&s->group);
     rpc_local_destroy(&s->contact);
+    rpc_local_destroy(&s->task);
+    task_destroy(&s->task_service);
+    rpc_local_destroy(&s->webhook);
     message_destroy(&s->message_service);
     rpc_local_destroy(&s->file);
     file_destroy(&s->file_service);

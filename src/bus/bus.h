@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "core/arena.h"
 #include "core/err.h"
 #include "core/str.h"
 
@@ -76,6 +77,10 @@ MUST_USE enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const str
 typedef enum err bus_task_fn(void *arg, const struct bus_task *task, int attempt);
 /* One handler per queue, for the bus's life. */
 void bus_work(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg);
+/* The same for a queue whose tasks may wait for others (the network): at most `most` run at a time,
+ * so that the rest of the threads stay free for the other queues. */
+void bus_work_bounded(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg,
+                      unsigned most);
 
 /* For who is about to go away: after it returns no handler runs any more, for good; tasks stay for
  * the next start. bus_close does the same. */
@@ -91,3 +96,27 @@ struct bus_task_stats {
 MUST_USE enum err bus_task_stats(struct bus *bus, const char *queue, struct bus_task_stats *out);
 /* Gives the dead tasks of a queue a new life, attempts counted from zero. */
 MUST_USE enum err bus_revive_dead(struct bus *bus, const char *queue, int64_t *count);
+
+/* bus_dead.c: what operators see and do. */
+struct bus_queue {
+    const char *name;
+    struct bus_task_stats stats;
+};
+/* The queues that have tasks, by name; at most 256. In the arena. */
+MUST_USE enum err bus_list_queues(struct bus *bus, struct arena *arena, struct bus_queue **list,
+                                  size_t *count);
+struct bus_dead_task {
+    int64_t id;
+    const char *queue, *type, *error;
+    int attempts;
+    int64_t created_at_ms;
+};
+/* Those of a queue ("": of all) with a higher id, in its order; at most `max`. */
+MUST_USE enum err bus_list_dead(struct bus *bus, struct arena *arena, const char *queue,
+                                int64_t above_id, size_t max, struct bus_dead_task **list,
+                                size_t *count);
+/* One dead task (ERR_NOT_FOUND) has another life, or is dropped. */
+MUST_USE enum err bus_revive_one(struct bus *bus, int64_t id);
+MUST_USE enum err bus_drop_one(struct bus *bus, int64_t id);
+/* All dead tasks of a queue. */
+MUST_USE enum err bus_drop_dead(struct bus *bus, const char *queue, int64_t *count);

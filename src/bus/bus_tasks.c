@@ -4,6 +4,7 @@
  * result is stored. While a handler runs its lease is renewed, so leases can be short and a task of
  * a process that died is soon taken up by another.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ struct queue {
     char *name;
     bus_task_fn *fn;
     void *arg;
+    unsigned most; /* at a time */
 };
 
 struct bus_tasks {
@@ -85,6 +87,11 @@ enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const struct bus_t
 
 void bus_work(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg)
 {
+    bus_work_bounded(bus, queue, fn, arg, UINT_MAX);
+}
+
+void bus_work_bounded(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg, unsigned most)
+{
     struct bus_tasks *t = bus->tasks;
     if (!t) {
         log_error(NULL, "bus: queue %s needs a store", queue);
@@ -92,7 +99,7 @@ void bus_work(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg)
     }
     pthread_mutex_lock(&t->lock);
     if (t->queue_count < QUEUES_MAX)
-        t->queues[t->queue_count++] = (struct queue){mem_strdup(queue), fn, arg};
+        t->queues[t->queue_count++] = (struct queue){mem_strdup(queue), fn, arg, most};
     else
         log_error(NULL, "bus: too many queues, %s has no worker", queue);
     pthread_mutex_unlock(&t->lock);
@@ -176,8 +183,10 @@ struct claiming {
 static enum err claim_queue(struct store_tx *tx, struct claiming *c, const struct queue *q,
                             int64_t until_ms)
 {
-    unsigned count = 0;
-    enum err err = bus_task_claim(tx, q->name, until_ms, c->idle, &c->claims, &count);
+    unsigned count = 0, most = MIN(c->idle, q->most);
+    if (!most)
+        return ERR_OK;
+    enum err err = bus_task_claim(tx, q->name, until_ms, most, &c->claims, &count);
     c->idle -= count;
     for (struct bus_claim *claim = c->claims; count--; claim = claim->next) {
         claim->tasks = c->tasks;
@@ -201,6 +210,18 @@ static enum err claim_run(struct store_tx *tx, void *arg)
         err = claim_queue(tx, c, &c->queues[turn], now_ms + c->tasks->bus->opt.lease_ms);
     }
     return err ? err : bus_task_next_due(tx, &c->next_due_ms);
+}
+
+/* What each queue may take beyond what runs of it. */
+static void bound_queues(struct claiming *c, const struct bus_claim *running)
+{
+    for (; running; running = running->next_running) {
+        for (unsigned i = 0; i < c->queue_count; i++) {
+            struct queue *q = &c->queues[i];
+            if (q->most != UINT_MAX && q->most && strcmp(q->name, running->task.queue) == 0)
+                q->most--;
+        }
+    }
 }
 
 static void start_work(struct bus_tasks *t, struct bus_claim *c)
@@ -229,6 +250,7 @@ static int64_t dispatch(struct bus_tasks *t)
     pthread_mutex_lock(&t->lock);
     c->queue_count = t->queue_count;
     memcpy(c->queues, t->queues, sizeof(c->queues));
+    bound_queues(c, t->running);
     c->idle = t->bus->opt.task_threads - t->busy;
     pthread_mutex_unlock(&t->lock);
 

@@ -233,6 +233,81 @@ static void test_the_dead_letter(void **state)
     bus_fixture_wait_int(f, COUNT_ROWS, 0);
 }
 
+static void test_dead_tasks_one_by_one(void **state)
+{
+    struct bus_fixture *f = *state;
+    static struct doer doer;
+    struct arena *arena = arena_create();
+    struct bus_dead_task *dead;
+    struct bus_queue *queues;
+    size_t count;
+    doer_init(&doer);
+    doer.fail_until = 1;
+    for (int i = 0; i < 3; i++)
+        enqueue(f, (struct bus_task){.payload = {"x", 1}, .attempts_max = 1});
+    bus_work(f->bus, "mail", on_task, &doer);
+    bus_start(f->bus);
+    bus_fixture_wait_int(f, "SELECT COUNT(*) FROM bus_tasks WHERE state = 4", 3);
+    assert_int_equal(bus_list_queues(f->bus, arena, &queues, &count), ERR_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(queues[0].name, "mail");
+    assert_int_equal(queues[0].stats.dead, 3);
+    assert_int_equal(bus_list_dead(f->bus, arena, "sms", 0, 10, &dead, &count), ERR_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(bus_list_dead(f->bus, arena, "", 0, 2, &dead, &count), ERR_OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(dead[0].error, err_name(ERR_UNAVAILABLE));
+    assert_int_equal(dead[0].attempts, 1);
+    int64_t first = dead[0].id, second = dead[1].id;
+    assert_int_equal(bus_list_dead(f->bus, arena, "mail", second, 2, &dead, &count), ERR_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(bus_drop_one(f->bus, first), ERR_OK);
+    assert_int_equal(bus_drop_one(f->bus, first), ERR_NOT_FOUND);
+    assert_int_equal(bus_revive_one(f->bus, first), ERR_NOT_FOUND);
+    pthread_mutex_lock(&doer.journal.lock);
+    doer.fail_until = 0;
+    pthread_mutex_unlock(&doer.journal.lock);
+    assert_int_equal(bus_revive_one(f->bus, second), ERR_OK);
+    bus_fixture_wait_int(f, COUNT_ROWS, 1);
+    int64_t dropped = 0;
+    assert_int_equal(bus_drop_dead(f->bus, "mail", &dropped), ERR_OK);
+    assert_int_equal(dropped, 1);
+    bus_fixture_wait_int(f, COUNT_ROWS, 0);
+    arena_destroy(&arena);
+}
+
+/* ---- bounds ---- */
+
+static atomic_int running_now, running_most;
+
+static enum err on_slow(void *arg, const struct bus_task *t, int attempt)
+{
+    int now = atomic_fetch_add(&running_now, 1) + 1, most = atomic_load(&running_most);
+    while (now > most && !atomic_compare_exchange_weak(&running_most, &most, now))
+        ;
+    usleep(20000);
+    atomic_fetch_sub(&running_now, 1);
+    return ERR_OK;
+}
+
+static void test_a_bounded_queue_leaves_threads_free(void **state)
+{
+    struct bus_fixture *f = *state;
+    static struct doer doer;
+    doer_init(&doer);
+    running_now = running_most = 0;
+    for (int i = 0; i < 20; i++)
+        enqueue(f, (struct bus_task){.queue = "slow", .priority = 5});
+    enqueue(f, (struct bus_task){.payload = {"quick", 5}});
+    bus_work_bounded(f->bus, "slow", on_slow, NULL, 2);
+    bus_work(f->bus, "mail", on_task, &doer);
+    bus_start(f->bus);
+    journal_wait(&doer.journal, 1);
+    bus_fixture_wait_int(f, COUNT_ROWS " WHERE queue = 'slow' AND state <> 1", 2);
+    bus_fixture_wait_int(f, COUNT_ROWS, 0);
+    assert_int_equal(atomic_load(&running_most), 2);
+}
+
 static void test_tasks_survive_a_restart(void **state)
 {
     struct bus_fixture *f = *state;
@@ -410,6 +485,8 @@ int bus_tasks_suite(void)
         T(test_priority_goes_first),
         T(test_failures_are_tried_again_later),
         T(test_the_dead_letter),
+        T(test_dead_tasks_one_by_one),
+        T(test_a_bounded_queue_leaves_threads_free),
         T(test_tasks_survive_a_restart),
         T(test_what_died_with_its_process_runs_again),
         T(test_a_lease_runs_out),

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { ok, refused } from './check.mjs';
 import { run, startServer } from './server.mjs';
 
-const tags = ['messages', 'groups', 'contacts', 'presence'];
+const tags = ['messages', 'groups', 'contacts', 'presence', 'webhooks', 'tasks'];
 const document = JSON.parse(run(['openapi']).stdout);
 
 // ---- what each rule means: the status for each caller; who is not named is allowed ----
@@ -23,6 +23,8 @@ const rules = {
   admin: { who: 'user', not: { ...outside, guest: 403, gone: 403, member: 403 } },
   owner: { who: 'user', not: { ...outside, guest: 403, gone: 403, member: 403, deputy: 403 } },
   join: { who: 'user', not: { none: 401, guest: 403, banned: 404 } },
+  anyone: { who: 'anyone', not: {} },
+  operator: { who: 'admin', not: { none: 401, ...Object.fromEntries(everyone.slice(1, -1).map((name) => [name, 403])) } },
   leave: { who: 'user', not: { ...outside, guest: 403, owner: 409 } },
 };
 const codes = { 401: 'unauthenticated', 403: 'permission_denied', 404: 'not_found', 409: 'failed_precondition' };
@@ -75,6 +77,18 @@ const operations = {
   presence_GetOnlineUsers: { rule: 'user' },
   presence_GetUserPresence: { rule: 'user', params: (s) => ({ user_id: s.other.user.id }) },
   presence_IsUserOnline: { rule: 'user', params: (s) => ({ user_id: s.other.user.id }) },
+  webhooks_CreateWebhook: { rule: 'admin', body: (s, g) => ({ name: 'x', conversation_id: g.id }) },
+  webhooks_ListWebhooks: { rule: 'admin', query: (s, g) => `?conversation_id=${g.id}` },
+  webhooks_EnableWebhook: { rule: 'admin', params: async (s, g) => ({ id: (await webhookOf(g)).id }) },
+  webhooks_DeleteWebhook: { rule: 'admin', params: async (s, g) => ({ id: (await webhookOf(g)).id }) },
+  webhooks_PostWebhook: { rule: 'anyone', body: () => ({ text: fresh() }), params: async (s, g) => {
+    const [id, secret] = (await webhookOf(g)).url.split('/').slice(-2);
+    return { id, secret };
+  } },
+  tasks_ListQueues: { rule: 'operator' },
+  tasks_ListDeadTasks: { rule: 'operator' },
+  tasks_ReviveDeadTasks: { rule: 'operator', body: () => ({ queue: 'none' }) },
+  tasks_DropDeadTasks: { rule: 'operator', query: () => '?queue=none' },
   contacts_RemoveContact: { rule: 'user', params: (s) => ({ user_id: s.other.user.id }) },
 };
 
@@ -87,6 +101,11 @@ async function asking(client) {
   const asker = await stage.server.register(fresh());
   if (client?.user) ok(await asker.post('/api/v1/contacts', { user_id: client.user.id }));
   return asker.user.id;
+}
+
+async function webhookOf(group) {
+  group.webhook ??= ok(await stage.owner.post('/api/v1/webhooks', { name: 'A hook', conversation_id: group.id }), 201);
+  return group.webhook;
 }
 
 async function setScene() {
@@ -123,7 +142,7 @@ after(() => stage.server?.stop());
 
 async function ask(client, { method, path, operation, group }) {
   const params = { id: group.id, ...await operation.params?.(stage, group, client) };
-  const target = path.replace(/\{(\w+)\}/g, (whole, name) => encodeURIComponent(params[name])) + (operation.query?.() ?? '');
+  const target = path.replace(/\{(\w+)\}/g, (whole, name) => encodeURIComponent(params[name])) + (operation.query?.(stage, group) ?? '');
   const isBodiless = method === 'get' || method === 'delete';
   const body = isBodiless ? undefined : (await operation.body?.(stage, group)) ?? {};
   return client.ask(method.toUpperCase(), target, { body });

@@ -5,6 +5,7 @@
 #include "services/auth/auth.h"
 #include "services/auth/auth_token.h"
 #include "services/common/page.h"
+#include "services/common/seal.h"
 #include "services/common/throttle.h"
 
 struct auth_service {
@@ -101,15 +102,6 @@ enum err auth_store_list_keys_about(struct store_tx *tx, struct arena *arena, co
 enum err auth_store_remove_key(struct store_tx *tx, const char *id);
 enum err auth_store_touch_key(struct store_tx *tx, const char *id, int64_t now_ms);
 enum err auth_store_sweep_keys(struct store_tx *tx, int64_t dead_before_ms);
-
-/* ---- auth_seal.c: secrets that must be read again, under a key made of the server's own ---- */
-
-#define AUTH_SEAL_EXTRA 40 /* bytes that sealing adds */
-/* Bound to `about` (the key's id): what is sealed about one opens as nothing else. */
-void auth_seal(const struct auth_keys *keys, const char *about, struct str secret, uint8_t *out);
-/* The secret in the arena, n == 0 when it was not sealed by this server's key about this. */
-struct str auth_unseal(const struct auth_keys *keys, const char *about, const void *sealed,
-                       size_t n, struct arena *arena);
 
 /* ---- auth_account.c: accounts are user's; here is how we ask ---- */
 

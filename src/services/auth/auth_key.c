@@ -110,10 +110,10 @@ static char *make_secret(struct auth_service *svc, struct arena *arena, struct a
         key->secret_n = 64;
         return arena_printf(arena, AUTH_KEY_PREFIX "%s%s", key->id, secret);
     }
-    uint8_t *sealed = arena_alloc(arena, sizeof(secret) + AUTH_SEAL_EXTRA);
-    auth_seal(svc->keys, key->id, str_from(secret), sealed);
+    uint8_t *sealed = arena_alloc(arena, sizeof(secret) + SEAL_EXTRA);
+    seal(auth_keys_seal_key(svc->keys), key->id, str_from(secret), sealed);
     key->secret = sealed;
-    key->secret_n = AUTH_KEY_SECRET_CHARS + AUTH_SEAL_EXTRA;
+    key->secret_n = AUTH_KEY_SECRET_CHARS + SEAL_EXTRA;
     return arena_strdup(arena, secret);
 }
 

@@ -209,7 +209,8 @@ static bool is_signed_by(struct auth_service *svc, struct rpc_call *call,
 {
     uint8_t expected[32], given[32];
     unsigned n = sizeof(expected);
-    struct str secret = auth_unseal(svc->keys, key->id, key->secret, key->secret_n, call->arena);
+    struct str secret =
+        unseal(auth_keys_seal_key(svc->keys), key->id, key->secret, key->secret_n, call->arena);
     if (!secret.n) {
         log_warn(&call->log, "key %s cannot be read: it was made under another jwt.secret",
                  key->id);

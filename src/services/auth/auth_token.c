@@ -27,7 +27,7 @@ struct auth_keys {
     char kid[17];
     uint8_t csrf_key[32];
     uint8_t next_key[32];
-    uint8_t seal_key[32];
+    struct seal_key seal_key;
 };
 
 static const char *const type_names[] = {
@@ -59,7 +59,7 @@ enum err auth_keys_create(struct auth_keys **out, struct str secret, const char 
     }
     derive(secret, "parlance csrf 1", keys->csrf_key);
     derive(secret, "parlance refresh 1", keys->next_key);
-    derive(secret, "parlance seal 1", keys->seal_key);
+    seal_key_make(secret, "parlance seal 1", &keys->seal_key);
     auth_signer_key_id(keys->signer, keys->kid);
     *out = keys;
     return ERR_OK;
@@ -80,9 +80,9 @@ const char *auth_keys_algorithm(const struct auth_keys *keys)
     return auth_signer_algorithm(keys->signer);
 }
 
-const uint8_t *auth_keys_seal_key(const struct auth_keys *keys)
+const struct seal_key *auth_keys_seal_key(const struct auth_keys *keys)
 {
-    return keys->seal_key;
+    return &keys->seal_key;
 }
 
 /* ---- signing ---- */

@@ -10,6 +10,7 @@
 #include "core/id.h"
 #include "core/str.h"
 #include "rpc/rpc.h"
+#include "services/common/seal.h"
 
 struct auth_keys;
 
@@ -23,8 +24,8 @@ void auth_keys_destroy(struct auth_keys **keys);
 /* "HS256", "RS256" or "ES256". */
 const char *auth_keys_algorithm(const struct auth_keys *keys);
 
-/* What secrets that must be read again are kept under (auth_seal.c). 32 bytes. */
-const uint8_t *auth_keys_seal_key(const struct auth_keys *keys);
+/* What secrets that must be read again are kept under. */
+const struct seal_key *auth_keys_seal_key(const struct auth_keys *keys);
 
 enum auth_token_type { AUTH_TOKEN_ACCESS, AUTH_TOKEN_REFRESH };
 

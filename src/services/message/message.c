@@ -40,7 +40,12 @@ enum err message_create(struct message_service **out, const struct message_deps 
     svc->rpc = message_rpc_table;
     svc->group_rpc = group_rpc_table;
     svc->contact_rpc = contact_rpc_table;
+    svc->webhook_rpc = webhook_rpc_table;
     svc->deps = *deps;
+    svc->deps.secret = STR_NULL;
+    seal_key_make(deps->secret, "parlance webhooks 1", &svc->seal_key);
+    if (!svc->deps.webhook_failing_max_ms)
+        svc->deps.webhook_failing_max_ms = 24 * 3600 * 1000LL;
     if (!svc->deps.recall_ms)
         svc->deps.recall_ms = 24 * 3600 * 1000LL;
     if (!svc->deps.group_members_max)
@@ -56,6 +61,7 @@ enum err message_create(struct message_service **out, const struct message_deps 
         *out = NULL;
         return err;
     }
+    webhook_start(svc);
     message_search_start(svc);
     message_schedule_start(svc);
     message_meeting_start(svc);
@@ -88,6 +94,11 @@ ProtobufCService *message_group_rpc(struct message_service *svc)
 ProtobufCService *message_contact_rpc(struct message_service *svc)
 {
     return &svc->contact_rpc.base;
+}
+
+ProtobufCService *message_webhook_rpc(struct message_service *svc)
+{
+    return &svc->webhook_rpc.base;
 }
 
 void message_drain(struct message_service *svc)

@@ -26,6 +26,8 @@ struct message_deps {
     int64_t retention_every_ms;  /* how often what is too old is looked for; 0: an hour */
     int64_t group_members_max;   /* 0: 5,000 */
     int64_t channel_members_max; /* 0: 200,000 */
+    struct str secret; /* what webhooks' secrets are kept under is made of it; needed in the call */
+    int64_t webhook_failing_max_ms; /* then an outgoing one is disabled; 0: 24 hours */
 };
 
 /* Takes the log's shard: from now on this process alone appends to it. */
@@ -34,6 +36,7 @@ MUST_USE enum err message_create(struct message_service **out, const struct mess
 ProtobufCService *message_rpc(struct message_service *svc);
 ProtobufCService *message_group_rpc(struct message_service *svc);
 ProtobufCService *message_contact_rpc(struct message_service *svc);
+ProtobufCService *message_webhook_rpc(struct message_service *svc);
 /* The process is about to end: long work in the background stops at its next step. */
 void message_drain(struct message_service *svc);
 /* No call may be in flight. Accepts NULL. */
@@ -57,4 +60,4 @@ MUST_USE enum err message_restored(struct store *store);
 
 extern const struct store_migration message_migrations[];
 extern const size_t message_migration_count;
-extern const struct edge_route_table message_routes, group_routes, contact_routes;
+extern const struct edge_route_table message_routes, group_routes, contact_routes, webhook_routes;

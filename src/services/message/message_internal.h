@@ -9,7 +9,9 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/mem.h"
+#include "services/common/audit.h"
 #include "services/common/page.h"
+#include "services/common/seal.h"
 #include "services/common/text.h"
 #include "services/common/who.h"
 #include "services/message/message.h"
@@ -17,6 +19,7 @@
 #include "contact.pb-c.h"
 #include "group.pb-c.h"
 #include "message.pb-c.h"
+#include "webhook.pb-c.h"
 
 struct Meeting__MeetingEvent; /* as protoc-c calls it */
 
@@ -31,11 +34,14 @@ struct message_service {
     Message__Message_Service rpc;
     Group__Group_Service group_rpc;
     Contact__Contact_Service contact_rpc;
+    Webhook__Webhook_Service webhook_rpc;
     struct message_deps deps;
     char epoch[MESSAGE_EPOCH_SIZE]; /* changes when the log was restored from a backup */
     int64_t lsn;                    /* last one given; the writer alone touches it */
     struct loop_timer index_timer;  /* on deps.loop */
     _Atomic bool is_index_behind;
+    _Atomic bool has_webhooks;         /* outgoing ones; or there were */
+    struct seal_key seal_key;          /* of their secrets */
     struct loop_timer retention_timer; /* on deps.loop */
     _Atomic bool is_stopping;          /* long work ends after its batch */
     int meeting_subscription;
@@ -257,6 +263,8 @@ enum err message_change_shape(struct store_tx *tx, struct arena *arena,
                               const struct message_conversation *c,
                               const struct message_change_row *row,
                               const struct message_reader *reader, Message__Change **out);
+/* "message", "edited", ... */
+const char *message_change_name(enum message_change_type type);
 /* The same without what it is about. */
 Message__Change *message_change_new(struct arena *arena, const struct message_conversation *c,
                                     const struct message_change_row *row);
@@ -371,6 +379,19 @@ int64_t message_visible_from(const struct message_op *op);
 /* Whether the caller may know where this member stands; a ban shows to members as having gone. */
 bool message_may_hear_of(const struct message_op *op, Message__Member *m);
 
+/* ---- message_sync.c ---- */
+/* The change of this revision, as op->me may see it; NULL: nothing to see. */
+enum err message_find_change(struct store_tx *tx, struct message_op *op, int64_t rev,
+                             Message__Change **out);
+
+/* ---- webhook_deliver.c ---- */
+/* Are there any? */
+void webhook_start(struct message_service *svc);
+/* In the transaction of a change: whoever listens to it will be told. */
+enum err webhook_changed(struct store_tx *tx, struct message_service *svc,
+                         const struct message_conversation *c, enum message_change_type type,
+                         int64_t rev, const char *actor_id);
+
 /* ---- message_mark.c ---- */
 /* Of the messages from_seq to to_seq. */
 enum err message_drop_reactions(struct store_tx *tx, int64_t num, int64_t from_seq, int64_t to_seq);
@@ -452,6 +473,7 @@ enum err message_schedule(struct store_tx *tx, struct message_op *op,
 extern const Message__Message_Service message_rpc_table;
 extern const Group__Group_Service group_rpc_table;
 extern const Contact__Contact_Service contact_rpc_table;
+extern const Webhook__Webhook_Service webhook_rpc_table;
 
 /* ---- handlers, by file; they begin and end in an operation ---- */
 #define MESSAGE_HANDLER(name, Request, Reply)                              \

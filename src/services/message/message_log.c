@@ -98,7 +98,8 @@ enum err message_log_append(struct store_tx *tx, struct message_service *svc,
     c->head_lsn = m->lsn;
     c->chain = m->chain;
     c->active_at_ms = m->created_at_ms;
-    return move_head(tx, c);
+    err = move_head(tx, c);
+    return err ? err : webhook_changed(tx, svc, c, MESSAGE_CHANGE_MESSAGE, m->rev, m->sender_id);
 }
 
 enum err message_log_change(struct store_tx *tx, struct message_service *svc,
@@ -129,7 +130,8 @@ enum err message_log_change(struct store_tx *tx, struct message_service *svc,
     c->rev = change->rev;
     c->head_lsn = change->lsn;
     c->chain = change->chain;
-    return move_head(tx, c);
+    err = move_head(tx, c);
+    return err ? err : webhook_changed(tx, svc, c, change->type, change->rev, change->actor_id);
 }
 
 enum err message_log_rewrite(struct store_tx *tx, const struct message_row *m)

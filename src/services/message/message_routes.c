@@ -214,3 +214,48 @@ const struct edge_route_table contact_routes = {
     .routes = contact_rows,
     .count = ARRAY_LEN(contact_rows),
 };
+
+/* ---- webhooks ---- */
+
+static const struct edge_header post_takes[] = {{"Idempotency-Key", "idempotency_key", NULL},
+                                                {NULL, NULL, NULL}};
+
+static const struct edge_route webhook_rows[] = {
+    {.method = "POST",
+     .path = "/api/v1/webhooks",
+     .rpc = "CreateWebhook",
+     .who = EDGE_WHO_USER,
+     .ok_status = 201,
+     .rate_per_minute = 30,
+     .summary = "A URL that writes into a conversation, or one that hears what happens in it."},
+    {.method = "GET",
+     .path = "/api/v1/webhooks",
+     .rpc = "ListWebhooks",
+     .who = EDGE_WHO_USER,
+     .summary = "The webhooks of a conversation, or of a bot."},
+    {.method = "POST",
+     .path = "/api/v1/webhooks/:id/enable",
+     .rpc = "EnableWebhook",
+     .who = EDGE_WHO_USER,
+     .is_idempotent = true,
+     .summary = "Lets one that was disabled deliver again."},
+    {.method = "DELETE",
+     .path = "/api/v1/webhooks/:id",
+     .rpc = "DeleteWebhook",
+     .who = EDGE_WHO_USER,
+     .is_idempotent = true,
+     .summary = "Ends a webhook; what it said stays."},
+    {.method = "POST",
+     .path = "/api/v1/hooks/:id/:secret",
+     .rpc = "PostWebhook",
+     .who = EDGE_WHO_ANYONE, /* the secret of the path is the proof */
+     .takes = post_takes,
+     .summary = "Writes into the conversation of an incoming webhook."},
+};
+
+const struct edge_route_table webhook_routes = {
+    .tag = "webhooks",
+    .service = &webhook__webhook__descriptor,
+    .routes = webhook_rows,
+    .count = ARRAY_LEN(webhook_rows),
+};

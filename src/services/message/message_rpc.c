@@ -1,5 +1,5 @@
 /* Which handler answers which RPC. */
-#include "services/message/message_internal.h"
+#include "services/message/webhook.h"
 
 const Message__Message_Service message_rpc_table = {
     .base = MESSAGE__MESSAGE__BASE_INIT,
@@ -52,4 +52,15 @@ const Contact__Contact_Service contact_rpc_table = {
     .answer_contact = contact_on_answer,
     .set_contact = contact_on_set,
     .remove_contact = contact_on_remove,
+};
+
+const Webhook__Webhook_Service webhook_rpc_table = {
+    .base = WEBHOOK__WEBHOOK__BASE_INIT,
+    .create_webhook = webhook_on_create,
+    .list_webhooks = webhook_on_list,
+    .enable_webhook = webhook_on_enable,
+    .delete_webhook = webhook_on_delete,
+    .post_webhook = webhook_on_post,
+    .get_delivery = webhook_on_get_delivery,
+    .report_delivery = webhook_on_report,
 };

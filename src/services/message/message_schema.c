@@ -117,5 +117,19 @@ const struct store_migration message_migrations[] = {
     {.room = "message",
      .version = 5,
      .sql = "CREATE INDEX message_hidden_by_seq ON message_hidden (conversation_num, seq)"},
+    {.room = "message",
+     .version = 6,
+     .sql = /* kind 0: incoming, 1: outgoing; conversation_num 0: wherever the bot is */
+     "CREATE TABLE message_webhooks ("
+     " id TEXT PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL,"
+     " conversation_num BIGINT NOT NULL, conversation_id TEXT NOT NULL, bot_id TEXT NOT NULL,"
+     " url TEXT NOT NULL, secret BLOB NOT NULL, events BIGINT NOT NULL,"
+     " created_by TEXT NOT NULL, created_at_ms BIGINT NOT NULL, is_disabled INTEGER NOT NULL,"
+     " problem TEXT NOT NULL, fail_count BIGINT NOT NULL, failing_since_ms BIGINT NOT NULL,"
+     " retry_at_ms BIGINT NOT NULL, full_at_ms BIGINT NOT NULL);"
+     "CREATE INDEX message_webhooks_by_conversation ON message_webhooks (conversation_num, kind);"
+     "CREATE INDEX message_webhooks_by_bot ON message_webhooks (bot_id);"
+     "CREATE INDEX message_members_bots ON message_members (conversation_num, user_id)"
+     " WHERE is_bot = 1;"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

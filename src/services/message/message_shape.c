@@ -257,6 +257,11 @@ static const char *const type_names[] = {
     [MESSAGE_CHANGE_MEMBER] = "member",     [MESSAGE_CHANGE_CONVERSATION] = "conversation",
 };
 
+const char *message_change_name(enum message_change_type type)
+{
+    return type_names[type];
+}
+
 static Message__Change *change_new(struct arena *arena, const struct message_conversation *c,
                                    int64_t rev, int64_t at_ms, enum message_change_type type)
 {

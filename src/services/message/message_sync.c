@@ -139,6 +139,19 @@ static enum err list_changes(struct store_tx *tx, struct message_op *op, int64_t
     return err ? err : merge_all(tx, op, &merge, span.above, out);
 }
 
+enum err message_find_change(struct store_tx *tx, struct message_op *op, int64_t rev,
+                             Message__Change **out)
+{
+    Message__ChangeList *list;
+    *out = NULL;
+    if (rev < 1 || rev > last_rev_of(op))
+        return ERR_OK;
+    enum err err = list_changes(tx, op, rev - 1, 1, &list);
+    if (!err && list->n_changes && list->changes[0]->rev == rev)
+        *out = list->changes[0];
+    return err;
+}
+
 static enum err changes_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__GetChangesRequest *in = op->in;

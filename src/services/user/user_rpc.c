@@ -55,7 +55,8 @@ static void on_search_users(User__User_Service *rpc, const User__SearchUsersRequ
 static void on_create_bot(User__User_Service *rpc, const User__CreateBotRequest *in,
                           User__Profile_Closure closure, void *data)
 {
-    bool is_allowed = who_require(data, ROLE_USER) && who_require_person(data);
+    bool is_allowed = who_require(data, ROLE_USER) && who_require_person(data) &&
+                      (!in->owner_id[0] || who_require_system(data));
     closure(is_allowed ? user_create_bot(service_of(rpc), data, in) : NULL, data);
 }
 

@@ -1,0 +1,60 @@
+/*
+ * task: create, destroy, wiring. Deliveries wait for other people's servers, so only some of the
+ * bus's threads may be at it at a time.
+ */
+#include "services/task/task.h"
+
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "services/task/task_internal.h"
+
+#define DELIVERIES_AT_ONCE 2
+
+enum err task_create(struct task_service **out, const struct task_deps *deps)
+{
+    struct task_service *svc = mem_zalloc(sizeof(*svc));
+    svc->rpc = task_rpc_table;
+    svc->deps = *deps;
+    pthread_rwlock_init(&svc->gate, NULL);
+    svc->allowed = mem_zalloc(deps->allowed_count * sizeof(*svc->allowed) + 1);
+    if (deps->allowed_count)
+        memcpy(svc->allowed, deps->allowed, deps->allowed_count * sizeof(*svc->allowed));
+    enum err err = fetch_create(
+        &svc->fetch, &(struct fetch_options){
+                         .guard = {.allowed = svc->allowed, .allowed_count = deps->allowed_count},
+                         .user_agent = "parlance-webhook",
+                     });
+    if (err) {
+        task_destroy(&svc);
+        return err;
+    }
+    bus_work_bounded(deps->bus, "webhooks", task_on_webhook, svc, DELIVERIES_AT_ONCE);
+    *out = svc;
+    return ERR_OK;
+}
+
+ProtobufCService *task_rpc(struct task_service *svc)
+{
+    return &svc->rpc.base;
+}
+
+void task_stop(struct task_service *svc)
+{
+    if (!svc)
+        return;
+    pthread_rwlock_wrlock(&svc->gate);
+    fetch_destroy(&svc->fetch);
+    pthread_rwlock_unlock(&svc->gate);
+}
+
+void task_destroy(struct task_service **svc)
+{
+    if (!*svc)
+        return;
+    task_stop(*svc);
+    pthread_rwlock_destroy(&(*svc)->gate);
+    free((*svc)->allowed);
+    free(*svc);
+    *svc = NULL;
+}
