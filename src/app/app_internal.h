@@ -45,6 +45,9 @@ struct app {
     struct net_server *https;
 };
 
+extern const char *const app_erase_queues[]; /* topology.c */
+extern const size_t app_erase_queue_count;
+
 /* A path in the data directory, in the app's arena. */
 const char *app_path(const struct app *app, const char *name);
 void app_note(struct app *app, const char *fmt, ...) PRINTF_LIKE(2, 3);

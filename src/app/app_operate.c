@@ -132,6 +132,24 @@ static void on_cancel_backup(Operate__Operate_Service *rpc, const Operate__Cance
     answer(o, closure, data);
 }
 
+static void on_get_erasing(Operate__Operate_Service *rpc, const Operate__GetErasingRequest *in,
+                           Operate__Erasing_Closure closure, void *data)
+{
+    struct app_operate *o = (struct app_operate *)rpc;
+    struct rpc_call *call = data;
+    Operate__Erasing out = OPERATE__ERASING__INIT;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < o->opt.erase_queue_count && !err; i++) {
+        struct bus_task_stats stats;
+        err = bus_task_stats(o->opt.bus, o->opt.erase_queues[i], &stats);
+        out.pending_count += err ? 0 : stats.ready + stats.waiting + stats.running;
+        out.dead_count += err ? 0 : stats.dead;
+    }
+    if (err)
+        rpc_fail(call, err, "%s", err_text(err));
+    closure(err ? NULL : &out, call);
+}
+
 struct app_operate *app_operate_create(const struct app_operate_options *opt)
 {
     struct app_operate *o = mem_new(struct app_operate);

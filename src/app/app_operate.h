@@ -4,6 +4,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "bus/bus.h"
 #include "core/err.h"
 #include "store/store.h"
 
@@ -12,6 +13,9 @@ struct app_operate;
 struct app_operate_options {
     struct store *store;
     const char *data_dir, *version;
+    struct bus *bus;
+    const char *const *erase_queues; /* whose tasks are counted by GetErasing */
+    size_t erase_queue_count;
 };
 
 struct app_operate *app_operate_create(const struct app_operate_options *opt);

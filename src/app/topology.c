@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "net/static.h"
 #include "services/auth/auth.h"
+#include "services/common/erase.h"
 #include "services/file/file.h"
 #include "services/gateway/gateway.h"
 #include "services/media/media.h"
@@ -59,6 +60,11 @@ const struct edge_route_table *const app_route_tables[] = {
     &signaling_routes, &file_routes,     &message_routes, &group_routes,
     &contact_routes,   &presence_routes, &webhook_routes, &task_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
+
+/* Each service that keeps something of people, and works on this queue. */
+const char *const app_erase_queues[] = {ERASE_QUEUE("auth"), ERASE_QUEUE("meeting"),
+                                        ERASE_QUEUE("message"), ERASE_QUEUE("file")};
+const size_t app_erase_queue_count = ARRAY_LEN(app_erase_queues);
 
 static const struct {
     const struct store_migration *list;
@@ -265,6 +271,8 @@ static enum err start_services(struct app *app)
                                           .blob = app->blob,
                                           .registration = (enum user_registration)c->registration,
                                           .bots_max = c->bots_max ? c->bots_max : -1,
+                                          .erase_queues = app_erase_queues,
+                                          .erase_queue_count = app_erase_queue_count,
                                           .password = password});
     if (err)
         return err;
@@ -347,8 +355,13 @@ static enum err start_edge(struct app *app)
 static void start_control(struct app *app)
 {
     struct app_services *s = app->services;
-    s->operate_service = app_operate_create(&(struct app_operate_options){
-        .store = app->store, .data_dir = app->config->data_dir, .version = app->version});
+    s->operate_service = app_operate_create(
+        &(struct app_operate_options){.store = app->store,
+                                      .data_dir = app->config->data_dir,
+                                      .version = app->version,
+                                      .bus = app->bus,
+                                      .erase_queues = app_erase_queues,
+                                      .erase_queue_count = app_erase_queue_count});
     s->operate = rpc_local_create(app_operate_rpc(s->operate_service),
                                   &(struct rpc_local_options){.workers.thread_count = 1});
     ProtobufCService *const services[] = {s->user, s->auth, s->operate};

@@ -4,8 +4,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { ok } from './check.mjs';
-import { binary, environment, makeDataDir, run, startServer } from './server.mjs';
+import { ok, refused } from './check.mjs';
+import { binary, environment, eventually, makeDataDir, run, startServer } from './server.mjs';
 import { Talker } from './talker.mjs';
 
 const text = (t) => ({ kind: 'text', text: t });
@@ -14,6 +14,7 @@ const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR
 // As run(), but the test goes on meanwhile.
 function runBeside(args, options) {
   const child = spawn(binary, args, { env: environment(options.dataDir, options.env) });
+  child.stdin.end(options.input ?? '');
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (data) => { stdout += data; });
   child.stderr.on('data', (data) => { stderr += data; });
@@ -54,7 +55,10 @@ describe('backup and restore', () => {
     const acknowledged = [];
     let isOver = false;
     const load = (async () => {
-      for (let i = 1; !isOver; i += 1) acknowledged.push((await wire.say(conversation, `message ${i}`)).seq);
+      for (let i = 1; !isOver; i += 1) {
+        acknowledged.push((await wire.say(conversation, `message ${i}`)).seq);
+        await new Promise((resolve) => { setTimeout(resolve, 8); }); // a socket may send 200 frames a second
+      }
     })();
     while (acknowledged.length < 50) await new Promise((resolve) => { setTimeout(resolve, 5); });
     const before = acknowledged.length;
@@ -146,15 +150,14 @@ describe('retention', () => {
     const { conversation_id: id } = await here.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('old') });
     for (let i = 0; i < 4; i += 1) await here.say(id, `old ${i}`);
     const { cursor } = await there.ok('sync', {});
-    const told = await there.next('change', (c) => c.type === 'conversation');
-    assert.equal(told.conversation.first_seq, 6);
+    const told = await there.next('change', (c) => c.type === 'conversation' && c.conversation.first_seq === 6);
     assert.equal(told.actor_id, '');
     assert.deepEqual(ok(await bob.get(`/api/v1/conversations/${id}/messages`)).messages, []);
     const { own } = ok(await bob.get(`/api/v1/conversations/${id}`));
     assert.deepEqual([own.unread_count, own.visible_from_seq], [0, 5]);
     const sync = await there.ok('sync', { cursor, open: [{ conversation_id: id, rev: 2 }] });
     assert.equal(sync.is_reset, false);
-    assert.deepEqual(sync.open_changes[0].changes.map((c) => c.type), ['conversation']);
+    assert.ok(sync.open_changes[0].changes.every((c) => c.type === 'conversation'));
     assert.equal((await there.say(id, 'anew')).seq, 6);
     await Promise.all([here.close(), there.close()]);
     await server.stop();
@@ -165,5 +168,83 @@ describe('retention', () => {
     await back.close();
     await server.stop();
     rmSync(dataDir, { recursive: true, force: true });
+  });
+});
+
+describe('erase', () => {
+  const dataDir = makeDataDir();
+  let server;
+  before(async () => { server = await startServer({ dataDir }); });
+  after(async () => {
+    await server?.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+
+  const texts = async (client, id) => ok(await client.get(`/api/v1/conversations/${id}/messages?limit=200`)).messages
+    .map((m) => (m.recalled_at_ms ? '-' : m.content.text ?? m.content.kind));
+
+  test('nobody but a running server erases, and it asks before', async () => {
+    const root = await server.register('root'); // the first: administrator
+    const dan = await server.register('dan');
+    fails(run(['erase', '--user', 'dan'], { dataDir: makeDataDir() }), /no server is running/);
+    fails(run(['erase', '--user', 'nobody', '--yes'], { dataDir }), /no such user|not found/i);
+    fails(await runBeside(['erase', '--user', 'dan'], { dataDir, input: 'no\n' }), /nothing was erased/);
+    fails(await runBeside(['erase', '--user', 'root', '--yes'], { dataDir }), /last administrator/);
+    assert.equal(run(['erase'], { dataDir }).status, 2);
+    ok(await dan.get('/api/v1/users/me'));
+    ok(await root.get('/api/v1/users/me'));
+  });
+
+  test('what a person said and was is gone everywhere; the logs are whole', async () => {
+    const [ann, bob, cleo] = [await server.register('ann', { email: 'ann@example.org' }), await server.register('bob'), await server.register('cleo')];
+    ok(await ann.ask('PUT', '/api/v1/users/me/avatar', { raw: png, headers: { 'content-type': 'image/png' } }));
+    const avatar = ok(await ann.get('/api/v1/users/me')).avatar_url;
+    const [annWire, bobWire] = [await Talker.open(server, ann), await Talker.open(server, bob)];
+    const { conversation_id: direct } = await annWire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('confidential') });
+    await bobWire.say(direct, 'answer');
+    const { id: group } = ok(await ann.post('/api/v1/groups', { kind: 'group', title: 'Ours', user_ids: [cleo.user.id, bob.user.id] }), 201);
+    for (let i = 0; i < 120; i += 1) await annWire.say(group, `mine ${i}`);
+    await bobWire.say(group, 'his');
+    ok(await ann.put(`/api/v1/conversations/${group}/own`, { draft: 'half a thought' }));
+    await eventually(async () => ok(await bob.get('/api/v1/messages/search?query=confidential')).messages.length === 1);
+
+    assert.match(works(await runBeside(['erase', '--user', 'ann@example.org', '--yes'], { dataDir })), /done/);
+    assert.equal((await annWire.closed).code, 4401);
+    refused(await ann.get('/api/v1/users/me'), 'unauthenticated');
+    refused(await server.client().post('/api/v1/auth/login', { login: 'ann', password: 'ann-password' }), 'unauthenticated');
+    assert.deepEqual(await texts(bob, direct), ['-', 'answer']);
+    assert.deepEqual(await texts(bob, group), [...Array(120).fill('-'), 'his']);
+    assert.equal(ok(await bob.get('/api/v1/messages/search?query=confidential')).messages.length, 0);
+    assert.ok((await bobWire.next('change', (c) => c.type === 'recalled' && c.conversation_id === direct)).message.recalled_by, ann.user.id);
+    const left = await bobWire.next('change', (c) => c.type === 'member' && c.member.user_id === ann.user.id && c.member.state === 'gone');
+    assert.equal(left.member.nickname, '');
+    const now = ok(await cleo.get(`/api/v1/conversations/${group}`));
+    assert.ok([bob.user.id, cleo.user.id].includes(now.owner_id));
+    const shadow = ok(await bob.get(`/api/v1/users/${ann.user.id}`));
+    assert.equal(shadow.nickname, '(erased)');
+    assert.ok(!JSON.stringify(shadow).includes('ann@') && !shadow.avatar_url);
+    assert.equal((await fetch(server.url + avatar, { headers: { authorization: `Bearer ${bob.token}` } })).status, 404);
+    await bobWire.close();
+    const again = await server.register('ann', { email: 'ann@example.org' });
+    assert.notEqual(again.user.id, ann.user.id, 'the name is free');
+  });
+
+  test('a server that is killed goes on with it', async () => {
+    const [eve, bob] = [await server.register('eve'), await server.client().signIn('bob', 'bob-password')];
+    const wire = await Talker.open(server, eve);
+    const { conversation_id: id } = await wire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('0') });
+    for (let i = 1; i < 60; i += 1) await wire.say(id, String(i));
+    const child = spawn(binary, ['erase', '--user', 'eve', '--yes'], { env: environment(dataDir) });
+    await new Promise((resolve) => { child.stdout.once('data', resolve); });
+    await server.stop({ signal: 'SIGKILL' });
+    await new Promise((resolve) => { child.once('exit', resolve); });
+    await wire.closed;
+    server = await startServer({ dataDir });
+    const back = await server.client().signIn('bob', 'bob-password');
+    await eventually(async () => (await texts(back, id)).every((t) => t === '-'), { ms: 15_000, every: 200 });
+    refused(await server.client().post('/api/v1/auth/login', { login: 'eve', password: 'eve-password' }), 'unauthenticated');
+    await server.stop();
+    assert.match(works(run(['verify'], { dataDir })), /all is well/);
+    server = undefined;
   });
 });

@@ -86,6 +86,7 @@ enum err auth_create(struct auth_service **out, const struct auth_deps *deps)
     svc->started_at_ms = clock_wall_ms();
     fill_defaults(&svc->deps);
     auth_events_start(svc);
+    auth_erase_start(svc);
     if (svc->deps.loop)
         loop_post(svc->deps.loop, on_sweep_timer, svc);
     *out = svc;

@@ -47,6 +47,8 @@ struct auth_audit {
 
 enum err auth_store_add_session(struct store_tx *tx, const struct auth_session *s);
 /* ERR_NOT_FOUND. */
+/* Rows of sign-ins, refresh tokens and keys, and the addresses in the log. */
+enum err auth_store_forget(struct store_tx *tx, const char *user_id);
 enum err auth_store_find_session(struct store_tx *tx, struct arena *arena, const char *id,
                                  struct auth_session *out);
 /* Those alive, the last used first; at most max. */
@@ -210,6 +212,8 @@ Auth__RevokeKeyReply *auth_revoke_key(struct auth_service *svc, struct rpc_call 
                                       const char *id);
 
 /* ---- auth_events.c ---- */
+/* auth_erase.c */
+void auth_erase_start(struct auth_service *svc);
 void auth_events_start(struct auth_service *svc);
 void auth_events_stop(struct auth_service *svc);
 

@@ -101,6 +101,22 @@ enum err auth_store_add_session(struct store_tx *tx, const struct auth_session *
                      s->revoked_at_ms);
 }
 
+enum err auth_store_forget(struct store_tx *tx, const char *user_id)
+{
+    static const char *const sql[] = {
+        "DELETE FROM auth_refresh_tokens WHERE session_id IN"
+        " (SELECT id FROM auth_sessions WHERE user_id = ?)",
+        "DELETE FROM auth_sessions WHERE user_id = ?",
+        "DELETE FROM auth_api_keys WHERE user_id = ?",
+        "DELETE FROM auth_api_keys WHERE owner_id = ?",
+        "UPDATE auth_audit SET remote_addr = '', detail = '' WHERE actor_id = ?",
+    };
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(sql) && !err; i++)
+        err = store_run(tx, sql[i], "s", user_id);
+    return err;
+}
+
 enum err auth_store_find_session(struct store_tx *tx, struct arena *arena, const char *id,
                                  struct auth_session *out)
 {

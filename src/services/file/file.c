@@ -28,6 +28,7 @@ enum err file_create(struct file_service **out, const struct file_deps *deps)
     }
     file_refs_start(svc);
     file_sweep_start(svc);
+    file_erase_start(svc);
     *out = svc;
     return ERR_OK;
 }

@@ -81,6 +81,10 @@ enum err file_store_list(struct store_tx *tx, struct arena *arena, const char *o
                          const char *below, int64_t limit, struct file_row **rows, size_t *count);
 enum err file_store_used(struct store_tx *tx, const char *owner_id, int64_t *bytes);
 /* Ids in a state, idle since before `until_ms`. */
+/* Ids of a person's files beyond one, in their order; and their names taken away. */
+enum err file_store_ids_of(struct store_tx *tx, struct arena *arena, const char *owner_id,
+                           const char *above, size_t max, char ***ids, size_t *count);
+enum err file_store_unname(struct store_tx *tx, const char *owner_id);
 enum err file_store_idle(struct store_tx *tx, struct arena *arena, File__State state,
                          int64_t until_ms, int64_t limit, char ***ids, size_t *count);
 
@@ -156,6 +160,8 @@ void file_thumbnail_name(char out[FILE_BLOB_NAME_SIZE], const char *id);
 enum err file_remove(struct file_service *svc, const char *id);
 void file_sweep_start(struct file_service *svc);
 void file_sweep_stop(struct file_service *svc);
+/* file_erase.c */
+void file_erase_start(struct file_service *svc);
 void file_refs_start(struct file_service *svc);
 void file_refs_stop(struct file_service *svc);
 

@@ -277,3 +277,21 @@ struct file_row *file_load_own(struct file_service *svc, struct rpc_call *call, 
         rpc_fail(call, err, "There is no such file.");
     return err ? who_fail(call, err) : row;
 }
+
+enum err file_store_ids_of(struct store_tx *tx, struct arena *arena, const char *owner_id,
+                           const char *above, size_t max, char ***ids, size_t *count)
+{
+    struct store_stmt *st = store_query(
+        tx, "SELECT id FROM file_files WHERE owner_id = ? AND id > ? ORDER BY id LIMIT ?", "ssi",
+        owner_id, above, (int64_t)max);
+    *ids = arena_array(arena, char *, max);
+    for (*count = 0; *count < max && store_step(st); ++*count)
+        (*ids)[*count] = store_text(st, 0, arena);
+    return store_finish(st);
+}
+
+enum err file_store_unname(struct store_tx *tx, const char *owner_id)
+{
+    return store_run(tx, "UPDATE file_files SET name = '', metadata = '' WHERE owner_id = ?", "s",
+                     owner_id);
+}

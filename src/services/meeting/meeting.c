@@ -26,6 +26,7 @@ enum err meeting_create(struct meeting_service **out, const struct meeting_deps 
     svc->clock_offset_ms = clock_wall_ms() - clock_mono_ms();
     meeting_events_start(svc);
     meeting_sweep_start(svc);
+    meeting_erase_start(svc);
     *out = svc;
     return ERR_OK;
 }

@@ -152,6 +152,10 @@ enum err meeting_move(struct meeting_op *op, Meeting__State to);
 enum err meeting_publish_tx(struct meeting_op *op, struct store_tx *tx, const char *type,
                             const struct meeting_person *person, const char *kind);
 
+/* meeting_erase.c */
+void meeting_erase_start(struct meeting_service *svc);
+/* meeting_store.c: names and pictures of a person, not the places. */
+enum err meeting_store_forget(struct store_tx *tx, const char *user_id);
 void meeting_events_start(struct meeting_service *svc);
 void meeting_events_stop(struct meeting_service *svc);
 

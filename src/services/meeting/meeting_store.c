@@ -414,3 +414,16 @@ bool meeting_store_is_invited(struct store_tx *tx, const char *meeting_id, const
     bool is_found = store_step(st);
     return store_finish(st) == ERR_OK && is_found;
 }
+
+enum err meeting_store_forget(struct store_tx *tx, const char *user_id)
+{
+    static const char *const sql[] = {
+        "UPDATE meeting_participants SET name = '(erased)', avatar_url = '' WHERE user_id = ?",
+        "UPDATE meetings SET host_name = '(erased)' WHERE host_id = ?",
+        "UPDATE meeting_invitations SET user_name = '(erased)' WHERE user_id = ?",
+    };
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(sql) && !err; i++)
+        err = store_run(tx, sql[i], "s", user_id);
+    return err;
+}

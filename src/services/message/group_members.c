@@ -295,6 +295,38 @@ static enum err hand_over(struct store_tx *tx, struct message_op *op, struct mes
     return err ? err : message_change_member(tx, op, &op->me);
 }
 
+/* NULL: nobody but the owner is in it. */
+static enum err find_heir(struct store_tx *tx, struct message_op *op, struct message_member *out)
+{
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT user_id FROM message_members WHERE conversation_num = ? AND state = 0"
+                    " AND user_id <> ? AND is_bot = 0 ORDER BY role DESC, joined_at_ms LIMIT 1",
+                    "is", op->c.num, op->me.user_id);
+    const char *id = store_step(st) ? store_text(st, 0, op->call->arena) : NULL;
+    enum err err = store_finish(st);
+    *out = (struct message_member){0};
+    return err || !id ? err : message_store_member(tx, op->call->arena, op->c.num, id, out);
+}
+
+enum err group_leave_for_good(struct store_tx *tx, struct message_op *op)
+{
+    enum err err = ERR_OK;
+    if (op->me.role == MESSAGE__MEMBER_ROLE__OWNER && !op->c.is_dissolved) {
+        struct message_member heir;
+        err = find_heir(tx, op, &heir);
+        if (!err && heir.user_id) {
+            err = hand_over(tx, op, &heir);
+            if (!err)
+                err = message_change_member(tx, op, &heir);
+        } else if (!err) {
+            op->c.is_dissolved = true;
+            err = message_change_settings(tx, op);
+        }
+    }
+    return err ? err : group_let_go(tx, op, &op->me, MESSAGE__MEMBER_STATE__GONE);
+}
+
 static enum err set_role(struct store_tx *tx, struct message_op *op, struct message_member *m,
                          Message__MemberRole role)
 {

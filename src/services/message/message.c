@@ -66,6 +66,7 @@ enum err message_create(struct message_service **out, const struct message_deps 
     message_schedule_start(svc);
     message_meeting_start(svc);
     message_retention_start(svc);
+    message_erase_start(svc);
     return ERR_OK;
 }
 

@@ -105,6 +105,25 @@ static enum err drop_traces(struct store_tx *tx, struct message_row *m,
     return err;
 }
 
+enum err message_take_back(struct store_tx *tx, struct message_op *op, struct message_row *m)
+{
+    Message__Content *content = message_content_of(op->call->arena, m);
+    enum err err = content ? drop_traces(tx, m, content) : ERR_DATA_LOSS;
+    if (!err)
+        err = message_release_files(tx, op->svc, m, content);
+    if (err)
+        return err;
+    m->content = "";
+    m->content_n = 0;
+    m->content_digest = message_digest("", 0);
+    m->forwarded = "";
+    m->forwarded_n = 0;
+    m->is_pinned = false;
+    m->recalled_at_ms = clock_wall_ms();
+    m->recalled_by = who_id(op->call);
+    return message_change_message(tx, op, MESSAGE_CHANGE_RECALLED, m, NULL, false);
+}
+
 static enum err recall_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__RecallMessageRequest *in = op->in;
@@ -116,19 +135,7 @@ static enum err recall_job(struct store_tx *tx, struct message_op *op)
         return err;
     if (m.recalled_at_ms) /* twice is once */
         return message_reply_message(tx, op, &m);
-    Message__Content *content = message_content_of(op->call->arena, &m);
-    err = content ? drop_traces(tx, &m, content) : ERR_DATA_LOSS;
-    if (err)
-        return err;
-    m.content = "";
-    m.content_n = 0;
-    m.content_digest = message_digest("", 0);
-    m.forwarded = "";
-    m.forwarded_n = 0;
-    m.is_pinned = false;
-    m.recalled_at_ms = clock_wall_ms();
-    m.recalled_by = who_id(op->call);
-    return message_change_message(tx, op, MESSAGE_CHANGE_RECALLED, &m, NULL, false);
+    return message_take_back(tx, op, &m);
 }
 
 MESSAGE_HANDLER(message_on_recall, RecallMessageRequest, MessageInfo)

@@ -442,6 +442,9 @@ enum err group_check_room(struct message_op *op);
 enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message_member *m,
                       Message__MemberState state);
 
+/* op->me leaves whatever its place: who owned the group hands it to the highest, longest member. */
+enum err group_leave_for_good(struct store_tx *tx, struct message_op *op);
+
 /* ---- message_meeting.c: the chats of meetings follow what happens in them ---- */
 void message_meeting_start(struct message_service *svc);
 void message_meeting_stop(struct message_service *svc);
@@ -451,6 +454,13 @@ void message_retention_start(struct message_service *svc);
 void message_retention_stop(struct message_service *svc);
 /* Deletes what one conversation need not keep any more. */
 MUST_USE enum err message_retention_trim(struct message_service *svc, const char *conversation_id);
+
+/* ---- message_erase.c ---- */
+void message_erase_start(struct message_service *svc);
+
+/* ---- message_edit.c ---- */
+/* Recalls a message, whoever asks: its content and what spoke of it go, and clients hear of it. */
+enum err message_take_back(struct store_tx *tx, struct message_op *op, struct message_row *m);
 
 /* ---- message_files.c ---- */
 /* The files that the content names are not wanted by this message any more. */

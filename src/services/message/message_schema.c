@@ -131,5 +131,9 @@ const struct store_migration message_migrations[] = {
      "CREATE INDEX message_webhooks_by_bot ON message_webhooks (bot_id);"
      "CREATE INDEX message_members_bots ON message_members (conversation_num, user_id)"
      " WHERE is_bot = 1;"},
+    /* who has this one among their contacts: for an account that is erased */
+    {.room = "message",
+     .version = 7,
+     .sql = "CREATE INDEX message_contacts_by_user ON message_contacts (user_id)"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

@@ -17,6 +17,8 @@ enum err user_create(struct user_service **out, const struct user_deps *deps)
     enum err err = password_create(&svc->hasher, &deps->password);
     if (err)
         user_destroy(&svc);
+    else
+        user_erase_start(svc);
     *out = svc;
     return err;
 }

@@ -28,7 +28,11 @@ struct user_deps {
     struct blob_store *blob; /* avatars */
     enum user_registration registration;
     struct password_options password;
-    int64_t bots_max;         /* that a person may have; 0: 20; -1: none */
+    int64_t bots_max; /* that a person may have; 0: 20; -1: none */
+    /* Tasks for an account that is erased: of each service that keeps something of people
+     * (services/common/erase.h). */
+    const char *const *erase_queues;
+    size_t erase_queue_count;
     const char *zoneinfo_dir; /* NULL: /usr/share/zoneinfo; time zones are checked against it if it
                                  is there */
 };

@@ -19,6 +19,14 @@ static void blob_name(char out[BLOB_NAME_SIZE], const char *id, const char *vers
     snprintf(out, BLOB_NAME_SIZE, "avatars/%s/%s", id, version);
 }
 
+enum err user_delete_avatar(struct user_service *svc, const char *id, const char *version)
+{
+    char name[BLOB_NAME_SIZE];
+    blob_name(name, id, version);
+    enum err err = blob_delete(svc->deps.blob, name);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 void user_drop_avatar(struct user_service *svc, const char *id, const char *version)
 {
     char name[BLOB_NAME_SIZE];

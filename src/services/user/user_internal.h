@@ -66,6 +66,9 @@ enum err user_store_search(struct store_tx *tx, struct arena *arena, const struc
 /* A person's bots that are not deleted, by name. */
 enum err user_store_list_bots(struct store_tx *tx, struct arena *arena, const char *owner_id,
                               size_t max, struct user_row **rows, size_t *count);
+/* The name (nobody can sign in by, and others may take), the password, and the addresses of
+ * invitations that brought the account or that it gave. */
+enum err user_store_forget(struct store_tx *tx, const char *id);
 enum err user_store_add_invitation(struct store_tx *tx, const struct user_invitation *inv);
 /* ERR_NOT_FOUND: no such code, used, or expired. */
 enum err user_store_check_invitation(struct store_tx *tx, const char *code, int64_t now_ms);
@@ -127,6 +130,12 @@ User__Avatar *user_get_avatar(struct user_service *svc, struct rpc_call *call,
                               const User__GetAvatarRequest *in);
 /* Best effort: an old picture that stays does no harm. */
 void user_drop_avatar(struct user_service *svc, const char *id, const char *version);
+
+/* The picture is gone when this is ERR_OK. */
+enum err user_delete_avatar(struct user_service *svc, const char *id, const char *version);
+/* user_erase.c */
+User__EraseUserReply *user_erase(struct user_service *svc, struct rpc_call *call, const char *id);
+void user_erase_start(struct user_service *svc);
 
 /* ---- user_rpc.c ---- */
 extern const User__User_Service user_rpc_table;

@@ -38,6 +38,13 @@ static void on_update_user(User__User_Service *rpc, const User__UpdateUserReques
     closure(is_allowed ? user_update(service_of(rpc), data, in) : NULL, data);
 }
 
+static void on_erase_user(User__User_Service *rpc, const User__EraseUserRequest *in,
+                          User__EraseUserReply_Closure closure, void *data)
+{
+    bool is_allowed = who_require_system(data);
+    closure(is_allowed ? user_erase(service_of(rpc), data, in->id) : NULL, data);
+}
+
 static void on_set_password(User__User_Service *rpc, const User__SetPasswordRequest *in,
                             User__SetPasswordReply_Closure closure, void *data)
 {

@@ -210,6 +210,19 @@ enum err user_store_set_password(struct store_tx *tx, const char *id, const char
     return err ? err : store_changes(tx) == 1 ? ERR_OK : ERR_ABORTED;
 }
 
+enum err user_store_forget(struct store_tx *tx, const char *id)
+{
+    enum err err = store_run(tx,
+                             "UPDATE user_accounts SET password_hash = '',"
+                             " username = 'erased_' || lower(id) WHERE id = ?",
+                             "s", id);
+    return err ? err
+               : store_run(tx,
+                           "UPDATE user_invitations SET email = ''"
+                           " WHERE used_by = ? OR created_by = ?",
+                           "ss", id, id);
+}
+
 enum err user_store_count_other_admins(struct store_tx *tx, const char *id, int64_t *count)
 {
     return read_int(store_query(tx,

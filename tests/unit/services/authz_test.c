@@ -233,6 +233,7 @@ static const struct row {
     {USER, "UpdateUser", "{\"id\":\"me\",\"role\":\"admin\"}", "upppppppppppp+n", 0},
     {USER, "UpdateUser", "{\"id\":\"$U\",\"is_disabled\":false}", "upppppppppppp++", 0},
     {USER, "SetPassword", "{\"id\":\"$U\",\"password_hash\":\"x\"}", "pppppppppppppp+", 0},
+    {USER, "EraseUser", "{\"id\":\"-\"}", "ppppppppppppppn", 0},
     {USER, "SearchUsers", "{\"q\":\"person\"}", "uppp+++++++++++", 0},
     {USER, "CreateInvitation", "{}", "upppppppppppp++", 0},
     {USER, "ListInvitations", "{}", "upppppppppppp++", 0},
