@@ -175,9 +175,11 @@ describe('the socket', () => {
   });
 
   test('ends who floods', async () => {
-    const wire = await Talker.open(server, await fresh('flood'));
+    const limited = await startServer({ env: { PARLANCE_HTTP_RATE_LIMITS: 'true' } });
+    const wire = await Talker.open(limited, await limited.register('flood'));
     for (let i = 0; i < 1000; i += 1) wire.send('{"ping":{}}');
     assert.equal((await wire.closed).code, 1013);
+    await limited.stop();
   });
 
   test('ends who does not read, and the others do not wait', async () => {
