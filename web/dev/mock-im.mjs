@@ -58,7 +58,7 @@ export function resetIm() {
     more("u4", { kind: "location", location: { latitude: 52.52, longitude: 13.405, name: "Alexanderplatz, Berlin" } });
     more("u1", { kind: "card", card_user_id: "u6" });
     more("u2", { text: "🎉🎉" });
-    more("", { kind: "system", note: { event: "call_started", actor_id: "u2", text: "", meeting_id: "abc-defg-hij" } });
+    more("", { kind: "system", note: { event: "call_started", actor_id: "u2", text: "", meeting_id: "m100", meeting_code: "abc-defg-hij" } });
     more("", { kind: "system", note: { event: "call_missed", actor_id: "u5", text: "", meeting_id: "other" } });
   }
   if (scene.hasFiles) {
@@ -113,11 +113,15 @@ const states = {
 const not_found = { error: { code: "not_found", message: "There is no such conversation.", request_id: "mock" } };
 
 const answers = {
-  ping: () => ({ server_time_ms: Date.now() }), open: () => ({}), typing: () => ({}), mark_delivered: () => ({}), set_own: () => ({}),
+  ping: () => ({ server_time_ms: Date.now() }), open: () => ({}), typing: () => ({}), mark_delivered: () => ({}),
+  set_own: ({ id, ...fields }) => ((conversations.get(id).own = { ...conversations.get(id).own, ...fields }), shape(conversations.get(id))),
   sync: () => ({ cursor: "k", is_reset: true, conversations: [...conversations.values()].map(shape), open_changes: [], has_more: false }),
   get_conversation: ({ id }) => (conversations.has(id) ? shape(conversations.get(id)) : not_found),
   get_changes: ({ id }) => ({ changes: [], has_more: false, rev: conversations.get(id)?.rev ?? 0 }),
-  list_members: ({ id }) => ({ members: conversations.get(id)?.members ?? [], next_cursor: "" }),
+  list_members: ({ id, state }) => ({
+    members: state === "asking" ? [{ conversation_id: id, user_id: "u9", role: "member", state, read_seq: 0, delivered_seq: 0 }] : state ? [] : (conversations.get(id)?.members ?? []),
+    next_cursor: "",
+  }),
   get_message_history: ({ id, limit, before_seq, after_seq, around_seq, thread_seq, is_pinned }) => {
     const all = conversations.get(id)?.messages;
     if (!all) return not_found;
@@ -153,6 +157,11 @@ const answers = {
     change(c, is_removed ? "unpinned" : "pinned", c.messages[seq - 1]);
     return c.messages[seq - 1];
   },
+  start_call: () => ({ meeting_id: "m100", meeting_code: "abc-defg-hij", is_new: true }), update_group: ({ id, ...fields }) => shape(Object.assign(conversations.get(id), fields)),
+  list_scheduled: () => ({ messages: [{ id: "s1", send_at_ms: Date.now() + 3 * 60 * minuteMs, request: { content: { kind: "text", text: "Reminder: the review begins at three." } }, error: "" }] }),
+  list_contacts: ({ state }) => ({ contacts: ({ "": ["u2", "u4", "u5"], asked: ["u9"], requested: ["u10"], blocked: ["u7"] }[state] ?? []).map((user_id) => ({ user_id, state: state || "friend", note: state === "asked" ? "We met at the conference" : "", alias: "" })) }),
+  request_contact: () => ({}), answer_contact: () => ({}), set_contact: () => ({}), remove_contact: () => ({}), set_member: () => ({}), join_group: ({ id }) => ({ id, own: { state: "asking" } }),
+  get_conversations: () => ({ conversations: [], next_cursor: "" }),
   delete_for_me: () => ({}), device: () => ({}),
   watch: ({ user_ids }) => ({ presences: user_ids.map((user_id) => ({ user_id, status: "offline", version: 1, ...states[user_id] })) }),
   get_own_presence: () => own, set_presence: (fields) => Object.assign(own, fields),

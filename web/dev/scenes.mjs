@@ -283,7 +283,7 @@ export const scenes = {
   },
   "chat-members": async (open, v) => {
     const page = await chat(open, v, "c1");
-    await page.locator(".conversation-head .icon-btn").last().click();
+    await page.locator(".conversation-head").getByRole("button", { name: /^(About this group|关于此群组)$/ }).click();
     await page.locator(".group-member").first().waitFor();
     return page;
   },
@@ -330,13 +330,14 @@ export const scenes = {
   },
   "chat-files": async (open, v) => {
     const page = await chat(open, v, "c1", { hasFiles: true });
-    await page.locator(".picture img").last().waitFor();
+    await page.locator(".thread-end").click();
+    await page.locator(".film img").waitFor();
     return page;
   },
   "chat-pictures": async (open, v) => {
     const page = await chat(open, v, "c1", { hasFiles: true });
-    await page.locator(".thread").evaluate((e) => e.scrollBy(0, -420));
-    await page.locator(".picture img").first().waitFor();
+    await page.locator(".thread").evaluate((e) => e.scrollBy(0, 300));
+    await page.locator(".pictures .picture img").nth(3).waitFor();
     return page;
   },
   "chat-viewer": async (open, v) => {
@@ -365,6 +366,73 @@ export const scenes = {
     const page = await chat(open, v, "c1");
     await page.locator(".composer-row .icon-btn").last().click();
     await page.locator(".recorder-levels i").nth(20).waitFor({ state: "attached" });
+    return page;
+  },
+  "chat-person": async (open, v) => {
+    const page = await chat(open, v, "c2");
+    await page.locator(".conversation-head").getByRole("button", { name: /^(About this person|关于此人)$/ }).click();
+    await page.locator(".person-head").waitFor();
+    return page;
+  },
+  "chat-contacts": async (open, v) => {
+    const page = await chat(open, v);
+    await page.getByRole("button", { name: /^(Contacts|联系人)$/ }).click();
+    await page.locator("dialog[open] .group-member").first().waitFor();
+    return page;
+  },
+  "chat-requests": async (open, v) => {
+    const page = await scenes["chat-contacts"](open, v);
+    await page.locator("dialog[open] .segment").nth(1).click();
+    await page.locator("dialog[open] .group-member").nth(1).waitFor();
+    return page;
+  },
+  "chat-group-settings": async (open, v) => {
+    const page = await scenes["chat-members"](open, v);
+    await page.locator(".side-panel").getByRole("button", { name: /^(Settings|设置)$/ }).click();
+    await page.locator("dialog[open]").waitFor();
+    return page;
+  },
+  "chat-member": async (open, v) => {
+    const page = await scenes["chat-members"](open, v);
+    await page.locator(".group-members [aria-haspopup=menu]").nth(1).click();
+    return page;
+  },
+  "chat-schedule": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".composer textarea").fill("Good morning!");
+    await page.getByRole("button", { name: /^(Send later|定时发送)$/ }).click();
+    await page.locator("dialog[open]").waitFor();
+    return page;
+  },
+  "chat-scheduled": async (open, v) => {
+    const page = await scenes["chat-conversation-menu"](open, v);
+    await page.locator(".menu-item").first().click();
+    await page.locator(".side-panel .upload").waitFor();
+    return page;
+  },
+  "chat-conversation-menu": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".conversation-head [aria-haspopup=menu]").click();
+    await page.locator(".menu-item").first().waitFor();
+    return page;
+  },
+  "chat-switcher": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.keyboard.press("Control+k");
+    await page.locator(".switcher .picker-option").first().waitFor();
+    return page;
+  },
+  "chat-keys": async (open, v) => {
+    const page = await chat(open, v);
+    await page.keyboard.press("?");
+    await page.locator(".chat-keys").waitFor();
+    return page;
+  },
+  "chat-join": async (open, v) => {
+    setScene();
+    resetIm();
+    const page = await open("/c/nowhere", v);
+    await page.locator(".join-card").waitFor();
     return page;
   },
   "chat-search": async (open, v) => {

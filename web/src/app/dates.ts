@@ -112,6 +112,13 @@ export function dayText(ms: number): string {
   return dateText(ms);
 }
 
+// "Yesterday", "18 Nov", "18 Nov 2025".
+export function shortDayText(ms: number): string {
+  if (dayNumber(Date.now()) - dayNumber(ms) <= 1) return dayText(ms);
+  const isThisYear = new Date(wallMs(ms)).getUTCFullYear() === new Date(wallMs(Date.now())).getUTCFullYear();
+  return dateFormat({ day: "numeric", month: "short", ...(isThisYear ? {} : { year: "numeric" }) }).format(ms);
+}
+
 // "3 hours ago", "in 5 minutes".
 export function relativeText(ms: number): string {
   const format = new Intl.RelativeTimeFormat(locale(), { numeric: "auto" });

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { LogOut, MessageSquare, Settings, ShieldCheck, SmilePlus, Video } from "lucide-preact";
-import { t } from "../i18n/i18n";
+import { loadMessages, t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Logo } from "../ui/logo";
 import { lazy } from "../ui/lazy";
@@ -15,6 +15,10 @@ import { unreadMessages } from "./unread";
 
 export type Tab = "meetings" | "messages" | "settings" | "admin";
 
+const Switcher = lazy(async () => {
+  await Promise.all([loadMessages("pages"), loadMessages("chat")]);
+  return import("../chat/switcher");
+});
 const StatusDialog = lazy(() => import("../chat/status-dialog"));
 // The page first.
 const backgroundPauseMs = 800;
@@ -25,6 +29,21 @@ function useBackground(tab: Tab): void {
     const timer = setTimeout(start, tab === "messages" ? 0 : backgroundPauseMs);
     return () => clearTimeout(timer);
   }, [signedIn.value?.user.id]);
+}
+
+// Ctrl+K leads to any conversation from any page.
+function useSwitcher(): [boolean, (isOpen: boolean) => void] {
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => {
+    const onKey = (e: KeyboardEvent) => {
+      if (e.key.toLowerCase() !== "k" || !(e.ctrlKey || e.metaKey) || e.defaultPrevented || document.querySelector("dialog[open]")) return;
+      e.preventDefault();
+      setOpen(true);
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+  return [isOpen, setOpen];
 }
 
 async function leave(): Promise<void> {
@@ -40,6 +59,7 @@ export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren
   const user = signedIn.value?.user;
   const status = ownStatus.value;
   const [isStatusOpen, setStatusOpen] = useState(false);
+  const [isSwitching, setSwitching] = useSwitcher();
   useBackground(tab);
   const tabs = [
     { id: "meetings", href: "/", icon: Video, text: t("nav.meetings") },
@@ -86,6 +106,7 @@ export function Shell({ tab, children }: { tab: Tab; children: ComponentChildren
           </div>
         )}
       </nav>
+      {isSwitching && user && <Switcher onClose={() => setSwitching(false)} />}
       {isStatusOpen && <StatusDialog onClose={() => setStatusOpen(false)} />}
       <main id="main" class="page" tabIndex={-1}>
         {children}

@@ -5,10 +5,14 @@ import { go, place } from "../app/router";
 import { useTitle } from "../app/title";
 import { t } from "../i18n/i18n";
 import { Button } from "../ui/controls";
+import { lazy } from "../ui/lazy";
+import { useChatKeys } from "./chat-keys";
 import { ConversationList } from "./list";
 import { Conversation } from "./conversation";
 import { keepPages } from "./offline";
 import { chatStore, type ChatStore } from "./store";
+
+const KeysDialog = lazy(() => import("./keys-dialog"));
 
 // "/c/<conversation>", or "/c/u:<person>" before there is one.
 function chosenId(path: string): string {
@@ -39,6 +43,7 @@ export default function Chat() {
   const chosen = chosenId(path);
   const id = store.moved.value.get(chosen) ?? chosen;
   const isCut = useIsCut(store);
+  const [isHelpOpen, setHelpOpen] = useState(false);
   const search = useRef<HTMLInputElement>(null);
   useTitle(t("chat.title"));
   useEffect(keepPages, []);
@@ -47,15 +52,7 @@ export default function Chat() {
     if (id !== chosen) go(`/c/${id}`, true);
   }, [id, chosen]);
 
-  useEffect(() => {
-    const onKey = (e: KeyboardEvent) => {
-      if (e.key.toLowerCase() !== "k" || !(e.ctrlKey || e.metaKey)) return;
-      e.preventDefault();
-      search.current?.focus();
-    };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, []);
+  useChatKeys(store, id, () => setHelpOpen(true), () => search.current?.focus());
 
   return (
     <div class={`chat${id ? " has-open" : ""}`}>
@@ -78,9 +75,13 @@ export default function Chat() {
           <div class="chat-none">
             <MessageSquare size={40} aria-hidden="true" />
             <p>{t("chat.choose")}</p>
+            <p class="meta chat-key-hint">
+              <kbd>Ctrl</kbd> <kbd>K</kbd> {t("chat.key.switch")} · <kbd>?</kbd> {t("chat.keys")}
+            </p>
           </div>
         )}
       </div>
+      {isHelpOpen && <KeysDialog onClose={() => setHelpOpen(false)} />}
     </div>
   );
 }

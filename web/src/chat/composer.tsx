@@ -1,8 +1,9 @@
 // Where one writes: Enter sends, Shift+Enter begins a line, "@" names people, ArrowUp in an empty field edits what one said last.
 // Files are chosen, pasted or dropped; with nothing written one can speak.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-preact";
+import { CalendarClock, Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-preact";
 import { signedIn } from "../app/api";
+import { dateTimeText } from "../app/dates";
 import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
 import { lazy } from "../ui/lazy";
@@ -12,11 +13,13 @@ import { EmojiPanel } from "./emoji-panel";
 import { mentionable, MentionList, useMentions } from "./mention-list";
 import { mentionsIn } from "./mentions";
 import { Quote } from "./message-row";
-import type { ChatStore } from "./store";
+import { requestOf } from "./outbox";
+import { newId, type ChatStore } from "./store";
 import type { Content } from "./types";
 import { UploadList } from "./upload-list";
 import { choose, sendTray, sendVoice, trays, unchoose, uploads } from "./uploads";
 
+const ScheduleDialog = lazy(() => import("./schedule-dialog"));
 const Recorder = lazy(() => import("./recorder"));
 
 const bytesMost = 16_384;
@@ -55,6 +58,8 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
   const [isSpeaking, setSpeaking] = useState(false);
   const picker = useRef<HTMLInputElement>(null);
   const isEditing = doing?.type === "edit";
+  const [isScheduling, setScheduling] = useState(false);
+  const maySchedule = Boolean(signedIn.value) && !isEditing && text.trim() !== "" && !(trays.value.get(draft.key)?.length ?? 0);
   const mayAttach = Boolean(signedIn.value) && !isEditing;
   const tray = (trays.value.get(draft.key) ?? []).flatMap((u) => uploads.value.get(u) ?? []);
   const isEmpty = !text.trim() && !tray.length;
@@ -154,6 +159,14 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
     e.currentTarget.value = "";
     field.current?.focus();
   };
+  const sendLater = async (atMs: number) => {
+    const saying = { to: id, content: contentOf(text.trim()), replyToSeq: doing?.message.seq ?? 0, threadSeq };
+    await store.request("send_message", { ...requestOf(saying), client_msg_id: newId(), send_at_ms: atMs });
+    setText("");
+    draft.keep("");
+    onDone();
+    toast(t("chat.scheduledFor", { when: dateTimeText(atMs) }), "good");
+  };
   const sendSpoken = (file: File) => {
     sendVoice(store, file, { to: id, replyToSeq: doing?.message.seq ?? 0, threadSeq });
     onDone();
@@ -197,12 +210,14 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
           onKeyDown={onKey}
           onPaste={onPaste}
         />
+        {maySchedule && <IconButton icon={CalendarClock} label={t("chat.scheduleTitle")} onClick={() => setScheduling(true)} />}
         {isEmpty && mayAttach ? (
           <IconButton icon={Mic} label={t("chat.voice.record")} onClick={() => setSpeaking(true)} />
         ) : (
           <IconButton icon={SendHorizontal} class="composer-send" label={t("chat.send")} disabled={isEmpty} onClick={() => void submit()} />
         )}
       </div>
+      {isScheduling && <ScheduleDialog onPick={sendLater} onClose={() => setScheduling(false)} />}
     </div>
   );
 }

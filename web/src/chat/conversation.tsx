@@ -1,14 +1,16 @@
 // One conversation: its head, the thread, the composer; at the right who belongs to it, a thread or what is pinned.
 import { useEffect, useState } from "preact/hooks";
-import { ArrowLeft, Info, Pin } from "lucide-preact";
+import { ArrowLeft, Info, Pin, Video } from "lucide-preact";
 import { signedIn } from "../app/api";
 import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Button, IconButton } from "../ui/controls";
 import { lazy } from "../ui/lazy";
+import { toastError } from "../ui/toast";
 import { BundleRows } from "./bundle-rows";
 import { Composer, takeFiles } from "./composer";
+import { ConversationMenu } from "./conversation-menu";
 import { useDropZone } from "./drop-zone";
 import { mayWriteIn } from "./may";
 import { nameOf, personOf, pictureOf, titleOf } from "./people";
@@ -23,12 +25,25 @@ export interface Doing {
   type: Deed;
   message: Message;
 }
-type Panel = { type: "info" | "pins" } | { type: "thread"; seq: number };
+type PlainPanel = "info" | "pins" | "scheduled";
+type Panel = { type: PlainPanel } | { type: "thread"; seq: number };
 
 const Deeds = lazy(() => import("./deeds"));
 const GroupPanel = lazy(() => import("./group-panel"));
+const JoinCard = lazy(() => import("./join-card"));
+const PersonPanel = lazy(() => import("./person-panel"));
 const PinsPanel = lazy(() => import("./pins-panel"));
+const ScheduledPanel = lazy(() => import("./scheduled-panel"));
 const ThreadPanel = lazy(() => import("./thread-panel"));
+
+function CallButton({ store, id }: { store: ChatStore; id: string }) {
+  const [isBusy, setBusy] = useState(false);
+  const call = () => {
+    setBusy(true);
+    store.request<{ meeting_code: string }>("start_call", { id }).then((r) => go(`/m/${r.meeting_code}`), toastError).finally(() => setBusy(false));
+  };
+  return <IconButton icon={Video} label={t("chat.call")} disabled={isBusy} onClick={call} />;
+}
 
 function TypingLine({ store, id }: { store: ChatStore; id: string }) {
   const names = [...(store.typing.value.get(id)?.keys() ?? [])].map(nameOf);
@@ -83,7 +98,7 @@ export function Conversation({ store, id, atSeq }: Props) {
     const mine = last?.filter((m) => m.sender_id === store.me && !m.recalled_at_ms && m.content?.kind === "text").pop();
     if (mine) setDoing({ type: "edit", message: mine });
   };
-  const toggle = (type: "info" | "pins") => setPanel(panel?.type === type ? null : { type });
+  const toggle = (type: PlainPanel) => setPanel(panel?.type === type ? null : { type });
   const close = () => setPanel(null);
   return (
     <>
@@ -100,12 +115,16 @@ export function Conversation({ store, id, atSeq }: Props) {
             {other && <p class="meta conversation-line">{presenceText(presenceOf(other))}</p>}
             {c && c.kind !== "direct" && <p class="meta">{t("chat.memberCount", { count: c.member_count })}</p>}
           </div>
+          {c && mayWrite && c.kind !== "meeting" && c.kind !== "channel" && signedIn.value && <CallButton store={store} id={id} />}
           {c && <IconButton icon={Pin} label={t("chat.pins")} aria-expanded={panel?.type === "pins"} onClick={() => toggle("pins")} />}
-          {c && c.kind !== "direct" && (
-            <IconButton icon={Info} label={t("chat.about")} aria-expanded={panel?.type === "info"} onClick={() => toggle("info")} />
+          {(c ?? other) && (
+            <IconButton icon={Info} label={t(other ? "chat.aboutPerson" : c?.kind === "channel" ? "chat.aboutChannel" : "chat.aboutGroup")} aria-expanded={panel?.type === "info"} onClick={() => toggle("info")} />
           )}
+          {c && <ConversationMenu store={store} c={c} onScheduled={() => setPanel({ type: "scheduled" })} />}
         </header>
-        {thread?.state === "failed" ? (
+        {thread?.state === "failed" && !c && store.link.value === "open" && !id.includes(":") ? (
+          <JoinCard store={store} id={id} />
+        ) : thread?.state === "failed" ? (
           <div class="chat-none">
             <p>{t("chat.loadFailed")}</p>
             <Button onClick={() => void store.open(id)}>{t("retry")}</Button>
@@ -118,10 +137,12 @@ export function Conversation({ store, id, atSeq }: Props) {
         {mayWrite ? (
           <Composer store={store} id={id} name={title} doing={doing} onDone={() => setDoing(null)} onEditLast={editLast} />
         ) : (
-          c && <p class="chat-closed">{t("chat.mayNotWrite")}</p>
+          c && <p class="chat-closed">{t(c.is_dissolved ? "chat.dissolved" : c.own?.state === "asking" ? "chat.join.asked" : "chat.mayNotWrite")}</p>
         )}
       </section>
-      {c && panel?.type === "info" && <GroupPanel store={store} c={c} onClose={close} />}
+      {other && panel?.type === "info" && <PersonPanel store={store} id={other} onClose={close} />}
+      {c && panel?.type === "scheduled" && <ScheduledPanel store={store} c={c} onClose={close} />}
+      {c && c.kind !== "direct" && panel?.type === "info" && <GroupPanel store={store} c={c} onClose={close} />}
       {c && panel?.type === "pins" && <PinsPanel store={store} c={c} onClose={close} />}
       {c && panel?.type === "thread" && (
         <ThreadPanel key={panel.seq} store={store} id={id} seq={panel.seq} mayWrite={mayWrite} onDo={act} onClose={close} />

@@ -1,14 +1,17 @@
 // The conversations, the latest first, with what is unread; and the search over all of them.
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { MessageSquarePlus, Search, Users, X } from "lucide-preact";
-import { dayText, timeText } from "../app/dates";
+import { Archive, ArrowLeft, BellOff, Contact, MessageSquarePlus, Pin, Search, Users, X } from "lucide-preact";
+import { dayText, shortDayText, timeText } from "../app/dates";
 import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Button, IconButton } from "../ui/controls";
+import { lazy } from "../ui/lazy";
 import { toastError } from "../ui/toast";
 import { FewRows } from "./few-rows";
+import { ConversationMenu } from "./conversation-menu";
+import { inboxOf, isQuiet } from "./inbox";
 import { NewChat } from "./new-chat";
 import { nameOf, pictureOf, titleOf } from "./people";
 import { PresenceDot } from "./presence-dot";
@@ -16,13 +19,14 @@ import type { ChatStore } from "./store";
 import { contentLine, lineOf } from "./texts";
 import type { Conversation, Message } from "./types";
 
+const ContactsDialog = lazy(() => import("./contacts-dialog"));
 const typingPauseMs = 250;
 const lettersMin = 2;
 const rowPx = 60;
 const dayMs = 86_400_000;
 
 function whenText(ms: number): string {
-  return Date.now() - ms < dayMs && dayText(ms) === dayText(Date.now()) ? timeText(ms) : dayText(ms);
+  return Date.now() - ms < dayMs && dayText(ms) === dayText(Date.now()) ? timeText(ms) : shortDayText(ms);
 }
 
 function lastLine(store: ChatStore, c: Conversation): string {
@@ -43,8 +47,10 @@ function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: 
   const mentions = c.own?.mention_count ?? 0;
   const isUnread = count > 0 || c.own?.is_marked_unread;
   const title = titleOf(c);
+  const quiet = isQuiet(c, Date.now());
+  const draft = isOpen ? "" : store.draftOf(c.id).trim();
   return (
-    <li>
+    <li class="conv-item">
       <a href={`/c/${c.id}`} class={`conv${isUnread ? " is-unread" : ""}`} aria-current={isOpen ? "page" : undefined}>
         <span class="with-dot">
           <Avatar name={title} url={pictureOf(c)} size={44} />
@@ -56,7 +62,17 @@ function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: 
             {c.active_at_ms > 0 && <span class="meta conv-when">{whenText(c.active_at_ms)}</span>}
           </span>
           <span class="conv-head">
-            <span class="conv-line">{lastLine(store, c)}</span>
+            <span class="conv-line">
+              {draft ? (
+                <>
+                  <span class="conv-draft">{t("chat.draft")}</span> {draft}
+                </>
+              ) : (
+                lastLine(store, c)
+              )}
+            </span>
+            {c.own?.is_pinned && <Pin class="conv-sign" size={14} aria-label={t("chat.pinned")} />}
+            {quiet && <BellOff class="conv-sign" size={14} aria-label={t("chat.quietNow")} />}
             {mentions > 0 && (
               <span class="badge is-mention" title={t("chat.mentionCount", { count: mentions })}>
                 <span aria-hidden="true">@</span>
@@ -64,7 +80,7 @@ function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: 
               </span>
             )}
             {isUnread && (
-              <span class="badge">
+              <span class={`badge${quiet ? " is-quiet" : ""}`}>
                 <span aria-hidden="true">{count > 99 ? "99+" : count || ""}</span>
                 <span class="sr-only">{t("chat.unreadCount", { count })}</span>
               </span>
@@ -72,6 +88,7 @@ function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: 
           </span>
         </span>
       </a>
+      <ConversationMenu store={store} c={c} class="conv-menu" />
     </li>
   );
 }
@@ -143,6 +160,12 @@ function Found({ store, q }: { store: ChatStore; q: string }) {
   );
 }
 
+// What was put away long ago may not be on this page yet.
+async function loadArchive(store: ChatStore): Promise<void> {
+  const reply = await store.request<{ conversations?: Conversation[] }>("get_conversations", { is_archived: true, limit: 200 });
+  (reply.conversations ?? []).forEach((c) => store.adopt(c));
+}
+
 interface ListProps {
   store: ChatStore;
   openId: string;
@@ -151,14 +174,22 @@ interface ListProps {
 
 export function ConversationList({ store, openId, searchRef }: ListProps) {
   const [text, setText] = useState("");
-  const [dialog, setDialog] = useState<"person" | "group" | null>(null);
+  const [dialog, setDialog] = useState<"person" | "group" | "contacts" | null>(null);
   const q = text.trim();
-  const list = store.sorted.value;
+  const [isArchive, setArchive] = useState(false);
+  const all = store.sorted.value;
+  const archived = all.filter((c) => c.own?.is_archived);
+  const list = isArchive ? archived : inboxOf(all);
+  const openArchive = () => {
+    setArchive(true);
+    void loadArchive(store).catch(toastError);
+  };
   return (
     <>
       <div class="chat-side-head">
         <h1>{t("chat.title")}</h1>
         <IconButton icon={Users} label={t("chat.newGroup")} onClick={() => setDialog("group")} />
+        <IconButton icon={Contact} label={t("chat.contacts")} onClick={() => setDialog("contacts")} />
         <IconButton icon={MessageSquarePlus} label={t("chat.newChat")} onClick={() => setDialog("person")} />
       </div>
       <div class="chat-search">
@@ -176,10 +207,17 @@ export function ConversationList({ store, openId, searchRef }: ListProps) {
         {text && <IconButton icon={X} size={16} label={t("chat.searchEnd")} onClick={() => setText("")} />}
       </div>
       <nav class="chat-list" aria-label={t("chat.list")} aria-busy={!store.isLoaded.value}>
+        {isArchive && !q && (
+          <Button kind="quiet" icon={ArrowLeft} onClick={() => setArchive(false)}>
+            {t("chat.archiveEnd")}
+          </Button>
+        )}
         {q ? (
           <Found store={store} q={q} />
         ) : list.length ? (
           <FewRows items={list} guessPx={rowPx} row={(c) => <Row key={c.id} store={store} c={c} isOpen={c.id === openId} />} />
+        ) : isArchive || all.length ? (
+          <p class="chat-hint">{t(isArchive ? "chat.archiveNone" : "chat.inboxNone")}</p>
         ) : store.isLoaded.value ? (
           <div class="empty">
             <h2>{t("chat.empty")}</h2>
@@ -191,13 +229,19 @@ export function ConversationList({ store, openId, searchRef }: ListProps) {
         ) : (
           <p class="chat-hint">{t("loading")}</p>
         )}
+        {!q && !isArchive && (
+          <Button kind="quiet" icon={Archive} isBlock class="chat-archive" onClick={openArchive}>
+            {t("chat.archiveOpen")}
+          </Button>
+        )}
         {!q && store.hasMore.value && (
           <Button kind="quiet" isBlock onClick={() => void store.loadMore().catch(toastError)}>
             {t("chat.more")}
           </Button>
         )}
       </nav>
-      {dialog && (
+      {dialog === "contacts" && <ContactsDialog store={store} onClose={() => setDialog(null)} />}
+      {dialog && dialog !== "contacts" && (
         <NewChat store={store} isGroup={dialog === "group"} onClose={() => setDialog(null)} onMade={(id) => (setDialog(null), go(`/c/${id}`))} />
       )}
     </>

@@ -4,7 +4,7 @@ import { errorText } from "../app/errors";
 import type { Profile } from "../app/types";
 import { t } from "../i18n/i18n";
 import { PeoplePicker } from "../pages/people-picker";
-import { Button, Field } from "../ui/controls";
+import { Button, Field, Segmented } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
 import { know } from "./people";
 import type { ChatStore } from "./store";
@@ -19,6 +19,7 @@ interface Props {
 export function NewChat({ store, isGroup, onClose, onMade }: Props) {
   const [people, setPeople] = useState<Profile[]>([]);
   const [title, setTitle] = useState("");
+  const [kind, setKind] = useState<"group" | "channel">("group");
   const [problem, setProblem] = useState("");
   const [isBusy, setBusy] = useState(false);
 
@@ -37,7 +38,7 @@ export function NewChat({ store, isGroup, onClose, onMade }: Props) {
     if (!title.trim()) return setProblem(t("chat.groupNameMissing"));
     setBusy(true);
     try {
-      onMade(await store.createGroup(title.trim(), people.map((p) => p.id)));
+      onMade(await store.createGroup(title.trim(), people.map((p) => p.id), kind));
     } catch (error) {
       setProblem(errorText(error));
       setBusy(false);
@@ -50,15 +51,27 @@ export function NewChat({ store, isGroup, onClose, onMade }: Props) {
       footer={
         isGroup && (
           <Button kind="primary" isBusy={isBusy} onClick={() => void create()}>
-            {t("chat.create")}
+            {t(kind === "group" ? "chat.create" : "chat.createChannel")}
           </Button>
         )
       }
     >
       <div class="form chat-new">
         {isGroup && (
+          <Segmented
+            label={t("chat.groupKind")}
+            isLabelHidden
+            value={kind}
+            options={[
+              { value: "group", text: t("chat.kindGroup") }, { value: "channel", text: t("chat.kindChannel") },
+            ]}
+            onValue={(v) => setKind(v as "group" | "channel")}
+          />
+        )}
+        {isGroup && <p class="meta">{t(kind === "group" ? "chat.kindGroupHint" : "chat.kindChannelHint")}</p>}
+        {isGroup && (
           <Field
-            label={t("chat.groupName")}
+            label={t(kind === "group" ? "chat.groupName" : "chat.channelName")}
             value={title}
             maxLength={100}
             error={problem || undefined}

@@ -1,8 +1,6 @@
 // A line of the server's in the thread. A call that runs can be joined from here.
-import { useEffect, useState } from "preact/hooks";
 import { Phone, PhoneMissed, PhoneOff } from "lucide-preact";
 import { dateTimeText, timeText } from "../app/dates";
-import { getMeeting } from "../app/meetings";
 import { t } from "../i18n/i18n";
 import { isCallOver, noteText } from "./notes";
 import type { ChatStore } from "./store";
@@ -10,27 +8,11 @@ import type { Message, SystemNote } from "./types";
 
 const callIcons: Record<string, typeof Phone> = { call_started: Phone, call_ended: PhoneOff, call_missed: PhoneMissed };
 
-// The address of the call, as long as it runs.
-function useRunningCall(note: SystemNote, isOver: boolean): string {
-  const [code, setCode] = useState("");
-  const id = note.event === "call_started" && !isOver ? (note.meeting_id ?? "") : "";
-  useEffect(() => {
-    setCode("");
-    if (!id) return;
-    let isStale = false;
-    getMeeting(id).then(
-      (m) => !isStale && m.state !== "ended" && setCode(m.code),
-      () => undefined, // no place in it, or it is gone: there is nothing to join
-    );
-    return () => void (isStale = true);
-  }, [id]);
-  return id && code;
-}
-
 export function NoteRow({ store, message: m, note }: { store: ChatStore; message: Message; note: SystemNote }) {
-  const log = store.threads.value.get(m.conversation_id)?.log.messages ?? [];
-  const later = log.flatMap((x) => (x.seq > m.seq && x.content?.note ? [x.content.note] : []));
-  const code = useRunningCall(note, isCallOver(later, note.meeting_id ?? ""));
+  const log = store.threads.value.get(m.conversation_id)?.log;
+  const later = (log?.messages ?? []).flatMap((x) => (x.seq > m.seq && x.content?.note ? [x.content.note] : []));
+  const isRunning = note.event === "call_started" && !log?.hasNewer && !isCallOver(later, note.meeting_id ?? "");
+  const code = isRunning ? note.meeting_code : "";
   const Glyph = callIcons[note.event];
   return (
     <li data-seq={m.seq} class={`thread-note${Glyph ? " is-call" : ""}`}>

@@ -5,6 +5,7 @@ import { ApiError, renew, signedIn, token } from "../app/api";
 import { errorCode } from "../app/errors";
 import { unreadMessages } from "../app/unread";
 import type { LinkState, Wire } from "./link";
+import { isQuiet } from "./inbox";
 import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
 import { newId } from "./ids";
 import type * as outbox from "./outbox";
@@ -74,7 +75,7 @@ export class ChatStore {
     });
     this.isDrawn = this.drawKept();
     this.stopCounting = effect(() => {
-      unreadMessages.value = this.sorted.value.reduce((sum, c) => sum + (c.own?.unread_count ?? 0), 0);
+      unreadMessages.value = this.sorted.value.reduce((sum, c) => sum + (isQuiet(c, Date.now()) || c.own?.is_archived ? 0 : (c.own?.unread_count ?? 0)), 0);
     });
     this.syncTimer = setInterval(() => this.link.value === "open" && void this.sync(), syncEveryMs);
     this.socket = openWire(me, {

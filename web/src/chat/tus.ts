@@ -119,6 +119,7 @@ export class Tus {
     try {
       return !this.url ? await this.create(signal) : needsLook ? await this.look(signal) : await this.send(signal);
     } catch {
+      this.sentBytes = this.offset; // what was on its way may not have come
       return 0;
     }
   }

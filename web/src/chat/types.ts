@@ -13,6 +13,7 @@ export interface SystemNote {
   user_ids?: string[];
   text: string;
   meeting_id?: string;
+  meeting_code?: string;
   duration_ms?: number;
 }
 
