@@ -67,9 +67,11 @@ interface Props {
   store: ChatStore;
   id: string;
   atSeq: number;
+  // Beside a meeting, which has a title of its own.
+  isBeside?: boolean;
 }
 
-export function Conversation({ store, id, atSeq }: Props) {
+export function Conversation({ store, id, atSeq, isBeside = false }: Props) {
   const [doing, setDoing] = useState<Doing | null>(null);
   const [asked, setAsked] = useState<Doing | null>(null);
   const [panel, setPanel] = useState<Panel | null>(null);
@@ -104,24 +106,26 @@ export function Conversation({ store, id, atSeq }: Props) {
     <>
       <section class="conversation" aria-label={t("chat.with", { name: title })} {...zone}>
         {sign}
-        <header class="conversation-head">
-          <IconButton icon={ArrowLeft} class="chat-back" label={t("chat.back")} onClick={() => go("/c")} />
-          <span class="with-dot">
-            <Avatar name={title} url={picture} size={36} />
-            {other && <PresenceDot id={other} />}
-          </span>
-          <div class="conversation-what">
-            <h1 class="conversation-title">{title}</h1>
-            {other && <p class="meta conversation-line">{presenceText(presenceOf(other))}</p>}
-            {c && c.kind !== "direct" && <p class="meta">{t("chat.memberCount", { count: c.member_count })}</p>}
-          </div>
-          {c && mayWrite && c.kind !== "meeting" && c.kind !== "channel" && signedIn.value && <CallButton store={store} id={id} />}
-          {c && <IconButton icon={Pin} label={t("chat.pins")} aria-expanded={panel?.type === "pins"} onClick={() => toggle("pins")} />}
-          {(c ?? other) && (
-            <IconButton icon={Info} label={t(other ? "chat.aboutPerson" : c?.kind === "channel" ? "chat.aboutChannel" : "chat.aboutGroup")} aria-expanded={panel?.type === "info"} onClick={() => toggle("info")} />
-          )}
-          {c && <ConversationMenu store={store} c={c} onScheduled={() => setPanel({ type: "scheduled" })} />}
-        </header>
+        {!isBeside && (
+          <header class="conversation-head">
+            <IconButton icon={ArrowLeft} class="chat-back" label={t("chat.back")} onClick={() => go("/c")} />
+            <span class="with-dot">
+              <Avatar name={title} url={picture} size={36} />
+              {other && <PresenceDot id={other} />}
+            </span>
+            <div class="conversation-what">
+              <h1 class="conversation-title">{title}</h1>
+              {other && <p class="meta conversation-line">{presenceText(presenceOf(other))}</p>}
+              {c && c.kind !== "direct" && <p class="meta">{t("chat.memberCount", { count: c.member_count })}</p>}
+            </div>
+            {c && mayWrite && c.kind !== "meeting" && c.kind !== "channel" && signedIn.value && <CallButton store={store} id={id} />}
+            {c && <IconButton icon={Pin} label={t("chat.pins")} aria-expanded={panel?.type === "pins"} onClick={() => toggle("pins")} />}
+            {(c ?? other) && (
+              <IconButton icon={Info} label={t(other ? "chat.aboutPerson" : c?.kind === "channel" ? "chat.aboutChannel" : "chat.aboutGroup")} aria-expanded={panel?.type === "info"} onClick={() => toggle("info")} />
+            )}
+            {c && <ConversationMenu store={store} c={c} onScheduled={() => setPanel({ type: "scheduled" })} />}
+          </header>
+        )}
         {thread?.state === "failed" && !c && store.link.value === "open" && !id.includes(":") ? (
           <JoinCard store={store} id={id} />
         ) : thread?.state === "failed" ? (

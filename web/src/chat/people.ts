@@ -22,6 +22,13 @@ export function know(...people: Profile[]): void {
   for (const p of people) asked.add(p.id);
 }
 
+// Of somebody whose profile cannot be had: a guest, or anybody in the eyes of one.
+export function knowAs(id: string, name: string, avatarUrl: string): void {
+  const before = profiles.peek().get(id);
+  if (before?.nickname === name && before.avatar_url === avatarUrl) return;
+  know({ id, username: name, nickname: name, avatar_url: avatarUrl } as Profile);
+}
+
 export function personOf(id: string): Profile | undefined {
   const known = id === signedIn.value?.user.id ? signedIn.value.user : profiles.value.get(id);
   if (id && id !== signedIn.value?.user.id && !asked.has(id)) {

@@ -67,19 +67,21 @@ export class ChatStore {
   private readonly syncTimer: ReturnType<typeof setInterval>;
   private readonly stopCounting: () => void;
 
-  constructor(readonly me: string) {
+  // `guestToken`: of somebody without an account, of whom nothing is kept and who shares nothing with other tabs.
+  constructor(readonly me: string, guestToken?: () => string) {
     this.sender = new Sender(me, {
       request: (name, body) => this.request(name, body),
       isOpen: () => this.link.value === "open",
       logOf: (id) => this.threads.value.get(id)?.log,
     });
-    this.isDrawn = this.drawKept();
+    this.isDrawn = guestToken ? Promise.resolve() : this.drawKept();
     this.stopCounting = effect(() => {
+      if (guestToken) return;
       unreadMessages.value = this.sorted.value.reduce((sum, c) => sum + (isQuiet(c, Date.now()) || c.own?.is_archived ? 0 : (c.own?.unread_count ?? 0)), 0);
     });
     this.syncTimer = setInterval(() => this.link.value === "open" && void this.sync(), syncEveryMs);
-    this.socket = openWire(me, {
-      token: async (isRefused) => (isRefused && !(await renew()) ? null : token()),
+    this.socket = openWire(guestToken ? "" : me, {
+      token: async (isRefused) => (guestToken ? guestToken() : isRefused && !(await renew()) ? null : token()),
       onState: (state) => (this.link.value = state),
       onReady: () => void this.onReady(),
       onEvent: (name, body) => this.onEvent(name, body),
@@ -243,6 +245,14 @@ export class ChatStore {
     } catch (error) {
       if (errorCode(error) === "not_found") this.forget(id);
     }
+  }
+
+  // The chat of a meeting, whose id is not that of the meeting.
+  async findMeeting(meetingId: string): Promise<string> {
+    const c = await this.request<Conversation>("get_conversation", { id: `m:${meetingId}` });
+    this.adopt(c);
+    this.moved.value = new Map(this.moved.value).set(`m:${meetingId}`, c.id);
+    return c.id;
   }
 
   async loadMore(): Promise<void> {

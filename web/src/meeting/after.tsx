@@ -6,6 +6,7 @@ import { useTitle } from "../app/title";
 import { t } from "../i18n/i18n";
 import { Button } from "../ui/controls";
 import { Logo } from "../ui/logo";
+import { talkPath } from "./chat";
 import type { MeetingSession } from "./session";
 import type { EndReason } from "./signal";
 
@@ -51,6 +52,11 @@ export function AfterPage({ session, onRejoin }: { session: MeetingSession; onRe
             <Button kind="primary" onClick={onRejoin}>
               {t(reason === "elsewhere" ? "after.here" : "after.rejoin")}
             </Button>
+          )}
+          {signedIn.value && talkPath.value && (
+            <a class="btn btn-plain" href={talkPath.value}>
+              {t("chatBeside.after")}
+            </a>
           )}
           {signedIn.value ? (
             <a class={`btn ${canComeBack ? "btn-plain" : "btn-primary"}`} href="/">

@@ -1,5 +1,4 @@
 // The bar at the bottom: title and clock at the left, what one does in the middle, people at the right.
-import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import {
   Activity, ChevronLeft, ChevronRight, ChevronUp, Ellipsis, Hand, Keyboard, LayoutGrid, LayoutPanelLeft, Link, Lock, Maximize, Mic, MicOff,
@@ -15,43 +14,18 @@ import { cameraProblem, canChooseSpeaker, choose, micProblem, type Kind } from "
 import { problemText } from "../media/problem-note";
 import { prefs, setPrefs } from "../media/prefs";
 import { Menu, type MenuEntry } from "../ui/menu";
+import { BarButton } from "./bar-button";
+import { ChatButton } from "./chat";
 import { toggleFullscreen } from "./keys";
 import { canPip, isPipOpen, togglePip } from "./pip";
 import { ReactionPicker } from "./reactions";
 import { ScreenShare } from "./screen";
 import { SignalBars } from "./signal-bars";
 import type { MeetingSession } from "./session";
-import { gridPage, gridPages, isPanelOpen, isSelfHidden, layoutMode, openDialog, type LayoutMode } from "./view-state";
+import { gridPage, gridPages, isPanelOpen, isSelfHidden, layoutMode, openDialog, togglePeople, type LayoutMode } from "./view-state";
 
 interface BarProps {
   session: MeetingSession;
-}
-
-interface BarButtonProps {
-  icon: typeof Mic;
-  label: string;
-  keyHint?: string;
-  class?: string;
-  isPressed?: boolean;
-  onClick: () => void;
-  children?: ComponentChildren;
-}
-
-function BarButton({ icon: Glyph, label, keyHint, class: extra, isPressed, onClick, children }: BarButtonProps) {
-  return (
-    <button
-      type="button"
-      class={`bar-btn${extra ? ` ${extra}` : ""}`}
-      aria-label={label}
-      aria-pressed={isPressed}
-      aria-keyshortcuts={prefs.value.areKeysOn ? keyHint : undefined}
-      data-tip={keyHint ? `${label} (${keyHint.toUpperCase()})` : label}
-      onClick={onClick}
-    >
-      <Glyph size={22} aria-hidden="true" />
-      {children}
-    </button>
-  );
 }
 
 function Clock({ session }: BarProps) {
@@ -225,7 +199,7 @@ function PeopleButton({ session }: BarProps) {
       keyHint="p"
       class={`is-plain${isPanelOpen.value ? " is-active" : ""}`}
       isPressed={isPanelOpen.value}
-      onClick={() => (isPanelOpen.value = !isPanelOpen.value)}
+      onClick={togglePeople}
     >
       <span class="bar-count" aria-hidden="true">
         {count}
@@ -305,6 +279,7 @@ export function Bar({ session }: BarProps) {
           class="is-plain hide-phone"
           onClick={() => void copyText(meetingLink(session.room.meeting.value.code), t("link.copied"))}
         />
+        <ChatButton />
         <PeopleButton session={session} />
       </div>
     </footer>

@@ -6,7 +6,7 @@ import { announce } from "../ui/toast";
 import { togglePip } from "./pip";
 import { ScreenShare } from "./screen";
 import type { MeetingSession } from "./session";
-import { isPanelOpen, nextLayout, openDialog } from "./view-state";
+import { nextLayout, openDialog, toggleChat, togglePeople } from "./view-state";
 
 export const keyList: { key: string; text: Key }[] = [
   { key: "M", text: "keys.mic" },
@@ -15,6 +15,7 @@ export const keyList: { key: string; text: Key }[] = [
   { key: "S", text: "keys.screen" },
   { key: "H", text: "keys.hand" },
   { key: "P", text: "keys.people" },
+  { key: "C", text: "keys.chat" },
   { key: "L", text: "keys.layout" },
   { key: "I", text: "keys.pip" },
   { key: "F", text: "keys.fullscreen" },
@@ -46,7 +47,8 @@ export function listenToKeys(session: MeetingSession): () => void {
     v: () => void session.toggleCamera(),
     s: () => ScreenShare.isPossible() && void session.toggleScreen(),
     h: () => void session.toggleHand(),
-    p: () => (isPanelOpen.value = !isPanelOpen.value),
+    p: togglePeople,
+    c: toggleChat,
     l: changeLayout,
     i: () => void togglePip(session),
     f: toggleFullscreen,

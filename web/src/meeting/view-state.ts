@@ -8,12 +8,24 @@ export const layoutMode = signal<LayoutMode>("auto");
 export const pinnedKey = signal<string | null>(null);
 export const isSelfHidden = signal(false);
 export const isPanelOpen = signal(false);
+// Beside the meeting there is room for one of both.
+export const isChatOpen = signal(false);
 export const openDialog = signal<DialogName>(null);
 export const gridPage = signal(0);
 // How many pages of tiles there are at the moment; the stage knows.
 export const gridPages = signal(1);
 // One person's sound is too loud or too low: 0 to 1 by participant.
 export const volumes = signal<ReadonlyMap<string, number>>(new Map());
+
+export function togglePeople(): void {
+  isChatOpen.value = false;
+  isPanelOpen.value = !isPanelOpen.value;
+}
+
+export function toggleChat(): void {
+  isPanelOpen.value = false;
+  isChatOpen.value = !isChatOpen.value;
+}
 
 const modes: LayoutMode[] = ["auto", "grid", "speaker"];
 
@@ -33,6 +45,6 @@ export function setVolume(participantId: string, volume: number): void {
 export function resetView(): void {
   layoutMode.value = "auto";
   pinnedKey.value = openDialog.value = null;
-  isSelfHidden.value = isPanelOpen.value = false;
+  isSelfHidden.value = isPanelOpen.value = isChatOpen.value = false;
   gridPage.value = 0;
 }

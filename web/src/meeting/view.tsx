@@ -9,6 +9,7 @@ import { Button } from "../ui/controls";
 import { Voices } from "./audio";
 import { Banners } from "./banners";
 import { Bar } from "./bar";
+import { ChatPanel, useChat } from "./chat";
 import { ConfirmHost } from "./confirm";
 import { Dialogs } from "./dialogs";
 import { listenToKeys } from "./keys";
@@ -17,7 +18,7 @@ import { closePip } from "./pip";
 import { FlyingReactions } from "./reactions";
 import type { MeetingSession } from "./session";
 import { Stage } from "./stage";
-import { isPanelOpen, openDialog, resetView } from "./view-state";
+import { isChatOpen, isPanelOpen, openDialog, resetView } from "./view-state";
 
 function Alone({ session }: { session: MeetingSession }) {
   const { room } = session;
@@ -49,8 +50,9 @@ export function MeetingView({ session }: { session: MeetingSession }) {
     resetView();
     return closePip;
   }, [session]);
+  useChat(session);
   return (
-    <div class={`meeting${isPanelOpen.value ? " has-panel" : ""}`}>
+    <div class={`meeting${isPanelOpen.value || isChatOpen.value ? " has-panel" : ""}`}>
       <main class="meeting-main">
         <Stage session={session}>
           <Banners session={session} />
@@ -59,6 +61,7 @@ export function MeetingView({ session }: { session: MeetingSession }) {
         </Stage>
       </main>
       {isPanelOpen.value && <PeoplePanel session={session} />}
+      {isChatOpen.value && <ChatPanel />}
       <Bar session={session} />
       <Voices session={session} />
       <Dialogs session={session} />
