@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyAll, applyChange, emptyLog, mergeHistory, tickOf, updateConversation, type Log } from "../src/chat/log";
 import { backoffMs } from "../src/chat/link";
-import { parseMarkup } from "../src/chat/markup";
+import { parseMarkup, plainText } from "../src/chat/markup";
 import * as outbox from "../src/chat/outbox";
 import { rowsOf } from "../src/chat/rows";
 import type { Change, ChangeType, Conversation, Member, Message } from "../src/chat/types";
@@ -134,6 +134,12 @@ test("markup makes a tree and no HTML", () => {
   ]);
   assert.deepEqual(parseMarkup("javascript:alert(1) 2*3*4 a*b"), [{ type: "text", text: "javascript:alert(1) 2*3*4 a*b" }]);
   assert.deepEqual(parseMarkup("```js\nx();\n```"), [{ type: "block", text: "x();" }]);
+});
+
+test("in lists a message stands without its marks", () => {
+  assert.equal(plainText("a **b** ~~d~~ `e*f*` https://example.org/x_y 2*3*4"), "a b d e*f* https://example.org/x_y 2*3*4");
+  assert.equal(plainText("**Loud** and *clear*"), "Loud and clear");
+  assert.equal(plainText("```js\nx();\n```"), "x();");
 });
 
 test("pauses grow, are capped and differ", () => {

@@ -28,3 +28,9 @@ export function parseMarkup(text: string, depth = 0): Span[] {
   if (at < text.length) spans.push({ type: "text", text: text.slice(at) });
   return spans;
 }
+
+// The same without any marks: for lists and quotes.
+export function plainText(text: string): string {
+  const flat = (spans: Span[]): string => spans.map((s) => ("spans" in s ? flat(s.spans) : "text" in s ? s.text : s.href)).join("");
+  return flat(parseMarkup(text));
+}

@@ -2,11 +2,15 @@
 import { t } from "../i18n/i18n";
 import { noteText } from "./notes";
 import { nameOf } from "./people";
+import { plainText } from "./markup";
 import type { Content, Message } from "./types";
+
+// More than a line holds.
+const lettersMost = 300;
 
 export function contentLine(content: Content): string {
   if (content.note) return noteText(content.note);
-  if (content.text) return content.text.replace(/\s+/g, " ");
+  if (content.text) return plainText(content.text.slice(0, lettersMost)).replace(/\s+/g, " ");
   switch (content.kind) {
     case "image":
       return t("chat.kind.image", { count: content.attachments?.length ?? 1 });
