@@ -219,6 +219,7 @@ static enum err start_messages(struct app *app)
     enum err err = message_create(
         &s->message_service,
         &(struct message_deps){.user = s->user,
+                               .file = s->file,
                                .meeting = s->meeting,
                                .store = app->store,
                                .bus = app->bus,

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ok, refused } from './check.mjs';
 import { run, startServer } from './server.mjs';
+import { upload } from './tus.mjs';
 
 const tags = ['messages', 'groups', 'contacts', 'presence', 'webhooks', 'tasks'];
+const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 const document = JSON.parse(run(['openapi']).stdout);
 
 // ---- what each rule means: the status for each caller; who is not named is allowed ----
@@ -39,6 +41,8 @@ const operations = {
   messages_GetConversation: { rule: 'read' },
   messages_SetOwn: { rule: 'read', body: () => ({ draft: fresh() }) },
   messages_GetMessageHistory: { rule: 'read' },
+  messages_GetFile: { rule: 'read', params: (s) => ({ file_id: s.file }) },
+  messages_GetFileThumbnail: { rule: 'read', params: (s) => ({ file_id: s.file }) },
   messages_MarkAsRead: { rule: 'read', body: () => ({ is_unread: true }) },
   messages_MarkDelivered: { rule: 'place', body: () => ({ seq: 2 }) },
   messages_GetChanges: { rule: 'read' },
@@ -117,6 +121,7 @@ async function setScene() {
     { conversation_id: group.id, client_msg_id: fresh(), content: { text: 'a word' }, ...more }));
   await say(member);
   await say(owner);
+  await say(member, { content: { kind: 'image', attachments: [{ file_id: stage.file }] } });
   ok(await owner.put(`${path}/members/${deputy.user.id}`, { role: 'admin' }));
   group.scheduled = {};
   for (const name of ['owner', 'deputy', 'member', 'gone'])
@@ -134,6 +139,7 @@ before(async () => {
   for (const name of ['owner', 'deputy', 'member', 'gone', 'banned', 'asking', 'stranger', 'other'])
     stage[name] = await stage.server.register(name);
   stage.none = stage.server.client();
+  stage.file = await upload(stage.member, png, { type: 'image/png' });
   const meeting = ok(await stage.owner.post('/api/v1/meetings', { title: 'Elsewhere' }), 201);
   stage.guest = stage.server.client();
   stage.guest.token = ok(await stage.guest.post(`/api/v1/meetings/${meeting.id}/join`, { name: 'Guest' })).access_token;

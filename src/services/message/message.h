@@ -18,6 +18,7 @@ struct message_service;
 struct message_deps {
     ProtobufCService *user;    /* does an account exist? */
     ProtobufCService *meeting; /* where a conversation's calls are held */
+    ProtobufCService *file;    /* what files are, and whose */
     struct store *store;
     struct bus *bus;
     struct loop *loop;           /* for what is done by the clock: the index of search, retention */

@@ -101,7 +101,7 @@ static bool check_location(struct rpc_call *call, const Message__Location *at)
                      &(struct text_rule){.field = "content.location.name", .max = PLACE_NAME_MAX});
 }
 
-static bool is_file_kind(Message__ContentKind kind)
+bool message_is_file_kind(Message__ContentKind kind)
 {
     return kind == MESSAGE__CONTENT_KIND__IMAGE || kind == MESSAGE__CONTENT_KIND__FILE ||
            kind == MESSAGE__CONTENT_KIND__VOICE || kind == MESSAGE__CONTENT_KIND__VIDEO;
@@ -115,11 +115,15 @@ static bool check_kind(struct rpc_call *call, const Message__Content *content)
         return refuse(call, "content.kind: there is no such kind"); /* packed: any number */
     if (content->note || kind == MESSAGE__CONTENT_KIND__SYSTEM)
         return refuse(call, "content: only the server writes system messages");
-    if (is_file_kind(kind) != (content->n_attachments > 0))
+    if (message_is_file_kind(kind) != (content->n_attachments > 0))
         return refuse(call, "content.attachments: expected with images, files, voice and video, "
                             "and with nothing else");
     if (content->n_attachments > ATTACHMENTS_MAX)
         return refuse(call, "content.attachments: at most 20");
+    for (size_t i = 0; i < content->n_attachments; i++) {
+        if (!content->attachments[i] || !id_is_valid(content->attachments[i]->file_id))
+            return refuse(call, "content.attachments: expected the file_id of an upload");
+    }
     bool is_location = kind == MESSAGE__CONTENT_KIND__LOCATION;
     if (is_location != (content->location != NULL))
         return refuse(call, "content.location: expected with a location, and with nothing else");

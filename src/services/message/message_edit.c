@@ -93,10 +93,12 @@ static enum err check_recall(struct message_op *op, const struct message_row *m)
     return ERR_OK;
 }
 
-static enum err drop_traces(struct store_tx *tx, struct message_row *m,
+static enum err drop_traces(struct store_tx *tx, struct message_service *svc, struct message_row *m,
                             const Message__Content *content)
 {
     enum err err = message_drop_mentions(tx, m, content);
+    if (!err)
+        err = message_files_release(tx, svc, m->conversation_num, m->seq, m->seq);
     if (!err)
         err = message_drop_reactions(tx, m->conversation_num, m->seq, m->seq);
     if (!err && m->is_pinned)
@@ -108,9 +110,7 @@ static enum err drop_traces(struct store_tx *tx, struct message_row *m,
 enum err message_take_back(struct store_tx *tx, struct message_op *op, struct message_row *m)
 {
     Message__Content *content = message_content_of(op->call->arena, m);
-    enum err err = content ? drop_traces(tx, m, content) : ERR_DATA_LOSS;
-    if (!err)
-        err = message_release_files(tx, op->svc, m, content);
+    enum err err = content ? drop_traces(tx, op->svc, m, content) : ERR_DATA_LOSS;
     if (err)
         return err;
     m->content = "";

@@ -223,6 +223,8 @@ enum err message_log_head(struct store_tx *tx, const char *user_id, int64_t *lsn
 /* ---- message_content.c ---- */
 /* Checks what somebody wants to send and copies it into the call's arena; NULL after rpc_fail. */
 Message__Content *message_take_content(struct rpc_call *call, const Message__Content *content);
+/* Kinds that carry files. */
+bool message_is_file_kind(Message__ContentKind kind);
 /* A client_msg_id, checked; NULL after rpc_fail. */
 const char *message_take_client_id(struct rpc_call *call, const char *id);
 /* 1 to 32 bytes of emoji; NULL after rpc_fail. */
@@ -417,6 +419,26 @@ enum err message_append_note(struct store_tx *tx, struct message_op *op, const c
 enum err message_call_follow(struct store_tx *tx, struct message_op *op,
                              const struct Meeting__MeetingEvent *event);
 
+/* ---- message_files.c ---- */
+/* Before the transaction: the files that somebody attaches are theirs, and what is known of them is
+ * written into the content. After rpc_fail otherwise. */
+enum err message_files_claim(struct message_op *op, Message__Content *content);
+/* The content as its sender chose it: attachments named, no more. */
+Message__Content *message_files_named(struct arena *arena, const Message__Content *content);
+/* The message refers to its files from now on. */
+enum err message_files_add(struct store_tx *tx, struct message_op *op, const struct message_row *m);
+/* Messages from_seq to to_seq do not any more: recalled, erased, past their retention. */
+enum err message_files_release(struct store_tx *tx, struct message_service *svc, int64_t num,
+                               int64_t from_seq, int64_t to_seq);
+/* A message that waits to be sent keeps its files; is_released: it waits no more. */
+enum err message_files_keep(struct store_tx *tx, struct message_service *svc,
+                            const Message__Content *content, const char *scheduled_id,
+                            bool is_released);
+void message_on_file(Message__Message_Service *rpc, const Message__GetFileRequest *in,
+                     File__FileBody_Closure closure, void *data);
+void message_on_file_thumbnail(Message__Message_Service *rpc, const Message__GetFileRequest *in,
+                               File__FileBody_Closure closure, void *data);
+
 /* ---- message_terms.c: what search looks for in a text ---- */
 /* The words of a text as the index keeps them, divided by spaces; in the arena. */
 char *message_terms(struct arena *arena, const char *text);
@@ -461,11 +483,6 @@ void message_erase_start(struct message_service *svc);
 /* ---- message_edit.c ---- */
 /* Recalls a message, whoever asks: its content and what spoke of it go, and clients hear of it. */
 enum err message_take_back(struct store_tx *tx, struct message_op *op, struct message_row *m);
-
-/* ---- message_files.c ---- */
-/* The files that the content names are not wanted by this message any more. */
-enum err message_release_files(struct store_tx *tx, struct message_service *svc,
-                               const struct message_row *m, const Message__Content *content);
 
 /* ---- message_schedule.c ---- */
 /* Sends what is due, now and as it comes. */

@@ -40,8 +40,6 @@ static enum err drop_named(struct store_tx *tx, struct message_op *op, const str
     Message__Content *content = m->recalled_at_ms ? NULL : message_content_of(op->call->arena, m);
     if (!err && content)
         err = message_drop_mentions(tx, m, content);
-    if (!err && content)
-        err = message_release_files(tx, op->svc, m, content);
     return err;
 }
 
@@ -56,7 +54,7 @@ static enum err drop_lines(struct store_tx *tx, struct message_op *op,
         "DELETE FROM message_messages WHERE conversation_num = ? AND seq <= ?",
         "UPDATE message_conversations SET first_seq = ?2 + 1 WHERE num = ?1",
     };
-    enum err err = ERR_OK;
+    enum err err = message_files_release(tx, op->svc, op->c.num, 0, last->seq);
     for (size_t i = 0; i < ARRAY_LEN(by_seq) && !err; i++)
         err = store_run(tx, by_seq[i], "ii", op->c.num, last->seq);
     if (!err)

@@ -117,6 +117,8 @@ enum err message_schedule(struct store_tx *tx, struct message_op *op,
     reply->conversation_id = (char *)op->c.id;
     reply->scheduled_id = id;
     op->reply = reply;
+    if (!err)
+        err = message_files_keep(tx, op->svc, request->content, id, false);
     return err ? err : enqueue(tx, op, id, request->send_at_ms);
 }
 
@@ -151,6 +153,8 @@ static enum err due_job(struct store_tx *tx, struct message_op *op)
     op->call->who = who;
     op->needs = MESSAGE_NEEDS_WRITE;
     err = message_send_kept(tx, op, kept.request);
+    if (!err)
+        err = message_files_keep(tx, op->svc, kept.request->content, due->id, true);
     return err ? err : store_run(tx, "DELETE FROM message_scheduled WHERE id = ?", "s", due->id);
 }
 
@@ -240,6 +244,21 @@ MESSAGE_HANDLER(message_on_scheduled, ListScheduledRequest, ScheduledList)
     message_view(op, ROLE_USER);
 }
 
+/* What it would have attached is let go. ERR_NOT_FOUND: it does not wait (any more). */
+static enum err let_files_go(struct store_tx *tx, struct message_op *op, const char *id)
+{
+    struct kept kept = {0};
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT " KEPT_COLUMNS " WHERE s.id = ? AND"
+                                        " s.conversation_num = ? AND s.sender_id = ?",
+                                        "sis", id, op->c.num, op->me.user_id);
+    bool is_found = store_step(st), is_sound = is_found && read_kept(st, op->call->arena, &kept);
+    enum err err = store_finish(st);
+    if (err || !is_found)
+        return err ? err : ERR_NOT_FOUND;
+    return is_sound ? message_files_keep(tx, op->svc, kept.request->content, id, true) : ERR_OK;
+}
+
 static enum err cancel_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__CancelScheduledRequest *in = op->in;
@@ -247,11 +266,10 @@ static enum err cancel_job(struct store_tx *tx, struct message_op *op)
         arena_new(op->call->arena, Message__CancelScheduledReply);
     message__cancel_scheduled_reply__init(reply);
     op->reply = reply;
-    enum err err = store_run(tx,
-                             "DELETE FROM message_scheduled WHERE id = ? AND conversation_num = ?"
-                             " AND sender_id = ?",
-                             "sis", in->scheduled_id, op->c.num, op->me.user_id);
-    if (!err && store_changes(tx) == 0)
+    enum err err = let_files_go(tx, op, in->scheduled_id);
+    if (!err)
+        err = store_run(tx, "DELETE FROM message_scheduled WHERE id = ?", "s", in->scheduled_id);
+    if (err == ERR_NOT_FOUND)
         return message_refuse(op, ERR_NOT_FOUND, "There is no such message: it may be sent.");
     return err;
 }

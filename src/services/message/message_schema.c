@@ -135,5 +135,12 @@ const struct store_migration message_migrations[] = {
     {.room = "message",
      .version = 7,
      .sql = "CREATE INDEX message_contacts_by_user ON message_contacts (user_id)"},
+    {.room = "message",
+     .version = 8,
+     .sql = /* which messages refer to a file: not those that were recalled */
+     "CREATE TABLE message_files ("
+     " conversation_num BIGINT NOT NULL, seq BIGINT NOT NULL, file_id TEXT NOT NULL,"
+     " PRIMARY KEY (conversation_num, seq, file_id));"
+     "CREATE INDEX message_files_by_file ON message_files (file_id, conversation_num, seq)"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

@@ -16,6 +16,8 @@ struct sending {
     struct message_row m;
     const char *forward_id; /* conversation the content is taken from; "": none */
     int64_t forward_seq;
+    bool is_kept;     /* what was attached was found out when it was scheduled */
+    enum err refusal; /* for what it attaches, unless it repeats what was sent */
 };
 
 /* ---- direct conversations ---- */
@@ -231,8 +233,11 @@ static enum err schedule(struct store_tx *tx, struct sending *s)
 {
     bool is_same;
     enum err err = find_earlier(tx, s, &is_same);
-    if (err == ERR_NOT_FOUND)
-        return message_schedule(tx, &s->op, s->op.in, &s->m.digest);
+    if (err == ERR_NOT_FOUND) {
+        Message__SendMessageRequest later = *(const Message__SendMessageRequest *)s->op.in;
+        later.content = s->content;
+        return message_schedule(tx, &s->op, &later, &s->m.digest);
+    }
     return err || is_same ? err : refuse_other(s);
 }
 
@@ -245,6 +250,8 @@ enum err message_append(struct store_tx *tx, struct message_op *op, struct messa
         err = message_add_mentions(tx, m, content);
     if (!err && m->thread_seq)
         err = add_to_thread(tx, m);
+    if (!err)
+        err = message_files_add(tx, op, m);
     Message__MessageInfo *info;
     if (!err)
         err = message_shape(tx, arena, &op->c, m, MESSAGE_ANY_READER, &info);
@@ -294,6 +301,8 @@ static enum err send_job(struct store_tx *tx, struct message_op *op)
         err = check_references(tx, s);
     if (!err && s->forward_id[0])
         err = take_forwarded(tx, s);
+    if (!err)
+        err = s->refusal;
     if (err)
         return answer_refused(tx, s, err);
     return in->send_at_ms ? schedule(tx, s) : append(tx, s);
@@ -336,7 +345,7 @@ static struct message_digest digest_of(struct arena *arena, const Message__SendM
                                        Message__Content *content)
 {
     Message__SendMessageRequest chosen = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
-    chosen.content = content;
+    chosen.content = content ? message_files_named(arena, content) : NULL;
     chosen.reply_to_seq = in->reply_to_seq;
     chosen.thread_seq = in->thread_seq;
     chosen.forward_conversation_id = in->forward_conversation_id;
@@ -360,6 +369,7 @@ static bool prepare(struct sending *s)
         s->content = message_take_content(call, in->content);
         if (!s->content)
             return false;
+        s->refusal = s->is_kept ? ERR_OK : message_files_claim(&s->op, s->content);
         s->m.kind = s->content->kind;
         s->m.content = message_pack(call->arena, &s->content->base, &s->m.content_n);
     }
@@ -426,6 +436,7 @@ enum err message_send_kept(struct store_tx *tx, struct message_op *op,
     s->op = *op;
     s->op.told_end = &s->op.told;
     s->op.in = (void *)request;
+    s->is_kept = true;
     enum err err = prepare(s) ? send_job(tx, &s->op) : rpc_failure(op->call);
     *op = s->op;
     return err;

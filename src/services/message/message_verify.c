@@ -176,6 +176,7 @@ static const struct {
     {STRAY("message_threads"), "threads of messages that are not there"},
     {STRAY("message_reactions"), "reactions to messages that are not there"},
     {STRAY("message_pins"), "pins on messages that are not there"},
+    {STRAY("message_files"), "files of messages that are not there"},
     {STRAY("message_reaction_counts"), "counts of reactions to messages that are not there"},
     {"SELECT COUNT(*) FROM message_reaction_counts t WHERE t.conversation_num = ? AND t.count <>"
      " (SELECT COUNT(*) FROM message_reactions r WHERE r.conversation_num = t.conversation_num"
