@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "app/app_backup.h"
+#include "app/app_export.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "operate.pb-c.h"
@@ -22,7 +23,7 @@ struct app_operate {
     Operate__BackupState__Phase phase;
     struct archive_state state;
     struct strbuf problem;
-    char *directory;
+    char *directory, *login; /* login "": a backup */
 };
 
 static bool on_progress(void *arg, const struct archive_state *state)
@@ -36,23 +37,42 @@ static bool on_progress(void *arg, const struct archive_state *state)
     return goes_on;
 }
 
+static enum err backup(struct app_operate *o, struct archive_state *state, struct strbuf *problem)
+{
+    struct app_backup b = {.store = o->opt.store,
+                           .data_dir = o->opt.data_dir,
+                           .version = o->opt.version,
+                           .directory = o->directory,
+                           .progress = {.fn = on_progress, .arg = o}};
+    enum err err = app_backup_write(&b, problem);
+    *state = b.progress.state;
+    return err;
+}
+
+static enum err export(struct app_operate *o, struct archive_state *state, struct strbuf *problem) {
+    struct app_export e = {.store = o->opt.store,
+                           .data_dir = o->opt.data_dir,
+                           .login = o->login,
+                           .directory = o->directory,
+                           .progress = {.fn = on_progress, .arg = o}};
+    enum err err = app_export_write(&e, problem);
+    *state = e.progress.state;
+    return err;
+}
+
 static void *thread_main(void *arg)
 {
     struct app_operate *o = arg;
     struct strbuf problem = {0};
-    struct app_backup backup = {.store = o->opt.store,
-                                .data_dir = o->opt.data_dir,
-                                .version = o->opt.version,
-                                .directory = o->directory,
-                                .progress = {.fn = on_progress, .arg = o}};
-    enum err err = app_backup_write(&backup, &problem);
+    struct archive_state state = {0};
+    const char *what = o->login[0] ? "export" : "backup";
+    enum err err = o->login[0] ? export(o, &state, &problem) : backup(o, &state, &problem);
     if (err)
-        log_warn(NULL, "backup: %.*s", STR_FMT(strbuf_str(&problem)));
+        log_warn(NULL, "%s: %.*s", what, STR_FMT(strbuf_str(&problem)));
     else
-        log_info(NULL, "backup: %lld files to %s", (long long)backup.progress.state.file_count,
-                 o->directory);
+        log_info(NULL, "%s: %lld files to %s", what, (long long)state.file_count, o->directory);
     pthread_mutex_lock(&o->lock);
-    o->state = backup.progress.state;
+    o->state = state;
     o->phase = err ? OPERATE__BACKUP_STATE__PHASE__FAILED : OPERATE__BACKUP_STATE__PHASE__DONE;
     strbuf_clear(&o->problem);
     strbuf_add(&o->problem, problem.n ? problem.p : "", problem.n);
@@ -77,7 +97,7 @@ static void answer(struct app_operate *o, Operate__BackupState_Closure closure,
     closure(out, call);
 }
 
-static enum err begin(struct app_operate *o, const char *directory)
+static enum err begin(struct app_operate *o, const char *directory, const char *login)
 {
     enum err err = ERR_OK;
     pthread_mutex_lock(&o->lock);
@@ -90,7 +110,9 @@ static enum err begin(struct app_operate *o, const char *directory)
     if (o->has_thread)
         pthread_join(o->thread, NULL);
     free(o->directory);
+    free(o->login);
     o->directory = mem_strdup(directory);
+    o->login = mem_strdup(login);
     o->is_stopping = false;
     o->phase = OPERATE__BACKUP_STATE__PHASE__FILES;
     o->state = (struct archive_state){0};
@@ -105,10 +127,11 @@ static void on_begin_backup(Operate__Operate_Service *rpc, const Operate__BeginB
 {
     struct app_operate *o = (struct app_operate *)rpc;
     struct rpc_call *call = data;
-    enum err err = in->directory[0] == '/' ? begin(o, in->directory) : ERR_INVALID_ARGUMENT;
+    enum err err =
+        in->directory[0] == '/' ? begin(o, in->directory, in->export_login) : ERR_INVALID_ARGUMENT;
     if (err) {
         rpc_fail(call, err, "%s",
-                 err == ERR_FAILED_PRECONDITION ? "a backup is being written already"
+                 err == ERR_FAILED_PRECONDITION ? "a backup or an export is being written already"
                                                 : err_text(err));
         closure(NULL, call);
         return;
@@ -178,5 +201,6 @@ void app_operate_destroy(struct app_operate **operate)
     pthread_mutex_destroy(&o->lock);
     strbuf_deinit(&o->problem);
     free(o->directory);
+    free(o->login);
     free(o);
 }

@@ -63,7 +63,8 @@ const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
 
 /* Each service that keeps something of people, and works on this queue. */
 const char *const app_erase_queues[] = {ERASE_QUEUE("auth"), ERASE_QUEUE("meeting"),
-                                        ERASE_QUEUE("message"), ERASE_QUEUE("file")};
+                                        ERASE_QUEUE("message"), ERASE_QUEUE("file"),
+                                        ERASE_QUEUE("presence")};
 const size_t app_erase_queue_count = ARRAY_LEN(app_erase_queues);
 
 static const struct {

@@ -33,6 +33,7 @@ extern const struct cli_command cli_chat;
 extern const struct cli_command cli_check_config;
 extern const struct cli_command cli_convert_helper;
 extern const struct cli_command cli_erase;
+extern const struct cli_command cli_export;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_migrate;
 extern const struct cli_command cli_openapi;

@@ -1,5 +1,6 @@
 /* backup: a copy of everything that must not be lost. A running server writes it itself; without
- * one it is done here. restore: the way back. */
+ * one it is done here. restore: the way back. export: the same for all that is kept of one person.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include "app/app.h"
 #include "app/app_backup.h"
 #include "app/app_control.h"
+#include "app/app_export.h"
 #include "cli/cli.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -104,12 +106,13 @@ static enum err wait_for_server(const char *data_dir, Operate__BackupState *stat
     return err ? err : state->phase == OPERATE__BACKUP_STATE__PHASE__DONE ? ERR_OK : ERR_INTERNAL;
 }
 
-static enum err by_server(const struct app_config *config, const char *directory, int64_t *files,
-                          struct strbuf *problem)
+static enum err by_server(const struct app_config *config, const char *directory, const char *login,
+                          int64_t *files, struct strbuf *problem)
 {
     Operate__BeginBackupRequest begin = OPERATE__BEGIN_BACKUP_REQUEST__INIT;
     Operate__BackupState state = OPERATE__BACKUP_STATE__INIT;
     begin.directory = (char *)(uintptr_t)directory;
+    begin.export_login = (char *)(uintptr_t)login;
     enum err err = ask(config->data_dir, "BeginBackup", &begin.base, &state, problem);
     if (!err)
         err = wait_for_server(config->data_dir, &state, problem);
@@ -125,27 +128,43 @@ static bool on_progress(void *arg, const struct archive_state *state)
     return !is_interrupted;
 }
 
-static enum err by_oneself(const struct app_config *config, const char *directory, int64_t *files,
+static enum err write_here(const struct app_config *config, struct store *store,
+                           const char *directory, const char *login, int64_t *files,
                            struct strbuf *problem)
 {
     struct show s = {0};
-    struct app_backup backup = {.data_dir = config->data_dir,
+    struct app_backup backup = {.store = store,
+                                .data_dir = config->data_dir,
                                 .directory = directory,
                                 .version = PARLANCE_VERSION,
                                 .progress = {.fn = on_progress, .arg = &s}};
+    struct app_export export = {.store = store,
+                                .data_dir = config->data_dir,
+                                .directory = directory,
+                                .login = login,
+                                .progress = {.fn = on_progress, .arg = &s}};
+    enum err err =
+        login[0] ? app_export_write(&export, problem) : app_backup_write(&backup, problem);
+    show_end();
+    *files = login[0] ? export.progress.state.file_count : backup.progress.state.file_count;
+    return err;
+}
+
+static enum err by_oneself(const struct app_config *config, const char *directory,
+                           const char *login, int64_t *files, struct strbuf *problem)
+{
+    struct store *store = NULL;
     char *database = archive_join(config->data_dir, ARCHIVE_DATABASE);
     bool is_there = access(database, F_OK) == 0;
     free(database);
     if (!is_there) {
-        strbuf_printf(problem, "there is nothing to back up in %s", config->data_dir);
+        strbuf_printf(problem, "there is nothing in %s", config->data_dir);
         return ERR_NOT_FOUND;
     }
-    enum err err = app_store_open(&backup.store, config, problem);
+    enum err err = app_store_open(&store, config, problem);
     if (!err)
-        err = app_backup_write(&backup, problem);
-    store_close(&backup.store);
-    show_end();
-    *files = backup.progress.state.file_count;
+        err = write_here(config, store, directory, login, files, problem);
+    store_close(&store);
     return err;
 }
 
@@ -171,28 +190,46 @@ static int finish(const struct cli_command *command, enum err err, struct strbuf
     return err ? 1 : 0;
 }
 
-static int run_backup(int argc, char **argv)
+/* Everything, or (login) everything of a person. */
+static int write_copy(const struct cli_command *command, const char *config_path, const char *path,
+                      const char *login)
 {
-    const char *config_path = cli_take_value(&argc, argv, "config");
-    if (!cli_has_words(&cli_backup, argc, argv, 1))
-        return 2;
     struct app_config config;
     struct arena *arena = arena_create();
     struct strbuf problem = {0};
-    char *directory = absolute(argv[1]);
+    char *directory = absolute(path);
     int64_t files = 0;
     log_set_level(LOG_WARN);
     signal(SIGINT, on_interrupt);
     enum err err = app_config_load(config_path, arena, &config, &problem);
     if (!err)
-        err = by_server(&config, directory, &files, &problem);
+        err = by_server(&config, directory, login, &files, &problem);
     if (err == ERR_NOT_FOUND && !problem.n)
-        err = by_oneself(&config, directory, &files, &problem);
+        err = by_oneself(&config, directory, login, &files, &problem);
     if (!err)
         printf("%lld files in %s\n", (long long)files, directory);
     free(directory);
     arena_destroy(&arena);
-    return finish(&cli_backup, err, &problem);
+    return finish(command, err, &problem);
+}
+
+static int run_backup(int argc, char **argv)
+{
+    const char *config_path = cli_take_value(&argc, argv, "config");
+    if (!cli_has_words(&cli_backup, argc, argv, 1))
+        return 2;
+    return write_copy(&cli_backup, config_path, argv[1], "");
+}
+
+static int run_export(int argc, char **argv)
+{
+    const char *config_path = cli_take_value(&argc, argv, "config");
+    const char *login = cli_take_value(&argc, argv, "user");
+    if (!cli_has_words(&cli_export, argc, argv, 1))
+        return 2;
+    if (!login || !login[0])
+        return cli_usage_error(&cli_export, "whose? --user NAME");
+    return write_copy(&cli_export, config_path, argv[1], login);
 }
 
 static int run_restore(int argc, char **argv)
@@ -240,4 +277,16 @@ const struct cli_command cli_restore = {
              "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n\n"
              "Run it as the server's user.\n",
     .run = run_restore,
+};
+
+const struct cli_command cli_export = {
+    .name = "export",
+    .summary = "Copies everything that is kept of a person.",
+    .usage = "parlance export --user NAME DIRECTORY [--config FILE]",
+    .about = "A directory that is not there yet: one file of JSON lines for each kind of thing\n"
+             "(profile, sessions, audit, conversations, messages, contacts, ...) and the person's\n"
+             "files. What others said or own is not in it.\n\n"
+             "  --user NAME    the account's name, e-mail or id\n"
+             "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n",
+    .run = run_export,
 };

@@ -114,7 +114,7 @@ describe('backup and restore', () => {
     const other = place();
     works(run(['restore', second], { dataDir: path.join(other, 'made', 'anew') }));
     works(run(['verify'], { dataDir: path.join(other, 'made', 'anew') }));
-    fails(run(['backup', path.join(shelf, 'third')], { dataDir: place() }), /nothing to back up/);
+    fails(run(['backup', path.join(shelf, 'third')], { dataDir: place() }), /there is nothing in/);
     server = undefined;
   });
 
@@ -235,9 +235,10 @@ describe('erase', () => {
     const { conversation_id: id } = await wire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('0') });
     for (let i = 1; i < 60; i += 1) await wire.say(id, String(i));
     const child = spawn(binary, ['erase', '--user', 'eve', '--yes'], { env: environment(dataDir) });
+    const exited = new Promise((resolve) => { child.once('exit', resolve); });
     await new Promise((resolve) => { child.stdout.once('data', resolve); });
     await server.stop({ signal: 'SIGKILL' });
-    await new Promise((resolve) => { child.once('exit', resolve); });
+    await exited;
     await wire.closed;
     server = await startServer({ dataDir });
     const back = await server.client().signIn('bob', 'bob-password');
@@ -246,5 +247,67 @@ describe('erase', () => {
     await server.stop();
     assert.match(works(run(['verify'], { dataDir })), /all is well/);
     server = undefined;
+  });
+});
+
+describe('export', () => {
+  const dataDir = makeDataDir();
+  const shelf = makeDataDir();
+  let server; let ann; let bob; let conversation;
+  before(async () => {
+    server = await startServer({ dataDir });
+    [ann, bob] = [await server.register('ann', { email: 'ann@example.org' }), await server.register('bob')];
+    ok(await ann.ask('PUT', '/api/v1/users/me/avatar', { raw: png, headers: { 'content-type': 'image/png' } }));
+    const wire = await Talker.open(server, ann);
+    const other = await Talker.open(server, bob);
+    conversation = (await wire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('"quoted"\nand 中文') })).conversation_id;
+    await other.say(conversation, 'his own words');
+    for (let i = 0; i < 5; i += 1) await wire.say(conversation, `mine ${i}`);
+    await wire.ok('recall_message', { id: conversation, seq: 3 });
+    ok(await ann.post('/api/v1/meetings', { title: 'Mine' }), 201);
+    await Promise.all([wire.close(), other.close()]);
+  });
+  after(async () => {
+    await server?.stop();
+    for (const dir of [dataDir, shelf]) rmSync(dir, { recursive: true, force: true });
+  });
+
+  const lines = (dir, name) => readFileSync(path.join(dir, `${name}.jsonl`), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+
+  function check(dir) {
+    const [profile] = lines(dir, 'profile');
+    assert.deepEqual([profile.id, profile.username, profile.email, profile.is_disabled], [ann.user.id, 'ann', 'ann@example.org', false]);
+    const messages = lines(dir, 'messages');
+    assert.equal(messages.length, 6);
+    assert.ok(messages.every((m) => m.sender_id === ann.user.id && m.conversation_id === conversation));
+    assert.equal(messages.find((m) => m.seq === 1).content.text, '"quoted"\nand 中文');
+    assert.equal(messages.find((m) => m.seq === 3).content, undefined);
+    assert.ok(lines(dir, 'conversations').some((c) => c.id === conversation));
+    assert.equal(lines(dir, 'meetings')[0].title, 'Mine');
+    assert.ok(lines(dir, 'sessions')[0].remote_addr);
+    assert.ok(lines(dir, 'audit').length > 0);
+    assert.ok(readFileSync(path.join(dir, 'files', 'picture')).equals(png));
+    const all = readdirSync(dir).filter((name) => name.endsWith('.jsonl')).map((name) => readFileSync(path.join(dir, name), 'utf8')).join();
+    assert.ok(!all.includes('his own words') && !/argon2|password_hash|token/.test(all), 'nothing of others, no secrets');
+    assert.ok(!existsSync(path.join(dir, 'avatars')) && !existsSync(`${dir}.partial`));
+    assert.equal(statSync(dir).mode & 0o077, 0);
+  }
+
+  test('of a running server', async () => {
+    const dir = path.join(shelf, 'running');
+    works(await runBeside(['export', '--user', 'ann@example.org', dir], { dataDir }));
+    check(dir);
+    fails(run(['export', '--user', 'ann', dir], { dataDir }), /already exists/);
+    fails(run(['export', '--user', 'nobody', path.join(shelf, 'no')], { dataDir }), /no such user/);
+    assert.equal(run(['export', path.join(shelf, 'no')], { dataDir }).status, 2);
+    assert.ok(!existsSync(path.join(shelf, 'no')));
+  });
+
+  test('of a stopped one', async () => {
+    await server.stop();
+    server = undefined;
+    const dir = path.join(shelf, 'stopped');
+    works(run(['export', '--user', ann.user.id, dir], { dataDir }));
+    check(dir);
   });
 });

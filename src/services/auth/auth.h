@@ -45,6 +45,11 @@ void auth_destroy(struct auth_service **svc);
 /* Deletes what expired; the loop's timer does it every ten minutes. */
 void auth_sweep(struct auth_service *svc);
 
+/* Everything kept of a person: `parlance export`. */
+struct export_sink;
+MUST_USE enum err auth_export(struct store *store, const char *user_id,
+                              const struct export_sink *sink);
+
 extern const struct store_migration auth_migrations[];
 extern const size_t auth_migration_count;
 extern const struct edge_route_table auth_routes;

@@ -36,6 +36,11 @@ void file_destroy(struct file_service **svc);
 /* Now what the clock would do: what expired goes. For tests. */
 void file_sweep(struct file_service *svc);
 
+/* Everything kept of a person: `parlance export`. */
+struct export_sink;
+MUST_USE enum err file_export(struct store *store, const char *user_id,
+                              const struct export_sink *sink);
+
 extern const struct store_migration file_migrations[];
 extern const size_t file_migration_count;
 extern const struct edge_route_table file_routes;

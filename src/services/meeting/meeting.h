@@ -40,6 +40,11 @@ void meeting_destroy(struct meeting_service **svc);
 /* Ends what is empty and lets go who is not there any more; the loop's timer does it. */
 MUST_USE enum err meeting_sweep(struct meeting_service *svc);
 
+/* Everything kept of a person: `parlance export`. */
+struct export_sink;
+MUST_USE enum err meeting_export(struct store *store, const char *user_id,
+                                 const struct export_sink *sink);
+
 extern const struct store_migration meeting_migrations[];
 extern const size_t meeting_migration_count;
 extern const struct edge_route_table meeting_routes;

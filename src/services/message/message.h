@@ -59,6 +59,11 @@ MUST_USE enum err message_verify(struct store *store, struct message_verdict *ou
  * more than the backup has count no more. */
 MUST_USE enum err message_restored(struct store *store);
 
+/* Everything kept of a person: `parlance export`. */
+struct export_sink;
+MUST_USE enum err message_export(struct store *store, const char *user_id,
+                                 const struct export_sink *sink);
+
 extern const struct store_migration message_migrations[];
 extern const size_t message_migration_count;
 extern const struct edge_route_table message_routes, group_routes, contact_routes, webhook_routes;

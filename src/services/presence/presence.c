@@ -18,6 +18,7 @@ enum err presence_create(struct presence_service **out, const struct presence_de
     svc->people = map_create();
     svc->seen = map_create();
     presence_agenda_start(svc);
+    presence_erase_start(svc);
     *out = svc;
     return ERR_OK;
 }

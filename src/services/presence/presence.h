@@ -32,6 +32,11 @@ ProtobufCService *presence_rpc(struct presence_service *svc);
 /* No call may be in flight; writes what is to be written. Accepts NULL. */
 void presence_destroy(struct presence_service **svc);
 
+/* Everything kept of a person: `parlance export`. */
+struct export_sink;
+MUST_USE enum err presence_export(struct store *store, const char *user_id,
+                                  const struct export_sink *sink);
+
 extern const struct store_migration presence_migrations[];
 extern const size_t presence_migration_count;
 extern const struct edge_route_table presence_routes;

@@ -98,6 +98,9 @@ void presence_seen_note(struct presence_service *svc, const char *user_id, int64
 /* presence_state.c, with the lock: something of this person may have run out. */
 void presence_expire(struct presence_service *svc, struct presence_person *p);
 
+/* ---- presence_erase.c ---- */
+void presence_erase_start(struct presence_service *svc);
+
 /* ---- presence_view.c: who may see what ---- */
 /* Views of batch->ids; viewer_id NULL: everything. NULL after rpc_fail. */
 Presence__Views *presence_views(struct presence_service *svc, struct rpc_call *call,

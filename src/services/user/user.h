@@ -8,6 +8,7 @@
 #include "blob/blob.h"
 #include "bus/bus.h"
 #include "edge/edge.h"
+#include "core/id.h"
 #include "rpc/rpc.h"
 #include "services/common/password.h"
 #include "store/store.h"
@@ -43,6 +44,12 @@ MUST_USE enum err user_create(struct user_service **out, const struct user_deps 
 ProtobufCService *user_rpc(struct user_service *svc);
 /* No call may be in flight. */
 void user_destroy(struct user_service **svc);
+
+/* Everything kept of a person: `parlance export`. login: name, e-mail or id; yields the id.
+ * ERR_NOT_FOUND: nobody. */
+struct export_sink;
+MUST_USE enum err user_export(struct store *store, const char *login, char id[ID_SIZE],
+                              const struct export_sink *sink);
 
 extern const struct store_migration user_migrations[];
 extern const size_t user_migration_count;
