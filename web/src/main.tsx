@@ -6,12 +6,14 @@ import { restore, signedIn } from "./app/api";
 import { setShownZone } from "./app/dates";
 import { startRouter } from "./app/router";
 import { startTheme } from "./app/theme";
+import { startTitle } from "./app/title";
 import { adoptLanguage, startI18n } from "./i18n/i18n";
 
 const root = document.getElementById("app");
 
 preload(location.pathname);
 startTheme();
+startTitle();
 startRouter();
 effect(() => setShownZone(signedIn.value?.user.time_zone ?? ""));
 effect(() => adoptLanguage(signedIn.value?.user.locale ?? ""));

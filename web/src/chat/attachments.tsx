@@ -33,7 +33,7 @@ function Pictures({ conversationId, attachments }: Omit<Props, "kind">) {
   const [openAt, setOpenAt] = useState(-1);
   const isAlone = attachments.length === 1;
   return (
-    <div class="pictures">
+    <div class={`pictures${isAlone ? "" : " is-many"}`}>
       {attachments.map((a, i) => (
         <Picture
           key={a.file_id}

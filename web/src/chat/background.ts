@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import { signedIn } from "../app/api";
 import { loadMessages } from "../i18n/i18n";
+import { startNotices } from "./notify";
 import { startPresence } from "./presence";
 import { chatStore, type ChatStore } from "./store";
 
@@ -21,7 +22,8 @@ export async function startBackground(): Promise<void> {
   if (running === store) return;
   end();
   running = store;
-  stop = startPresence(store);
+  const stops = [startPresence(store), startNotices(store)];
+  stop = () => stops.forEach((end) => end());
 }
 
 effect(() => {

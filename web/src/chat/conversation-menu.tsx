@@ -48,11 +48,13 @@ interface Props {
   store: ChatStore;
   c: Conversation;
   class?: string;
+  onPins?: () => void;
   onScheduled?: () => void;
 }
 
-export function ConversationMenu({ store, c, class: extra, onScheduled }: Props) {
+export function ConversationMenu({ store, c, class: extra, onPins, onScheduled }: Props) {
   const entries = () => [
+    ...(onPins ? [{ text: t("chat.pins"), icon: Pin, onPick: onPins }] : []),
     ...(onScheduled ? [{ text: t("chat.scheduled"), icon: CalendarClock, onPick: onScheduled }] : []), ...ownEntries(store, c),
   ];
   return (

@@ -119,11 +119,11 @@ export function Conversation({ store, id, atSeq, isBeside = false }: Props) {
               {c && c.kind !== "direct" && <p class="meta">{t("chat.memberCount", { count: c.member_count })}</p>}
             </div>
             {c && mayWrite && c.kind !== "meeting" && c.kind !== "channel" && signedIn.value && <CallButton store={store} id={id} />}
-            {c && <IconButton icon={Pin} label={t("chat.pins")} aria-expanded={panel?.type === "pins"} onClick={() => toggle("pins")} />}
+            {c && <IconButton icon={Pin} class="head-extra" label={t("chat.pins")} aria-expanded={panel?.type === "pins"} onClick={() => toggle("pins")} />}
             {(c ?? other) && (
               <IconButton icon={Info} label={t(other ? "chat.aboutPerson" : c?.kind === "channel" ? "chat.aboutChannel" : "chat.aboutGroup")} aria-expanded={panel?.type === "info"} onClick={() => toggle("info")} />
             )}
-            {c && <ConversationMenu store={store} c={c} onScheduled={() => setPanel({ type: "scheduled" })} />}
+            {c && <ConversationMenu store={store} c={c} onPins={() => setPanel({ type: "pins" })} onScheduled={() => setPanel({ type: "scheduled" })} />}
           </header>
         )}
         {thread?.state === "failed" && !c && store.link.value === "open" && !id.includes(":") ? (

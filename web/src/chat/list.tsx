@@ -13,6 +13,7 @@ import { FewRows } from "./few-rows";
 import { ConversationMenu } from "./conversation-menu";
 import { inboxOf, isQuiet } from "./inbox";
 import { NewChat } from "./new-chat";
+import { NoticeOffer } from "./notice-offer";
 import { nameOf, pictureOf, titleOf } from "./people";
 import { PresenceDot } from "./presence-dot";
 import type { ChatStore } from "./store";
@@ -206,6 +207,7 @@ export function ConversationList({ store, openId, searchRef }: ListProps) {
         />
         {text && <IconButton icon={X} size={16} label={t("chat.searchEnd")} onClick={() => setText("")} />}
       </div>
+      <NoticeOffer store={store} />
       <nav class="chat-list" aria-label={t("chat.list")} aria-busy={!store.isLoaded.value}>
         {isArchive && !q && (
           <Button kind="quiet" icon={ArrowLeft} onClick={() => setArchive(false)}>

@@ -3,6 +3,7 @@ import { useTitle } from "../app/title";
 import { t } from "../i18n/i18n";
 import { Section } from "../ui/section";
 import { Appearance } from "./settings-appearance";
+import { Notices } from "./settings-notices";
 import { PasswordForm } from "./settings-password";
 import { ProfileForm } from "./settings-profile";
 import { SignIns } from "./settings-sessions";
@@ -19,6 +20,9 @@ export default function Settings() {
       </Section>
       <Section title={t("appearance.title")} text={t("appearance.text")}>
         <Appearance />
+      </Section>
+      <Section title={t("notices.title")} text={t("notices.text")}>
+        <Notices />
       </Section>
       <Section title={t("passwordChange.title")} text={t("passwordChange.text")}>
         <PasswordForm />
