@@ -219,6 +219,15 @@ static void on_end(struct stream *s)
     conn_linger(conn);
 }
 
+static void on_sent(struct stream *s)
+{
+    struct ws *ws = conn_of(s)->ws;
+    bool was_behind = ws->is_behind;
+    ws->is_behind = false;
+    if (was_behind && ws->state == WS_OPEN && ws->handler->on_caught_up)
+        ws->handler->on_caught_up(ws->arg, ws);
+}
+
 static void on_closed(struct stream *s)
 {
     struct conn *conn = conn_of(s);
@@ -257,7 +266,7 @@ static void on_drain(struct conn *conn)
 }
 
 static const struct conn_protocol ws_protocol = {
-    .stream = {.on_bytes = on_bytes, .on_end = on_end, .on_closed = on_closed},
+    .stream = {.on_bytes = on_bytes, .on_end = on_end, .on_sent = on_sent, .on_closed = on_closed},
     .on_timeout = on_timeout,
     .on_drain = on_drain,
 };
@@ -371,6 +380,11 @@ static enum err admit(struct ws *ws, size_t n, unsigned flags)
     if (likely(queued == 0))
         return ERR_OK;
     if ((flags & WS_SEND_EPHEMERAL) && queued + n > soft_limit(ws)) {
+        net_count(NET_WS_DROPPED, 1);
+        return ERR_RESOURCE_EXHAUSTED;
+    }
+    if ((flags & WS_SEND_SKIPPABLE) && (ws->is_behind || queued + n > soft_limit(ws))) {
+        ws->is_behind = true;
         net_count(NET_WS_DROPPED, 1);
         return ERR_RESOURCE_EXHAUSTED;
     }

@@ -41,13 +41,16 @@ struct ws_handler {
     void (*on_message)(void *arg, struct ws *ws, enum ws_opcode opcode, struct str payload);
     /* Exactly once; the socket is gone when it returns. `code` is the peer's or ours. */
     void (*on_close)(void *arg, struct ws *ws, unsigned code, struct str reason);
+    /* The peer has taken all that waited, and frames were left out meanwhile (WS_SEND_SKIPPABLE):
+     * it should be told so. NULL: not interested. */
+    void (*on_caught_up)(void *arg, struct ws *ws);
 };
 
 /* Shared by many sockets; must outlive them. Zero means the default. */
 struct ws_limits {
     size_t message_max_bytes;         /* 0: 256 kB, after inflating */
     size_t unauthenticated_max_bytes; /* 0: 16 kB */
-    size_t queue_soft_bytes;          /* 0: 64 kB: ephemeral frames are dropped beyond */
+    size_t queue_soft_bytes;          /* 0: 64 kB: beyond, what may be dropped is */
     size_t queue_hard_bytes;          /* 0: 256 kB: the socket is closed with 1013 */
     unsigned authenticate_ms;         /* 0: 10,000 */
     unsigned ping_ms;                 /* 0: 30,000 of silence until a ping */
@@ -95,9 +98,13 @@ void ws_frame_unref(struct ws_frame **frame);
 
 enum ws_send_flags {
     WS_SEND_EPHEMERAL = 1, /* may be dropped when the receiver is slow (typing, audio levels) */
+    /* What the receiver can fetch later: left out beyond queue_soft_bytes, and from then on until
+     * it has taken all that waits; then on_caught_up runs. */
+    WS_SEND_SKIPPABLE = 2,
 };
-/* ERR_OK: sent or queued. ERR_RESOURCE_EXHAUSTED: dropped as ephemeral, or the queue overflowed and
- * the socket is closing. ERR_UNAVAILABLE: closing already. Callers that do not care may ignore it.
+/* ERR_OK: sent or queued. ERR_RESOURCE_EXHAUSTED: dropped as its flags allow, or the queue
+ * overflowed and the socket is closing. ERR_UNAVAILABLE: closing already. Callers that do not care
+ * may ignore it.
  */
 enum err ws_send_frame(struct ws *ws, struct ws_frame *frame, unsigned flags);
 enum err ws_send_text(struct ws *ws, struct str text);

@@ -12,6 +12,7 @@ struct ws {
     uint8_t state;
     uint8_t window_bits; /* of what we deflate; 0: we do not */
     bool is_pinged;      /* a ping waits for its answer */
+    bool is_behind;      /* frames were left out; more will be, until all that waits is taken */
     uint16_t close_code; /* ours, once closing */
     const struct ws_handler *handler;
     void *arg;

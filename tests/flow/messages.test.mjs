@@ -182,19 +182,68 @@ describe('the socket', () => {
     await limited.stop();
   });
 
-  test('ends who does not read, and the others do not wait', async () => {
+  test('who does not read is told to fetch, and the others do not wait', { timeout: 60_000 }, async () => {
     const { bob, annWire } = await pair();
     const deaf = await Talker.open(server, bob, { perMessageDeflate: false });
     const { conversation_id: id } = await annWire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('x') });
+    await deaf.next('change');
+    const { cursor } = await deaf.ok('sync', {});
     deaf.socket.pause(); // nothing is taken from the kernel any more
-    const long = 'long '.repeat(3000);
-    for (let i = 0; i < 60; i += 1) await annWire.say(id, long);
+    const long = 'long '.repeat(3200);
+    const count = 800; // 13 MB: more than the kernel's buffers hold
+    for (let i = 0; i < count; i += 50) await Promise.all(Array.from({ length: 50 }, () => annWire.say(id, long)));
     deaf.socket.resume();
-    // Either the kernel's buffers held it all, or the server gave up on the socket; what is certain: nothing is lost.
-    const resumed = await Talker.open(server, bob);
-    const history = await resumed.ok('get_message_history', { id, limit: 200 });
-    assert.equal(history.messages.length, 61);
-    await Promise.all([annWire, resumed, deaf].map((wire) => wire.close()));
+    await deaf.event((frame) => frame.missed, 'missed', 20_000);
+    const changes = deaf.events.filter((e) => e.change).map((e) => e.change.rev);
+    assert.ok(changes.length < count, `${changes.length} of ${count} came`);
+    assert.deepEqual(changes, changes.map((_, i) => i + 2), 'without a hole up to there');
+    const heads = (await deaf.ok('ping', { cursor })).heads;
+    assert.deepEqual(heads.map((h) => [h.conversation_id, h.rev, h.last_seq]), [[id, count + 1, count + 1]]);
+    const { changes: rest } = await deaf.ok('get_changes', { id, after_rev: changes.length + 1, limit: 2 });
+    assert.deepEqual(rest.map((c) => c.rev), [changes.length + 2, changes.length + 3]);
+    await annWire.say(id, 'and on');
+    await deaf.next('change', (c) => c.rev === count + 2); // live again
+    await Promise.all([annWire, deaf].map((wire) => wire.close()));
+  });
+
+  test('a silent loss shows in a ping', async () => {
+    const { ann, bob, annWire, bobWire } = await pair();
+    const { conversation_id: id } = await annWire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: text('x') });
+    const { cursor } = await bobWire.ok('sync', {});
+    assert.deepEqual((await bobWire.ok('ping', { cursor })).heads, []);
+    await annWire.say(id, 'y');
+    const reply = await bobWire.ok('ping', { cursor });
+    assert.deepEqual(reply.heads, [{ conversation_id: id, rev: 2, last_seq: 2, is_own: false }]);
+    assert.equal(reply.is_behind, false);
+    assert.equal((await bobWire.ok('ping', { cursor: 'nonsense' })).is_behind, true);
+    ok(await bob.post(`/api/v1/conversations/${id}/read`));
+    assert.equal((await bobWire.ok('ping', { cursor })).heads[0].is_own, true);
+    assert.deepEqual((await (await Talker.open(server, await fresh('zoe'))).ok('ping', { cursor })).heads, [], 'her own alone');
+    assert.ok(ann);
+    await Promise.all([annWire, bobWire].map((wire) => wire.close()));
+  });
+
+  test('in a large group who does not look hears only that it moved', async () => {
+    const owner = await fresh('owner');
+    const people = [];
+    for (let i = 0; i < 501; i += 1) people.push(await fresh('m'));
+    const ids = people.map((p) => p.user.id);
+    const group = ok(await owner.post('/api/v1/groups', { kind: 'group', title: 'Large' }), 201);
+    for (let i = 0; i < ids.length; i += 100)
+      ok(await owner.post(`/api/v1/groups/${group.id}/members`, { user_ids: ids.slice(i, i + 100) }));
+    const [ownerWire, looking, other] = await Promise.all([owner, people[0], people[1]].map((p) => Talker.open(server, p)));
+    await looking.ok('open', { id: group.id });
+    const first = await ownerWire.say(group.id, 'one');
+    for (let i = 0; i < 20; i += 1) await ownerWire.say(group.id, 'more');
+    assert.equal((await looking.next('change', (c) => c.type === 'message')).message.content.text, 'one');
+    const moved = await other.next('heads', (h) => h.heads[0].last_seq === 21);
+    assert.equal(moved.heads[0].conversation_id, group.id);
+    assert.deepEqual(other.events.filter((e) => e.change), []);
+    const { changes } = await other.ok('get_changes', { id: group.id, after_rev: first.rev - 1 });
+    assert.equal(changes.length, 21);
+    await ownerWire.ok('send_message', { conversation_id: group.id, client_msg_id: 'named', content: { text: '@you', mentions: [ids[1]] } });
+    await other.next('change', (c) => c.message?.content.text === '@you');
+    await Promise.all([ownerWire, looking, other].map((wire) => wire.close()));
   });
 });
 

@@ -21,7 +21,7 @@ static void tell(struct topic *t)
     struct fan fan = {0};
     for (size_t i = 0; i < t->reader_count; i++)
         fan_add_user(&fan, t->readers[i].user, t);
-    fan_send(&fan, &frame, 0);
+    fan_send(&fan, &frame, WS_SEND_SKIPPABLE);
 }
 
 static void on_timer(void *arg)

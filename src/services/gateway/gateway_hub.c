@@ -129,6 +129,9 @@ static void on_member_post(struct member *m, const struct hub_post *p)
     case HUB_WATCH:
         watch_set(m, p->asking);
         break;
+    case HUB_MISSED:
+        watch_forget(m);
+        break;
     case HUB_JOIN:
         break;
     }

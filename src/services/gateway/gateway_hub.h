@@ -174,6 +174,8 @@ void device_stop(struct gateway *gw);
 /* Answers when it is known what there is to see. */
 void watch_set(struct member *m, struct asking *asking);
 void watch_clear(struct member *m);
+/* What it was told may not have come. */
+void watch_forget(struct member *m);
 /* All that this socket watches is asked again. */
 void watch_doubt(struct member *m);
 /* How these two stand to one another has changed. */

@@ -100,6 +100,7 @@ enum hub_post_kind {
     HUB_TYPING,
     HUB_WATCH,
     HUB_DEVICE,
+    HUB_MISSED,
 };
 struct hub_post {
     struct gateway *gw;

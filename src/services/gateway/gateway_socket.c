@@ -497,7 +497,18 @@ static Presence__DeviceKind guess_kind(struct str agent)
                                                : PRESENCE__DEVICE_KIND__WEB;
 }
 
-static const struct ws_handler handler = {.on_message = on_message, .on_close = on_close};
+/* It did not take its events fast enough, and some were left out: now it can fetch them. */
+static void on_caught_up(void *arg, struct ws *ws)
+{
+    Gateway__Missed missed = GATEWAY__MISSED__INIT;
+    Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_MISSED, &missed.base);
+    send_frame(ws, arg, &frame, NULL);
+    struct hub_post post = hub_post_of(arg, HUB_MISSED);
+    gateway_hub_post(&post);
+}
+
+static const struct ws_handler handler = {
+    .on_message = on_message, .on_close = on_close, .on_caught_up = on_caught_up};
 static const struct ws_limits limits = {.message_max_bytes = MESSAGE_MAX,
                                         .unauthenticated_max_bytes = 16 * 1024};
 

@@ -85,7 +85,7 @@ static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
     } else if (t) {
         add_all(&fan, t, event);
     }
-    fan_send(&fan, &frame, 0);
+    fan_send(&fan, &frame, WS_SEND_SKIPPABLE);
     /* Who left is told once more, then no more. */
     if (change->member && change->member->state != MESSAGE__MEMBER_STATE__ACTIVE) {
         struct user *u = map_get(gw->users, str_from(change->member->user_id));
@@ -103,7 +103,7 @@ static void tell_users(struct gateway *gw, char *const *user_ids, size_t count,
         if (u)
             fan_add_user(&fan, u, NULL);
     }
-    fan_send(&fan, frame, 0);
+    fan_send(&fan, frame, WS_SEND_SKIPPABLE);
 }
 
 static void tell_contacts(struct gateway *gw, const Message__MessageEvent *event)

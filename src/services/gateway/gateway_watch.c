@@ -154,7 +154,7 @@ static void send_presences(const struct member *m, Presence__PresenceInfo **list
         gateway_answer(GATEWAY__SERVER_FRAME__BODY_PRESENCE, &presences.base);
     struct fan fan = {0};
     fan_add(&fan, m);
-    fan_send(&fan, &frame, 0);
+    fan_send(&fan, &frame, WS_SEND_SKIPPABLE);
     metric_add(&frames_total, 1);
     metric_add(&entries_total, (double)count);
 }
@@ -217,7 +217,7 @@ void gateway_hub_presence(struct gateway *gw, Presence__PresenceEvent *event)
             gateway_answer(GATEWAY__SERVER_FRAME__BODY_OWN_PRESENCE, &event->own->base);
         struct fan fan = {0};
         fan_add_user(&fan, u, NULL);
-        fan_send(&fan, &frame, 0);
+        fan_send(&fan, &frame, WS_SEND_SKIPPABLE);
     }
     struct watched *who = map_get(gw->watched, str_from(id));
     if (who && (!who->latest || event->presence->version > who->latest->presence->version)) {
@@ -349,6 +349,13 @@ void watch_doubt(struct member *m)
         m->watches[i].is_doubtful = true;
     if (m->watch_count)
         mark(m);
+}
+
+void watch_forget(struct member *m)
+{
+    for (size_t i = 0; i < m->watch_count; i++)
+        m->watches[i].told_hash = 0;
+    watch_doubt(m);
 }
 
 static void doubt_one(struct gateway *gw, const char *viewer_id, const char *id)

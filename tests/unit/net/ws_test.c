@@ -1,8 +1,8 @@
 /*
  * ws: the life of sockets on real loops: handshake, authentication, slow receivers, pings, closing
  * from either side, fan-out over loops. The server understands a few texts: "close", "echo ...",
- * "sign in", "flood" (400 kB in frames of 1 kB), "ephemeral" (the same, droppable), "count"
- * (handler calls so far).
+ * "sign in", "flood" (400 kB in frames of 1 kB), "ephemeral" (the same, droppable), "skippable"
+ * (the same, to be fetched), "count" (handler calls so far).
  */
 #include "net_fixture.h"
 
@@ -57,6 +57,8 @@ static void on_message(void *arg, struct ws *ws, enum ws_opcode opcode, struct s
     } else if (str_eq(text, STR("ephemeral"))) {
         flood(ws, WS_SEND_EPHEMERAL);
         ws_send_text(ws, STR("the end"));
+    } else if (str_eq(text, STR("skippable"))) {
+        flood(ws, WS_SEND_SKIPPABLE);
     } else if (str_eq(text, STR("protocol"))) {
         ws_send_text(ws, str_from(ws_subprotocol(ws)));
     }
@@ -69,7 +71,13 @@ static void on_close(void *arg, struct ws *ws, unsigned code, struct str reason)
     atomic_fetch_add(&closed_count, 1);
 }
 
-static const struct ws_handler handler = {.on_message = on_message, .on_close = on_close};
+static void on_caught_up(void *arg, struct ws *ws)
+{
+    ws_send_text(ws, STR("caught up"));
+}
+
+static const struct ws_handler handler = {
+    .on_message = on_message, .on_close = on_close, .on_caught_up = on_caught_up};
 static const char *const subprotocols[] = {"chat.v2", "chat.v1", NULL};
 
 static bool is_origin_allowed(void *arg, struct str origin, const struct http_request *req)
@@ -398,6 +406,27 @@ static void drops_the_ephemeral(void **state)
     client_close(&c);
 }
 
+/* From the first that is left out all are, until the peer has what waited; then it hears of it. */
+static void leaves_out_what_can_be_fetched(void **state)
+{
+    struct client c;
+    client_connect(&c, &f);
+    client_ws_open(&c, "/", "");
+    send_text(&c, "skippable");
+    for (int i = 0; i < 5000 && !atomic_load(&refused_count); i++)
+        usleep(1000);
+    size_t got = 0;
+    struct client_ws_frame frame;
+    while (frame = client_ws_read(&c), frame.is_there && frame.payload.n == 1000)
+        got++;
+    assert_true(str_eq(frame.payload, STR("caught up")));
+    assert_int_equal(got + (size_t)atomic_load(&refused_count), 20000);
+    assert_true(atomic_load(&refused_count) > 1000);
+    send_text(&c, "echo alive"); /* said once, and the socket lives on */
+    expect_text(&c, "alive");
+    client_close(&c);
+}
+
 struct publish {
     struct ws_frame *frame;
     struct net_ticket ticket;
@@ -639,6 +668,7 @@ int main(void)
         TEST(pings_the_quiet),
         TEST(bounds_the_unauthenticated),
         TEST(closes_slow_receivers),
+        TEST(leaves_out_what_can_be_fetched),
         TEST(drops_the_ephemeral),
         TEST(shares_frames_over_loops),
         TEST(multicasts_in_order),
