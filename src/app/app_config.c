@@ -32,6 +32,17 @@ static bool is_site(struct str text)
     return host.n > 0;
 }
 
+static bool is_url(struct str text)
+{
+    struct str path = str_starts(text, STR("https://"))  ? str_sub(text, 8, text.n)
+                      : str_starts(text, STR("http://")) ? str_sub(text, 7, text.n)
+                                                         : STR_NULL;
+    for (size_t i = 0; i < path.n; i++)
+        if ((uint8_t)path.p[i] <= ' ' || (uint8_t)path.p[i] >= 127)
+            return false;
+    return path.n > 0 && path.p[0] != '/';
+}
+
 static bool is_origin(struct str text)
 {
     return str_eq(text, STR("*")) || is_site(text);
@@ -61,6 +72,8 @@ static bool is_long_enough(struct str text)
 
 static const struct config_form site_form = {
     "the beginning of an address, as https://meet.example.org", is_site};
+static const struct config_form url_form = {"an address as https://push.example.org/parlance",
+                                            is_url};
 static const struct config_form origin_form = {"a web site as https://example.org, or *",
                                                is_origin};
 static const struct config_form range_form = {
@@ -134,6 +147,12 @@ static const struct config_row rows[] = {
                 "Addresses of one's own network that webhooks may call; else public ones alone."),
     CONFIG_INT(C, webhook_failing_hours, "webhooks.disable_after_hours", 24, 1, 720, "hours",
                "A webhook whose server fails for so long is disabled."),
+    CONFIG_FORM(C, push_url, "push.url", "", &url_form,
+                "Your server that is told who should hear of a message and is not here."),
+    CONFIG_SECRET(C, push_secret, "push.secret", "PUSH_SECRET", &secret_form,
+                  "What it is told is signed with."),
+    CONFIG_BOOL(C, has_push_text, "push.has_text", false,
+                "Tell it how the message begins, too, not only whose it is."),
     CONFIG_INT(C, bots_max, "bots.per_owner", 20, 0, 1000, "", "Bots that one person may have."),
     CONFIG_BOOL(C, may_bots_create, "bots.may_create_meetings", false,
                 "Let bots make meetings; else people do, and bots come when asked."),
@@ -176,6 +195,8 @@ static const char *problem_of(const struct app_config *c)
         return "tls.cert and tls.key: expected both or neither";
     if (c->has_tls && c->http_port && c->http_port == c->https_port)
         return "http.port and http.tls_port: expected two different ports";
+    if (c->push_url[0] && !c->push_secret[0])
+        return "push.url: expected push.secret, too";
     return NULL;
 }
 

@@ -50,6 +50,9 @@ struct app_config {
     int64_t file_quota_bytes;
     int64_t file_upload_hours;
     int64_t file_orphan_hours;
+    const char *push_url;
+    const char *push_secret;
+    bool has_push_text;
     int64_t webhook_failing_hours;
     struct config_list webhook_ranges;
     int64_t bots_max;

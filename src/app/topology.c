@@ -204,10 +204,17 @@ static enum err start_tasks(struct app *app)
     size_t count = 0;
     for (size_t i = 0; i < ranges->count; i++) /* checked when it was read */
         count += guard_range_parse(str_from(ranges->items[i]), &allowed[count]);
-    enum err err = task_create(&s->task_service, &(struct task_deps){.bus = app->bus,
-                                                                     .webhook = s->webhook,
-                                                                     .allowed = allowed,
-                                                                     .allowed_count = count});
+    enum err err = task_create(&s->task_service,
+                               &(struct task_deps){.bus = app->bus,
+                                                   .webhook = s->webhook,
+                                                   .message = s->message,
+                                                   .presence = s->presence,
+                                                   .user = s->user,
+                                                   .push_url = app->config->push_url,
+                                                   .push_secret = app->config->push_secret,
+                                                   .has_push_text = app->config->has_push_text,
+                                                   .allowed = allowed,
+                                                   .allowed_count = count});
     if (!err)
         s->task = runs_here(app, task_rpc(s->task_service));
     return err;
@@ -227,6 +234,7 @@ static enum err start_messages(struct app *app)
                                .loop = s->timers,
                                .recall_ms = c->recall_minutes * 60000,
                                .secret = str_from(app->jwt_secret),
+                               .is_push_wanted = c->push_url[0] != '\0',
                                .webhook_failing_max_ms = c->webhook_failing_hours * 3600000,
                                .keep_max_ms = c->keep_max_s * 1000,
                                .retention_every_ms = c->retention_every_s * 1000});
@@ -236,9 +244,6 @@ static enum err start_messages(struct app *app)
     s->group = runs_here(app, message_group_rpc(s->message_service));
     s->contact = runs_here(app, message_contact_rpc(s->message_service));
     s->webhook = runs_here(app, message_webhook_rpc(s->message_service));
-    err = start_tasks(app);
-    if (err)
-        return err;
     err = presence_create(&s->presence_service, &(struct presence_deps){.message = s->message,
                                                                         .contact = s->contact,
                                                                         .store = app->store,
@@ -248,6 +253,9 @@ static enum err start_messages(struct app *app)
     if (err)
         return err;
     s->presence = runs_here(app, presence_rpc(s->presence_service));
+    err = start_tasks(app);
+    if (err)
+        return err;
     return gateway_create(&s->gateway, &(struct gateway_deps){.auth = s->auth,
                                                               .message = s->message,
                                                               .group = s->group,

@@ -28,6 +28,7 @@ struct message_deps {
     int64_t group_members_max;   /* 0: 5,000 */
     int64_t channel_members_max; /* 0: 200,000 */
     struct str secret; /* what webhooks' secrets are kept under is made of it; needed in the call */
+    bool is_push_wanted;            /* a task of queue "push" with each message */
     int64_t webhook_failing_max_ms; /* then an outgoing one is disabled; 0: 24 hours */
 };
 

@@ -386,6 +386,11 @@ bool message_may_hear_of(const struct message_op *op, Message__Member *m);
 enum err message_find_change(struct store_tx *tx, struct message_op *op, int64_t rev,
                              Message__Change **out);
 
+/* ---- message_push.c ---- */
+/* In the transaction of a message: who is not here will be told, if that is wanted. */
+enum err message_push(struct store_tx *tx, struct message_service *svc,
+                      const struct message_conversation *c, const struct message_row *m);
+
 /* ---- webhook_deliver.c ---- */
 /* Are there any? */
 void webhook_start(struct message_service *svc);
@@ -521,6 +526,8 @@ MESSAGE_HANDLER(message_on_send, SendMessageRequest, SendMessageReply);
 MESSAGE_HANDLER(message_on_send_group, SendGroupMessageRequest, SendMessageReply);
 /* message_note.c */
 MESSAGE_HANDLER(message_on_note, AppendNoteRequest, SendMessageReply);
+/* message_push.c */
+MESSAGE_HANDLER(message_on_push_targets, GetPushTargetsRequest, PushTargets);
 /* message_call.c */
 MESSAGE_HANDLER(message_on_start_call, StartCallRequest, StartCallReply);
 /* message_edit.c */

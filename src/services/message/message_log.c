@@ -99,6 +99,8 @@ enum err message_log_append(struct store_tx *tx, struct message_service *svc,
     c->chain = m->chain;
     c->active_at_ms = m->created_at_ms;
     err = move_head(tx, c);
+    if (!err)
+        err = message_push(tx, svc, c, m);
     return err ? err : webhook_changed(tx, svc, c, MESSAGE_CHANGE_MESSAGE, m->rev, m->sender_id);
 }
 

@@ -10,6 +10,22 @@
 #include "services/task/task_internal.h"
 
 #define DELIVERIES_AT_ONCE 2
+#define PUSHES_AT_ONCE 2
+
+static enum err start_push(struct task_service *svc)
+{
+    const struct task_deps *d = &svc->deps;
+    svc->push_url = mem_strdup(d->push_url);
+    svc->push_secret = mem_strdup(d->push_secret ? d->push_secret : "");
+    enum err err = fetch_create(
+        &svc->push_fetch, &(struct fetch_options){
+                              .guard = {.is_loopback_allowed = true, .is_private_allowed = true},
+                              .user_agent = "parlance-push",
+                          });
+    if (!err)
+        bus_work_bounded(d->bus, "push", task_on_push, svc, PUSHES_AT_ONCE);
+    return err;
+}
 
 enum err task_create(struct task_service **out, const struct task_deps *deps)
 {
@@ -25,6 +41,8 @@ enum err task_create(struct task_service **out, const struct task_deps *deps)
                          .guard = {.allowed = svc->allowed, .allowed_count = deps->allowed_count},
                          .user_agent = "parlance-webhook",
                      });
+    if (!err && deps->push_url && deps->push_url[0])
+        err = start_push(svc);
     if (err) {
         task_destroy(&svc);
         return err;
@@ -45,6 +63,7 @@ void task_stop(struct task_service *svc)
         return;
     pthread_rwlock_wrlock(&svc->gate);
     fetch_destroy(&svc->fetch);
+    fetch_destroy(&svc->push_fetch);
     pthread_rwlock_unlock(&svc->gate);
 }
 
@@ -55,6 +74,8 @@ void task_destroy(struct task_service **svc)
     task_stop(*svc);
     pthread_rwlock_destroy(&(*svc)->gate);
     free((*svc)->allowed);
+    free((*svc)->push_url);
+    free((*svc)->push_secret);
     free(*svc);
     *svc = NULL;
 }

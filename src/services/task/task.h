@@ -14,7 +14,11 @@ struct task_service;
 
 struct task_deps {
     struct bus *bus;
-    ProtobufCService *webhook;         /* what to deliver, and how it went */
+    ProtobufCService *webhook;                   /* what to deliver, and how it went */
+    ProtobufCService *message, *presence, *user; /* whom a message is for, who is here, names */
+    const char *push_url; /* told of people who should hear of a message; NULL or "": nobody is */
+    const char *push_secret;           /* signs that */
+    bool has_push_text;                /* and says how the message begins */
     const struct guard_range *allowed; /* addresses of our own network that webhooks may reach;
                                           copied */
     size_t allowed_count;

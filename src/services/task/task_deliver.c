@@ -54,11 +54,13 @@ static void on_done(void *arg, enum err err, const struct fetch_response *respon
     sem_post(&o->done);
 }
 
-static void ask(struct task_service *svc, const struct fetch_request *request, struct outcome *o)
+static void ask(struct task_service *svc, bool is_own, const struct fetch_request *request,
+                struct outcome *o)
 {
     pthread_rwlock_rdlock(&svc->gate);
-    if (svc->fetch)
-        fetch_start(svc->fetch, request, on_done, o);
+    struct fetch *fetch = is_own ? svc->push_fetch : svc->fetch;
+    if (fetch)
+        fetch_start(fetch, request, on_done, o);
     else
         on_done(o, ERR_CANCELLED, &(struct fetch_response){.problem = ""});
     pthread_rwlock_unlock(&svc->gate);
@@ -77,7 +79,7 @@ enum err task_post(struct task_service *svc, const struct task_post *post, char 
                                            {"X-Parlance-Delivery", post->delivery},
                                            {"X-Parlance-Signature", signature}};
     sem_init(&o.done, 0, 0);
-    ask(svc,
+    ask(svc, post->is_own,
         &(struct fetch_request){.method = "POST",
                                 .url = post->url,
                                 .headers = headers,

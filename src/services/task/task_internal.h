@@ -14,13 +14,20 @@ struct task_service {
     struct guard_range *allowed;
     pthread_rwlock_t gate; /* held while a request is handed over, never while it is waited for */
     struct fetch *fetch;   /* NULL: stopped */
+    struct fetch *push_fetch; /* to the operator's own server, wherever it is */
+    char *push_url, *push_secret;
 };
 
 /* ---- task_deliver.c ---- */
 /* Queue "webhooks": "<webhook> <conversation> <rev>". */
 enum err task_on_webhook(void *svc, const struct bus_task *task, int attempt);
 
+/* ---- task_push.c ---- */
+/* Queue "push": "<conversation> <seq>". */
+enum err task_on_push(void *svc, const struct bus_task *task, int attempt);
+
 struct task_post {
+    bool is_own; /* to the operator's server, not to one that users named */
     const char *url, *secret, *event, *delivery;
     struct str body;
 };
