@@ -29,7 +29,8 @@ struct store_value {
     enum store_value_type type;
     int64_t integer;
     double real;
-    struct str bytes; /* text and blob; copied by bind */
+    struct str bytes; /* text and blob; copied by bind, unless: */
+    bool is_lasting;  /* they stay until the statement is reset */
 };
 
 struct store_driver {

@@ -9,11 +9,15 @@
 #include "core/metric.h"
 #include "store/store_driver.h"
 
+#define STATEMENT_SLOTS 128
+
 /* A connection with its prepared statements. */
 struct store_link {
     struct list node; /* store.idle_readers */
     struct store *store;
     struct store_conn *conn;
+    /* the same by the address of the text, which is mostly a literal's: found without hashing it */
+    struct store_stmt *by_address[STATEMENT_SLOTS];
     struct map *statements; /* sql text -> struct store_stmt */
     struct list recent;     /* the same, least recently used first */
 };

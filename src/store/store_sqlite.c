@@ -22,6 +22,8 @@
 #define CHECKPOINT_PAGES_BUSY 4000 /* due even when jobs wait */
 #define TRUNCATE_PAGES 16384       /* 64 MiB: readers that never end are waited for, a moment */
 #define TRUNCATE_WAIT_MS 100
+#define WRITER_CACHE "-32768" /* KiB: the pages that inserts into the indexes of a long log touch \
+                               */
 #define LENGTH_MAX_BYTES (64 << 20) /* of one value or row */
 
 static struct metric metric_wal =
@@ -212,7 +214,8 @@ static enum err set_up(struct store_conn *conn)
     if (!err && conn->access == STORE_ACCESS_WRITE) {
         err = expect_pragma(conn, "PRAGMA journal_mode=WAL", "wal");
         if (!err)
-            err = exec(conn, "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;");
+            err = exec(conn, "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;"
+                             "PRAGMA cache_size=" WRITER_CACHE);
         if (!err)
             err = expect_pragma(conn, "PRAGMA synchronous", "2");
         sqlite3_wal_hook(conn->sql, on_wal, conn);

@@ -41,6 +41,7 @@ void sqlite_discard(struct store_prepared **prepared)
 enum err sqlite_bind(struct store_prepared *p, int index, const struct store_value *v)
 {
     int rc = SQLITE_ERROR;
+    sqlite3_destructor_type whose = v->is_lasting ? SQLITE_STATIC : SQLITE_TRANSIENT;
     switch (v->type) {
     case STORE_VALUE_NULL:
         rc = sqlite3_bind_null(p->st, index);
@@ -52,13 +53,12 @@ enum err sqlite_bind(struct store_prepared *p, int index, const struct store_val
         rc = sqlite3_bind_double(p->st, index, v->real);
         break;
     case STORE_VALUE_TEXT: /* a NULL pointer would bind NULL: empty text is not NULL */
-        rc = sqlite3_bind_text64(p->st, index, v->bytes.p ? v->bytes.p : "", v->bytes.n,
-                                 SQLITE_TRANSIENT, SQLITE_UTF8);
+        rc = sqlite3_bind_text64(p->st, index, v->bytes.p ? v->bytes.p : "", v->bytes.n, whose,
+                                 SQLITE_UTF8);
         break;
     case STORE_VALUE_BLOB:
-        rc = v->bytes.n
-                 ? sqlite3_bind_blob64(p->st, index, v->bytes.p, v->bytes.n, SQLITE_TRANSIENT)
-                 : sqlite3_bind_zeroblob(p->st, index, 0);
+        rc = v->bytes.n ? sqlite3_bind_blob64(p->st, index, v->bytes.p, v->bytes.n, whose)
+                        : sqlite3_bind_zeroblob(p->st, index, 0);
         break;
     }
     return rc == SQLITE_OK ? ERR_OK : sqlite_fail(p->conn, rc, sqlite3_sql(p->st));

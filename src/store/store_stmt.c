@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
@@ -23,6 +24,7 @@ struct store_stmt {
     bool is_cached; /* owned by the connection's map; else freed at finish */
     bool has_row;
     bool was_stepped;
+    bool is_at_once; /* bound, run and finished within one call: parameters outlive it */
 };
 
 static const struct store_driver *driver_of(const struct store_stmt *st)
@@ -47,19 +49,45 @@ static void stmt_destroy(const struct store_driver *driver, struct store_stmt *s
     free(st);
 }
 
+static struct store_stmt **slot_of(struct store_link *link, const char *sql)
+{
+    return &link->by_address[((uintptr_t)sql >> 3) % STATEMENT_SLOTS];
+}
+
+static void link_forget(struct store_link *link, const struct store_stmt *st)
+{
+    for (size_t i = 0; i < STATEMENT_SLOTS; i++) {
+        if (link->by_address[i] == st)
+            link->by_address[i] = NULL;
+    }
+}
+
 static void link_evict(struct store_link *link)
 {
     struct store_stmt *oldest = LIST_ENTRY(link->recent.next, struct store_stmt, recent_node);
     list_remove(&oldest->recent_node);
+    link_forget(link, oldest);
     map_remove(link->statements, str_from(oldest->sql));
     stmt_destroy(link->store->driver, oldest);
+}
+
+/* The address alone proves nothing: the caller may have reused the memory. */
+static struct store_stmt *stmt_find(struct store_link *link, const char *sql)
+{
+    struct store_stmt **slot = slot_of(link, sql);
+    if (!*slot || strcmp((*slot)->sql, sql) != 0) {
+        struct store_stmt *st = map_get(link->statements, str_from(sql));
+        if (!st)
+            return NULL;
+        *slot = st;
+    }
+    return *slot;
 }
 
 /* A cached statement is in `recent` only while idle; the second use at once gets one of its own. */
 static struct store_stmt *stmt_take(struct store_link *link, const char *sql)
 {
-    struct str key = str_from(sql);
-    struct store_stmt *st = map_get(link->statements, key);
+    struct store_stmt *st = stmt_find(link, sql);
     if (st && list_is_linked(&st->recent_node)) {
         list_remove(&st->recent_node);
         return st;
@@ -71,7 +99,7 @@ static struct store_stmt *stmt_take(struct store_link *link, const char *sql)
     if (is_cached) {
         if (map_count(link->statements) >= CACHED_MAX && !list_is_empty(&link->recent))
             link_evict(link);
-        map_set(link->statements, key, st);
+        map_set(link->statements, str_from(sql), st);
     }
     return st;
 }
@@ -82,7 +110,7 @@ struct store_stmt *store_prepare(struct store_tx *tx, const char *sql)
     struct store_stmt *st = stmt_take(link, sql);
     st->tx = tx;
     st->err = ERR_OK;
-    st->has_row = st->was_stepped = false;
+    st->has_row = st->was_stepped = st->is_at_once = false;
     list_add_tail(&tx->in_flight, &st->flight_node);
     if (tx->is_single && tx->has_statement) {
         log_error(NULL, "store: store_read_one runs one statement, not also: %s", sql);
@@ -122,7 +150,9 @@ void store_bind_real(struct store_stmt *st, int index, double value)
 
 void store_bind_str(struct store_stmt *st, int index, struct str text)
 {
-    stmt_bind(st, index, &(struct store_value){.type = STORE_VALUE_TEXT, .bytes = text});
+    stmt_bind(st, index,
+              &(struct store_value){
+                  .type = STORE_VALUE_TEXT, .bytes = text, .is_lasting = st->is_at_once});
 }
 
 void store_bind_text(struct store_stmt *st, int index, const char *text)
@@ -135,7 +165,9 @@ void store_bind_text(struct store_stmt *st, int index, const char *text)
 
 void store_bind_blob(struct store_stmt *st, int index, const void *bytes, size_t n)
 {
-    stmt_bind(st, index, &(struct store_value){.type = STORE_VALUE_BLOB, .bytes = {bytes, n}});
+    stmt_bind(st, index,
+              &(struct store_value){
+                  .type = STORE_VALUE_BLOB, .bytes = {bytes, n}, .is_lasting = st->is_at_once});
 }
 
 void store_bind_null(struct store_stmt *st, int index)
@@ -207,8 +239,10 @@ static enum err stmt_finish(struct store_stmt *st)
         list_add_tail(&link->recent, &st->recent_node);
         return err;
     }
-    if (st->is_cached)
+    if (st->is_cached) {
+        link_forget(link, st);
         map_remove(link->statements, str_from(st->sql));
+    }
     stmt_destroy(link->store->driver, st);
     return err;
 }
@@ -244,6 +278,7 @@ void store_link_discard_statements(struct store_link *link)
     {
         struct store_stmt *st = LIST_ENTRY(node, struct store_stmt, recent_node);
         list_remove(node);
+        link_forget(link, st);
         map_remove(link->statements, str_from(st->sql));
         stmt_destroy(link->store->driver, st);
     }
@@ -290,6 +325,7 @@ struct store_stmt *store_query(struct store_tx *tx, const char *sql, const char 
 enum err store_run(struct store_tx *tx, const char *sql, const char *types, ...)
 {
     struct store_stmt *st = store_prepare(tx, sql);
+    st->is_at_once = true;
     va_list args;
     va_start(args, types);
     bind_all(st, types, args);

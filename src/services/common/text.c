@@ -69,7 +69,8 @@ static struct str trim(struct str s)
     size_t first = s.n, end = 0;
     for (size_t at = 0; at < s.n;) {
         size_t start = at;
-        if (is_space(text_next(s, &at)))
+        uint32_t c = text_next(s, &at);
+        if (!(c > 0x20 && c < 0x7f) && is_space(c))
             continue;
         if (first == s.n)
             first = start;
@@ -83,6 +84,10 @@ static const char *problem_of(struct str s, const struct text_rule *rule)
     bool is_visible = false;
     for (size_t at = 0; at < s.n;) {
         uint32_t c = text_next(s, &at);
+        if (c > 0x20 && c < 0x7f) { /* most of what is typed */
+            is_visible = true;
+            continue;
+        }
         if (is_forbidden(c, rule->flags))
             return "control characters are not allowed";
         is_visible |= !is_space(c) && !is_invisible(c);

@@ -3,7 +3,8 @@
 
 struct heard {
     struct gateway *gw;
-    Message__MessageEvent *event;
+    struct arena *arena; /* of event */
+    const Message__MessageEvent *event;
     Message__ReceiptEvent *receipt;
     Presence__PresenceEvent *presence;
     struct session_news news;
@@ -20,6 +21,7 @@ static void on_loop(void *arg)
         gateway_hub_presence(h->gw, h->presence);
     else
         gateway_hub_session(h->gw, &h->news);
+    arena_destroy(&h->arena);
     free(h);
 }
 
@@ -32,10 +34,13 @@ static void hear(const struct heard *h)
 
 static void on_message_event(void *arg, const struct bus_event *e)
 {
-    Message__MessageEvent *m =
-        message__message_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
+    struct arena *arena = arena_create(); /* dozens of small pieces that go at once, elsewhere */
+    const ProtobufCMessage *m =
+        rpc_message_unpack(&message__message_event__descriptor, arena, e->payload.p, e->payload.n);
     if (m)
-        hear(&(struct heard){.gw = arg, .event = m});
+        hear(&(struct heard){.gw = arg, .arena = arena, .event = (const Message__MessageEvent *)m});
+    else
+        arena_destroy(&arena);
 }
 
 static void on_ephemeral_event(void *arg, const struct bus_event *e)

@@ -136,7 +136,7 @@ void topic_open(struct member *m, const char *id);
 void topic_close(struct member *m, const char *id);
 void topic_close_all(struct member *m);
 bool topic_is_open(const struct member *m, const struct topic *t);
-/* Arrays grow by doubling at powers of two: counts alone say how much room there is. */
+/* Arrays grow by an eighth to a quarter: counts alone say how much room there is. */
 void *array_grown(void *array, size_t count, size_t size);
 
 /* ---- gateway_fan.c: one frame to many ---- */

@@ -117,7 +117,7 @@ static void tell_contacts(struct gateway *gw, const Message__MessageEvent *event
     watch_doubt_pair(gw, event->contact_user_ids[0], event->contact_other_id);
 }
 
-void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event)
+void gateway_hub_event(struct gateway *gw, const Message__MessageEvent *event)
 {
     if (event->change) {
         tell_change(gw, event);
@@ -128,7 +128,6 @@ void gateway_hub_event(struct gateway *gw, Message__MessageEvent *event)
     } else if (event->n_contact_user_ids) {
         tell_contacts(gw, event);
     }
-    message__message_event__free_unpacked(event, NULL);
 }
 
 void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event)

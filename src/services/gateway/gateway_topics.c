@@ -12,8 +12,10 @@ struct topic *topic_find(struct gateway *gw, const char *id)
 
 void *array_grown(void *array, size_t count, size_t size)
 {
-    bool is_full = (count & (count - 1)) == 0;
-    return is_full ? mem_realloc_array(array, count ? count * 2 : 1, size) : array;
+    size_t step = 4;
+    while (step * 8 <= count)
+        step *= 2;
+    return count % step == 0 ? mem_realloc_array(array, count + step, size) : array;
 }
 
 /* By the shorter of the two lists. */

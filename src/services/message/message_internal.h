@@ -36,10 +36,11 @@ struct message_service {
     Contact__Contact_Service contact_rpc;
     Webhook__Webhook_Service webhook_rpc;
     struct message_deps deps;
-    char epoch[MESSAGE_EPOCH_SIZE]; /* changes when the log was restored from a backup */
-    int64_t lsn;                    /* last one given; the writer alone touches it */
-    struct loop_timer index_timer;  /* on deps.loop */
-    _Atomic bool is_index_behind;
+    char epoch[MESSAGE_EPOCH_SIZE];    /* changes when the log was restored from a backup */
+    int64_t lsn;                       /* last one given; the writer alone touches it */
+    struct loop_timer index_timer;     /* on deps.loop */
+    _Atomic bool is_index_behind;      /* something was sent since */
+    _Atomic bool is_index_full;        /* the last batch was; the writer alone sets it */
     _Atomic bool has_webhooks;         /* outgoing ones; or there were */
     struct seal_key seal_key;          /* of their secrets */
     struct loop_timer retention_timer; /* on deps.loop */
@@ -145,6 +146,9 @@ enum err message_store_members(struct store_tx *tx, struct arena *arena,
                                struct message_member **rows, size_t *count);
 /* Whether `owner_id` has blocked `user_id`. */
 bool message_store_is_blocked(struct store_tx *tx, const char *owner_id, const char *user_id);
+/* Both ways at once. */
+enum err message_store_blocks(struct store_tx *tx, const char *a, const char *b, bool *by_a,
+                              bool *by_b);
 
 struct message_pair {
     struct message_conversation c;
@@ -251,6 +255,8 @@ struct message_reader message_reader(const struct message_op *op);
 enum err message_shape(struct store_tx *tx, struct arena *arena,
                        const struct message_conversation *c, const struct message_row *m,
                        const struct message_reader *reader, Message__MessageInfo **out);
+/* The other one of a direct conversation. */
+char *message_peer(struct arena *arena, const struct message_conversation *c, const char *me);
 /* me NULL: without `own`. */
 Message__Conversation *message_conversation_shape(struct arena *arena,
                                                   const struct message_conversation *c,

@@ -85,8 +85,7 @@ static enum err index_rows(struct store_tx *tx, struct arena *arena, struct mess
         err = index_one(tx, arena, &rows[i]);
     if (err || !count)
         return err;
-    if (count == INDEX_BATCH)
-        svc->is_index_behind = true;
+    svc->is_index_full = count == INDEX_BATCH;
     return store_run(tx,
                      "INSERT INTO message_indexed (shard, lsn) VALUES (?,?)"
                      " ON CONFLICT (shard) DO UPDATE SET lsn = excluded.lsn",
@@ -101,18 +100,30 @@ static enum err index_job(struct store_tx *tx, void *arg)
     return err;
 }
 
+static void index_more(struct message_service *svc);
+
+/* A batch that was full has more behind it, which is not for the next turn of the timer: under load
+ * that would never catch up. Others' jobs come between two batches. */
 static void on_indexed(enum err err, void *arg)
 {
     struct message_service *svc = arg;
     if (err)
         svc->is_index_behind = true; /* at the next turn */
+    else if (svc->is_index_full && !svc->is_stopping)
+        index_more(svc);
+}
+
+static void index_more(struct message_service *svc)
+{
+    svc->is_index_full = false;
+    store_write(svc->deps.store, MESSAGE_SHARD, index_job, svc, on_indexed);
 }
 
 static void on_index_timer(void *arg)
 {
     struct message_service *svc = arg;
     if (atomic_exchange(&svc->is_index_behind, false))
-        store_write(svc->deps.store, MESSAGE_SHARD, index_job, svc, on_indexed);
+        index_more(svc);
     loop_timer_start(svc->deps.loop, &svc->index_timer, INDEX_EVERY_MS, on_index_timer, svc);
 }
 
@@ -133,7 +144,9 @@ void message_search_stop(struct message_service *svc)
 {
     if (svc->deps.loop)
         loop_call(svc->deps.loop, stop_timer, svc);
+    svc->is_stopping = true;
     store_flush(svc->deps.store);
+    store_flush(svc->deps.store); /* what the last batch before had still asked for */
 }
 
 /* ---- searching ---- */
@@ -295,7 +308,7 @@ static enum err search_job(struct store_tx *tx, struct message_op *op)
     struct arena *arena = op->call->arena;
     Message__SearchReply *reply = arena_new(arena, Message__SearchReply);
     message__search_reply__init(reply);
-    reply->is_indexing = op->svc->is_index_behind;
+    reply->is_indexing = op->svc->is_index_behind || op->svc->is_index_full;
     op->reply = reply;
     size_t count, room = (size_t)HITS_LOOKED_AT(s->limit);
     struct hit *hits = arena_array(arena, struct hit, room);

@@ -69,10 +69,14 @@ enum err message_check_block(struct store_tx *tx, struct message_op *op)
     if (op->c.kind != MESSAGE__CONVERSATION_KIND__DIRECT)
         return ERR_OK;
     const char *me = who_id(op->call);
-    const char *peer = message_conversation_shape(op->call->arena, &op->c, &op->me)->peer_id;
-    if (message_store_is_blocked(tx, peer, me))
+    const char *peer = message_peer(op->call->arena, &op->c, me);
+    bool by_peer, by_me;
+    enum err err = message_store_blocks(tx, peer, me, &by_peer, &by_me);
+    if (err)
+        return err;
+    if (by_peer)
         return message_refuse(op, ERR_PERMISSION_DENIED, "This person takes no messages from you.");
-    if (message_store_is_blocked(tx, me, peer))
+    if (by_me)
         return message_refuse(op, ERR_FAILED_PRECONDITION,
                               "You have blocked this person: lift that first.");
     return ERR_OK;

@@ -122,7 +122,7 @@ enum err message_reply_message(struct store_tx *tx, struct message_op *op,
 
 /* ---- conversations ---- */
 
-static char *peer_of(struct arena *arena, const struct message_conversation *c, const char *me)
+char *message_peer(struct arena *arena, const struct message_conversation *c, const char *me)
 {
     /* "d:<26>:<26>" (message_send.c) */
     const char *a = c->natural_key + 2;
@@ -157,7 +157,7 @@ Message__Conversation *message_conversation_shape(struct arena *arena,
     if (!me || !me->user_id)
         return out;
     if (c->kind == MESSAGE__CONVERSATION_KIND__DIRECT)
-        out->peer_id = peer_of(arena, c, me->user_id);
+        out->peer_id = message_peer(arena, c, me->user_id);
     if (me->state == MESSAGE__MEMBER_STATE__GONE) {
         out->last_seq = MIN(c->last_seq, me->visible_to_seq);
         out->rev = MIN(c->rev, me->visible_to_rev);

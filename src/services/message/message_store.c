@@ -207,6 +207,25 @@ bool message_store_is_blocked(struct store_tx *tx, const char *owner_id, const c
     return store_finish(st) == ERR_OK && is_blocked;
 }
 
+enum err message_store_blocks(struct store_tx *tx, const char *a, const char *b, bool *by_a,
+                              bool *by_b)
+{
+    const int64_t blocked = CONTACT__CONTACT_STATE__BLOCKED;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT owner_id FROM message_contacts WHERE owner_id = ? AND user_id = ?"
+                    " AND state = ? UNION ALL SELECT owner_id FROM message_contacts"
+                    " WHERE owner_id = ? AND user_id = ? AND state = ?",
+                    "ssissi", a, b, blocked, b, a, blocked);
+    *by_a = *by_b = false;
+    while (store_step(st)) {
+        bool is_a = str_eq(store_str(st, 0), str_from(a));
+        *by_a |= is_a;
+        *by_b |= !is_a;
+    }
+    return store_finish(st);
+}
+
 /* ---- lists ---- */
 
 /* The chat of a meeting in which nothing was said is no conversation yet; nor are two people whose
