@@ -42,8 +42,9 @@ blob_writer_finish(struct blob_writer **w); /* durable, or an error and nothing 
 void blob_writer_abort(struct blob_writer **w);
 
 /*
- * Blobs that come slowly: bytes are put where they belong, over many calls and lives of the
- * process, and one day they are a blob. One caller at a time for each name.
+ * Blobs that come slowly: bytes are added (or written again) over many calls and lives of the
+ * process, and one day they are a blob. One caller at a time for each name. ERR_OUT_OF_RANGE: the
+ * offset is beyond what is there; a backup does not hold what was half done.
  */
 MUST_USE enum err blob_part_write(struct blob_store *store, const char *name, uint64_t offset,
                                   const void *bytes, size_t n);

@@ -55,6 +55,11 @@ enum err blob_files_part_write(struct blob_impl *impl, const char *name, uint64_
     int fd = open_for_writing(impl, name);
     if (fd < 0)
         return blob_files_complain("write", name);
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        err = blob_files_complain("look at", name);
+    else if ((uint64_t)st.st_size < offset)
+        err = ERR_OUT_OF_RANGE;
     for (size_t at = 0; at < n && !err;) {
         ssize_t part = pwrite(fd, (const char *)bytes + at, n - at, (off_t)(offset + at));
         if (part >= 0)

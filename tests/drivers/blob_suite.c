@@ -130,7 +130,7 @@ static void test_streams(void **state)
     assert_int_equal(blob_size(f->store, "aborted", &size), ERR_NOT_FOUND);
 }
 
-/* What came slowly, out of order and over a restart, is a blob of the size that was promised. */
+/* What came slowly, twice in part and over a restart, is a blob of the size that was promised. */
 static void test_parts(void **state)
 {
     struct fixture *f = *state;
@@ -141,7 +141,9 @@ static void test_parts(void **state)
     assert_int_equal(blob_part_sync(f->store, name), ERR_NOT_FOUND);
     assert_int_equal(blob_part_finish(f->store, name, 0), ERR_NOT_FOUND);
     assert_int_equal(blob_part_drop(f->store, name), ERR_NOT_FOUND);
-    assert_int_equal(blob_part_write(f->store, name, 3, "lo, and more", 12), ERR_OK);
+    assert_int_equal(blob_part_write(f->store, name, 3, "lo", 2), ERR_OUT_OF_RANGE);
+    assert_int_equal(blob_part_write(f->store, name, 0, "...lo, and more", 15), ERR_OK);
+    assert_int_equal(blob_part_write(f->store, name, 16, "x", 1), ERR_OUT_OF_RANGE);
     assert_int_equal(blob_part_sync(f->store, name), ERR_OK);
     assert_int_equal(blob_size(f->store, name, &size), ERR_NOT_FOUND);
     reopen(f);

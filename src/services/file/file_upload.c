@@ -187,10 +187,12 @@ static bool put(struct part *p)
         return true;
     enum err err =
         blob_part_write(p->svc->deps.blob, name, (uint64_t)p->at, p->bytes.data, p->bytes.len);
-    if (err) {
+    if (err == ERR_OUT_OF_RANGE) /* restored from a backup, say */
+        refuse(p->call, ERR_NOT_FOUND, 410, "The bytes of this upload were lost: begin anew.");
+    else if (err)
         who_fail(p->call, err);
+    if (err)
         return false;
-    }
     if (p->lock->hash)
         file_hash_add(p->lock->hash, p->bytes.data, p->bytes.len);
     p->at += (int64_t)p->bytes.len;

@@ -141,18 +141,23 @@ static enum err erase_everywhere(struct message_service *svc, const char *user_i
     return err;
 }
 
+struct forgetting {
+    struct message_service *svc;
+    const char *user_id;
+};
+
 /* What is nobody's but the account's, and what others keep of it. */
 static enum err forget_job(struct store_tx *tx, void *arg)
 {
+    const struct forgetting *f = arg;
     static const char *const sql[] = {
         "DELETE FROM message_contacts WHERE owner_id = ?",
         "DELETE FROM message_contacts WHERE user_id = ?",
-        "DELETE FROM message_scheduled WHERE sender_id = ?",
         "DELETE FROM message_hidden WHERE user_id = ?",
     };
-    enum err err = ERR_OK;
+    enum err err = message_schedule_drop(tx, f->svc, f->user_id);
     for (size_t i = 0; i < ARRAY_LEN(sql) && !err; i++)
-        err = store_run(tx, sql[i], "s", (const char *)arg);
+        err = store_run(tx, sql[i], "s", f->user_id);
     return err;
 }
 
@@ -163,7 +168,9 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
     if (!erase_take(task, user_id))
         return ERR_OK;
     /* First, so that nothing is sent meanwhile that was to be sent later. */
-    enum err err = store_write_essential_sync(svc->deps.store, MESSAGE_SHARD, forget_job, user_id);
+    struct forgetting forgetting = {svc, user_id};
+    enum err err =
+        store_write_essential_sync(svc->deps.store, MESSAGE_SHARD, forget_job, &forgetting);
     if (!err)
         err = erase_everywhere(svc, user_id);
     if (err && err != ERR_CANCELLED)

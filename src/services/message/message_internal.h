@@ -502,6 +502,9 @@ void message_schedule_start(struct message_service *svc);
  * ERR_NOT_FOUND. */
 enum err message_find_kept(struct store_tx *tx, struct message_op *op, const char *client_msg_id,
                            const struct message_digest *digest, bool *is_same);
+/* Nothing of this person waits any more. */
+enum err message_schedule_drop(struct store_tx *tx, struct message_service *svc,
+                               const char *sender_id);
 /* In a send's transaction: keeps it for later, instead. */
 enum err message_schedule(struct store_tx *tx, struct message_op *op,
                           const Message__SendMessageRequest *request,

@@ -259,6 +259,31 @@ static enum err let_files_go(struct store_tx *tx, struct message_op *op, const c
     return is_sound ? message_files_keep(tx, op->svc, kept.request->content, id, true) : ERR_OK;
 }
 
+enum err message_schedule_drop(struct store_tx *tx, struct message_service *svc,
+                               const char *sender_id)
+{
+    struct arena *arena = arena_create();
+    struct waiting {
+        struct waiting *next;
+        struct kept kept;
+    } *list = NULL;
+    struct store_stmt *st =
+        store_query(tx, "SELECT " KEPT_COLUMNS " WHERE s.sender_id = ?", "s", sender_id);
+    while (store_step(st)) {
+        struct waiting *w = arena_new(arena, struct waiting);
+        if (read_kept(st, arena, &w->kept)) {
+            w->next = list;
+            list = w;
+        }
+    }
+    enum err err = store_finish(st);
+    for (; list && !err; list = list->next)
+        err = message_files_keep(tx, svc, list->kept.request->content, list->kept.id, true);
+    arena_destroy(&arena);
+    return err ? err
+               : store_run(tx, "DELETE FROM message_scheduled WHERE sender_id = ?", "s", sender_id);
+}
+
 static enum err cancel_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__CancelScheduledRequest *in = op->in;
