@@ -53,10 +53,22 @@ export class Scroller {
 
   // `isOpenEnd`: what comes next comes at this end; else more is to be loaded there.
   setRows(rows: readonly Row[], isOpenEnd: boolean): void {
+    this.takeMove();
     this.rows = rows;
     this.isOpenEnd = isOpenEnd;
     this.heights.setRows(rows);
     if (this.anchor && this.heights.indexOf(this.anchor.key) < 0) this.reanchor(this.anchor);
+  }
+
+  // Browsers scroll first and tell of it later: what was moved meanwhile must not be taken back.
+  private takeMove(): void {
+    const { box } = this;
+    if (!box || this.setPx < 0) return;
+    const topPx = box.scrollTop;
+    const isClamped = topPx + box.clientHeight >= box.scrollHeight - 1;
+    if (Math.abs(topPx - this.setPx) < 1 || isClamped) return;
+    this.setPx = topPx;
+    this.hold(topPx);
   }
 
   // What held the place is gone: hold what stands there now.
@@ -88,6 +100,7 @@ export class Scroller {
   settle = (): void => {
     const { box } = this;
     if (!box || !this.list) return;
+    this.takeMove();
     if (box.clientWidth !== this.widthPx) {
       this.widthPx = box.clientWidth;
       this.heights.forget();

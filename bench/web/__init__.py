@@ -1,0 +1,1 @@
+"""What drives Chromium (.mjs), and the messages for it."""
