@@ -1,7 +1,6 @@
 // A message: who, when, what; what was done to it; and what one can do with it (message-actions.tsx).
 import { Check, CheckCheck, CircleAlert, Clock, Forward, MessagesSquare, Pin, RotateCw, Trash2 } from "lucide-preact";
 import { dateTimeText, timeText } from "../app/dates";
-import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { IconButton } from "../ui/controls";
@@ -92,7 +91,7 @@ export function MessageRow({ store, message: m, isFirst, isSought, members, quot
             </button>
           ) : null}
           <ForwardedLine message={m} />
-          {m.reply_to_seq ? <Quote message={quoted} me={store.me} href={`/c/${m.conversation_id}?at=${m.reply_to_seq}`} /> : null}
+          {m.reply_to_seq ? <Quote message={quoted} me={store.me} onSeek={() => store.seek(m.conversation_id, m.reply_to_seq ?? 0)} /> : null}
           {isGone || !m.content ? (
             <span>{recalledText(m, store.me)}</span>
           ) : (
@@ -124,7 +123,7 @@ export function MessageRow({ store, message: m, isFirst, isSought, members, quot
   );
 }
 
-export function Quote({ message, me, href }: { message: Message | undefined; me: string; href?: string }) {
+export function Quote({ message, me, onSeek }: { message: Message | undefined; me: string; onSeek?: () => void }) {
   const content = (
     <>
       {message && <span class="quote-name">{nameOf(message.sender_id)}</span>}
@@ -133,10 +132,10 @@ export function Quote({ message, me, href }: { message: Message | undefined; me:
   );
   return (
     <blockquote class="quote">
-      {href ? (
-        <a href={href} onClick={(e) => (e.preventDefault(), go(href, true))}>
+      {onSeek ? (
+        <button type="button" onClick={onSeek}>
           {content}
-        </a>
+        </button>
       ) : (
         content
       )}

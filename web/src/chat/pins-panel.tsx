@@ -31,14 +31,14 @@ export default function PinsPanel({ store, c, onClose }: { store: ChatStore; c: 
       <ul class="pins">
         {pins?.map((m) => (
           <li key={m.seq} class="pin">
-            <a class="conv" href={`/c/${c.id}?at=${m.seq}`}>
+            <button type="button" class="conv" onClick={() => store.seek(c.id, m.seq)}>
               <Avatar name={nameOf(m.sender_id)} url={personOf(m.sender_id)?.avatar_url} size={32} />
               <span class="conv-body">
                 <span class="strong">{nameOf(m.sender_id)}</span>
                 <span class="pin-text">{lineOf(m, store.me)}</span>
                 <span class="meta">{dateTimeText(m.created_at_ms)}</span>
               </span>
-            </a>
+            </button>
             {mayUnpin && <IconButton icon={PinOff} size={18} label={t("chat.unpin")} onClick={() => unpin(m)} />}
           </li>
         ))}
