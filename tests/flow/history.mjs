@@ -201,7 +201,7 @@ const rules = {
         if (!heard.has(r.device)) heard.set(r.device, new Set());
         if (r.change.message) heard.get(r.device).add(nameOf(r.change.message.sender_id, r.change.message.client_msg_id));
         if (r.change.rev <= last || (r.is_event && r.change.prev_rev !== last)) return; // known; or a hole: the device has to ask
-        if (r.change.prev_rev !== last) say(`${r.device} held ${last} and got ${r.change.rev} after ${r.change.prev_rev}`);
+        if (r.change.prev_rev > last) say(`${r.device} held ${last} and got ${r.change.rev} after ${r.change.prev_rev}`);
         held.set(r.device, r.change.rev);
       } else if (r.what === 'passed') {
         held.set(r.device, Math.max(held.get(r.device) ?? 0, r.rev));

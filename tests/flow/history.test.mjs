@@ -218,7 +218,7 @@ const damages = {
   },
   'who comes back misses nothing': {
     'one left out in catching up': (r) => drop(r, toldOf(r, 'bob\'s phone', 'a3', false)),
-    'a hole in what is said to follow': (r) => { toldOf(r, 'bob\'s tablet', 'a2', false).change.prev_rev -= 1; },
+    'a hole in what is said to follow': (r) => { toldOf(r, 'bob\'s tablet', 'a2', false).change.prev_rev += 1; },
   },
   'who is here hears it': {
     'one of them is skipped': (r) => drop(r, toldOf(r, 'bob\'s phone', 'a4', true)),

@@ -60,7 +60,6 @@ class Device {
     const asked = new Map(conversations.map((id) => [id, this.note('asking', id)]));
     const open = isOpen ? conversations.map((id) => ({ conversation_id: id, rev: this.held.get(id) ?? 0 })) : [];
     const reply = await this.wire.ok('sync', { cursor: this.cursor, open });
-    this.cursor = reply.cursor;
     for (const [i, { conversation_id: id }] of open.entries()) if (reply.open_changes[i].rev) await this.replay(id, asked.get(id), reply.open_changes[i]);
     for (const one of reply.conversations) {
       if (!asked.has(one.id)) continue;
@@ -68,6 +67,7 @@ class Device {
       if (one.rev > (this.held.get(one.id) ?? 0))
         await this.replay(one.id, asked.get(one.id), await this.wire.ok('get_changes', { id: one.id, after_rev: this.held.get(one.id) ?? 0, limit: 500 }));
     }
+    this.cursor = reply.cursor; // not before what it stands for is here
     for (const id of conversations) this.note('current', id, { asked: asked.get(id) });
   }
 

@@ -3,13 +3,13 @@
  * linker puts these functions before the real ones (-Wl,--wrap), so no line of the product knows of
  * them and no other program has them. SEEDED_BUG names the bug; without it the server is sound.
  */
-#include <stdatomic.h>
 #include <unistd.h>
 
+#include "seeded.h"
 #include "services/gateway/gateway_hub.h"
 #include "services/message/message_internal.h"
 
-static bool has_bug(const char *name)
+bool has_bug(const char *name)
 {
     const char *seeded = getenv("SEEDED_BUG");
     return seeded && strcmp(seeded, name) == 0;
@@ -123,18 +123,6 @@ enum err __wrap_message_log_seq_at(struct store_tx *tx, int64_t num, int64_t rev
 }
 
 /* ---- telling ---- */
-
-void __real_fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags);
-void __wrap_fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags);
-
-void __wrap_fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags)
-{
-    static _Atomic int count;
-    bool is_change = frame->body_case == GATEWAY__SERVER_FRAME__BODY_CHANGE;
-    if (has_bug("fan_out_skips_one") && is_change && fan->counts[0] > 1 && ++count % 20 == 0)
-        fan->counts[0]--;
-    __real_fan_send(fan, frame, flags);
-}
 
 void __real_topic_remove(struct gateway *gw, struct user *u, const char *id);
 void __wrap_topic_remove(struct gateway *gw, struct user *u, const char *id);

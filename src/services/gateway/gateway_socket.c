@@ -489,6 +489,8 @@ static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identi
 /* What the client's name tells of the device, until it says so itself. */
 static Presence__DeviceKind guess_kind(struct str agent)
 {
+    if (!agent.n)
+        return PRESENCE__DEVICE_KIND__UNKNOWN;
     if (memmem(agent.p, agent.n, "Electron/", 9))
         return PRESENCE__DEVICE_KIND__DESKTOP;
     if (!memmem(agent.p, agent.n, "Mozilla/", 8))
