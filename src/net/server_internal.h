@@ -46,6 +46,8 @@ struct shard {
     struct ws_shard *ws;
     struct ws_delivery *deliveries; /* multicasts of this turn, oldest first */
     struct ws_delivery *deliveries_last;
+    struct ws_slices *slices; /* multicasts to very many, oldest first: a part of them each turn */
+    struct ws_slices *slices_last;
 };
 
 struct conn {

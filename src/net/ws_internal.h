@@ -41,10 +41,23 @@ void ws_send_frames(struct ws *ws, struct ws_frame *const *frames, int count, un
 /* ws_multicast.c: what waits for the end of the turn goes now, so that what is sent next comes
  * after it. */
 void ws_multicast_flush(struct shard *shard);
+
+/* ws_slices.c: multicasts to more sockets of a loop than one turn may serve. */
+extern size_t ws_slice_sockets; /* served in a turn; tests make it small */
+void ws_slices_add(struct shard *shard, struct ws_frame *frame, const struct net_ticket *tickets,
+                   size_t count, unsigned flags);
+/* What this socket waits for goes to it now. */
+void ws_slices_serve(const struct ws *ws);
+/* The next slice; false: that was the last. */
+bool ws_slices_turn(struct shard *shard);
+void ws_slices_drop(struct shard *shard);
+
 static inline void ws_keep_order(const struct ws *ws)
 {
     if (unlikely(ws->conn->shard->deliveries != NULL))
         ws_multicast_flush(ws->conn->shard);
+    if (unlikely(ws->conn->shard->slices != NULL))
+        ws_slices_serve(ws);
 }
 
 #define WS_WINDOW_BITS_MIN 9 /* zlib makes no raw stream with 8 */

@@ -6,7 +6,8 @@
  * A delivery waits on its loop until the turn in which it came is over. Deliveries to the same
  * sockets that came meanwhile (a busy room) leave together, in one system call a socket. A socket
  * still sees everything in the order in which one thread sent it: whatever is sent to a socket
- * singly lets the waiting deliveries go first (ws_keep_order).
+ * singly lets the waiting deliveries go first (ws_keep_order). Those to very many sockets go in
+ * slices (ws_slices.c).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -56,8 +57,11 @@ static void send_together(const struct shard *shard, const struct ws_delivery *d
     for (size_t i = 0; i < d->count; i++) {
         look_ahead(shard, d, i);
         struct conn *conn = shard_conn(shard, d->tickets[i]);
-        if (conn && conn->ws && !conn->stream.is_closing)
-            ws_send_frames(conn->ws, frames, count, d->flags);
+        if (!conn || !conn->ws || conn->stream.is_closing)
+            continue;
+        if (unlikely(shard->slices != NULL))
+            ws_slices_serve(conn->ws);
+        ws_send_frames(conn->ws, frames, count, d->flags);
     }
 }
 
@@ -94,11 +98,15 @@ void ws_multicast_drop(struct shard *shard)
         shard->deliveries = d->next;
         delivery_free(d);
     }
+    ws_slices_drop(shard);
 }
 
 static void on_turn(void *arg)
 {
-    ws_multicast_flush(arg);
+    struct shard *shard = arg;
+    ws_multicast_flush(shard);
+    if (ws_slices_turn(shard))
+        stream_io_next_turn(shard->io, on_turn, shard);
 }
 
 static void on_delivery(void *arg)
@@ -110,11 +118,17 @@ static void on_delivery(void *arg)
         return;
     }
     LOOP_ASSERT(shard->loop);
-    if (shard->deliveries_last)
-        shard->deliveries_last->next = d;
-    else
-        shard->deliveries = d;
-    shard->deliveries_last = d;
+    if (unlikely(d->count > ws_slice_sockets)) {
+        ws_multicast_flush(shard); /* that came before */
+        ws_slices_add(shard, d->frame, d->tickets, d->count, d->flags);
+        delivery_free(d);
+    } else {
+        if (shard->deliveries_last)
+            shard->deliveries_last->next = d;
+        else
+            shard->deliveries = d;
+        shard->deliveries_last = d;
+    }
     stream_io_next_turn(shard->io, on_turn, shard);
 }
 

@@ -601,6 +601,23 @@ static void multicasts_leave_together(void **state)
     ws_shard_destroy(&zlib);
 }
 
+/* The same again where so few sockets are many. */
+static void multicasts_in_slices(void **state)
+{
+    size_t usual = ws_slice_sockets;
+    ws_slice_sockets = 3;
+    multicasts_in_order(state);
+    ws_slice_sockets = usual;
+}
+
+static void slices_leave_together(void **state)
+{
+    size_t usual = ws_slice_sockets;
+    ws_slice_sockets = 2;
+    multicasts_leave_together(state);
+    ws_slice_sockets = usual;
+}
+
 static void floods_of_pings_do_not_pile_up(void **state)
 {
     struct client c;
@@ -673,6 +690,8 @@ int main(void)
         TEST(shares_frames_over_loops),
         TEST(multicasts_in_order),
         TEST(multicasts_leave_together),
+        TEST(multicasts_in_slices),
+        TEST(slices_leave_together),
         TEST(floods_of_pings_do_not_pile_up),
         TEST(drains_politely),
     };
