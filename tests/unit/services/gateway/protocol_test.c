@@ -20,6 +20,11 @@
 #define DEVICES 6
 #define LINES_MAX 512
 #define STEP_US 20000
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SCHEDULES 60
+#else
+#define SCHEDULES 300
+#endif
 
 struct line {
     char key[ID_SIZE], text[48];
@@ -549,7 +554,7 @@ static unsigned running; /* for the report of a failure */
 static void test_schedules(void **state UNUSED)
 {
     const char *given = getenv("SEED"), *many = getenv("SCHEDULES");
-    int count = given ? 1 : many ? atoi(many) : 300;
+    int count = given ? 1 : many ? atoi(many) : SCHEDULES;
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)clock_mono_us();
     struct world *w = NULL;
     struct identity people[PEOPLE];
