@@ -22,8 +22,8 @@
 #define CHECKPOINT_PAGES_BUSY 4000 /* due even when jobs wait */
 #define TRUNCATE_PAGES 16384       /* 64 MiB: readers that never end are waited for, a moment */
 #define TRUNCATE_WAIT_MS 100
-#define WRITER_CACHE "-32768" /* KiB: the pages that inserts into the indexes of a long log touch \
-                               */
+/* KiB: the pages that inserts into the indexes of a long log touch. */
+#define WRITER_CACHE "-32768"
 #define LENGTH_MAX_BYTES (64 << 20) /* of one value or row */
 
 static struct metric metric_wal =
