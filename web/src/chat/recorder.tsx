@@ -10,7 +10,7 @@ import { toast } from "../ui/toast";
 const types = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4"];
 const longestMs = 15 * 60_000;
 // A touch by mistake.
-const bytesLeast = 1_000;
+const shortestMs = 500;
 const levelEveryMs = 80;
 const levelsMost = 48;
 const bitsPerSecond = 32_000;
@@ -57,24 +57,24 @@ async function record(onLevel: (level: number) => void): Promise<Recording> {
 
 export default function Recorder({ onVoice, onClose }: Props) {
   const recording = useRef<Recording | null>(null);
+  const startMs = useRef(0);
   const [levels, setLevels] = useState<number[]>([]);
   const [lengthMs, setLengthMs] = useState(0);
   const send = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
     let isOver = false;
-    let startMs = 0;
     const onLevel = (level: number) => {
-      if (!startMs || !recording.current) return;
-      setLengthMs(Date.now() - startMs);
+      if (!recording.current) return;
+      setLengthMs(Date.now() - startMs.current);
       setLevels((was) => [...was, level].slice(-levelsMost));
-      if (Date.now() - startMs > longestMs) void finish();
+      if (Date.now() - startMs.current > longestMs) void finish();
     };
     record(onLevel).then(
       (r) => {
         if (isOver) return r.drop();
         recording.current = r;
-        startMs = Date.now();
+        startMs.current = Date.now();
         send.current?.querySelector<HTMLElement>(".voice-send")?.focus();
       },
       () => {
@@ -92,8 +92,9 @@ export default function Recorder({ onVoice, onClose }: Props) {
     const r = recording.current;
     if (!r) return;
     recording.current = null;
+    const isLongEnough = Date.now() - startMs.current >= shortestMs;
     const file = await r.stop();
-    if (file.size >= bytesLeast) onVoice(file);
+    if (isLongEnough && file.size) onVoice(file);
     onClose();
   };
   return (
