@@ -1,6 +1,7 @@
 """Messaging: durable sends, delivery to many, coming back, idle users; beside ejabberd, nchan, SQLite alone and send() alone."""
 import os
 import sys
+import time
 
 from frame import Bench, BenchError, temporary_directory
 from im.load import Load, measure
@@ -8,6 +9,7 @@ from im.peers import PASSWORD, Ejabberd, Nchan, SendLoop, sqlite_loop
 from im.seed import Seed
 
 BYTES = 100
+SETTLE_S = 1
 FRAME_BYTES = 760  # what such a message is as an event, so that everybody delivers as much
 PEOPLE, SENDERS, FEW, MANY = 5000, 1000, 1000, 1000000
 SENDS = {"1": 1, "100": 100, "1000": 1000, "1000-million": 1000, "100-group": 100}
@@ -136,11 +138,13 @@ def idle(bench, case, scene):
     seed = scene.seed(case)
     lines = everybody(seed)
     with seed.server() as server:
-        with Load(server, "resume", "parlance", lines, 1):
-            pass  # everybody was here once, few at a time: caches are full, and not counted
+        with Load(server, "resume", "parlance", lines, 1) as load:
+            load.run()  # everybody was here, few at a time: caches are full, and not counted
+        time.sleep(SETTLE_S)
         before = server.memory_kb()["private"]
         with Load(server, "idle", "parlance", lines, 1) as load:
             load.run()
+            time.sleep(SETTLE_S)
             after = server.memory_kb()["private"]
     bench.record("rss_bytes_per_user", case, "bytes", "parlance", (after - before) * 1024 / len(lines), is_less_better=True)
 

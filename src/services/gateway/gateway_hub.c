@@ -54,10 +54,11 @@ static void leave(struct gateway *gw, struct member *m)
 }
 
 /* May this be told? One person now and then, and in one conversation not too many. */
-static bool take_typing(struct topic *t, struct reader *reader)
+static bool take_typing(struct topic *t, const struct reader *reader)
 {
     uint32_t now_ds = (uint32_t)(clock_mono_ms() / 100);
-    if (t->reader_count > TYPING_TOLD_MAX || now_ds - reader->typed_at_ds < TYPING_EVERY_DS)
+    struct membership *own = &reader->user->topics[reader->place];
+    if (t->reader_count > TYPING_TOLD_MAX || now_ds - own->typed_at_ds < TYPING_EVERY_DS)
         return false;
     if (now_ds - t->typing_since_ds >= 10) {
         t->typing_since_ds = now_ds;
@@ -66,7 +67,7 @@ static bool take_typing(struct topic *t, struct reader *reader)
     if (t->typing_count == TYPING_PER_S)
         return false;
     t->typing_count++;
-    reader->typed_at_ds = now_ds;
+    own->typed_at_ds = now_ds;
     return true;
 }
 

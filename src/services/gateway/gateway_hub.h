@@ -22,7 +22,8 @@ struct user {
     /* conversations it is in */
     struct membership {
         struct topic *topic;
-        uint32_t place; /* among topic->readers */
+        uint32_t place;       /* among topic->readers */
+        uint32_t typed_at_ds; /* when their typing was told last, in tenths of a second */
     } * topics;
     size_t topic_count;
     struct loop_timer load_timer;
@@ -42,9 +43,9 @@ struct topic {
     char id[ID_SIZE];
     struct reader {
         struct user *user;
-        int64_t visible_from_seq; /* older messages are not theirs, whatever happens to them */
-        uint32_t place;           /* among user->topics */
-        uint32_t typed_at_ds;     /* when their typing was told last, in tenths of a second */
+        uint64_t
+            visible_from_seq : 40; /* older messages are not theirs, whatever happens to them */
+        uint64_t place : 24;       /* among user->topics; most of a user's memory are these */
     } * readers;
     size_t reader_count;
     /* sockets that look at it */

@@ -24,7 +24,7 @@ static void note_membership(const Message__MessageEvent *event, struct user *u)
 static bool may_see(const Message__MessageEvent *event, const struct reader *reader)
 {
     const Message__MessageInfo *about = event->change->message;
-    return reader && (!about || about->seq > reader->visible_from_seq);
+    return reader && (!about || about->seq > (int64_t)reader->visible_from_seq);
 }
 
 static void add_all(struct fan *fan, const struct topic *t, const Message__MessageEvent *event)

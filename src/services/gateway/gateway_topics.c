@@ -180,14 +180,15 @@ void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visib
     struct topic *t = topic_get(gw, id);
     struct reader *reader = topic_reader(t, u);
     if (reader) {
-        reader->visible_from_seq = visible_from_seq;
+        reader->visible_from_seq = (uint64_t)visible_from_seq;
         return;
     }
     t->readers = array_grown(t->readers, t->reader_count, sizeof(t->readers[0]));
     u->topics = array_grown(u->topics, u->topic_count, sizeof(u->topics[0]));
     t->readers[t->reader_count] = (struct reader){
-        .user = u, .visible_from_seq = visible_from_seq, .place = (uint32_t)u->topic_count};
-    u->topics[u->topic_count++] = (struct membership){t, (uint32_t)t->reader_count++};
+        .user = u, .visible_from_seq = (uint64_t)visible_from_seq, .place = u->topic_count};
+    u->topics[u->topic_count++] =
+        (struct membership){.topic = t, .place = (uint32_t)t->reader_count++};
     look_early(u, t);
 }
 
