@@ -7,6 +7,7 @@ import { unreadMessages } from "../app/unread";
 import type { LinkState, Wire } from "./link";
 import { isQuiet } from "./inbox";
 import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
+import { Members } from "./members";
 import { newId } from "./ids";
 import type * as outbox from "./outbox";
 import { knownPeople, recallPeople } from "./people";
@@ -44,7 +45,8 @@ export class ChatStore {
   readonly conversations = signal<Map<string, Conversation>>(new Map());
   readonly hasMore = signal(false);
   readonly threads = signal<Map<string, Thread>>(new Map());
-  readonly members = signal<Map<string, Member[]>>(new Map());
+  private readonly belonging = new Members();
+  readonly members = this.belonging.lists;
   // A message one is sent to; the thread shows it.
   readonly sought = signal<{ id: string; seq: number } | null>(null);
   readonly sorted = computed(() => [...this.conversations.value.values()].sort((a, b) => b.active_at_ms - a.active_at_ms));
@@ -271,7 +273,7 @@ export class ChatStore {
     this.heard.forEach((hear) => hear(name, body));
     if (name === "change") this.onChange(body as Change);
     else if (name === "own") this.onOwn(body as Conversation);
-    else if (name === "receipt") this.onReceipt(body as Receipt);
+    else if (name === "receipt") this.belonging.onReceipt(body as Receipt);
     else if (name === "is_typing") this.onTyping(body as { conversation_id: string; user_id: string });
   }
 
@@ -287,7 +289,7 @@ export class ChatStore {
       if (verdict === "hole") void this.catchUp(id);
       else this.setThread(id, { log });
     }
-    if (change.member) this.putMember(change.member);
+    if (change.member) this.belonging.put(change.member);
     const m = change.message;
     if (change.type !== "message" || !m) return;
     if (m.sender_id === this.me) this.sender.dropSent(m.client_msg_id);
@@ -301,24 +303,6 @@ export class ChatStore {
     const known = this.conversations.value.get(c.id);
     if (known && c.own) this.putConversations([{ ...known, own: c.own }]);
     else if (!known) this.soon(`reload ${c.id}`, 50, () => void this.reload(c.id));
-  }
-
-  private onReceipt(r: Receipt): void {
-    const list = this.members.value.get(r.conversation_id) ?? [];
-    const next = list.map((m) =>
-      m.user_id === r.user_id
-        ? { ...m, read_seq: Math.max(m.read_seq, r.read_seq), delivered_seq: Math.max(m.delivered_seq, r.delivered_seq) }
-        : m,
-    );
-    this.members.value = new Map(this.members.value).set(r.conversation_id, next);
-  }
-
-  private putMember(member: Member): void {
-    const list = this.members.value.get(member.conversation_id);
-    if (!list) return;
-    const others = list.filter((m) => m.user_id !== member.user_id);
-    const next = member.state === "active" ? [...others, member] : others;
-    this.members.value = new Map(this.members.value).set(member.conversation_id, next);
   }
 
   private onTyping({ conversation_id: id, user_id: user }: { conversation_id: string; user_id: string }): void {
@@ -442,7 +426,7 @@ export class ChatStore {
   async loadMembers(id: string): Promise<void> {
     try {
       const reply = await this.request<{ members?: Member[] }>("list_members", { id, limit: 100 });
-      this.members.value = new Map(this.members.value).set(id, reply.members ?? []);
+      this.belonging.set(id, reply.members ?? []);
     } catch {
       // no ticks and no list until the next look
     }
