@@ -180,6 +180,14 @@ describe('erase', () => {
     rmSync(dataDir, { recursive: true, force: true });
   });
 
+  // A whole file in one request.
+  async function upload(client, bytes) {
+    const headers = { 'tus-resumable': '1.0.0', 'upload-length': String(bytes.length), 'content-type': 'application/offset+octet-stream' };
+    const reply = await client.ask('POST', '/api/v1/files/uploads', { raw: bytes, headers });
+    assert.equal(reply.status, 201, reply.text);
+    return reply.headers.get('location').split('/').at(-1);
+  }
+
   const texts = async (client, id) => ok(await client.get(`/api/v1/conversations/${id}/messages?limit=200`)).messages
     .map((m) => (m.recalled_at_ms ? '-' : m.content.text ?? m.content.kind));
 
@@ -206,13 +214,21 @@ describe('erase', () => {
     for (let i = 0; i < 120; i += 1) await annWire.say(group, `mine ${i}`);
     await bobWire.say(group, 'his');
     ok(await ann.put(`/api/v1/conversations/${group}/own`, { draft: 'half a thought' }));
+    const [shown, waiting] = [await upload(ann, 'shown bytes'), await upload(ann, 'waiting bytes')];
+    const file = (id) => ({ kind: 'file', attachments: [{ file_id: id }] });
+    await annWire.ok('send_message', { conversation_id: direct, client_msg_id: 'f', content: file(shown) });
+    await annWire.ok('send_message', { conversation_id: direct, client_msg_id: 'w', content: file(waiting), send_at_ms: Date.now() + 3_600_000 });
+    assert.equal((await bob.get(`/api/v1/conversations/${direct}/files/${shown}`)).text, 'shown bytes');
     await eventually(async () => ok(await bob.get('/api/v1/messages/search?query=confidential')).messages.length === 1);
 
     assert.match(works(await runBeside(['erase', '--user', 'ann@example.org', '--yes'], { dataDir })), /done/);
     assert.equal((await annWire.closed).code, 4401);
     refused(await ann.get('/api/v1/users/me'), 'unauthenticated');
     refused(await server.client().post('/api/v1/auth/login', { login: 'ann', password: 'ann-password' }), 'unauthenticated');
-    assert.deepEqual(await texts(bob, direct), ['-', 'answer']);
+    assert.deepEqual(await texts(bob, direct), ['-', 'answer', '-']);
+    refused(await bob.get(`/api/v1/conversations/${direct}/files/${shown}`), 'not_found');
+    const kept = readdirSync(path.join(dataDir, 'blobs'), { recursive: true }).map((name) => path.join(dataDir, 'blobs', name)).filter((name) => statSync(name).isFile());
+    assert.ok(!kept.some((name) => /(shown|waiting) bytes/.test(readFileSync(name, 'utf8'))), kept.join());
     assert.deepEqual(await texts(bob, group), [...Array(120).fill('-'), 'his']);
     assert.equal(ok(await bob.get('/api/v1/messages/search?query=confidential')).messages.length, 0);
     assert.ok((await bobWire.next('change', (c) => c.type === 'recalled' && c.conversation_id === direct)).message.recalled_by, ann.user.id);
