@@ -35,6 +35,8 @@ void app_destroy(struct app **app);
 /* Everything that can be known without starting: for openapi, migrate and user. */
 extern const struct edge_route_table *const app_route_tables[];
 extern const size_t app_route_table_count;
+extern const struct edge_socket *const app_sockets[];
+extern const size_t app_socket_count;
 
 /* The store of the data directory, for commands. FAILED_PRECONDITION: a server is using it. */
 MUST_USE enum err app_store_open(struct store **out, const struct app_config *config,

@@ -60,6 +60,8 @@ const struct edge_route_table *const app_route_tables[] = {
     &signaling_routes, &file_routes,     &message_routes, &group_routes,
     &contact_routes,   &presence_routes, &webhook_routes, &task_routes};
 const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
+const struct edge_socket *const app_sockets[] = {&gateway_frames, &signaling_frames};
+const size_t app_socket_count = ARRAY_LEN(app_sockets);
 
 /* Each service that keeps something of people, and works on this queue. */
 const char *const app_erase_queues[] = {ERASE_QUEUE("auth"), ERASE_QUEUE("meeting"),
@@ -344,6 +346,8 @@ static enum err start_edge(struct app *app)
     return edge_create(&app->edge,
                        &(struct edge_options){.mounts = mounts,
                                               .mount_count = ARRAY_LEN(mounts),
+                                              .sockets = app_sockets,
+                                              .socket_count = app_socket_count,
                                               .ws_rows = ws_rows,
                                               .ws_row_count = ARRAY_LEN(ws_rows),
                                               .checks = checks,

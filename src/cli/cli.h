@@ -36,7 +36,7 @@ extern const struct cli_command cli_erase;
 extern const struct cli_command cli_export;
 extern const struct cli_command cli_help;
 extern const struct cli_command cli_migrate;
-extern const struct cli_command cli_openapi;
+extern const struct cli_command cli_openapi, cli_asyncapi;
 extern const struct cli_command cli_restore;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_user;

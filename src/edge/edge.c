@@ -159,6 +159,7 @@ static void write_openapi(struct edge *e, const struct edge_options *opt)
         tables[i] = opt->mounts[i].table;
     edge_openapi_write(&e->openapi, tables, opt->mount_count, opt->version);
     free(tables);
+    edge_asyncapi_write(&e->asyncapi, opt->sockets, opt->socket_count, opt->version);
 }
 
 /* Each name once. */
@@ -277,6 +278,7 @@ void edge_destroy(struct edge **edge)
     free(e->ws_rows);
     free(e->checks);
     strbuf_deinit(&e->openapi);
+    strbuf_deinit(&e->asyncapi);
     strbuf_deinit(&e->cors_takes);
     strbuf_deinit(&e->cors_gives);
     free(e);

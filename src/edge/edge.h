@@ -87,6 +87,18 @@ struct edge_ws_row {
     void *arg;
 };
 
+/* What goes over a socket, for the AsyncAPI document. */
+struct edge_socket {
+    const char *name, *path, *summary; /* "im", "/ws/im" */
+    const char *manual;                /* "docs/messaging.md" */
+    /* A frame of the client; its oneof fields are requests, each answered by the frame of the
+     * server in which the field of the same name stands, or by `error`. With neither oneof the
+     * frames are what they are. */
+    const ProtobufCMessageDescriptor *client, *server;
+    const ProtobufCMessageDescriptor *const *frames; /* of the server, when there is no `server` */
+    size_t frame_count;
+};
+
 /* One line of /ready: name and whether it can serve. Must be quick; on a loop. */
 struct edge_check {
     const char *name;
@@ -106,6 +118,8 @@ struct edge_options {
     size_t mount_count;
     const struct edge_ws_row *ws_rows; /* copied */
     size_t ws_row_count;
+    const struct edge_socket *const *sockets; /* for the document; must outlive the edge */
+    size_t socket_count;
     const struct edge_check *checks; /* copied */
     size_t check_count;
     ProtobufCService *auth;             /* ValidateToken, ValidateSignature */
@@ -136,3 +150,6 @@ void edge_drain(struct edge *edge);
 /* The OpenAPI 3.1 document of these tables. */
 void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const *tables,
                         size_t count, const char *version);
+/* The AsyncAPI 3.0 document of these sockets. */
+void edge_asyncapi_write(struct strbuf *out, const struct edge_socket *const *sockets, size_t count,
+                         const char *version);

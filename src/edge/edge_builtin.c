@@ -86,14 +86,18 @@ static void on_openapi(struct edge *e, struct http_request *req)
     reply_json(req, 200, &e->openapi);
 }
 
+static void on_asyncapi(struct edge *e, struct http_request *req)
+{
+    reply_json(req, 200, &e->asyncapi);
+}
+
 static const struct {
     struct str path;
     void (*fn)(struct edge *e, struct http_request *req);
 } builtins[] = {
-    {{"/health", 7}, on_health},
-    {{"/ready", 6}, on_ready},
-    {{"/metrics", 8}, on_metrics},
-    {{"/openapi.json", 13}, on_openapi},
+    {{"/health", 7}, on_health},           {{"/ready", 6}, on_ready},
+    {{"/metrics", 8}, on_metrics},         {{"/openapi.json", 13}, on_openapi},
+    {{"/asyncapi.json", 14}, on_asyncapi},
 };
 
 bool edge_builtin(struct edge *e, struct http_request *req)

@@ -101,6 +101,22 @@ void edge_signature_request(const struct edge_signature *s, const struct http_re
 /* Does one of the scopes open this? "messages" opens "messages:read" and "messages:write". */
 bool edge_scopes_open(const char *scopes, const char *part, const char *verb);
 
+/* ---- edge_schema.c: schemas for the API's documents ---- */
+struct edge_schemas {
+    struct strbuf *out;
+    struct map *seen; /* schema name -> descriptor */
+    const ProtobufCMessageDescriptor *queue[512];
+    size_t queued;
+};
+struct edge_schemas *edge_schemas_create(struct strbuf *out);
+void edge_schemas_destroy(struct edge_schemas **schemas);
+/* All that were referred to, and what they refer to: "name":{...}, ... */
+void edge_schemas_write(struct edge_schemas *w, bool is_first);
+void edge_schema_quote(struct strbuf *out, const char *text);
+/* {"$ref":...} */
+void edge_schema_refer(struct edge_schemas *w, const ProtobufCMessageDescriptor *d);
+void edge_schema_field(struct edge_schemas *w, const ProtobufCFieldDescriptor *f);
+
 /* ---- edge_limits.c ---- */
 struct edge_limits;
 struct edge_limits *edge_limits_create(void);
@@ -125,7 +141,7 @@ struct edge {
     size_t proxy_count;
     int subscription;
     _Atomic bool is_draining;
-    struct strbuf openapi;
+    struct strbuf openapi, asyncapi;
     struct strbuf cors_takes, cors_gives; /* names of headers that pages of others may use */
     unsigned validate_method, signature_method;
     /* Jobs, and one for the edge itself: whoever takes it to zero posts `ended`. */
@@ -231,7 +247,7 @@ void edge_reply_blob(struct edge_job *j, const ProtobufCMessage *reply);
 /* inline or attachment, with the name as a header can say it (RFC 6266). */
 struct str edge_disposition(const char *file_name, bool is_inline, struct strbuf *out);
 
-/* ---- edge_builtin.c: /health /ready /metrics /openapi.json ---- */
+/* ---- edge_builtin.c: /health /ready /metrics /openapi.json /asyncapi.json ---- */
 /* True when the path was one of them (answered). */
 bool edge_builtin(struct edge *e, struct http_request *req);
 

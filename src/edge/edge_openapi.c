@@ -5,116 +5,9 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "core/map.h"
 #include "edge/edge_internal.h"
 
-struct writer_state {
-    struct strbuf *out;
-    struct map *seen; /* schema name -> descriptor */
-    const ProtobufCMessageDescriptor *queue[256];
-    size_t queued;
-};
-
 static const char *const who_names[] = {"", "anyone", "guest", "user", "admin"};
-
-static void quote(struct strbuf *out, const char *text)
-{
-    strbuf_add_json(out, str_from(text));
-}
-
-/* "parlance.meeting.v1.MeetingInfo" -> "meeting.MeetingInfo" */
-static void schema_name(const ProtobufCMessageDescriptor *d, struct strbuf *out)
-{
-    struct str package = str_from(d->package_name);
-    struct str root;
-    struct str service = STR_NULL;
-    str_cut(&package, '.', &root);
-    str_cut(&package, '.', &service);
-    strbuf_printf(out, "%.*s.%s", STR_FMT(service), d->short_name);
-}
-
-static void reference(struct writer_state *w, const ProtobufCMessageDescriptor *d)
-{
-    struct strbuf name = {0};
-    schema_name(d, &name);
-    strbuf_printf(w->out, "{\"$ref\":\"#/components/schemas/%s\"}", name.p);
-    if (!map_get(w->seen, strbuf_str(&name)) && w->queued < ARRAY_LEN(w->queue)) {
-        map_set(w->seen, strbuf_str(&name), (void *)(uintptr_t)d);
-        w->queue[w->queued++] = d;
-    }
-    strbuf_deinit(&name);
-}
-
-static void enum_schema(struct writer_state *w, const ProtobufCEnumDescriptor *d)
-{
-    strbuf_adds(w->out, "{\"type\":\"string\",\"enum\":[");
-    for (unsigned i = 0; i < d->n_values; i++) {
-        char name[64];
-        snprintf(name, sizeof(name), "%s", d->values[i].name);
-        for (char *c = name; *c; c++)
-            *c = (char)tolower((unsigned char)*c);
-        strbuf_adds(w->out, i ? "," : "");
-        quote(w->out, name);
-    }
-    strbuf_adds(w->out, "]}");
-}
-
-static void scalar_schema(struct writer_state *w, const ProtobufCFieldDescriptor *f)
-{
-    switch (f->type) {
-    case PROTOBUF_C_TYPE_STRING:
-        strbuf_adds(w->out, "{\"type\":\"string\"}");
-        break;
-    case PROTOBUF_C_TYPE_BYTES:
-        strbuf_adds(w->out, "{\"type\":\"string\",\"contentEncoding\":\"base64\"}");
-        break;
-    case PROTOBUF_C_TYPE_BOOL:
-        strbuf_adds(w->out, "{\"type\":\"boolean\"}");
-        break;
-    case PROTOBUF_C_TYPE_DOUBLE:
-    case PROTOBUF_C_TYPE_FLOAT:
-        strbuf_adds(w->out, "{\"type\":\"number\"}");
-        break;
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-        strbuf_adds(w->out, "{\"type\":[\"integer\",\"string\"],\"format\":\"int64\"}");
-        break;
-    case PROTOBUF_C_TYPE_ENUM:
-        enum_schema(w, f->descriptor);
-        break;
-    case PROTOBUF_C_TYPE_MESSAGE:
-        reference(w, f->descriptor);
-        break;
-    default:
-        strbuf_adds(w->out, "{\"type\":\"integer\",\"format\":\"int32\"}");
-        break;
-    }
-}
-
-static void field_schema(struct writer_state *w, const ProtobufCFieldDescriptor *f)
-{
-    bool is_list = f->label == PROTOBUF_C_LABEL_REPEATED;
-    if (is_list)
-        strbuf_adds(w->out, "{\"type\":\"array\",\"items\":");
-    scalar_schema(w, f);
-    if (is_list)
-        strbuf_addc(w->out, '}');
-}
-
-static void message_schema(struct writer_state *w, const ProtobufCMessageDescriptor *d)
-{
-    strbuf_adds(w->out, "{\"type\":\"object\",\"properties\":{");
-    for (unsigned i = 0; i < d->n_fields; i++) {
-        strbuf_adds(w->out, i ? "," : "");
-        quote(w->out, d->fields[i].name);
-        strbuf_addc(w->out, ':');
-        field_schema(w, &d->fields[i]);
-    }
-    strbuf_adds(w->out, "}}");
-}
 
 static bool is_param(const struct edge_route *route, const char *name)
 {
@@ -141,27 +34,27 @@ static bool is_of_edge(const struct edge_route *route, const char *field)
             strcmp(field, "has_more") == 0 || strcmp(field, "is_cut") == 0);
 }
 
-static void header_parameters(struct writer_state *w, const struct edge_route *route,
+static void header_parameters(struct edge_schemas *w, const struct edge_route *route,
                               const ProtobufCMessageDescriptor *request, bool is_first)
 {
     for (const struct edge_header *h = route->takes; h && h->name; h++) {
         strbuf_adds(w->out, is_first ? "{\"name\":" : ",{\"name\":");
         is_first = false;
-        quote(w->out, h->name);
+        edge_schema_quote(w->out, h->name);
         strbuf_adds(w->out, ",\"in\":\"header\",\"required\":false,\"schema\":");
-        field_schema(w, rpc_field_find(request, str_from(h->field)));
+        edge_schema_field(w, rpc_field_find(request, str_from(h->field)));
         strbuf_addc(w->out, '}');
     }
 }
 
-static void response_headers(struct writer_state *w, const struct edge_route *route)
+static void response_headers(struct edge_schemas *w, const struct edge_route *route)
 {
     if (!route->gives)
         return;
     strbuf_adds(w->out, "\"headers\":{");
     for (const struct edge_header *h = route->gives; h->name; h++) {
         strbuf_adds(w->out, h == route->gives ? "" : ",");
-        quote(w->out, h->name);
+        edge_schema_quote(w->out, h->name);
         strbuf_adds(w->out, ":{\"schema\":{\"type\":\"string\"}}");
     }
     strbuf_adds(w->out, "},");
@@ -181,7 +74,7 @@ static void path_template(struct strbuf *out, const char *path)
 }
 
 /* Path parameters; for GET and DELETE the other scalar fields are the query. */
-static void parameters(struct writer_state *w, const struct edge_route *route,
+static void parameters(struct edge_schemas *w, const struct edge_route *route,
                        const ProtobufCMessageDescriptor *request)
 {
     bool has_query = strcmp(route->method, "GET") == 0 || strcmp(route->method, "DELETE") == 0;
@@ -195,11 +88,11 @@ static void parameters(struct writer_state *w, const struct edge_route *route,
             continue;
         strbuf_adds(w->out, is_first ? "{\"name\":" : ",{\"name\":");
         is_first = false;
-        quote(w->out, f->name);
+        edge_schema_quote(w->out, f->name);
         strbuf_printf(w->out,
                       ",\"in\":\"%s\",\"required\":%s,\"schema\":", is_in_path ? "path" : "query",
                       is_in_path ? "true" : "false");
-        field_schema(w, f);
+        edge_schema_field(w, f);
         strbuf_addc(w->out, '}');
     }
     header_parameters(w, route, request, is_first);
@@ -207,7 +100,7 @@ static void parameters(struct writer_state *w, const struct edge_route *route,
 }
 
 /* "image/png":{},"image/webp":{} */
-static void raw_content(struct writer_state *w, const struct edge_route *route)
+static void raw_content(struct edge_schemas *w, const struct edge_route *route)
 {
     struct str rest = str_from(route->raw_types ? route->raw_types : "application/octet-stream");
     struct str type;
@@ -219,7 +112,7 @@ static void raw_content(struct writer_state *w, const struct edge_route *route)
     }
 }
 
-static void request_body(struct writer_state *w, const struct edge_route *route,
+static void request_body(struct edge_schemas *w, const struct edge_route *route,
                          const ProtobufCMessageDescriptor *request)
 {
     bool has_body = strcmp(route->method, "POST") == 0 || strcmp(route->method, "PUT") == 0 ||
@@ -233,11 +126,11 @@ static void request_body(struct writer_state *w, const struct edge_route *route,
         return;
     }
     strbuf_adds(w->out, ",\"requestBody\":{\"content\":{\"application/json\":{\"schema\":");
-    reference(w, request);
+    edge_schema_refer(w, request);
     strbuf_adds(w->out, "}}}");
 }
 
-static void range_responses(struct writer_state *w, const struct edge_route *route)
+static void range_responses(struct edge_schemas *w, const struct edge_route *route)
 {
     strbuf_adds(w->out, ",\"206\":{\"description\":\"The range asked for.\",\"content\":{");
     raw_content(w, route);
@@ -245,7 +138,7 @@ static void range_responses(struct writer_state *w, const struct edge_route *rou
                         "\"416\":{\"description\":\"There is no such range.\"}");
 }
 
-static void responses(struct writer_state *w, const struct edge_route *route,
+static void responses(struct edge_schemas *w, const struct edge_route *route,
                       const ProtobufCMessageDescriptor *reply)
 {
     int status = route->ok_status ? route->ok_status : 200;
@@ -258,7 +151,7 @@ static void responses(struct writer_state *w, const struct edge_route *route,
         raw_content(w, route);
     } else if (status != 204) {
         strbuf_adds(w->out, "\"application/json\":{\"schema\":");
-        reference(w, reply);
+        edge_schema_refer(w, reply);
         strbuf_addc(w->out, '}');
     }
     strbuf_adds(w->out, status == 204 ? "}" : "}}");
@@ -268,7 +161,7 @@ static void responses(struct writer_state *w, const struct edge_route *route,
 }
 
 /* "users_GetUser"; where several rows ask the same RPC, those that end in a word carry it, too. */
-static void write_operation_id(struct writer_state *w, const struct edge_route_table *table,
+static void write_operation_id(struct edge_schemas *w, const struct edge_route_table *table,
                                const struct edge_route *route)
 {
     size_t rows = 0;
@@ -280,7 +173,7 @@ static void write_operation_id(struct writer_state *w, const struct edge_route_t
                   has_suffix ? "_" : "", has_suffix ? last : "");
 }
 
-static void write_operation(struct writer_state *w, const struct edge_route_table *table,
+static void write_operation(struct edge_schemas *w, const struct edge_route_table *table,
                             const struct edge_route *route)
 {
     int index = rpc_method_find(table->service, route->rpc);
@@ -291,7 +184,7 @@ static void write_operation(struct writer_state *w, const struct edge_route_tabl
     strbuf_adds(w->out, "\":{");
     write_operation_id(w, table, route);
     strbuf_printf(w->out, ",\"tags\":[\"%s\"],\"summary\":", table->tag);
-    quote(w->out, route->summary ? route->summary : method->name);
+    edge_schema_quote(w->out, route->summary ? route->summary : method->name);
     strbuf_printf(w->out, ",\"x-who\":\"%s\",", who_names[route->who]);
     const char *signature = route->flags & EDGE_NO_KEYS ? "" : ",{\"signature\":[]}";
     if (route->who == EDGE_WHO_ANYONE)
@@ -318,12 +211,12 @@ static bool is_first_of_path(const struct edge_route_table *const *tables, size_
     return true;
 }
 
-static void write_path(struct writer_state *w, const struct edge_route_table *const *tables,
+static void write_path(struct edge_schemas *w, const struct edge_route_table *const *tables,
                        size_t count, const char *path)
 {
     struct strbuf template = {0};
     path_template(&template, path);
-    quote(w->out, template.p);
+    edge_schema_quote(w->out, template.p);
     strbuf_deinit(&template);
     strbuf_adds(w->out, ":{");
     bool is_first = true;
@@ -339,7 +232,7 @@ static void write_path(struct writer_state *w, const struct edge_route_table *co
     strbuf_addc(w->out, '}');
 }
 
-static void write_components(struct writer_state *w)
+static void write_components(struct edge_schemas *w)
 {
     strbuf_adds(
         w->out,
@@ -355,26 +248,16 @@ static void write_components(struct writer_state *w)
         "\"error\":{\"type\":\"object\",\"required\":[\"code\",\"message\",\"request_id\"],"
         "\"properties\":{\"code\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"},"
         "\"request_id\":{\"type\":\"string\"}}}}}");
-    for (size_t i = 0; i < w->queued; i++) { /* grows while it is walked */
-        struct strbuf name = {0};
-        schema_name(w->queue[i], &name);
-        strbuf_addc(w->out, ',');
-        quote(w->out, name.p);
-        strbuf_addc(w->out, ':');
-        message_schema(w, w->queue[i]);
-        strbuf_deinit(&name);
-    }
+    edge_schemas_write(w, false);
     strbuf_adds(w->out, "}}}");
 }
 
 void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const *tables,
                         size_t count, const char *version)
 {
-    struct writer_state *w = mem_zalloc(sizeof(*w));
-    w->out = out;
-    w->seen = map_create();
+    struct edge_schemas *w = edge_schemas_create(out);
     strbuf_adds(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Parlance\",\"version\":");
-    quote(out, version);
+    edge_schema_quote(out, version);
     strbuf_adds(out,
                 ",\"description\":\"Accounts and meetings. Conventions: docs/api.md.\","
                 "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
@@ -394,6 +277,5 @@ void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const
         }
     }
     write_components(w);
-    map_destroy(&w->seen);
-    free(w);
+    edge_schemas_destroy(&w);
 }

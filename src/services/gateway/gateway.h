@@ -29,3 +29,6 @@ void gateway_destroy(struct gateway **gw);
  * header, or NULL: then the first frame must be `authenticate`. Answers the request in any case. */
 void gateway_accept(struct gateway *gw, struct http_request *req, const struct identity *who,
                     ws_origin_fn *is_origin_allowed, void *origin_arg);
+
+/* What goes over it, for the AsyncAPI document. */
+extern const struct edge_socket gateway_frames;

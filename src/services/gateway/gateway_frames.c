@@ -80,3 +80,12 @@ void gateway_find_methods(struct gateway *gw)
             gw->methods[d->fields[i].id] = find_method(gw, d->fields[i].name);
     }
 }
+
+const struct edge_socket gateway_frames = {
+    .name = "im",
+    .path = "/ws/im",
+    .summary = "Messages: requests with ids, their answers, and what happens by itself",
+    .manual = "docs/messaging.md",
+    .client = &gateway__client_frame__descriptor,
+    .server = &gateway__server_frame__descriptor,
+};

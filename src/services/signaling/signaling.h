@@ -43,3 +43,6 @@ void signaling_accept(struct signaling_service *s, struct http_request *req,
                       void *origin_arg);
 
 extern const struct edge_route_table signaling_routes;
+
+/* What goes over the socket, for the AsyncAPI document. */
+extern const struct edge_socket signaling_frames;

@@ -22,3 +22,24 @@ const struct edge_route_table signaling_routes = {
     .routes = routes,
     .count = sizeof(routes) / sizeof(routes[0]),
 };
+
+static const ProtobufCMessageDescriptor *const frames[] = {
+    &signaling__ok_frame__descriptor,          &signaling__error_frame__descriptor,
+    &signaling__room_joined_frame__descriptor, &signaling__meeting_frame__descriptor,
+    &signaling__answer_frame__descriptor,      &signaling__offer_frame__descriptor,
+    &signaling__member_frame__descriptor,      &signaling__gone_frame__descriptor,
+    &signaling__track_frame__descriptor,       &signaling__track_gone_frame__descriptor,
+    &signaling__speakers_frame__descriptor,    &signaling__quality_frame__descriptor,
+    &signaling__reaction_frame__descriptor,    &signaling__mute_requested_frame__descriptor,
+    &signaling__connection_frame__descriptor,  &signaling__closing_frame__descriptor,
+};
+
+const struct edge_socket signaling_frames = {
+    .name = "signaling",
+    .path = "/ws/signaling",
+    .summary = "A meeting: a frame's type says which of its fields count",
+    .manual = "docs/signaling.md",
+    .client = &signaling__client_frame__descriptor,
+    .frames = frames,
+    .frame_count = sizeof(frames) / sizeof(frames[0]),
+};

@@ -12,7 +12,7 @@ import unittest
 
 PARLANCE = os.path.abspath(sys.argv.pop(1))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-COMMANDS = ["serve", "chat", "check-config", "migrate", "openapi", "user", "verify", "version", "help"]
+COMMANDS = ["serve", "chat", "check-config", "migrate", "openapi", "asyncapi", "user", "verify", "version", "help"]
 
 
 def run(*words, cwd=None, **env):
