@@ -203,7 +203,8 @@ export function sendTray(by: ChatStore, key: string, where: Where): void {
 }
 
 export function sendVoice(by: ChatStore, file: File, where: Omit<Where, "content">): void {
-  const u = uploads.peek().get(begin(file, "voice"));
+  const id = begin(file, "voice");
+  const u = uploads.peek().get(id);
   if (u) sendUploads(by, [u], { ...where, content: { kind: "voice", text: "" } });
 }
 
