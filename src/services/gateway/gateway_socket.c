@@ -486,17 +486,19 @@ static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identi
     gateway_hub_post(&post);
 }
 
+static bool has(struct str text, const char *part)
+{
+    return text.n && memmem(text.p, text.n, part, strlen(part));
+}
+
 /* What the client's name tells of the device, until it says so itself. */
 static Presence__DeviceKind guess_kind(struct str agent)
 {
-    if (!agent.n)
-        return PRESENCE__DEVICE_KIND__UNKNOWN;
-    if (memmem(agent.p, agent.n, "Electron/", 9))
+    if (has(agent, "Electron/"))
         return PRESENCE__DEVICE_KIND__DESKTOP;
-    if (!memmem(agent.p, agent.n, "Mozilla/", 8))
+    if (!has(agent, "Mozilla/"))
         return PRESENCE__DEVICE_KIND__UNKNOWN;
-    return memmem(agent.p, agent.n, "Mobi", 4) ? PRESENCE__DEVICE_KIND__PHONE
-                                               : PRESENCE__DEVICE_KIND__WEB;
+    return has(agent, "Mobi") ? PRESENCE__DEVICE_KIND__PHONE : PRESENCE__DEVICE_KIND__WEB;
 }
 
 /* It did not take its events fast enough, and some were left out: now it can fetch them. */
