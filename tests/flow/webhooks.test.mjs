@@ -183,6 +183,9 @@ describe('an outgoing webhook', () => {
     assert.equal(told.change.message.content.text, 'ping 2');
     ok(await bob.delete(`/api/v1/groups/${id}/members/${bot.id}`));
     await say(bob, id, 'after it went');
+    ok(await bob.post(`/api/v1/groups/${elsewhere}/members`, { user_ids: [bot.id] }));
+    ok(await ann.delete(`/api/v1/bots/${bot.id}`));
+    await say(bob, elsewhere, 'after its end');
     await new Promise((resolve) => { setTimeout(resolve, 200); });
     assert.equal(receiver.calls.length, 2);
   });

@@ -154,6 +154,8 @@ static enum err forget_job(struct store_tx *tx, void *arg)
         "DELETE FROM message_contacts WHERE owner_id = ?",
         "DELETE FROM message_contacts WHERE user_id = ?",
         "DELETE FROM message_hidden WHERE user_id = ?",
+        "DELETE FROM message_webhooks WHERE created_by = ?",
+        "DELETE FROM message_webhooks WHERE bot_id = ? AND conversation_num = 0",
     };
     enum err err = message_schedule_drop(tx, f->svc, f->user_id);
     for (size_t i = 0; i < ARRAY_LEN(sql) && !err; i++)

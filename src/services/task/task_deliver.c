@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "services/task/task_internal.h"
 
+#include "user.pb-c.h"
 #include "webhook.pb-c.h"
 
 #define TIMEOUT_MS 10000
@@ -167,6 +168,21 @@ static enum err deliver(struct delivery *d, const Webhook__Delivery *what)
     return is_disabled || is_gone ? ERR_OK : err; /* nobody waits for it any more */
 }
 
+/* A bot that has ended hears nothing any more, nor one whose owner may not act. */
+static enum err check_account(struct delivery *d, const char *user_id, bool *is_void)
+{
+    struct rpc_call *call = rpc_call_create(NULL);
+    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
+    request.id = (char *)user_id;
+    const User__Profile *p = rpc_sync(d->svc->deps.user, "GetUser", &request.base, call);
+    enum err err = call->err == ERR_NOT_FOUND ? ERR_OK : call->err;
+    *is_void = !err && (!p || p->is_disabled);
+    if (p && !*is_void && p->owner_id[0])
+        err = check_account(d, p->owner_id, is_void);
+    rpc_call_unref(&call);
+    return err;
+}
+
 enum err task_on_webhook(void *svc, const struct bus_task *task, int attempt UNUSED)
 {
     struct delivery d = {.svc = svc};
@@ -182,7 +198,10 @@ enum err task_on_webhook(void *svc, const struct bus_task *task, int attempt UNU
     const Webhook__Delivery *what =
         rpc_sync(d.svc->deps.webhook, "GetDelivery", &request.base, d.call);
     enum err err = what ? ERR_OK : d.call->err;
-    if (what && !what->is_void)
+    bool is_void = !what || what->is_void;
+    if (!is_void && what->bot_id[0])
+        err = check_account(&d, what->bot_id, &is_void);
+    if (!is_void && !err)
         err = what->wait_ms > 0 ? ERR_UNAVAILABLE : deliver(&d, what);
     rpc_call_unref(&d.call);
     return err;
