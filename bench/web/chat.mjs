@@ -7,7 +7,7 @@ import { chromium } from '../../tests/node_modules/playwright-core/index.mjs';
 
 const [url, login, password, longId] = process.argv.slice(2);
 const switches = 20;
-const stepPx = 1000;
+const stepPx = 2000;
 const wantedConversations = 500;
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
@@ -105,7 +105,7 @@ const scrolled = await page.evaluate(async (px) => {
   new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration))).observe({ type: 'longtask' });
   const el = document.querySelector('.thread');
   const firstSeq = () => Number(document.querySelector('[data-seq]')?.dataset.seq);
-  const limit = performance.now() + 240_000;
+  const limit = performance.now() + 400_000;
   let rows = 0;
   let reached = firstSeq();
   let frames = 0;
@@ -119,7 +119,7 @@ const scrolled = await page.evaluate(async (px) => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   return { longest: Math.max(0, ...tasks), rows, reached, frames };
 }, stepPx);
-if (scrolled.reached > 1) throw new Error(`scrolled to message ${scrolled.reached} only`);
+if (scrolled.reached > 1) throw new Error(`scrolled to message ${scrolled.reached} only: ${JSON.stringify({ ...figures, ...scrolled })}`);
 figures.longest_task_ms = scrolled.longest;
 figures.rows_mounted = scrolled.rows;
 console.log(JSON.stringify(figures));

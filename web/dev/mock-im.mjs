@@ -116,7 +116,10 @@ const answers = {
   ping: () => ({ server_time_ms: Date.now() }), open: () => ({}), typing: () => ({}), mark_delivered: () => ({}),
   set_own: ({ id, ...fields }) => ((conversations.get(id).own = { ...conversations.get(id).own, ...fields }), shape(conversations.get(id))),
   sync: () => ({ cursor: "k", is_reset: true, conversations: [...conversations.values()].map(shape), open_changes: [], has_more: false }),
-  get_conversation: ({ id }) => (conversations.has(id) ? shape(conversations.get(id)) : not_found),
+  get_conversation: ({ id: wanted }) => {
+    const id = wanted.startsWith("m:") ? "c1" : wanted; // every meeting's chat is the team's
+    return conversations.has(id) ? shape(conversations.get(id)) : not_found;
+  },
   get_changes: ({ id }) => ({ changes: [], has_more: false, rev: conversations.get(id)?.rev ?? 0 }),
   list_members: ({ id, state }) => ({
     members: state === "asking" ? [{ conversation_id: id, user_id: "u9", role: "member", state, read_seq: 0, delivered_seq: 0 }] : state ? [] : (conversations.get(id)?.members ?? []),

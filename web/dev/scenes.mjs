@@ -229,13 +229,27 @@ export const scenes = {
     await page.locator(".waiting-box").waitFor();
     return page;
   },
+  "meeting-chat": async (open, v) => {
+    resetIm();
+    const page = await inside(open, v, busy);
+    await page.keyboard.press("c");
+    await page.locator(".chat-beside .msg").first().waitFor();
+    await page.waitForTimeout(400);
+    return page;
+  },
+  "meeting-chat-unread": async (open, v) => {
+    resetIm();
+    const page = await inside(open, v, busy);
+    await page.locator(".bar-count.is-unread").waitFor({ timeout: 15_000 });
+    return page;
+  },
   chat: async (open, v) => chat(open, v),
   "chat-empty": async (open, v) => chat(open, v, "", { hasMeetings: false }),
   "chat-group": async (open, v) => chat(open, v, "c1"),
   "chat-long": async (open, v) => {
     const page = await chat(open, v, "c2");
     await page.locator(".thread").evaluate((e) => e.scrollTo(0, 0));
-    await page.locator("[data-seq='60']").waitFor();
+    await page.locator("[data-seq='80']").waitFor();
     return page;
   },
   "chat-live": async (open, v) => {

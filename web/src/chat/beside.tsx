@@ -71,9 +71,9 @@ export class Beside {
 export function BesidePanel({ beside, onClose }: { beside: Beside; onClose: () => void }) {
   const id = beside.id.value;
   return (
-    <aside class="panel chat-beside" aria-label={t("chat.title")}>
+    <aside class="panel chat-beside" aria-label={t("chatBeside.title")}>
       <header class="panel-head">
-        <h2>{t("chat.title")}</h2>
+        <h2>{t("chatBeside.title")}</h2>
         <IconButton icon={X} label={t("close")} onClick={onClose} />
       </header>
       <div class="chat-beside-body">
