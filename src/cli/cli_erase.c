@@ -13,7 +13,7 @@
 #include "user.pb-c.h"
 
 #define POLL_MS 300
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 120000
 
 struct job {
     const struct app_config *config;
