@@ -488,7 +488,7 @@ static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identi
 
 static bool has(struct str text, const char *part)
 {
-    return text.n && memmem(text.p, text.n, part, strlen(part));
+    return text.p && memmem(text.p, text.n, part, strlen(part));
 }
 
 /* What the client's name tells of the device, until it says so itself. */
