@@ -291,7 +291,7 @@ export const scenes = {
   },
   "chat-emoji": async (open, v) => {
     const page = await chat(open, v, "c1");
-    await page.locator(".composer .icon-btn").first().click();
+    await page.locator(".composer").getByRole("button", { name: /^(Emoji|表情)$/ }).click();
     await page.locator(".emoji-panel").waitFor();
     return page;
   },
@@ -320,7 +320,8 @@ export const scenes = {
   },
   "chat-pins": async (open, v) => {
     const page = await chat(open, v, "c1", { isRich: true });
-    await page.locator(".conversation-head").getByRole("button", { name: /^(Pinned messages|置顶消息)$/ }).click();
+    await page.locator(".conversation-head [aria-haspopup=menu]").click();
+    await page.getByRole("menuitem", { name: /^(Pinned messages|置顶消息)$/ }).click();
     await page.locator(".pin").waitFor();
     return page;
   },

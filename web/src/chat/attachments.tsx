@@ -54,6 +54,7 @@ function Film({ conversationId, a }: { conversationId: string; a: Attachment }) 
   const [isBusy, setBusy] = useState(false);
   const poster = useBlob(a.has_thumbnail ? thumbnailPath(conversationId, a.file_id) : "");
   const box = fitted(a.width ?? 0, a.height ?? 0, aloneMost.width, aloneMost.height);
+  const filmMeta = [a.duration_ms ? clockText(a.duration_ms) : "", sizeText(a.size)].filter(Boolean).join(" · ");
   const play = () => {
     setBusy(true);
     blobUrl(filePath(conversationId, a.file_id)).then(setUrl, toastError).finally(() => setBusy(false));
@@ -61,10 +62,10 @@ function Film({ conversationId, a }: { conversationId: string; a: Attachment }) 
   const style = { width: box.width, aspectRatio: `${box.width} / ${box.height}` };
   if (url) return <video class="film" style={style} src={url} poster={poster || undefined} controls autoPlay playsInline aria-label={a.name} />;
   return (
-    <button type="button" class="picture film" style={style} aria-label={t("chat.file.play", { name: a.name })} disabled={isBusy} onClick={play}>
+    <button type="button" class="picture film" style={style} aria-label={`${t("chat.file.play", { name: a.name })} ${filmMeta}`} disabled={isBusy} onClick={play}>
       {poster && <img src={poster} alt="" width={box.width} height={box.height} />}
       <span class="film-sign">{isBusy ? <LoaderCircle class="spinner" size={28} aria-hidden="true" /> : <Play size={28} aria-hidden="true" />}</span>
-      <span class="film-meta">{[a.duration_ms ? clockText(a.duration_ms) : "", sizeText(a.size)].filter(Boolean).join(" · ")}</span>
+      <span class="film-meta">{filmMeta}</span>
     </button>
   );
 }
@@ -76,12 +77,12 @@ export function FileCard({ conversationId, a }: { conversationId: string; a: Att
     download(filePath(conversationId, a.file_id), a.name).catch(toastError).finally(() => setBusy(false));
   };
   return (
-    <button type="button" class="msg-card file-card" aria-label={t("chat.file.download", { name: a.name })} disabled={isBusy} onClick={save}>
+    <button type="button" class="msg-card file-card" aria-label={`${t("chat.file.download", { name: a.name })} ${sizeText(a.size)}`} disabled={isBusy} onClick={save}>
       <span class="msg-card-icon">
         <FileText size={20} aria-hidden="true" />
       </span>
       <span class="msg-card-text">
-        <span class="strong">{a.name || t("chat.attachment")}</span>
+        <span class="strong">{a.name || t("chat.attachment")}</span>{" "}
         <span class="meta">{sizeText(a.size)}</span>
       </span>
       {isBusy ? <LoaderCircle class="spinner" size={18} aria-hidden="true" /> : <Download size={18} aria-hidden="true" />}
