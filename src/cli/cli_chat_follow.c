@@ -293,9 +293,18 @@ static enum err take_sent(struct follow *f, json_t *frame)
 
 static void on_event(struct chat *chat, json_t *frame)
 {
-    json_t *change = json_object_get(frame, "change");
+    struct follow *f = chat->arg;
+    json_t *change = json_object_get(frame, "change"), *head;
+    size_t i;
     if (change)
-        take_change(chat->arg, change);
+        take_change(f, change);
+    if (json_object_get(frame, "missed"))
+        f->has_hole = true;
+    json_array_foreach(json_object_get(json_object_get(frame, "heads"), "heads"), i, head)
+    {
+        bool is_ours = strcmp(chat_text(head, "conversation_id"), f->opt->conversation_id) == 0;
+        f->has_hole |= is_ours && chat_number(head, "rev") > f->rev;
+    }
 }
 
 static enum err come_back(struct follow *f)
@@ -304,6 +313,10 @@ static enum err come_back(struct follow *f)
     enum err err = chat_connect(f->chat);
     if (!err && f->rev < 0)
         err = begin(f);
+    json_t *reply = NULL; /* a large one is told in full only to who looks at it */
+    if (!err)
+        err = chat_try(f->chat, "open", json_pack("{s:s}", "id", f->opt->conversation_id), &reply);
+    json_decref(reply);
     return err ? err : sync_now(f);
 }
 

@@ -275,6 +275,14 @@ export class ChatStore {
     else if (name === "own") this.onOwn(body as Conversation);
     else if (name === "receipt") this.belonging.onReceipt(body as Receipt);
     else if (name === "is_typing") this.onTyping(body as { conversation_id: string; user_id: string });
+    else if (name === "heads") this.onHeads((body as { heads?: { conversation_id: string; rev: number }[] }).heads ?? []);
+    else if (name === "missed") void this.sync();
+  }
+
+  // Large conversations that moved, told without what was said.
+  private onHeads(heads: { conversation_id: string; rev: number }[]): void {
+    for (const { conversation_id: id, rev } of heads)
+      if ((this.conversations.value.get(id)?.rev ?? -1) < rev) this.soon(`reload ${id}`, 500, () => void this.reload(id));
   }
 
   private onChange(change: Change): void {
