@@ -211,6 +211,7 @@ void __wrap_bus_publish(struct bus *bus UNUSED, const struct bus_event *event)
 static void on_event(struct virtual *v, void *event)
 {
     gateway_hub_event(&v->gw, event);
+    message__message_event__free_unpacked(event, NULL);
 }
 
 static void carry_published(struct virtual *v)
