@@ -14,6 +14,9 @@ import tempfile
 import time
 
 
+START_S = 60  # for a server to come up, on a machine that others use too
+
+
 class BenchError(Exception):
     """The measurement cannot be made; the message says why."""
 
@@ -81,9 +84,9 @@ class Server:
         keep_priority(self.process.pid)
         try:
             if port:
-                wait_until(self._accepts, f"{name} listening on {port}")
+                wait_until(self._accepts, f"{name} listening on {port}", START_S)
             if is_ready:
-                wait_until(is_ready, f"{name} ready")
+                wait_until(is_ready, f"{name} ready", START_S)
         except BenchError as e:
             self.stop()
             raise BenchError(f"{e}\n{self.log_tail()}") from None
