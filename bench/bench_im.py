@@ -23,7 +23,7 @@ people, each in 50 groups of 20, and {FEW:,} messages; in the cases `-million` {
 
 *Sends* (`1`, `100`, `1000` senders): by twos they write to each other, both connected; each sends the next message when the last is
 acknowledged, which is after its commit is synced to disk. `100-group`: all write into one group and hear each other. *ack_ms* is from
-the send call to the acknowledgement. *Delivery* (`5000`): one writes to a group of {PEOPLE:,} connected members; the next when all
+the send call to the acknowledgement. *Delivery* (`5000`): one writes to a group of {PEOPLE:,} connected members who all look at it; the next when all
 have it; *delivery_ms_p99* from that send call over all deliveries. *Resume*: handshake with the token, `ready`, `sync` with the
 cursor of before and one open conversation, answer; 64 at a time, {PEOPLE:,} people in turn. *Idle*: private memory of the process with {PEOPLE:,}
 connected people, less what it was when everybody had been there, 64 at a time, and had gone; each; no TLS.

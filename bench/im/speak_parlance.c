@@ -4,7 +4,7 @@
 
 #include <sys/socket.h>
 
-enum stage { UPGRADING, WAITING_READY, OPEN, RESUMING };
+enum stage { UPGRADING, WAITING_READY, LOOKING, OPEN };
 
 static void begin(struct client *c)
 {
@@ -67,9 +67,22 @@ static void keep_cursor(struct client *c, struct str text)
         snprintf(c->cursor, sizeof(c->cursor), "%.*s", (int)(to - from), from);
 }
 
+/* In large conversations only who looks at it is told each message. */
+static void look(struct client *c)
+{
+    struct strbuf b = {0};
+    strbuf_printf(&b, "{\"id\":1,\"open\":{\"id\":\"%s\"}}", c->fields[1]);
+    c->stage = LOOKING;
+    wire_send_text(c, strbuf_str(&b));
+    strbuf_deinit(&b);
+}
+
 static void on_text(struct client *c, struct str text)
 {
-    if (begins(text, "{\"id\":")) { /* an answer */
+    if (c->stage == LOOKING && begins(text, "{\"id\":")) {
+        c->stage = OPEN;
+        load_ready(c);
+    } else if (begins(text, "{\"id\":")) { /* an answer */
         bool is_refused = memmem(text.p, MIN(text.n, 40), "\"error\"", 7) != NULL;
         if (is_refused)
             fprintf(stderr, "im_load: %.*s\n", (int)MIN(text.n, 300), text.p);
@@ -77,7 +90,10 @@ static void on_text(struct client *c, struct str text)
         load_acked(c, is_refused);
     } else if (c->stage == WAITING_READY && begins(text, "{\"ready\"")) {
         c->stage = OPEN;
-        load_ready(c);
+        if (strcmp(opt.mode, "fanout") == 0)
+            look(c);
+        else
+            load_ready(c);
     } else if (begins(text, "{\"change\"")) {
         load_delivered(c, text.n);
     }
