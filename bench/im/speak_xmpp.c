@@ -83,7 +83,7 @@ static size_t step(struct client *c, size_t used, enum stage next, void (*then)(
 
 static bool holds(const char *p, size_t n, const char *text)
 {
-    return memmem(p, n, text, strlen(text)) != NULL;
+    return p && memmem(p, n, text, strlen(text)) != NULL;
 }
 
 static bool is_tag(const char *p, size_t n, const char *tag)

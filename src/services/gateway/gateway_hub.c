@@ -53,12 +53,26 @@ static void leave(struct gateway *gw, struct member *m)
         hub_user_destroy(u);
 }
 
+/* Where they typed just now, or the longest ago of what is known. */
+static struct typed *typed_find(struct user *u, const struct topic *t)
+{
+    struct typed *oldest = &u->typed[0];
+    for (size_t i = 0; i < TYPED_MAX; i++) {
+        if (u->typed[i].topic == t)
+            return &u->typed[i];
+        if (u->typed[i].at_ds < oldest->at_ds)
+            oldest = &u->typed[i];
+    }
+    return oldest;
+}
+
 /* May this be told? One person now and then, and in one conversation not too many. */
-static bool take_typing(struct topic *t, const struct reader *reader)
+static bool take_typing(struct topic *t, struct user *u)
 {
     uint32_t now_ds = (uint32_t)(clock_mono_ms() / 100);
-    struct membership *own = &reader->user->topics[reader->place];
-    if (t->reader_count > TYPING_TOLD_MAX || now_ds - own->typed_at_ds < TYPING_EVERY_DS)
+    struct typed *typed = typed_find(u, t);
+    bool is_again = typed->topic == t && now_ds - typed->at_ds < TYPING_EVERY_DS;
+    if (t->reader_count > TYPING_TOLD_MAX || is_again)
         return false;
     if (now_ds - t->typing_since_ds >= 10) {
         t->typing_since_ds = now_ds;
@@ -67,15 +81,15 @@ static bool take_typing(struct topic *t, const struct reader *reader)
     if (t->typing_count == TYPING_PER_S)
         return false;
     t->typing_count++;
-    own->typed_at_ds = now_ds;
+    *typed = (struct typed){t, now_ds};
     return true;
 }
 
 static void tell_typing(const struct member *m, const char *conversation_id)
 {
     struct topic *t = topic_find(m->user->gw, conversation_id);
-    struct reader *reader = t ? topic_reader(t, m->user) : NULL; /* else it is none of theirs */
-    if (!reader || !take_typing(t, reader))
+    bool is_theirs = t && topic_reader(t, m->user);
+    if (!is_theirs || !take_typing(t, m->user))
         return;
     Gateway__Typing typing = GATEWAY__TYPING__INIT;
     typing.conversation_id = t->id;
@@ -253,6 +267,8 @@ void gateway_hub_end(struct gateway *gw)
 {
     map_destroy(&gw->users);
     map_destroy(&gw->topics);
+    free(gw->numbered);
+    free(gw->unused);
     map64_destroy(&gw->members);
     map_destroy(&gw->watched);
     map_destroy(&gw->revoked);

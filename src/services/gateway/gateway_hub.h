@@ -7,6 +7,7 @@
 #include "services/gateway/gateway_internal.h"
 
 #define OPEN_MAX 8
+#define TYPED_MAX 2
 #define WATCH_MAX 200
 
 struct member;
@@ -19,13 +20,17 @@ struct user {
     bool is_guest;                /* has no presence */
     int64_t load_after, load_lsn; /* of its list of conversations, which comes in pages */
     struct list members;          /* its sockets */
-    /* conversations it is in */
+    /* conversations it is in: with its places in them, most of the memory of who is here */
     struct membership {
-        struct topic *topic;
-        uint32_t place;       /* among topic->readers */
-        uint32_t typed_at_ds; /* when their typing was told last, in tenths of a second */
+        uint32_t topic; /* its number; topic_of */
+        uint32_t place; /* among topic->readers */
     } * topics;
     size_t topic_count;
+    /* where its typing was told last, and when, in tenths of a second */
+    struct typed {
+        const struct topic *topic; /* compared alone: it may be gone */
+        uint32_t at_ds;
+    } typed[TYPED_MAX];
     struct loop_timer load_timer;
     /* membership that changed while the list was on its way; until it is loaded */
     struct news {
@@ -41,11 +46,12 @@ struct user {
 /* A conversation that somebody here is in. */
 struct topic {
     char id[ID_SIZE];
+    uint32_t number; /* among gw->numbered */
     struct reader {
         struct user *user;
         uint64_t
             visible_from_seq : 40; /* older messages are not theirs, whatever happens to them */
-        uint64_t place : 24;       /* among user->topics; most of a user's memory are these */
+        uint64_t place : 24;       /* among user->topics */
     } * readers;
     size_t reader_count;
     /* sockets that look at it */
@@ -73,7 +79,8 @@ struct member {
         struct topic *topic; /* NULL: none */
         uint32_t place;      /* among topic->lookers */
         uint32_t age;        /* the oldest makes room */
-    } open[OPEN_MAX];
+    } * open;
+    uint32_t look_count; /* of them, at most OPEN_MAX */
     uint32_t open_count; /* that were ever opened */
     /* opened before it was known that the person is in them; NULL: none */
     struct early {
@@ -126,6 +133,8 @@ void hub_user_note(struct user *u, const struct news *news);
 /* ---- gateway_topics.c: who is in which conversation, and looks at it ---- */
 /* NULL: nobody here is in it. */
 struct topic *topic_find(struct gateway *gw, const char *id);
+/* The one with this number. */
+struct topic *topic_of(const struct gateway *gw, uint32_t number);
 /* NULL: not in it. Until the topic changes. */
 struct reader *topic_reader(const struct topic *t, const struct user *u);
 void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visible_from_seq);

@@ -42,8 +42,11 @@ struct gateway {
     struct gateway_method methods[GATEWAY_METHOD_MAX]; /* by field number */
     struct loop *loop;                                 /* the hub's */
     /* the rest belongs to it */
-    struct map *users;     /* id -> struct user */
-    struct map *topics;    /* conversation id -> struct topic */
+    struct map *users;       /* id -> struct user */
+    struct map *topics;      /* conversation id -> struct topic */
+    struct topic **numbered; /* NULL: the number is in unused */
+    uint32_t *unused;        /* numbers, for the next ones */
+    uint32_t numbered_count, unused_count;
     struct map64 *members; /* socket number -> struct member */
     uint64_t last_serial;
     size_t call_count;   /* calls of the hub's that are not answered yet */

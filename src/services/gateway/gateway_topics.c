@@ -18,6 +18,31 @@ void *array_grown(void *array, size_t count, size_t size)
     return count % step == 0 ? mem_realloc_array(array, count + step, size) : array;
 }
 
+/* ---- numbers: half as long as pointers ---- */
+
+struct topic *topic_of(const struct gateway *gw, uint32_t number)
+{
+    return gw->numbered[number];
+}
+
+static void number_take(struct gateway *gw, struct topic *t)
+{
+    if (gw->unused_count) {
+        t->number = gw->unused[--gw->unused_count];
+    } else {
+        gw->numbered = array_grown(gw->numbered, gw->numbered_count, sizeof(gw->numbered[0]));
+        t->number = gw->numbered_count++;
+    }
+    gw->numbered[t->number] = t;
+}
+
+static void number_give(struct gateway *gw, const struct topic *t)
+{
+    gw->numbered[t->number] = NULL;
+    gw->unused = array_grown(gw->unused, gw->unused_count, sizeof(gw->unused[0]));
+    gw->unused[gw->unused_count++] = t->number;
+}
+
 /* By the shorter of the two lists. */
 struct reader *topic_reader(const struct topic *t, const struct user *u)
 {
@@ -29,7 +54,7 @@ struct reader *topic_reader(const struct topic *t, const struct user *u)
         return NULL;
     }
     for (size_t i = 0; i < u->topic_count; i++) {
-        if (u->topics[i].topic == t)
+        if (u->topics[i].topic == t->number)
             return &t->readers[u->topics[i].place];
     }
     return NULL;
@@ -39,7 +64,7 @@ struct reader *topic_reader(const struct topic *t, const struct user *u)
 
 static struct look *look_find(struct member *m, const struct topic *t)
 {
-    for (size_t i = 0; i < OPEN_MAX; i++) {
+    for (size_t i = 0; i < m->look_count; i++) {
         if (m->open[i].topic == t)
             return &m->open[i];
     }
@@ -62,15 +87,20 @@ static void look_away(struct look *look)
 
 static struct look *look_free(struct member *m)
 {
-    struct look *oldest = &m->open[0];
-    for (size_t i = 0; i < OPEN_MAX; i++) {
+    struct look *oldest = m->open;
+    for (size_t i = 0; i < m->look_count; i++) {
         if (!m->open[i].topic)
             return &m->open[i];
         if (m->open[i].age < oldest->age)
             oldest = &m->open[i];
     }
-    look_away(oldest);
-    return oldest;
+    if (m->look_count == OPEN_MAX) {
+        look_away(oldest);
+        return oldest;
+    }
+    m->open = array_grown(m->open, m->look_count, sizeof(m->open[0]));
+    m->open[m->look_count] = (struct look){0};
+    return &m->open[m->look_count++];
 }
 
 static void look_at(struct member *m, struct topic *t)
@@ -138,10 +168,13 @@ void topic_close(struct member *m, const char *id)
 
 void topic_close_all(struct member *m)
 {
-    for (size_t i = 0; i < OPEN_MAX; i++) {
+    for (size_t i = 0; i < m->look_count; i++) {
         if (m->open[i].topic)
             look_away(&m->open[i]);
     }
+    free(m->open);
+    m->open = NULL;
+    m->look_count = 0;
     free(m->early);
     m->early = NULL;
 }
@@ -172,6 +205,7 @@ static struct topic *topic_get(struct gateway *gw, const char *id)
     t = mem_zalloc(sizeof(*t));
     memcpy(t->id, id, strnlen(id, sizeof(t->id) - 1));
     map_set(gw->topics, str_from(id), t);
+    number_take(gw, t);
     return t;
 }
 
@@ -188,14 +222,14 @@ void topic_add(struct gateway *gw, struct user *u, const char *id, int64_t visib
     t->readers[t->reader_count] = (struct reader){
         .user = u, .visible_from_seq = (uint64_t)visible_from_seq, .place = u->topic_count};
     u->topics[u->topic_count++] =
-        (struct membership){.topic = t, .place = (uint32_t)t->reader_count++};
+        (struct membership){.topic = t->number, .place = (uint32_t)t->reader_count++};
     look_early(u, t);
 }
 
 /* The last ones of both lists move into the holes; the last one gone frees the topic. */
 static void leave(struct user *u, uint32_t at)
 {
-    struct topic *t = u->topics[at].topic;
+    struct topic *t = topic_of(u->gw, u->topics[at].topic);
     uint32_t place = u->topics[at].place;
     LIST_FOREACH(&u->members, node)
     {
@@ -207,11 +241,12 @@ static void leave(struct user *u, uint32_t at)
     t->readers[place].user->topics[t->readers[place].place].place = place;
     u->topics[at] = u->topics[--u->topic_count];
     if (at < u->topic_count)
-        u->topics[at].topic->readers[u->topics[at].place].place = at;
+        topic_of(u->gw, u->topics[at].topic)->readers[u->topics[at].place].place = at;
     if (t->reader_count)
         return;
     heads_forget(t);
     map_remove(u->gw->topics, str_from(t->id));
+    number_give(u->gw, t);
     free(t->readers);
     free(t->lookers);
     free(t);
