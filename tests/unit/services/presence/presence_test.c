@@ -14,15 +14,15 @@ static struct presence_service *svc;
 static ProtobufCService *presence;
 static struct presence_deps deps;
 static int subscription;
-static _Atomic int told;        /* events so far */
-static _Atomic int told_status; /* by the latest */
+static _Atomic int told;                     /* events so far */
+static _Atomic Presence__Status told_status; /* by the latest */
 
 static void on_told(void *arg UNUSED, const struct bus_event *e)
 {
     Presence__PresenceEvent *m =
         presence__presence_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
     assert_true(m->presence->version > 0);
-    told_status = (int)m->presence->status;
+    told_status = m->presence->status;
     presence__presence_event__free_unpacked(m, NULL);
     told++;
 }
