@@ -233,7 +233,8 @@ static double delay_ms(int permille)
 
 static void report(int64_t took_us)
 {
-    qsort(load.delays_us, load.delay_count, sizeof(load.delays_us[0]), by_value);
+    if (load.delay_count)
+        qsort(load.delays_us, load.delay_count, sizeof(load.delays_us[0]), by_value);
     printf(
         "{\"event\":\"done\",\"seconds\":%.6f,\"acked\":%llu,\"refused\":%llu,\"delivered\":%llu,"
         "\"published\":%llu,\"bytes_each\":%llu,\"open\":%d,\"gone\":%d,\"ms_p50\":%.3f,"

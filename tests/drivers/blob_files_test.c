@@ -190,13 +190,13 @@ static void test_the_order_of_syncs(void **state)
     assert_string_equal(trace, "frd");
     calm();
     assert_int_equal(blob_put(f->store, "d1/d2/y", "1", 1), ERR_OK);
-    assert_string_equal(trace, "ddfrd");
+    assert_string_equal(trace, "fddrd");
     calm();
     assert_int_equal(blob_put(f->store, "d1/d2/z", "1", 1), ERR_OK);
     assert_string_equal(trace, "frd");
     reopen(f); /* whoever made the directories may have died before their sync */
     assert_int_equal(blob_put(f->store, "d1/d2/again", "1", 1), ERR_OK);
-    assert_string_equal(trace, "ddfrd");
+    assert_string_equal(trace, "fddrd");
     calm();
     assert_int_equal(blob_delete(f->store, "x"), ERR_OK);
     assert_string_equal(trace, "d");

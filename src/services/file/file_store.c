@@ -236,7 +236,7 @@ enum err file_store_idle(struct store_tx *tx, struct arena *arena, File__State s
 {
     struct store_stmt *st = store_query(tx,
                                         "SELECT id FROM file_files WHERE state = ? AND"
-                                        " idle_since_ms > 0 AND idle_since_ms < ?"
+                                        " idle_since_ms > 0 AND idle_since_ms <= ?"
                                         " ORDER BY idle_since_ms LIMIT ?",
                                         "iii", (int64_t)state, until_ms, limit);
     *ids = arena_array(arena, char *, (size_t)limit);

@@ -1,10 +1,8 @@
 /*
  * One socket, on its loop. Its requests are worked on one at a time, so two messages sent one after
- * the other stand so in the log; those that come meanwhile wait, up to a limit. The answer is
- * encoded on the thread that has it and posted back by ticket: if the socket is gone it finds
- * nobody.
+ * the other stand so in the log; those that come meanwhile wait, up to a limit.
  */
-#include "services/gateway/gateway_internal.h"
+#include "services/gateway/gateway_socket.h"
 
 #define FRAMES_PER_S 200
 #define WAITING_MAX 64
@@ -12,7 +10,7 @@
 
 static struct metric sockets_gauge =
     METRIC_GAUGE("parlance_gateway_sockets", "Open /ws/im sockets.");
-static struct metric frames_total =
+struct metric gateway_frames_total =
     METRIC_COUNTER("parlance_gateway_frames_total", "Frames on /ws/im.", "direction");
 
 const char *const gateway_subprotocols[] = {"parlance.v1.json", "parlance.v1.proto", NULL};
@@ -22,22 +20,6 @@ struct waiting {
     enum ws_opcode opcode;
     size_t n;
     char payload[];
-};
-
-struct gateway_socket {
-    struct gateway *gw;
-    uint64_t id;
-    struct net_ticket ticket;
-    struct identity *who; /* NULL: not signed in yet */
-    char *remote_addr;
-    struct loop_timer expiry;
-    bool is_packed;
-    bool is_busy;        /* a request is in work */
-    uint8_t device_kind; /* Presence__DeviceKind */
-    uint32_t frame_count;
-    uint16_t waiting_count;
-    int64_t second_since_ms;
-    struct list waiting; /* of struct waiting */
 };
 
 /* ---- out ---- */
@@ -50,21 +32,9 @@ static void send_frame(struct ws *ws, const struct gateway_socket *s, Gateway__S
         frame->id = to->id;
     }
     struct ws_frame *f = gateway_encode(frame, s->is_packed);
-    metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), 1);
+    metric_cell_add(metric_cell(&gateway_frames_total, "out", NULL, NULL), 1);
     ws_send_frame(ws, f, 0);
     ws_frame_unref(&f);
-}
-
-static void fill_error(Gateway__ServerFrame *frame, Gateway__ErrorInfo *error, enum err err,
-                       const char *message, const char *request_id)
-{
-    gateway__error_info__init(error);
-    error->code = (char *)err_name(err);
-    error->message = (char *)message;
-    error->request_id = (char *)(request_id ? request_id : "");
-    gateway__server_frame__init(frame);
-    frame->body_case = GATEWAY__SERVER_FRAME__BODY_ERROR;
-    frame->error = error;
 }
 
 static void send_error(struct ws *ws, const struct gateway_socket *s,
@@ -74,191 +44,8 @@ static void send_error(struct ws *ws, const struct gateway_socket *s,
     Gateway__ErrorInfo error;
     char request_id[ID_SIZE];
     id_make(request_id);
-    fill_error(&frame, &error, err, message, request_id);
+    gateway_fill_error(&frame, &error, err, message, request_id);
     send_frame(ws, s, &frame, to);
-}
-
-/* ---- requests to services ---- */
-
-struct asking {
-    struct net_ticket ticket;
-    uint64_t socket;
-    bool is_packed, has_id;
-    int64_t id;
-    uint32_t field;
-    struct rpc_call *call;
-    const Gateway__ClientFrame *request; /* in the call's arena */
-    struct ws_frame *frame;              /* the answer */
-    struct identity who;                 /* authenticate: what the token says; role none: refused */
-    bool is_refused;
-};
-
-static void take_next(struct ws *ws, struct gateway_socket *s);
-static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who);
-
-static void on_answered(void *arg)
-{
-    struct asking *a = arg;
-    struct ws *ws = ws_ticket_find(a->ticket);
-    struct gateway_socket *s = ws ? ws_arg(ws) : NULL;
-    if (s && a->is_refused) {
-        ws_send_frame(ws, a->frame, 0);
-        ws_close(ws, GATEWAY_CLOSE_SIGNED_OUT, "sign in first");
-    } else if (s) {
-        if (a->who.role != ROLE_NONE)
-            sign_in(ws, s, &a->who);
-        metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), 1);
-        ws_send_frame(ws, a->frame, 0);
-        s->is_busy = false;
-        take_next(ws, s);
-    }
-    ws_frame_unref(&a->frame);
-    free(a);
-}
-
-static void answer(struct asking *a, Gateway__ServerFrame *frame)
-{
-    if (a->has_id) {
-        frame->_id_case = GATEWAY__SERVER_FRAME___ID_ID;
-        frame->id = a->id;
-    }
-    a->frame = gateway_encode(frame, a->is_packed);
-    rpc_call_unref(&a->call);
-    net_ticket_post(a->ticket, on_answered, a);
-}
-
-static void answer_error(struct asking *a, enum err err, const char *message)
-{
-    Gateway__ServerFrame frame;
-    Gateway__ErrorInfo error;
-    char text[sizeof(a->call->message)];
-    snprintf(text, sizeof(text), "%s", message);
-    fill_error(&frame, &error, err, text, a->call->request_id);
-    error.retry_after_ms = a->call->retry_after_ms;
-    answer(a, &frame);
-}
-
-void gateway_answer_asking(struct asking *asking, const ProtobufCMessage *reply)
-{
-    Gateway__ServerFrame frame = gateway_answer(asking->field, reply);
-    answer(asking, &frame);
-}
-
-void gateway_refuse_asking(struct asking *asking, enum err err, const char *message)
-{
-    answer_error(asking, err, message);
-}
-
-const Gateway__WatchRequest *gateway_asking_watch(const struct asking *asking)
-{
-    return asking->request->watch;
-}
-
-static void on_reply(const ProtobufCMessage *reply, struct rpc_call *call)
-{
-    struct asking *a = call->user;
-    if (reply)
-        gateway_answer_asking(a, reply);
-    else
-        answer_error(a, call->err, call->message);
-}
-
-static void on_heads(const ProtobufCMessage *reply, struct rpc_call *call)
-{
-    struct asking *a = call->user;
-    const Message__HeadList *list = (const Message__HeadList *)reply;
-    if (!list) {
-        answer_error(a, call->err, call->message);
-        return;
-    }
-    Gateway__PingReply ping = GATEWAY__PING_REPLY__INIT;
-    ping.server_time_ms = clock_wall_ms();
-    ping.heads = list->heads;
-    ping.n_heads = list->n_heads;
-    ping.is_behind = list->is_behind;
-    gateway_answer_asking(a, &ping.base);
-}
-
-static void on_validated(const ProtobufCMessage *message, struct rpc_call *call)
-{
-    struct asking *a = call->user;
-    const Auth__ValidateTokenReply *reply = (const Auth__ValidateTokenReply *)message;
-    if (!reply) {
-        a->is_refused = true;
-        answer_error(a, call->err, call->message);
-        return;
-    }
-    a->who.role = (enum identity_role)reply->role;
-    a->who.expires_at_ms = reply->expires_at_ms;
-    a->who.is_bot = reply->is_bot;
-    snprintf(a->who.user_id, sizeof(a->who.user_id), "%s", reply->user_id);
-    snprintf(a->who.session_id, sizeof(a->who.session_id), "%s", reply->session_id);
-    snprintf(a->who.meeting_id, sizeof(a->who.meeting_id), "%s", reply->meeting_id);
-    snprintf(a->who.name, sizeof(a->who.name), "%s", reply->name);
-    Gateway__AuthenticateReply own = GATEWAY__AUTHENTICATE_REPLY__INIT;
-    own.user_id = a->who.user_id;
-    Gateway__ServerFrame frame = gateway_answer(a->field, &own.base);
-    answer(a, &frame);
-}
-
-static struct asking *asking_create(struct gateway_socket *s, const Gateway__ClientFrame *frame,
-                                    struct rpc_call *call)
-{
-    struct asking *a = mem_zalloc(sizeof(*a));
-    char request_id[ID_SIZE];
-    id_make(request_id);
-    a->ticket = s->ticket;
-    a->socket = s->id;
-    a->is_packed = s->is_packed;
-    a->has_id = frame->_id_case != 0;
-    a->id = frame->id;
-    a->field = frame->request_case;
-    a->request = frame;
-    a->call = call;
-    call->user = a;
-    call->request_id = arena_strdup(call->arena, request_id);
-    call->remote_addr = arena_strdup(call->arena, s->remote_addr);
-    if (s->who)
-        call->who = arena_memdup(call->arena, s->who, sizeof(*s->who));
-    s->is_busy = true;
-    return a;
-}
-
-static void ask_service(struct gateway_socket *s, const Gateway__ClientFrame *frame,
-                        struct rpc_call *call)
-{
-    const struct gateway_method *m = &s->gw->methods[frame->request_case];
-    asking_create(s, frame, call);
-    /* All requests of the oneof lie in the same place. */
-    const ProtobufCMessage *request = (const ProtobufCMessage *)frame->send_message;
-    rpc_async(m->service, m->index, request, call, on_reply, RPC_REQUEST_IN_ARENA);
-}
-
-static void ask_auth(struct gateway_socket *s, const Gateway__ClientFrame *frame,
-                     struct rpc_call *call)
-{
-    asking_create(s, frame, call);
-    call->is_idempotent = true;
-    Auth__ValidateTokenRequest *request = arena_new(call->arena, Auth__ValidateTokenRequest);
-    auth__validate_token_request__init(request);
-    request->token = frame->authenticate->token;
-    request->scope = (char *)"sockets";
-    int method = rpc_method_find(s->gw->deps.auth->descriptor, "ValidateToken");
-    rpc_async(s->gw->deps.auth, (unsigned)method, &request->base, call, on_validated,
-              RPC_REQUEST_IN_ARENA);
-}
-
-/* A ping that says how far this device has come: where does what has moved since stand? */
-static void ask_heads(struct gateway_socket *s, const Gateway__ClientFrame *frame,
-                      struct rpc_call *call)
-{
-    ProtobufCService *message = s->gw->deps.message;
-    Message__GetHeadsRequest *request = arena_new(call->arena, Message__GetHeadsRequest);
-    message__get_heads_request__init(request);
-    request->cursor = frame->ping->cursor;
-    asking_create(s, frame, call);
-    rpc_async(message, (unsigned)rpc_method_find(message->descriptor, "GetHeads"), &request->base,
-              call, on_heads, RPC_REQUEST_IN_ARENA);
 }
 
 /* ---- what the gateway answers itself ---- */
@@ -317,7 +104,7 @@ static void ask_watch(struct gateway_socket *s, const Gateway__ClientFrame *in,
                       struct rpc_call *call)
 {
     struct hub_post post = hub_post_of(s, HUB_WATCH);
-    post.asking = asking_create(s, in, call);
+    post.asking = gateway_asking_create(s, in, call);
     gateway_hub_post(&post);
 }
 
@@ -331,7 +118,7 @@ static bool dispatch(struct ws *ws, struct gateway_socket *s, const Gateway__Cli
     } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_PING && !(s->who && in->ping->cursor[0])) {
         on_ping(ws, s, in);
     } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_AUTHENTICATE) {
-        ask_auth(s, in, call);
+        gateway_ask_auth(s, in, call);
         return true;
     } else if (!s->who) {
         send_error(ws, s, in, ERR_UNAUTHENTICATED, "Send an authenticate frame first.");
@@ -345,10 +132,10 @@ static bool dispatch(struct ws *ws, struct gateway_socket *s, const Gateway__Cli
         ask_watch(s, in, call);
         return true;
     } else if (field == GATEWAY__CLIENT_FRAME__REQUEST_PING) {
-        ask_heads(s, in, call);
+        gateway_ask_heads(s, in, call);
         return true;
     } else {
-        ask_service(s, in, call);
+        gateway_ask_service(s, in, call);
         return true;
     }
     return false;
@@ -359,7 +146,7 @@ static bool dispatch(struct ws *ws, struct gateway_socket *s, const Gateway__Cli
 static void handle(struct ws *ws, struct gateway_socket *s, enum ws_opcode opcode,
                    struct str payload)
 {
-    metric_cell_add(metric_cell(&frames_total, "in", NULL, NULL), 1);
+    metric_cell_add(metric_cell(&gateway_frames_total, "in", NULL, NULL), 1);
     struct rpc_call *call = rpc_call_create(NULL);
     struct strbuf problem = {0};
     const Gateway__ClientFrame *in = gateway_decode(call->arena, opcode, payload, &problem);
@@ -370,7 +157,7 @@ static void handle(struct ws *ws, struct gateway_socket *s, enum ws_opcode opcod
     strbuf_deinit(&problem);
 }
 
-static void take_next(struct ws *ws, struct gateway_socket *s)
+void gateway_socket_take_next(struct ws *ws, struct gateway_socket *s)
 {
     while (!s->is_busy && !list_is_empty(&s->waiting)) {
         struct waiting *next = LIST_ENTRY(s->waiting.next, struct waiting, in_socket);
@@ -462,7 +249,7 @@ void gateway_socket_set_role(struct net_ticket ticket, enum identity_role role)
     net_ticket_post(ticket, on_role, news);
 }
 
-static void sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who)
+void gateway_socket_sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who)
 {
     bool is_first = !s->who;
     if (!is_first && strcmp(s->who->user_id, who->user_id) != 0) {
@@ -549,5 +336,5 @@ void gateway_accept(struct gateway *gw, struct http_request *req, const struct i
     s->ticket = ws_ticket(ws);
     s->is_packed = strcmp(ws_subprotocol(ws), gateway_subprotocols[1]) == 0;
     if (is_known)
-        sign_in(ws, s, &identity);
+        gateway_socket_sign_in(ws, s, &identity);
 }

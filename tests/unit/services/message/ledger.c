@@ -31,7 +31,7 @@ static bool outcome(struct ledger *l, bool is_ok)
 static bool say_line(struct ledger *l, struct ledger_line *line, bool *is_duplicate)
 {
     const Message__SendMessageReply *reply =
-        say(l->w, sender_of(l, line), l->id, line->text, line->key);
+        say(l->w, sender_of(l, line), l->id, line->said, line->key);
     if (!reply)
         return outcome(l, false);
     if (line->seq)
@@ -47,7 +47,8 @@ static bool act_send(struct ledger *l)
     struct ledger_line *line = &l->lines[l->count];
     *line = (struct ledger_line){.is_bobs = ledger_chance(l, 2)};
     id_make(line->key);
-    snprintf(line->text, sizeof(line->text), "text%d", l->count);
+    snprintf(line->said, sizeof(line->said), "text%d", l->count);
+    memcpy(line->text, line->said, sizeof(line->text));
     l->count++;
     bool is_ok = say_line(l, line, &is_duplicate);
     assert_false(is_ok && is_duplicate);

@@ -9,7 +9,8 @@
 #define LEDGER_MAX 3000
 
 struct ledger_line {
-    char key[ID_SIZE], text[32], doubtful_text[32];
+    char key[ID_SIZE], said[32]; /* what is sent, and sent again */
+    char text[32], doubtful_text[32];
     int64_t seq; /* 0: not acknowledged */
     bool is_bobs, is_recalled, is_hidden, is_liked;
     bool is_recall_doubtful, is_hide_doubtful, is_like_doubtful;
