@@ -79,7 +79,7 @@ test(`whatever is asked is answered as documented (PARLANCE_SEED=${seed})`, asyn
       const client = isUs ? await server.client().signIn('other', 'other-password').catch(() => server.client()) : admin;
       const reply = await client.ask(method.toUpperCase(), target + (query ? `?${query}` : ''), { body }).catch((problem) => { problem.message += ` — ${what}`; throw problem; });
       assert.ok(reply.status < 500, `${what}: ${reply.status} ${reply.text}`);
-      if (reply.status >= 400) assert.ok(reply.body?.error?.code && reply.body.error.message && reply.body.error.request_id, `${what}: ${reply.text}`);
+      if (reply.status >= 400 && method !== 'head') assert.ok(reply.body?.error?.code && reply.body.error.message && reply.body.error.request_id, `${what}: ${reply.text}`);
       (seen[operationId] ??= new Set()).add(reply.status);
     }
   }

@@ -6,6 +6,8 @@
 #include "core/log.h"
 #include "services/message/message_internal.h"
 
+#include "user.pb-c.h"
+
 #define QUEUE "message_schedule"
 #define KEPT_MAX 100    /* of one person in one conversation */
 #define ATTEMPTS_MAX 10 /* over a quarter of an hour */
@@ -176,6 +178,40 @@ static bool is_refusal(enum err err)
            err == ERR_FAILED_PRECONDITION || err == ERR_ALREADY_EXISTS || err == ERR_DATA_LOSS;
 }
 
+struct sender_query {
+    struct arena *arena;
+    const char *id, *sender_id; /* of what is kept; NULL: nothing is */
+};
+
+static enum err find_sender(struct store_tx *tx, void *arg)
+{
+    struct sender_query *q = arg;
+    struct store_stmt *st =
+        store_query(tx, "SELECT sender_id FROM message_scheduled WHERE id = ?", "s", q->id);
+    q->sender_id = store_step(st) ? store_text(st, 0, q->arena) : NULL;
+    return store_finish(st);
+}
+
+/* May the sender still sign in? An account that was disabled since says nothing more. */
+static enum err check_sender(struct due *due)
+{
+    struct rpc_call *call = due->op.call;
+    struct sender_query q = {.arena = call->arena, .id = due->id};
+    enum err err = store_read(due->op.svc->deps.store, find_sender, &q);
+    if (err || !q.sender_id)
+        return err;
+    struct rpc_call *c = rpc_call_create(call);
+    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
+    request.id = (char *)q.sender_id;
+    const User__Profile *p = rpc_sync(due->op.svc->deps.user, "GetUser", &request.base, c);
+    if (!p)
+        err = message_refuse(&due->op, c->err, c->message);
+    else if (p->is_disabled)
+        err = message_refuse(&due->op, ERR_PERMISSION_DENIED, "The account is disabled.");
+    rpc_call_unref(&c);
+    return err;
+}
+
 static enum err on_due(void *arg, const struct bus_task *task, int attempt)
 {
     struct message_service *svc = arg;
@@ -186,7 +222,9 @@ static enum err on_due(void *arg, const struct bus_task *task, int attempt)
     due->op.fn = due_job;
     due->op.told_end = &due->op.told;
     due->id = arena_printf(call->arena, "%.*s", (int)task->payload.n, task->payload.p);
-    enum err err = message_change_sync(&due->op);
+    enum err err = check_sender(due);
+    if (!err)
+        err = message_change_sync(&due->op);
     if (is_refusal(err) || (err && attempt >= ATTEMPTS_MAX)) {
         const char *why = rpc_failure(call) ? rpc_failure_text(call) : err_text(err);
         struct failing failing = {.id = due->id, .error = why};

@@ -217,11 +217,37 @@ static void test_the_last_attempt_says_so(void **state UNUSED)
     eventually(has_error_row, NULL);
 }
 
+static void test_a_disabled_account_says_nothing(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    assert_non_null(later(&ann, id, clock_wall_ms() + 3600000, "k1"));
+    User__UpdateUserRequest in = USER__UPDATE_USER_REQUEST__INIT;
+    in.id = ann.user_id;
+    in._is_disabled_case = USER__UPDATE_USER_REQUEST___IS_DISABLED_IS_DISABLED;
+    in.is_disabled = true;
+    assert_non_null(ask(w, w->user, "UpdateUser", &in, &admin));
+    let_time_pass();
+    eventually(has_error_row, NULL);
+    assert_int_equal(history(w, &bob, id)->n_messages, 1);
+}
+
+static void test_guests_do_not_send_later(void **state UNUSED)
+{
+    struct identity guest = ann;
+    guest.role = ROLE_GUEST;
+    const char *id = tell(w, &ann, &bob, "first", NULL)->conversation_id;
+    assert_null(later(&guest, id, clock_wall_ms() + 3600000, "k1"));
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sent_when_due, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_cancelled, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_a_disabled_account_says_nothing, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_guests_do_not_send_later, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_refused_when_due, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_times, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_asked_again_after_the_hour, scene_open, scene_close),
