@@ -93,6 +93,12 @@ describe('watching', () => {
     await wire.refused('watch', { user_ids: ['nobody'] }, 'invalid_argument');
     await wire.refused('watch', { user_ids: [], removed_ids: ids(1) }, 'invalid_argument');
     assert.equal((await wire.ok('watch', { is_change: true, user_ids: [bob.user.id], removed_ids: ids(3) })).count, 198);
+    // who is named twice, or in both lists, makes no more room than there is
+    await wire.ok('watch', { user_ids: ids(200) });
+    const others = Array.from({ length: 200 }, (_, i) => `01M${String(i).padStart(23, '0')}`);
+    await wire.refused('watch', { is_change: true, user_ids: others, removed_ids: Array(200).fill(ids(1)[0]) }, 'invalid_argument');
+    await wire.refused('watch', { is_change: true, user_ids: [...ids(100), ...others.slice(100)], removed_ids: ids(100) }, 'invalid_argument');
+    assert.equal((await wire.ok('watch', { is_change: true, user_ids: ids(200), removed_ids: ids(200) })).count, 200);
     assert.equal((await wire.ok('watch', { user_ids: [bob.user.id, bob.user.id, cleo.user.id] })).count, 2);
     assert.equal((await wire.ok('watch', { is_change: true, removed_ids: [bob.user.id] })).count, 1);
     const bobWire = await Talker.open(server, bob);

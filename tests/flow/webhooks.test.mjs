@@ -97,6 +97,26 @@ describe('an incoming webhook', () => {
   });
 });
 
+test('webhooks of an account that is disabled neither write nor tell, until it is enabled again', async () => {
+  const place = await group(ann);
+  const dora = await server.register('dora');
+  ok(await ann.post(`/api/v1/groups/${place}/members`, { user_ids: [dora.user.id] }));
+  ok(await ann.put(`/api/v1/groups/${place}/members/${dora.user.id}`, { role: 'admin' }));
+  const incoming = await make(dora, { conversation_id: place });
+  const outgoing = await make(dora, { kind: 'outgoing', conversation_id: place, url: receiver.url, events: ['message'] });
+  receiver.calls = [];
+  await say(ann, place, 'heard');
+  await receiver.told(1, outgoing.secret);
+  ok(await root.put(`/api/v1/users/${dora.user.id}`, { is_disabled: true }));
+  refused(await post(incoming.url, { text: 'hello' }), 'not_found');
+  await say(ann, place, 'not heard');
+  await new Promise((resolve) => { setTimeout(resolve, 500); });
+  assert.equal(receiver.calls.length, 1);
+  ok(await root.put(`/api/v1/users/${dora.user.id}`, { is_disabled: false }));
+  ok(await post(incoming.url, { text: 'hello again' }));
+  await receiver.told(2, outgoing.secret);
+});
+
 describe('an outgoing webhook', () => {
   test('hears what happens, signed, and only what it asked for', async () => {
     const id = await group(ann, bob);

@@ -167,10 +167,10 @@ static size_t tell(struct member *m)
     Presence__PresenceInfo shown[WATCH_MAX], *list[WATCH_MAX];
     size_t count = 0;
     bool is_doubtful = false;
-    for (size_t i = 0; i < m->watch_count; i++) {
+    for (size_t i = 0; i < m->watch_count && count < WATCH_MAX; i++) {
         struct watch *w = &m->watches[i];
         is_doubtful |= w->is_doubtful;
-        if (!w->is_dirty || !w->is_known)
+        if (!w->is_dirty || !w->is_known || w->is_doubtful)
             continue;
         w->is_dirty = false;
         shown[count] = seen_of(w->who->latest, w->tie);
@@ -335,7 +335,7 @@ static void ask_again(struct member *m)
 {
     char *ids[WATCH_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < m->watch_count; i++) {
+    for (size_t i = 0; i < m->watch_count && count < WATCH_MAX; i++) {
         if (m->watches[i].is_doubtful)
             ids[count++] = m->watches[i].who->id;
         m->watches[i].is_doubtful = false;
@@ -405,9 +405,30 @@ static void replace_list(struct member *m, const Gateway__WatchRequest *in)
     }
 }
 
+/* How many of those watched will be no more: whom the lists name twice counts once, and who is to
+ * be watched again does not count. */
+static size_t count_removed(const struct member *m, const Gateway__WatchRequest *in)
+{
+    struct map *named = map_create();
+    size_t count = 0;
+    for (size_t i = 0; i < in->n_user_ids; i++)
+        map_set(named, str_from(in->user_ids[i]), in->user_ids[i]);
+    for (size_t i = 0; i < in->n_removed_ids; i++) {
+        char *id = in->removed_ids[i];
+        if (map_get(named, str_from(id)))
+            continue;
+        map_set(named, str_from(id), id);
+        count += watch_find_id(m, id) != NULL;
+    }
+    map_destroy(&named);
+    return count;
+}
+
 static const char *problem_of(const struct member *m, const Gateway__WatchRequest *in)
 {
     size_t count = in->n_user_ids;
+    if (count > WATCH_MAX)
+        return "user_ids: at most 200 are watched";
     for (size_t i = 0; i < in->n_user_ids; i++) {
         if (!id_is_valid(in->user_ids[i]))
             return "user_ids: expected ids of users";
@@ -416,15 +437,11 @@ static const char *problem_of(const struct member *m, const Gateway__WatchReques
         return "removed_ids: at most 200";
     if (in->n_removed_ids && !in->is_change)
         return "removed_ids: only with is_change";
-    if (in->is_change) {
-        count += m->watch_count;
-        for (size_t i = 0; i < in->n_removed_ids; i++)
-            count -= watch_find_id(m, in->removed_ids[i]) != NULL;
-    }
+    if (in->is_change)
+        count += m->watch_count - count_removed(m, in);
     for (size_t i = 0; in->is_change && i < in->n_user_ids; i++)
         count -= watch_find_id(m, in->user_ids[i]) != NULL;
-    return in->n_user_ids > WATCH_MAX || count > WATCH_MAX ? "user_ids: at most 200 are watched"
-                                                           : NULL;
+    return count > WATCH_MAX ? "user_ids: at most 200 are watched" : NULL;
 }
 
 void watch_set(struct member *m, struct asking *asking)

@@ -327,6 +327,9 @@ void message_look(struct message_op *op);
 bool message_is_account(struct message_op *op, const char *user_id);
 /* Is it a bot, by what was asked before, or the caller? */
 bool message_is_bot(const struct message_op *op, const char *user_id);
+/* For what is done in somebody's name though nobody signed in: ERR_PERMISSION_DENIED when the
+ * account is disabled or gone. Before the transaction. */
+enum err message_check_account(struct message_service *svc, const char *user_id);
 /* Answers without a transaction: after rpc_fail. */
 void message_refuse_now(struct message_op *op);
 /* rpc_fail and the error, in one. */

@@ -173,6 +173,19 @@ bool message_is_bot(const struct message_op *op, const char *user_id)
     return is_found;
 }
 
+enum err message_check_account(struct message_service *svc, const char *user_id)
+{
+    struct rpc_call *c = rpc_call_create(NULL);
+    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
+    request.id = (char *)user_id;
+    const User__Profile *p = rpc_sync(svc->deps.user, "GetUser", &request.base, c);
+    enum err err = p ? ERR_OK : c->err;
+    if (err == ERR_NOT_FOUND || (p && p->is_disabled))
+        err = ERR_PERMISSION_DENIED;
+    rpc_call_unref(&c);
+    return err;
+}
+
 bool message_is_account(struct message_op *op, const char *user_id)
 {
     struct rpc_call *call = op->call;

@@ -6,8 +6,6 @@
 #include "core/log.h"
 #include "services/message/message_internal.h"
 
-#include "user.pb-c.h"
-
 #define QUEUE "message_schedule"
 #define KEPT_MAX 100    /* of one person in one conversation */
 #define ATTEMPTS_MAX 10 /* over a quarter of an hour */
@@ -200,16 +198,10 @@ static enum err check_sender(struct due *due)
     enum err err = store_read(due->op.svc->deps.store, find_sender, &q);
     if (err || !q.sender_id)
         return err;
-    struct rpc_call *c = rpc_call_create(call);
-    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
-    request.id = (char *)q.sender_id;
-    const User__Profile *p = rpc_sync(due->op.svc->deps.user, "GetUser", &request.base, c);
-    if (!p)
-        err = message_refuse(&due->op, c->err, c->message);
-    else if (p->is_disabled)
-        err = message_refuse(&due->op, ERR_PERMISSION_DENIED, "The account is disabled.");
-    rpc_call_unref(&c);
-    return err;
+    err = message_check_account(due->op.svc, q.sender_id);
+    return err == ERR_PERMISSION_DENIED
+               ? message_refuse(&due->op, err, "The account is disabled or gone.")
+               : err;
 }
 
 static enum err on_due(void *arg, const struct bus_task *task, int attempt)

@@ -129,7 +129,7 @@ static enum err fill(struct store_tx *tx, struct delivering *d)
     d->reply->wait_ms = MAX(d->w.retry_at_ms - clock_wall_ms(), (int64_t)0);
     d->reply->is_failing = d->w.fail_count > 0;
     d->reply->url = (char *)d->w.url;
-    d->reply->bot_id = (char *)(d->w.conversation_num ? "" : d->w.bot_id);
+    d->reply->account_id = (char *)(d->w.conversation_num ? d->w.created_by : d->w.bot_id);
     d->reply->secret = (char *)secret.p;
     write_body(d, change);
     return ERR_OK;

@@ -116,13 +116,33 @@ static bool prepare(struct posting *p)
     return true;
 }
 
+static enum err look_job(struct store_tx *tx, struct message_op *op)
+{
+    return find(tx, CONTAINER_OF(op, struct posting, op));
+}
+
+/* Who knows no secret does not reach the writer; and who made the address may still act. */
+static bool is_open(struct posting *p)
+{
+    p->op.fn = look_job;
+    enum err err = message_look_sync(&p->op);
+    if (!err)
+        err = message_check_account(p->op.svc, p->w.created_by);
+    if (err == ERR_PERMISSION_DENIED)
+        err = webhook_not_found(&p->op);
+    if (err)
+        who_fail(p->op.call, err);
+    return !err;
+}
+
 WEBHOOK_HANDLER(webhook_on_post, PostWebhookRequest, PostWebhookReply)
 {
     struct posting *p =
         message_op_create(WEBHOOK_OF(rpc), data, sizeof(*p), &in->base, (ProtobufCClosure)closure);
-    p->op.fn = post_job;
-    if (prepare(p))
-        message_change(&p->op);
-    else
+    if (!prepare(p) || !is_open(p)) {
         message_refuse_now(&p->op);
+        return;
+    }
+    p->op.fn = post_job;
+    message_change(&p->op);
 }

@@ -168,7 +168,7 @@ static enum err deliver(struct delivery *d, const Webhook__Delivery *what)
     return is_disabled || is_gone ? ERR_OK : err; /* nobody waits for it any more */
 }
 
-/* A bot that has ended hears nothing any more, nor one whose owner may not act. */
+/* A bot that has ended hears nothing any more, nor does anybody whose account is disabled. */
 static enum err check_account(struct delivery *d, const char *user_id, bool *is_void)
 {
     struct rpc_call *call = rpc_call_create(NULL);
@@ -199,8 +199,8 @@ enum err task_on_webhook(void *svc, const struct bus_task *task, int attempt UNU
         rpc_sync(d.svc->deps.webhook, "GetDelivery", &request.base, d.call);
     enum err err = what ? ERR_OK : d.call->err;
     bool is_void = !what || what->is_void;
-    if (!is_void && what->bot_id[0])
-        err = check_account(&d, what->bot_id, &is_void);
+    if (!is_void)
+        err = check_account(&d, what->account_id, &is_void);
     if (!is_void && !err)
         err = what->wait_ms > 0 ? ERR_UNAVAILABLE : deliver(&d, what);
     rpc_call_unref(&d.call);

@@ -52,6 +52,8 @@ function Spans({ spans, named, me }: { spans: Span[]; named: Named[]; me: string
 }
 
 const emojiAlone = /^(?:\p{Extended_Pictographic}[\p{Emoji_Modifier}\u200d\ufe0f\p{Extended_Pictographic}]*\s*){1,3}$/u;
+/** Only short texts are asked: the expression takes its time over long ones. */
+export const isEmojiAlone = (text: string) => text.length <= 64 && emojiAlone.test(text);
 
 export function MessageText({ content, me, members }: { content: Content; me: string; members: Member[] }) {
   const spans = useMemo(() => parseMarkup(content.text), [content.text, language()]);
@@ -59,7 +61,7 @@ export function MessageText({ content, me, members }: { content: Content; me: st
   const named: Named[] = (content.mentions ?? []).map((id) => ({ id, names: namesOf(id, members.find((m) => m.user_id === id)?.nickname) }));
   if (content.is_mentioning_all) named.push({ id: everybody, names: [t("chat.everybody"), "all", "所有人", "everybody"] });
   return (
-    <div class={`msg-text${emojiAlone.test(content.text) ? " is-emoji" : ""}`}>
+    <div class={`msg-text${isEmojiAlone(content.text) ? " is-emoji" : ""}`}>
       <Spans spans={spans} named={named} me={me} />
     </div>
   );
