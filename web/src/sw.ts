@@ -28,7 +28,8 @@ async function page(request: Request): Promise<Response> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<Response | undefined>((resolve) => (timer = setTimeout(() => resolve(kept()), patienceMs)));
   try {
-    return (await Promise.race([fresh, late])) ?? (await fresh);
+    const found = (await Promise.race([fresh, late])) ?? (await fresh);
+    return found.status >= 500 ? ((await kept()) ?? found) : found; // a proxy says that nobody is behind it
   } catch (error) {
     const found = await kept();
     if (found) return found;

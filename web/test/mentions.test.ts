@@ -37,3 +37,7 @@ test("what goes beside the text: each once, everybody apart", () => {
   assert.deepEqual(mentionsIn("@grace @Grace Hopper @ALL", people), { mentions: ["g"], is_mentioning_all: true });
   assert.deepEqual(mentionsIn("@all", people.slice(0, 4)), { mentions: [], is_mentioning_all: false }, "only where it is allowed");
 });
+
+test("a letter that grows in lower case shifts no names", () => {
+  assert.deepEqual(segments("İ @grace", people).at(-1), { id: "g", text: "@grace" });
+});

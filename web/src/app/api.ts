@@ -29,10 +29,14 @@ export function adopt(reply: LoginReply): void {
   signedIn.value = { user: reply.user, sessionId: reply.session_id };
 }
 
-function forget(isWanted = false): void {
+function leave(): void {
   accessToken = "";
   csrfToken = "";
   signedIn.value = null;
+}
+
+function forget(isWanted = false): void {
+  leave();
   forgetAll(isWanted);
 }
 
@@ -97,7 +101,7 @@ export async function renew(): Promise<boolean> {
 // At start: whoever has no CSRF cookie has no sign-in, so the server need not be asked.
 // Whoever was signed in last is taken to be so until the server says no: their messages are there without it.
 export async function restore(): Promise<void> {
-  onForgotten(() => signedIn.peek() && forget());
+  onForgotten(() => signedIn.peek() && leave()); // what was kept may be the next account's by now
   const last = remembered();
   if (!cookie("parlance_csrf")) {
     if (last) forgetAll(false);

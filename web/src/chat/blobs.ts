@@ -1,11 +1,17 @@
 // Bytes behind messages, as addresses that pages can draw: fetched with the token, kept for a while, the oldest let go.
 import { useEffect, useState } from "preact/hooks";
+import { onAccountChange } from "../app/account-change";
 import { callBlob } from "../app/api";
 import { saveFile } from "../app/meetings";
 
 const keptMost = 80;
 const urls = new Map<string, string>();
 const pending = new Map<string, Promise<string>>();
+
+onAccountChange(() => {
+  for (const url of urls.values()) URL.revokeObjectURL(url);
+  urls.clear();
+});
 
 export const filePath = (conversationId: string, fileId: string): string => `/conversations/${encodeURIComponent(conversationId)}/files/${encodeURIComponent(fileId)}`;
 export const thumbnailPath = (conversationId: string, fileId: string): string => `${filePath(conversationId, fileId)}/thumbnail`;

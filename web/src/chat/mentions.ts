@@ -36,13 +36,12 @@ export function fitting(people: Named[], query: string, most: number): Named[] {
   return ranked.sort((a, b) => a.rank - b.rank).slice(0, most).map((r) => r.p);
 }
 
-// The longest name that stands behind the "@" at this place.
-function namedAt(text: string, at: number, people: Named[]): { id: string; end: number } | null {
-  const rest = text.slice(at + 1).toLowerCase();
+// The longest name that stands behind the "@" at this place; `lower`: the text in lower case.
+function namedAt(text: string, lower: string, at: number, people: Named[]): { id: string; end: number } | null {
   let best: { id: string; end: number } | null = null;
   for (const p of people)
     for (const name of p.names) {
-      if (!name || !rest.startsWith(name.toLowerCase())) continue;
+      if (!name || !lower.startsWith(name.toLowerCase(), at + 1)) continue;
       const end = at + 1 + name.length;
       if (isWord(text[end - 1]) && isWord(text[end])) continue;
       if (!best || end > best.end) best = { id: p.id, end };
@@ -52,9 +51,11 @@ function namedAt(text: string, at: number, people: Named[]): { id: string; end: 
 
 export function segments(text: string, people: Named[]): Segment[] {
   const found: Segment[] = [];
+  const lowered = text.toLowerCase();
+  const lower = lowered.length === text.length ? lowered : text; // "İ" grows: places would shift
   let done = 0;
   for (let at = people.length ? text.indexOf("@") : -1; at >= 0; at = text.indexOf("@", at + 1)) {
-    const named = mayBegin(text, at) ? namedAt(text, at, people) : null;
+    const named = mayBegin(text, at) ? namedAt(text, lower, at, people) : null;
     if (!named) continue;
     if (at > done) found.push(text.slice(done, at));
     found.push({ id: named.id, text: text.slice(at, named.end) });

@@ -1,5 +1,6 @@
 // Who is who: the profiles behind user ids, asked for once each.
 import { signal } from "@preact/signals";
+import { onAccountChange } from "../app/account-change";
 import { call, signedIn } from "../app/api";
 import type { Profile } from "../app/types";
 import { t } from "../i18n/i18n";
@@ -11,6 +12,11 @@ const asked = new Set<string>();
 const askAgainMs = 20_000;
 // What is remembered may be out of date, but that is not urgent.
 const lookAgainMs = 5_000;
+
+onAccountChange(() => {
+  profiles.value = new Map();
+  asked.clear();
+});
 
 // Remembered from another time: shown at once.
 export function recallPeople(people: Profile[]): void {

@@ -1,6 +1,7 @@
 // Who is here: asked for the people on the screen, kept true by events. Whoever draws a person's state asks presenceOf; the
 // watch list follows from that. And what one says oneself, and whether one is at the device (docs/messaging.md, "Presence").
 import { effect, signal } from "@preact/signals";
+import { onAccountChange } from "../app/account-change";
 import { ownStatus, type Status } from "../app/own-status";
 import { readText, writeText } from "../app/storage";
 import type { ChatStore } from "./store";
@@ -56,6 +57,7 @@ export function chosen(askedAt: Map<string, number>, most: number): string[] {
 // ---- watching ----
 
 const askedAt = new Map<string, number>();
+onAccountChange(() => askedAt.clear());
 let watched = new Set<string>();
 let store: ChatStore | null = null;
 let timer: ReturnType<typeof setTimeout> | null = null;

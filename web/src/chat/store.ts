@@ -81,7 +81,11 @@ export class ChatStore {
       if (guestToken) return;
       unreadMessages.value = this.sorted.value.reduce((sum, c) => sum + (isQuiet(c, Date.now()) || c.own?.is_archived ? 0 : (c.own?.unread_count ?? 0)), 0);
     });
-    this.syncTimer = setInterval(() => this.link.value === "open" && void this.sync(), syncEveryMs);
+    this.syncTimer = setInterval(() => {
+      if (this.link.value !== "open") return;
+      void this.sync();
+      void this.sender.pump(); // what a tab that is gone has left
+    }, syncEveryMs);
     this.socket = openWire(guestToken ? "" : me, {
       token: async (isRefused) => (guestToken ? guestToken() : isRefused && !(await renew()) ? null : token()),
       onState: (state) => (this.link.value = state),

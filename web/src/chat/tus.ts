@@ -101,10 +101,11 @@ export class Tus {
       if (isFine(status) && this.url && this.offset >= this.options.file.size) return this.set("done");
       needsLook = false;
       if (isFine(status)) continue;
-      if (!isPassing(status) || ++tries > retriesMost) return this.fail(status);
+      tries++;
+      if (!isPassing(status) || (status && tries > retriesMost)) return this.fail(status); // without connection one waits
       needsLook = this.url !== "";
       this.set("retrying");
-      await (this.options.wait ?? pause)(Math.min(retryMostMs, retryFirstMs * 2 ** (tries - 1)));
+      await (this.options.wait ?? pause)(Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(tries - 1, 10)));
       if (signal.aborted) return;
       this.set("uploading");
     }

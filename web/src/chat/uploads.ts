@@ -1,6 +1,7 @@
 // Files on their way: those chosen in a composer, and messages that wait for theirs. A file begins to travel when it is chosen; the
 // message is written when all of its files are there.
-import { signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
+import { onAccountChange } from "../app/account-change";
 import { call } from "../app/api";
 import { errorText } from "../app/errors";
 import { t } from "../i18n/i18n";
@@ -58,6 +59,7 @@ export const trays = signal<Map<string, number[]>>(new Map());
 export const bundles = signal<Bundle[]>([]);
 
 const carriers = new Map<number, Tus>();
+let store: ChatStore | null = null; // where messages go when their files are there
 let nextId = 1;
 
 function change(id: number, fields: Partial<Upload>): void {
@@ -73,6 +75,26 @@ function drop(id: number): void {
   carriers.delete(id);
   if (url) setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
+
+// Files belong to whoever chose them.
+onAccountChange(() => {
+  store = null;
+  bundles.value = [];
+  trays.value = new Map();
+  for (const carrier of carriers.values()) void carrier.cancel();
+  for (const id of uploads.peek().keys()) drop(id);
+});
+
+// They are not kept over a reload: the browser asks first.
+function warn(e: BeforeUnloadEvent): void {
+  e.preventDefault();
+}
+const isAny = computed(() => uploads.value.size > 0);
+effect(() => {
+  if (!isAny.value) return;
+  addEventListener("beforeunload", warn);
+  return () => removeEventListener("beforeunload", warn);
+});
 
 // ---- travelling ----
 
@@ -177,8 +199,6 @@ export function resume(id: number): void {
 }
 
 // ---- messages that wait for their files ----
-
-let store: ChatStore | null = null;
 
 function attachmentOf(u: Upload): Attachment {
   const i = u.info;
