@@ -1,54 +1,11 @@
-/*
- * What other services ask: whom a conversation concerns, the conversations of a person who has come
- * (gateways), and how people stand to one another (presence).
- */
+/* What other services ask: the conversations of a person who has come (gateways), and how people
+ * stand to one another (presence). */
 #include "services/message/message_internal.h"
 
-#define AUDIENCE_MAX 5000
 #define MEMBERSHIPS_MAX 5000 /* a page */
 #define OTHERS_MAX 200
 #define SHARING_MEMBERS_MAX 500 /* in larger ones people are strangers */
 #define SHARING_LOOKED_AT 1000  /* conversations of each, those where something happened last */
-
-/* ---- whom a conversation concerns ---- */
-
-static enum err audience_job(struct store_tx *tx, struct message_op *op)
-{
-    const Message__GetAudienceRequest *in = op->in;
-    struct arena *arena = op->call->arena;
-    Message__Audience *reply = arena_new(arena, Message__Audience);
-    message__audience__init(reply);
-    op->reply = reply;
-    struct message_member_range range = {.state = MESSAGE__MEMBER_STATE__ACTIVE,
-                                         .above = "",
-                                         .limit = in->limit > 0 ? MIN(in->limit, AUDIENCE_MAX)
-                                                                : AUDIENCE_MAX};
-    enum err err = message_store_find(tx, arena, in->id, &op->c);
-    struct message_member *rows;
-    size_t count = 0;
-    range.num = op->c.num;
-    if (!err)
-        err = message_store_members(tx, arena, &range, &rows, &count);
-    if (err)
-        return err;
-    reply->is_too_large = count > (size_t)range.limit;
-    reply->n_user_ids = MIN(count, (size_t)range.limit);
-    reply->user_ids = arena_array(arena, char *, reply->n_user_ids);
-    for (size_t i = 0; i < reply->n_user_ids; i++)
-        reply->user_ids[i] = (char *)rows[i].user_id;
-    return ERR_OK;
-}
-
-MESSAGE_HANDLER(message_on_audience, GetAudienceRequest, Audience)
-{
-    struct message_op *op =
-        message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
-    op->fn = audience_job;
-    if (who_require_system(op->call))
-        message_look(op);
-    else
-        message_refuse_now(op);
-}
 
 /* ---- the conversations of a person ---- */
 

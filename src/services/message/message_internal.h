@@ -560,7 +560,6 @@ MESSAGE_HANDLER(message_on_conversation, GetConversationRequest, Conversation);
 MESSAGE_HANDLER(message_on_history, GetMessageHistoryRequest, MessageHistory);
 MESSAGE_HANDLER(message_on_unread, GetUnreadMessagesRequest, UnreadMessages);
 /* message_audience.c */
-MESSAGE_HANDLER(message_on_audience, GetAudienceRequest, Audience);
 MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships);
 MESSAGE_HANDLER(message_on_relations, GetRelationsRequest, Relations);
 /* message_sync.c */

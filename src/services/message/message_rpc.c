@@ -28,7 +28,6 @@ const Message__Message_Service message_rpc_table = {
     .get_file_thumbnail = message_on_file_thumbnail,
     .append_note = message_on_note,
     .get_push_targets = message_on_push_targets,
-    .get_audience = message_on_audience,
     .get_memberships = message_on_memberships,
     .get_heads = message_on_heads,
     .get_relations = message_on_relations,
