@@ -2,6 +2,7 @@
  * What people may say: kinds, sizes, mentions. Text is kept as it was typed (clients render the
  * safe subset of Markdown); what the server checks is its form and its bounds.
  */
+#include <endian.h>
 #include <sodium.h>
 
 #include "services/message/message_internal.h"
@@ -27,6 +28,30 @@ struct message_digest message_digest(const void *bytes, size_t n)
     struct message_digest digest;
     crypto_generichash(digest.bytes, sizeof(digest.bytes), bytes, n, NULL, 0);
     return digest;
+}
+
+struct message_digest message_content_digest(const struct message_row *m)
+{
+    if (!m->forwarded_n)
+        return message_digest(m->content, m->content_n);
+    struct message_digest digest;
+    uint64_t n = htole64((uint64_t)m->content_n);
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, sizeof(digest.bytes));
+    crypto_generichash_update(&state, (const uint8_t *)&n, sizeof(n));
+    crypto_generichash_update(&state, m->content, m->content_n);
+    crypto_generichash_update(&state, m->forwarded, m->forwarded_n);
+    crypto_generichash_final(&state, digest.bytes, sizeof(digest.bytes));
+    return digest;
+}
+
+/* Forwards of older builds have a digest of their content alone. */
+bool message_content_is_whole(const struct message_row *m)
+{
+    struct message_digest all = message_content_digest(m);
+    struct message_digest content = message_digest(m->content, m->content_n);
+    return memcmp(&all, &m->content_digest, sizeof(all)) == 0 ||
+           memcmp(&content, &m->content_digest, sizeof(content)) == 0;
 }
 
 void message_digest_read(struct store_stmt *st, int column, struct message_digest *out)

@@ -62,6 +62,9 @@ const char *message_take_client_id(struct rpc_call *call, const char *id);
 const char *message_take_emoji(struct rpc_call *call, const char *emoji);
 void *message_pack(struct arena *arena, const ProtobufCMessage *message, size_t *n);
 struct message_digest message_digest(const void *bytes, size_t n);
+/* Of what stands there: its content, and where it was forwarded from. */
+struct message_digest message_content_digest(const struct message_row *m);
+bool message_content_is_whole(const struct message_row *m);
 void message_digest_read(struct store_stmt *st, int column, struct message_digest *out);
 /* What is stored of a message's content; NULL: the row is damaged. */
 Message__Content *message_content_of(struct arena *arena, const struct message_row *m);
@@ -134,6 +137,10 @@ enum err message_drop_reactions(struct store_tx *tx, int64_t num, int64_t from_s
  * sender has used this client_msg_id; nothing was written. */
 enum err message_append(struct store_tx *tx, struct message_op *op, struct message_row *m,
                         const Message__Content *content);
+/* What makes two sends the same one: everything the sender chose. content NULL: forwarded. */
+struct message_digest message_send_digest(struct arena *arena,
+                                          const Message__SendMessageRequest *in,
+                                          Message__Content *content);
 Message__SendMessageReply *message_send_reply(struct message_op *op, const struct message_row *m,
                                               bool is_duplicate);
 /* Sends within a transaction what was kept for later (message_schedule.c). */
@@ -182,6 +189,13 @@ void message_search_start(struct message_service *svc);
 void message_search_stop(struct message_service *svc);
 /* In the transaction of an edit or a recall: as the message reads now. */
 enum err message_search_again(struct store_tx *tx, const struct message_row *m);
+/* What the index has of a message; "" for one without a word. */
+const char *message_search_terms(struct arena *arena, const struct message_row *m);
+/* Up to where the index reaches. */
+enum err message_search_indexed(struct store_tx *tx, int64_t *lsn);
+/* Whether the index is what its own copy of the words makes. Holds the writer, some seconds for a
+ * million messages. */
+bool message_search_is_sound(struct store *store);
 
 /* ---- message_meeting.c: the chats of meetings follow what happens in them ---- */
 void message_meeting_start(struct message_service *svc);

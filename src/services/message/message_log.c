@@ -79,7 +79,7 @@ enum err message_log_append(struct store_tx *tx, struct message_service *svc,
     m->rev = c->rev + 1;
     m->lsn = message_next_lsn(svc);
     m->created_at_ms = next_time(c);
-    m->content_digest = message_digest(m->content, m->content_n);
+    m->content_digest = message_content_digest(m);
     m->chain = c->chain;
     struct message_link link = {.conversation_num = c->num,
                                 .rev = m->rev,

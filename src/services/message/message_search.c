@@ -34,17 +34,22 @@ static char *text_of(struct arena *arena, const struct message_row *m)
     return copy;
 }
 
-static enum err index_one(struct store_tx *tx, struct arena *arena, const struct message_row *m)
+const char *message_search_terms(struct arena *arena, const struct message_row *m)
 {
     char *text = m->content_n ? text_of(arena, m) : NULL;
-    char *terms = text ? message_terms(arena, text) : NULL;
-    if (!terms || !terms[0])
+    return text ? message_terms(arena, text) : "";
+}
+
+static enum err index_one(struct store_tx *tx, struct arena *arena, const struct message_row *m)
+{
+    const char *terms = message_search_terms(arena, m);
+    if (!terms[0])
         return ERR_OK;
     return store_run(tx, "INSERT INTO message_terms (rowid, t, c) VALUES (?,?,?)", "isi", m->lsn,
                      terms, m->conversation_num);
 }
 
-static enum err indexed_lsn(struct store_tx *tx, int64_t *lsn)
+enum err message_search_indexed(struct store_tx *tx, int64_t *lsn)
 {
     struct store_stmt *st = store_query(tx, "SELECT lsn FROM message_indexed WHERE shard = ?", "i",
                                         (int64_t)MESSAGE_SHARD);
@@ -55,7 +60,7 @@ static enum err indexed_lsn(struct store_tx *tx, int64_t *lsn)
 enum err message_search_again(struct store_tx *tx, const struct message_row *m)
 {
     int64_t indexed;
-    enum err err = indexed_lsn(tx, &indexed);
+    enum err err = message_search_indexed(tx, &indexed);
     if (err || m->lsn > indexed) /* not there yet */
         return err;
     struct arena *arena = arena_create();
@@ -69,7 +74,7 @@ enum err message_search_again(struct store_tx *tx, const struct message_row *m)
 static enum err index_rows(struct store_tx *tx, struct arena *arena, struct message_service *svc)
 {
     int64_t lsn;
-    enum err err = indexed_lsn(tx, &lsn);
+    enum err err = message_search_indexed(tx, &lsn);
     if (err)
         return err;
     struct message_row *rows = arena_array(arena, struct message_row, INDEX_BATCH);
@@ -147,6 +152,19 @@ void message_search_stop(struct message_service *svc)
     svc->is_stopping = true;
     store_flush(svc->deps.store);
     store_flush(svc->deps.store); /* what the last batch before had still asked for */
+}
+
+/* FTS5's own comparison of the index with the words it was made of. It writes nothing, but is asked
+ * for as if it did. */
+static enum err compare_job(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "INSERT INTO message_terms (message_terms) VALUES ('integrity-check')",
+                     "");
+}
+
+bool message_search_is_sound(struct store *store)
+{
+    return store_write_essential_sync(store, MESSAGE_SHARD, compare_job, NULL) == ERR_OK;
 }
 
 /* ---- searching ---- */

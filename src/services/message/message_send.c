@@ -344,9 +344,9 @@ static bool prepare_direct(struct sending *s)
     return !err || check_peer(s);
 }
 
-/* What makes two sends the same one: everything the sender chose. */
-static struct message_digest digest_of(struct arena *arena, const Message__SendMessageRequest *in,
-                                       Message__Content *content)
+struct message_digest message_send_digest(struct arena *arena,
+                                          const Message__SendMessageRequest *in,
+                                          Message__Content *content)
 {
     Message__SendMessageRequest chosen = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
     chosen.content = content ? message_files_named(arena, content) : NULL;
@@ -377,7 +377,7 @@ static bool prepare(struct sending *s)
         s->m.kind = s->content->kind;
         s->m.content = message_pack(call->arena, &s->content->base, &s->m.content_n);
     }
-    s->m.digest = digest_of(call->arena, in, s->content);
+    s->m.digest = message_send_digest(call->arena, in, s->content);
     char *id = arena_alloc(call->arena, ID_SIZE);
     id_make(id);
     s->m.id = id;

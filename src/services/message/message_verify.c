@@ -3,38 +3,27 @@
  * the heads, counts and indexes say. Messages and changes are walked side by side in the order of
  * their revisions, so the chain is computed anew from the first one on. What retention took away
  * leaves a hole that begins at the first revision; the chain is then taken up from the first line
- * that is left.
+ * that is left. With each message goes what must stand beside it (message_verify_rows.c).
  */
-#include "services/message/message_internal.h"
+#include "services/message/message_verify_internal.h"
 
 #define WINDOW 500
 #define SHOWN_MAX 100
 
-struct walk {
-    struct store_tx *tx;
-    struct message_verdict *out;
-    struct arena *arena; /* of the window at hand */
-    struct message_conversation c;
-    /* what the next line must follow */
-    int64_t rev, seq, lsn;
-    struct message_digest chain;
-    bool is_begun;
-    struct message_row *messages;
-    size_t message_count, message_at;
-    struct message_change_row *changes;
-    size_t change_count, change_at;
-};
-
-static void complain(struct walk *w, const char *what, int64_t rev)
+void message_walk_complain(struct message_walk *w, const char *what, int64_t rev)
 {
-    if (w->out->problems++ < SHOWN_MAX)
+    if (w->out->problems++ >= SHOWN_MAX)
+        return;
+    if (w->c.num)
         strbuf_printf(&w->out->text, "conversation %s, rev %lld: %s\n", w->c.id, (long long)rev,
                       what);
+    else
+        strbuf_printf(&w->out->text, "%s\n", what);
 }
 
 /* ---- windows: a few hundred lines of each kind at a time ---- */
 
-static enum err load_window(struct walk *w)
+static enum err load_window(struct message_walk *w)
 {
     arena_destroy(&w->arena);
     w->arena = arena_create();
@@ -52,7 +41,7 @@ static enum err load_window(struct walk *w)
 }
 
 /* A side that is used up while it was full may have more beyond the window. */
-static bool is_window_over(const struct walk *w)
+static bool is_window_over(const struct message_walk *w)
 {
     return (w->message_at == w->message_count && w->message_count == WINDOW) ||
            (w->change_at == w->change_count && w->change_count == WINDOW);
@@ -72,19 +61,19 @@ static bool is_same(const struct message_digest *a, const struct message_digest 
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
-static void check_line(struct walk *w, const struct line *line)
+static void check_line(struct message_walk *w, const struct line *line)
 {
     bool follows = w->is_begun || w->c.first_seq == 1;
     if (follows && line->rev != w->rev + 1)
-        complain(w, line->rev <= w->rev ? "stands twice" : "revisions before it are missing",
-                 line->rev);
+        message_walk_complain(
+            w, line->rev <= w->rev ? "stands twice" : "revisions before it are missing", line->rev);
     if (line->lsn <= w->lsn)
-        complain(w, "its lsn runs backwards", line->rev);
+        message_walk_complain(w, "its lsn runs backwards", line->rev);
     struct message_digest chain = w->chain;
     struct message_link link = {w->c.num, line->rev, line->type, line->seq, line->at_ms};
     message_chain_on(&chain, &link, line->actor_id, line->digest);
     if (follows && line->rev == w->rev + 1 && !is_same(&chain, line->chain))
-        complain(w, "it was altered, or one before it", line->rev);
+        message_walk_complain(w, "it was altered, or one before it", line->rev);
     w->chain = *line->chain;
     w->rev = line->rev;
     w->lsn = line->lsn;
@@ -92,33 +81,34 @@ static void check_line(struct walk *w, const struct line *line)
     w->out->revisions++;
 }
 
-static void check_message(struct walk *w, const struct message_row *m)
+static enum err check_message(struct message_walk *w, const struct message_row *m)
 {
     struct line line = {
         m->rev,       m->seq,     m->lsn,   m->created_at_ms, MESSAGE_CHANGE_MESSAGE,
         m->sender_id, &m->digest, &m->chain};
     int64_t expected = MAX(w->seq, w->c.first_seq - 1) + 1;
     if (m->seq != expected)
-        complain(w, m->seq < expected ? "its seq stands twice" : "messages before it are missing",
-                 m->rev);
-    struct message_digest digest = message_digest(m->content, m->content_n);
-    if (!is_same(&digest, &m->content_digest))
-        complain(w, "its content is not what was written", m->rev);
+        message_walk_complain(
+            w, m->seq < expected ? "its seq stands twice" : "messages before it are missing",
+            m->rev);
+    if (!message_content_is_whole(m))
+        message_walk_complain(w, "its content is not what was written", m->rev);
     check_line(w, &line);
     w->seq = m->seq;
     w->out->messages++;
+    return message_walk_beside(w, m);
 }
 
-static void check_change(struct walk *w, const struct message_change_row *r)
+static void check_change(struct message_walk *w, const struct message_change_row *r)
 {
     struct line line = {r->rev,  r->seq,      r->lsn,     r->at_ms,
                         r->type, r->actor_id, &r->digest, &r->chain};
     if (r->last_seq != MAX(w->seq, w->c.first_seq - 1))
-        complain(w, "it stands between other messages than it says", r->rev);
+        message_walk_complain(w, "it stands between other messages than it says", r->rev);
     check_line(w, &line);
 }
 
-static enum err walk_lines(struct walk *w)
+static enum err walk_lines(struct message_walk *w)
 {
     enum err err = load_window(w);
     while (!err) {
@@ -129,13 +119,13 @@ static enum err walk_lines(struct walk *w)
         if (!m && !r)
             return ERR_OK;
         if (m && (!r || m->rev < r->rev)) {
-            check_message(w, m);
+            err = check_message(w, m);
             w->message_at++;
         } else {
             check_change(w, r);
             w->change_at++;
         }
-        if (is_window_over(w))
+        if (!err && is_window_over(w))
             err = load_window(w);
     }
     return err;
@@ -143,16 +133,16 @@ static enum err walk_lines(struct walk *w)
 
 /* ---- what stands beside the log ---- */
 
-static enum err check_head(struct walk *w)
+static enum err check_head(struct message_walk *w)
 {
     const struct message_conversation *c = &w->c;
     bool is_empty = !w->is_begun; /* all of it may be past its retention */
     if (!is_empty && (c->rev != w->rev || c->last_seq != MAX(w->seq, c->first_seq - 1)))
-        complain(w, "the head stands elsewhere than the last line", c->rev);
+        message_walk_complain(w, "the head stands elsewhere than the last line", c->rev);
     else if (!is_empty && (c->head_lsn != w->lsn || !is_same(&c->chain, &w->chain)))
-        complain(w, "the head's chain is not that of the last line", c->rev);
+        message_walk_complain(w, "the head's chain is not that of the last line", c->rev);
     else if (is_empty && c->last_seq >= c->first_seq)
-        complain(w, "there are no lines", c->rev);
+        message_walk_complain(w, "there are no lines", c->rev);
     int64_t members = 0;
     enum err err = message_take_number(store_query(w->tx,
                                                    "SELECT COUNT(*) FROM message_members"
@@ -160,72 +150,41 @@ static enum err check_head(struct walk *w)
                                                    "i", c->num),
                                        &members);
     if (!err && members != c->member_count)
-        complain(w, "the members are not as many as it says", c->rev);
-    return err;
-}
-
-/* Each counts rows that speak of messages which are not there. */
-static const struct {
-    const char *sql, *what;
-} stray[] = {
-#define STRAY(table)                                                                   \
-    "SELECT COUNT(*) FROM " table " t WHERE t.conversation_num = ? AND NOT EXISTS"     \
-    " (SELECT 1 FROM message_messages m WHERE m.conversation_num = t.conversation_num" \
-    " AND m.seq = t.seq)"
-    {STRAY("message_mentions"), "mentions of messages that are not there"},
-    {STRAY("message_threads"), "threads of messages that are not there"},
-    {STRAY("message_reactions"), "reactions to messages that are not there"},
-    {STRAY("message_pins"), "pins on messages that are not there"},
-    {STRAY("message_files"), "files of messages that are not there"},
-    {STRAY("message_reaction_counts"), "counts of reactions to messages that are not there"},
-    {"SELECT COUNT(*) FROM message_reaction_counts t WHERE t.conversation_num = ? AND t.count <>"
-     " (SELECT COUNT(*) FROM message_reactions r WHERE r.conversation_num = t.conversation_num"
-     " AND r.seq = t.seq AND r.emoji = t.emoji)",
-     "reactions that are not as many as it says"},
-    {"SELECT COUNT(*) FROM message_reactions t WHERE t.conversation_num = ? AND NOT EXISTS"
-     " (SELECT 1 FROM message_reaction_counts r WHERE r.conversation_num = t.conversation_num"
-     " AND r.seq = t.seq AND r.emoji = t.emoji)",
-     "reactions that are not counted"},
-#undef STRAY
-    {"SELECT COUNT(*) FROM message_terms t WHERE t.c MATCH ? AND NOT EXISTS"
-     " (SELECT 1 FROM message_messages m WHERE m.lsn = t.rowid AND m.recalled_at_ms = 0)",
-     "words in the search index of messages that are not there"},
-};
-
-static enum err check_indexes(struct walk *w)
-{
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < ARRAY_LEN(stray) && !err; i++) {
-        int64_t count = 0;
-        err = message_take_number(store_query(w->tx, stray[i].sql, "i", w->c.num), &count);
-        if (count)
-            complain(w, stray[i].what, w->c.rev);
-    }
+        message_walk_complain(w, "the members are not as many as it says", c->rev);
     return err;
 }
 
 /* ---- all of them ---- */
 
-static enum err walk_one(struct store_tx *tx, struct message_verdict *out, const char *id)
+struct verifying {
+    struct message_verdict *out;
+    bool is_index_sound;
+    int64_t indexed_lsn, total_terms;
+};
+
+static enum err walk_one(struct store_tx *tx, struct verifying *v, const char *id)
 {
     struct arena *arena = arena_create();
-    struct walk w = {.tx = tx, .out = out};
+    struct message_walk w = {.tx = tx,
+                             .out = v->out,
+                             .is_index_sound = v->is_index_sound,
+                             .indexed_lsn = v->indexed_lsn,
+                             .total_terms = &v->total_terms};
     enum err err = message_store_find(tx, arena, id, &w.c);
     if (!err)
         err = walk_lines(&w);
     if (!err)
         err = check_head(&w);
     if (!err)
-        err = check_indexes(&w);
+        err = message_walk_others(&w);
     arena_destroy(&w.arena);
     arena_destroy(&arena);
-    out->conversations++;
+    v->out->conversations++;
     return err;
 }
 
-static enum err verify_job(struct store_tx *tx, void *arg)
+static enum err walk_all(struct store_tx *tx, struct verifying *v)
 {
-    struct message_verdict *out = arg;
     char id[ID_SIZE] = "";
     for (;;) {
         struct store_stmt *st = store_query(
@@ -237,14 +196,29 @@ static enum err verify_job(struct store_tx *tx, void *arg)
         }
         enum err err = store_finish(st);
         if (!err && is_found)
-            err = walk_one(tx, out, id);
+            err = walk_one(tx, v, id);
         if (err || !is_found)
             return err;
     }
 }
 
+static enum err verify_job(struct store_tx *tx, void *arg)
+{
+    struct verifying *v = arg;
+    struct message_walk none = {.tx = tx, .out = v->out, .total_terms = &v->total_terms};
+    enum err err = message_search_indexed(tx, &v->indexed_lsn);
+    if (!err)
+        err = walk_all(tx, v);
+    return err ? err : message_walk_orphans(&none);
+}
+
+/* A damaged index is not asked: that would end the walk. */
 enum err message_verify(struct store *store, struct message_verdict *out)
 {
     *out = (struct message_verdict){0};
-    return store_read(store, verify_job, out);
+    struct verifying v = {.out = out, .is_index_sound = message_search_is_sound(store)};
+    if (!v.is_index_sound)
+        message_walk_complain(&(struct message_walk){.out = out},
+                              "the search index is not what its words make", 0);
+    return store_read(store, verify_job, &v);
 }
