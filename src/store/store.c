@@ -17,7 +17,7 @@
 #include "core/mem.h"
 
 #define QUEUE_MAX_DEFAULT 8192
-#define BATCH_MAX_DEFAULT 256
+#define BATCH_MAX_DEFAULT 512
 #define GATHER_US_DEFAULT 1000
 #define BUSY_MS_DEFAULT 5000
 #define BALLAST_DEFAULT (64ll << 20)

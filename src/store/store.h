@@ -33,7 +33,7 @@ struct store_options {
     const char *url;
     int64_t busy_ms;          /* 0: 5,000 */
     unsigned queue_max;       /* jobs waiting per writer; 0: 8,192 */
-    unsigned batch_max;       /* jobs sharing a commit; 0: 256 */
+    unsigned batch_max;       /* jobs sharing a commit; 0: 512 */
     int64_t gather_us;        /* how long a busy writer waits for more jobs; 0: 1,000; -1: never */
     int64_t ballast_bytes;    /* kept for the day the disk is full; 0: 64 MiB; -1: none */
     int reserve_percent;      /* read-only when less of the disk is free; 0: 5; -1: never */

@@ -18,12 +18,17 @@
 #include "core/mem.h"
 #include "core/metric.h"
 
-#define CHECKPOINT_PAGES 1000      /* due when idle */
-#define CHECKPOINT_PAGES_BUSY 4000 /* due even when jobs wait */
-#define TRUNCATE_PAGES 16384       /* 64 MiB: readers that never end are waited for, a moment */
+#define CHECKPOINT_PAGES 1000 /* due when idle */
+/* Due even when jobs wait. A long log's indexes are touched in the same many places by each commit,
+ * and a checkpoint writes each place once: the rarer, the cheaper. */
+#define CHECKPOINT_PAGES_BUSY 16000
+#define TRUNCATE_PAGES 32768 /* 128 MiB: readers that never end are waited for, a moment */
 #define TRUNCATE_WAIT_MS 100
 /* KiB: the pages that inserts into the indexes of a long log touch. */
 #define WRITER_CACHE "-32768"
+/* What a savepoint keeps of the pages it changes is one piece of memory of this size, and a file
+ * beyond it; with temp_store=MEMORY it would be pieces of 1 kB, four to a page. */
+#define SAVEPOINT_BYTES (1 << 20)
 #define LENGTH_MAX_BYTES (64 << 20) /* of one value or row */
 
 static struct metric metric_wal =
@@ -215,7 +220,7 @@ static enum err set_up(struct store_conn *conn)
         err = expect_pragma(conn, "PRAGMA journal_mode=WAL", "wal");
         if (!err)
             err = exec(conn, "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;"
-                             "PRAGMA cache_size=" WRITER_CACHE);
+                             "PRAGMA temp_store=DEFAULT; PRAGMA cache_size=" WRITER_CACHE);
         if (!err)
             err = expect_pragma(conn, "PRAGMA synchronous", "2");
         sqlite3_wal_hook(conn->sql, on_wal, conn);
@@ -418,6 +423,7 @@ static void sqlite_close(struct store_db **dbp)
 static void configure(void)
 {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, SAVEPOINT_BYTES);
 }
 
 static enum err sqlite_open(const struct store_options *opt, struct store_db **out)
