@@ -41,6 +41,9 @@ static const struct store_migration migrations[] = {
      "CREATE UNIQUE INDEX bus_tasks_by_key ON bus_tasks (queue, idempotency_key);"
      "CREATE INDEX bus_tasks_by_turn ON bus_tasks (queue, state, turn, id);"
      "CREATE INDEX bus_tasks_by_due ON bus_tasks (state, due_ms);"},
+    {"bus", 2,
+     "ALTER TABLE bus_tasks ADD COLUMN lane TEXT NOT NULL DEFAULT '';"
+     "CREATE INDEX bus_tasks_by_lane ON bus_tasks (queue, lane, state, id);"},
 };
 
 static struct bus_options with_defaults(const struct bus_options *opt)

@@ -70,11 +70,18 @@ struct bus_task {
     int64_t delay_ms;
     int priority;     /* higher first */
     int attempts_max; /* 0: 10, with exponential back-off; then dead letter */
+    /* NULL: none. Tasks of one lane run one at a time and in their order; one that waits for its
+     * next attempt keeps its lane waiting. Not with a delay. */
+    const char *lane;
+    int64_t lane_max; /* waiting in its lane; beyond it the oldest is a dead letter; 0: 1,000 */
 };
 MUST_USE enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const struct bus_task *task);
 /* Handler on a worker thread; ERR_OK finishes the task, anything else retries it later. At least
  * once: a crash runs it again, so its effect must be idempotent. attempt counts from 1. */
 typedef enum err bus_task_fn(void *arg, const struct bus_task *task, int attempt);
+/* In a handler, with its own task: not now, but in wait_ms; what the handler returns does not
+ * count, nor does the attempt. */
+void bus_put_off(const struct bus_task *task, int64_t wait_ms);
 /* One handler per queue, for the bus's life. */
 void bus_work(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg);
 /* The same for a queue whose tasks may wait for others (the network): at most `most` run at a time,
@@ -89,7 +96,7 @@ void bus_stop_tasks(struct bus *bus);
 /* How a queue stands (operations, tests). */
 struct bus_task_stats {
     int64_t ready;   /* could run now */
-    int64_t waiting; /* delayed, or waiting for the next attempt */
+    int64_t waiting; /* delayed, behind others of their lane, or until the next attempt */
     int64_t running;
     int64_t dead; /* gave up */
 };

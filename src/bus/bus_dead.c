@@ -39,7 +39,7 @@ static enum err queues_run(struct store_tx *tx, void *arg)
         int64_t state = store_int(st, 1), count = store_int(st, 2);
         if (!q)
             break;
-        q->stats.waiting += state == BUS_TASK_WAITING ? count : 0;
+        q->stats.waiting += state == BUS_TASK_WAITING || state == BUS_TASK_BEHIND ? count : 0;
         q->stats.ready += state == BUS_TASK_READY ? count : 0;
         q->stats.running += state == BUS_TASK_RUNNING ? count : 0;
         q->stats.dead += state == BUS_TASK_DEAD ? count : 0;
@@ -106,10 +106,13 @@ static enum err revive_one_run(struct store_tx *tx, void *arg)
 {
     const int64_t *id = arg;
     enum err err = store_run(tx,
-                             "UPDATE bus_tasks SET state = ?, attempts = 0, due_ms = 0"
-                             " WHERE id = ? AND state = ?",
-                             "iii", (int64_t)BUS_TASK_READY, *id, (int64_t)BUS_TASK_DEAD);
-    return err ? err : store_changes(tx) == 1 ? ERR_OK : ERR_NOT_FOUND;
+                             "UPDATE bus_tasks SET state = CASE WHEN lane = '' THEN ? ELSE ? END,"
+                             " attempts = 0, due_ms = 0 WHERE id = ? AND state = ?",
+                             "iiii", (int64_t)BUS_TASK_READY, (int64_t)BUS_TASK_BEHIND, *id,
+                             (int64_t)BUS_TASK_DEAD);
+    if (err)
+        return err;
+    return store_changes(tx) == 1 ? bus_lane_promote_one(tx, *id) : ERR_NOT_FOUND;
 }
 
 enum err bus_revive_one(struct bus *bus, int64_t id)

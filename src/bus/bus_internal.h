@@ -49,7 +49,11 @@ enum bus_task_state {
     BUS_TASK_RUNNING, /* leased until due_ms */
     BUS_TASK_DONE,    /* kept for its key until due_ms */
     BUS_TASK_DEAD,
+    BUS_TASK_BEHIND, /* another of its lane goes first */
 };
+
+#define BUS_TEXT_MAX 200 /* bytes of queue, type, key and lane */
+#define BUS_PROCESS_ENDED "its process ended"
 
 /* A task that was claimed. Freed with free. */
 struct bus_claim {
@@ -62,7 +66,8 @@ struct bus_claim {
     int64_t id;
     int attempt; /* also the fence: a later claim has a higher one */
     enum err result;
-    char bytes[]; /* what task points to */
+    int64_t put_off_ms; /* 0: it was not */
+    char bytes[];       /* what task points to */
 };
 
 enum err bus_task_insert(struct store_tx *tx, const struct bus_task *task, int64_t now_ms);
@@ -80,3 +85,15 @@ enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *claim, int
 enum err bus_task_forget(struct store_tx *tx, int64_t now_ms);
 /* Takes every lease back: nobody else can hold one. */
 enum err bus_task_release_all(struct store_tx *tx);
+
+/* bus_lane.c */
+enum err bus_lane_is_busy(struct store_tx *tx, const char *queue, const char *lane, bool *is_busy);
+/* The oldest behind becomes the head, if there is none. */
+enum err bus_lane_promote(struct store_tx *tx, const char *queue, const char *lane);
+/* The same for all lanes of a queue, and for the lane of one task. */
+enum err bus_lane_promote_all(struct store_tx *tx, const char *queue);
+enum err bus_lane_promote_one(struct store_tx *tx, int64_t id);
+/* At most lane_max wait behind; as many dead letters are kept. */
+enum err bus_lane_bound(struct store_tx *tx, const struct bus_task *task);
+/* Heads whose lease ran out with their last attempt are dead. */
+enum err bus_lane_bury(struct store_tx *tx, int64_t now_ms);

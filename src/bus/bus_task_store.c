@@ -3,6 +3,7 @@
  *
  *   enqueue -> WAITING (delay) -> READY -> RUNNING -> gone | DONE (its key is remembered) | WAITING
  *   (a later attempt) | DEAD (no attempt left). A lease that runs out: RUNNING -> READY | DEAD.
+ *   With a lane (bus_lane.c): enqueue -> BEHIND -> READY when its turn comes.
  *
  * Attempts are counted when a task is claimed, so one that kills its process comes to an end too.
  * The count is also the fence: whoever lost the lease holds an old one and changes nothing.
@@ -12,44 +13,58 @@
 #include <string.h>
 
 #include "bus/bus_internal.h"
+#include "core/clock.h"
 #include "core/mem.h"
 
 #define ATTEMPTS_DEFAULT 10
 #define ATTEMPTS_MAX 1000
-#define TEXT_MAX_BYTES 200 /* of queue, type and key */
+#define LANE_DEFAULT 1000
 
 static bool is_text(const char *text)
 {
-    return text && *text && strlen(text) <= TEXT_MAX_BYTES;
+    return text && *text && strlen(text) <= BUS_TEXT_MAX;
 }
 
 enum err bus_task_insert(struct store_tx *tx, const struct bus_task *t, int64_t now_ms)
 {
     if (!is_text(t->queue) || !is_text(t->type) || t->delay_ms < 0 || t->attempts_max < 0 ||
-        t->attempts_max > ATTEMPTS_MAX || (t->idempotency_key && !is_text(t->idempotency_key)))
+        t->attempts_max > ATTEMPTS_MAX || (t->idempotency_key && !is_text(t->idempotency_key)) ||
+        (t->lane && (!is_text(t->lane) || t->delay_ms || t->lane_max < 0)))
         return ERR_INVALID_ARGUMENT;
+    bool is_behind = false;
+    enum err err = t->lane ? bus_lane_is_busy(tx, t->queue, t->lane, &is_behind) : ERR_OK;
+    if (err)
+        return err;
     int64_t due_ms = t->delay_ms > INT64_MAX - now_ms ? INT64_MAX : now_ms + t->delay_ms;
-    int64_t state = t->delay_ms ? BUS_TASK_WAITING : BUS_TASK_READY;
+    int64_t state = is_behind ? BUS_TASK_BEHIND : t->delay_ms ? BUS_TASK_WAITING : BUS_TASK_READY;
     int64_t attempts_max = t->attempts_max ? t->attempts_max : ATTEMPTS_DEFAULT;
-    return store_run(tx,
-                     "INSERT INTO bus_tasks (queue, type, payload, idempotency_key, turn, state,"
-                     " attempts, attempts_max, due_ms, created_ms)"
-                     " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)"
-                     " ON CONFLICT (queue, idempotency_key) DO NOTHING",
-                     "ssbsiiiii", t->queue, t->type, t->payload.p, t->payload.n, t->idempotency_key,
-                     -(int64_t)t->priority, state, attempts_max, due_ms, now_ms);
+    err = store_run(tx,
+                    "INSERT INTO bus_tasks (queue, type, payload, idempotency_key, turn, state,"
+                    " attempts, attempts_max, due_ms, created_ms, lane)"
+                    " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)"
+                    " ON CONFLICT (queue, idempotency_key) DO NOTHING",
+                    "ssbsiiiiis", t->queue, t->type, t->payload.p, t->payload.n, t->idempotency_key,
+                    -(int64_t)t->priority, state, attempts_max, due_ms, now_ms,
+                    t->lane ? t->lane : "");
+    if (err || !is_behind)
+        return err;
+    struct bus_task bounded = *t;
+    bounded.lane_max = t->lane_max ? t->lane_max : LANE_DEFAULT;
+    return bus_lane_bound(tx, &bounded);
 }
 
 enum err bus_task_wake_due(struct store_tx *tx, int64_t now_ms)
 {
     enum err err = store_run(tx, "UPDATE bus_tasks SET state = ? WHERE state = ? AND due_ms <= ?",
                              "iii", (int64_t)BUS_TASK_READY, (int64_t)BUS_TASK_WAITING, now_ms);
+    if (!err)
+        err = bus_lane_bury(tx, now_ms);
     if (err)
         return err;
     return store_run(tx,
                      "UPDATE bus_tasks SET state = CASE WHEN attempts < attempts_max THEN ? ELSE ?"
-                     " END, last_error = 'its process ended' WHERE state = ? AND due_ms <= ?",
-                     "iiii", (int64_t)BUS_TASK_READY, (int64_t)BUS_TASK_DEAD,
+                     " END, last_error = ? WHERE state = ? AND due_ms <= ?",
+                     "iisii", (int64_t)BUS_TASK_READY, (int64_t)BUS_TASK_DEAD, BUS_PROCESS_ENDED,
                      (int64_t)BUS_TASK_RUNNING, now_ms);
 }
 
@@ -73,15 +88,16 @@ static const char *put_text(char **at, struct str s)
 static struct bus_claim *claim_from_row(struct store_stmt *st, const char *queue)
 {
     struct str queue_text = str_from(queue), type = store_str(st, 1), payload = store_str(st, 2);
-    struct str key = store_str(st, 3);
+    struct str key = store_str(st, 3), lane = store_str(st, 7);
     struct bus_claim *c =
-        mem_zalloc(sizeof(*c) + queue_text.n + type.n + payload.n + key.n + 4 /* NULs */);
+        mem_zalloc(sizeof(*c) + queue_text.n + type.n + payload.n + key.n + lane.n + 5 /* NULs */);
     char *at = c->bytes;
     c->id = store_int(st, 0);
     c->task.queue = put_text(&at, queue_text);
     c->task.type = put_text(&at, type);
     c->task.payload = (struct str){put_text(&at, payload), payload.n};
     c->task.idempotency_key = store_is_null(st, 3) ? NULL : put_text(&at, key);
+    c->task.lane = lane.n ? put_text(&at, lane) : NULL;
     c->task.priority = (int)-CLAMP(store_int(st, 4), -INT_MAX, INT_MAX);
     c->attempt = (int)store_int(st, 5) + 1;
     c->task.attempts_max = (int)store_int(st, 6);
@@ -108,8 +124,8 @@ enum err bus_task_claim(struct store_tx *tx, const char *queue, int64_t lease_un
     struct bus_claim *found = NULL;
     struct store_stmt *st =
         store_query(tx,
-                    "SELECT id, type, payload, idempotency_key, turn, attempts, attempts_max"
-                    " FROM bus_tasks WHERE queue = ? AND state = ? ORDER BY turn, id LIMIT ?",
+                    "SELECT id, type, payload, idempotency_key, turn, attempts, attempts_max,"
+                    " lane FROM bus_tasks WHERE queue = ? AND state = ? ORDER BY turn, id LIMIT ?",
                     "sii", queue, (int64_t)BUS_TASK_READY, (int64_t)count);
     while (store_step(st)) {
         struct bus_claim *c = claim_from_row(st, queue);
@@ -153,9 +169,16 @@ enum err bus_task_renew(struct store_tx *tx, const struct bus_claim *c, int64_t 
                      "iiii", until_ms, c->id, (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
 }
 
-enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *c, int64_t retry_ms,
-                         int64_t forget_ms)
+static enum err finish_row(struct store_tx *tx, const struct bus_claim *c, int64_t retry_ms,
+                           int64_t forget_ms, bool is_last)
 {
+    if (c->put_off_ms) /* the count is the fence, so it is the bound that gives way */
+        return store_run(tx,
+                         "UPDATE bus_tasks SET state = ?, due_ms = ?,"
+                         " attempts_max = attempts_max + 1"
+                         " WHERE id = ? AND state = ? AND attempts = ?",
+                         "iiiii", (int64_t)BUS_TASK_WAITING, clock_wall_ms() + c->put_off_ms, c->id,
+                         (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
     if (c->result == ERR_OK && !c->task.idempotency_key)
         return store_run(tx, "DELETE FROM bus_tasks WHERE id = ? AND state = ? AND attempts = ?",
                          "iii", c->id, (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
@@ -166,12 +189,21 @@ enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *c, int64_t
             " WHERE id = ? AND state = ? AND attempts = ?",
             "iibiii", (int64_t)BUS_TASK_DONE, forget_ms, "", (size_t)0, c->id,
             (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
-    bool is_last = c->attempt >= c->task.attempts_max;
     return store_run(tx,
                      "UPDATE bus_tasks SET state = ?, due_ms = ?, last_error = ?"
                      " WHERE id = ? AND state = ? AND attempts = ?",
                      "iisiii", (int64_t)(is_last ? BUS_TASK_DEAD : BUS_TASK_WAITING), retry_ms,
                      err_name(c->result), c->id, (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
+}
+
+enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *c, int64_t retry_ms,
+                         int64_t forget_ms)
+{
+    bool is_last = c->attempt >= c->task.attempts_max;
+    enum err err = finish_row(tx, c, retry_ms, forget_ms, is_last);
+    bool is_over = !c->put_off_ms && (c->result == ERR_OK || is_last);
+    return err || !is_over || !c->task.lane ? err
+                                            : bus_lane_promote(tx, c->task.queue, c->task.lane);
 }
 
 enum err bus_task_forget(struct store_tx *tx, int64_t now_ms)
@@ -196,7 +228,8 @@ static enum err stats_run(struct store_tx *tx, void *arg)
         int64_t count = store_int(st, 1);
         switch (store_int(st, 0)) {
         case BUS_TASK_WAITING:
-            r->stats->waiting = count;
+        case BUS_TASK_BEHIND:
+            r->stats->waiting += count;
             break;
         case BUS_TASK_READY:
             r->stats->ready = count;
@@ -228,11 +261,12 @@ static enum err revive_run(struct store_tx *tx, void *arg)
 {
     struct revival *r = arg;
     enum err err = store_run(tx,
-                             "UPDATE bus_tasks SET state = ?, attempts = 0, due_ms = 0"
-                             " WHERE queue = ? AND state = ?",
-                             "isi", (int64_t)BUS_TASK_READY, r->queue, (int64_t)BUS_TASK_DEAD);
+                             "UPDATE bus_tasks SET state = CASE WHEN lane = '' THEN ? ELSE ? END,"
+                             " attempts = 0, due_ms = 0 WHERE queue = ? AND state = ?",
+                             "iisi", (int64_t)BUS_TASK_READY, (int64_t)BUS_TASK_BEHIND, r->queue,
+                             (int64_t)BUS_TASK_DEAD);
     r->count = store_changes(tx);
-    return err;
+    return err ? err : bus_lane_promote_all(tx, r->queue);
 }
 
 enum err bus_revive_dead(struct bus *bus, const char *queue, int64_t *count)

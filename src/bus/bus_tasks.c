@@ -106,6 +106,12 @@ void bus_work_bounded(struct bus *bus, const char *queue, bus_task_fn *fn, void 
     bus_tasks_wake(t);
 }
 
+void bus_put_off(const struct bus_task *task, int64_t wait_ms)
+{
+    struct bus_claim *c = CONTAINER_OF((struct bus_task *)task, struct bus_claim, task);
+    c->put_off_ms = MAX(wait_ms, 1);
+}
+
 /* ---- a worker's part ---- */
 
 /* base * 2^(attempt - 1), at most the limit, and of that a random half: those that failed together
@@ -160,8 +166,10 @@ static void work(void *arg)
     stop_renewing(c->tasks, c);
     metric_cell_observe(metric_cell(&metric_run, c->task.queue, NULL, NULL),
                         (double)(clock_mono_us() - start_us) / 1e6);
-    metric_cell_add(metric_cell(&metric_finished, c->task.queue, err_name(c->result), NULL), 1);
-    if (c->result)
+    metric_cell_add(metric_cell(&metric_finished, c->task.queue,
+                                c->put_off_ms ? "put_off" : err_name(c->result), NULL),
+                    1);
+    if (c->result && !c->put_off_ms)
         log_warn(NULL, "bus: attempt %d of %d at a task of %s failed: %s", c->attempt,
                  c->task.attempts_max, c->task.queue, err_text(c->result));
     store_write_essential(c->tasks->bus->opt.store, 0, finish_run, c, finish_done);

@@ -1,6 +1,6 @@
 /*
  * bus_suite: what every bus promises. Run as `bus_suite DRIVER`. Here: events published outside
- * transactions; the outbox is in bus_outbox_suite.c, tasks in bus_tasks_suite.c.
+ * transactions; the outbox is in bus_outbox_suite.c, tasks in bus_tasks_suite.c and bus_lanes_suite.c.
  */
 #include "bus_fixture.h"
 
@@ -327,5 +327,6 @@ int main(int argc, char **argv)
     int failed = cmocka_run_group_tests_name("bus events", tests, NULL, NULL);
     failed += bus_outbox_suite();
     failed += bus_tasks_suite();
+    failed += bus_lanes_suite();
     return failed;
 }
