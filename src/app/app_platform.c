@@ -131,9 +131,8 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
                                                           .max_bytes = (size_t)c->cache_bytes});
     if (err)
         return err;
-    err =
-        bus_open(&app->bus,
-                 &(struct bus_options){.driver = "memory", .store = app->store, .task_threads = 6});
+    err = bus_open(&app->bus, &(struct bus_options){
+                                  .driver = "memory", .store = app->store, .task_threads = 14});
     if (err)
         return err;
     err = blob_open(&app->blob,

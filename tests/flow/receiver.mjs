@@ -8,14 +8,17 @@ export class Receiver {
   constructor() {
     this.calls = [];
     this.answers = []; // statuses for the next calls; then 200
+    this.takesMs = 0;
     this.server = createServer((request, response) => {
       let body = '';
       request.setEncoding('utf8').on('data', (part) => { body += part; });
       request.on('end', () => {
         this.calls.push({ method: request.method, url: request.url, headers: request.headers, body });
         const answer = this.answers.shift() ?? 200;
-        response.writeHead(answer, answer >= 300 && answer < 400 ? { location: 'http://169.254.169.254/' } : {});
-        response.end('x');
+        setTimeout(() => {
+          response.writeHead(answer, answer >= 300 && answer < 400 ? { location: 'http://169.254.169.254/' } : {});
+          response.end('x');
+        }, this.takesMs);
       });
     });
   }

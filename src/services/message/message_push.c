@@ -7,6 +7,7 @@
 #include "services/message/message_internal.h"
 
 #define LARGE_MEMBERS 1000
+#define LANES 16 /* what waits for a push server that fails is bounded in each */
 #define PAGE_MAX 200
 
 static bool is_worth_it(const struct message_conversation *c, const struct message_row *m)
@@ -19,13 +20,15 @@ static bool is_worth_it(const struct message_conversation *c, const struct messa
 enum err message_push(struct store_tx *tx, struct message_service *svc,
                       const struct message_conversation *c, const struct message_row *m)
 {
-    char text[ID_SIZE + 32];
+    char text[ID_SIZE + 32], lane[8];
     if (!svc->deps.is_push_wanted || !is_worth_it(c, m))
         return ERR_OK;
     int n = snprintf(text, sizeof(text), "%s %lld", c->id, (long long)m->seq);
+    snprintf(lane, sizeof(lane), "%d", (int)(c->num % LANES));
     return bus_enqueue_tx(
         svc->deps.bus, tx,
-        &(struct bus_task){.queue = "push", .type = "message", .payload = {text, (size_t)n}});
+        &(struct bus_task){
+            .queue = "push", .type = "message", .payload = {text, (size_t)n}, .lane = lane});
 }
 
 /* ---- whom ---- */

@@ -37,7 +37,8 @@ static enum err enqueue(struct store_tx *tx, struct message_service *svc, const 
                           &(struct bus_task){.queue = "webhooks",
                                              .type = "deliver",
                                              .payload = {text, (size_t)n},
-                                             .attempts_max = ATTEMPTS_MAX});
+                                             .attempts_max = ATTEMPTS_MAX,
+                                             .lane = id});
 }
 
 enum err webhook_changed(struct store_tx *tx, struct message_service *svc,

@@ -9,9 +9,6 @@
 #include "core/mem.h"
 #include "services/task/task_internal.h"
 
-#define DELIVERIES_AT_ONCE 2
-#define PUSHES_AT_ONCE 2
-
 static enum err start_push(struct task_service *svc)
 {
     const struct task_deps *d = &svc->deps;

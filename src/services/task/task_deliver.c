@@ -2,7 +2,8 @@
  * task_deliver: webhooks are told. The task names what; body, address and secret are asked of the
  * message service at the moment of delivery. A delivery is signed over its time and body, so its
  * receiver knows that it is ours and not an old one. What cannot be reached is tried again with the
- * bus's back-off, and ends as a dead task that operators may revive. Bodies never reach the log.
+ * bus's back-off, and ends as a dead task that operators may revive. Who answers slowly is given
+ * pauses like who fails. Bodies never reach the log.
  */
 #include <openssl/hmac.h>
 #include <semaphore.h>
@@ -17,6 +18,7 @@
 #include "webhook.pb-c.h"
 
 #define TIMEOUT_MS 10000
+#define BUSY_WAIT_MS 250
 #define ANSWER_MAX (64 * 1024) /* of what a receiver says; nobody reads it */
 
 /* ---- one POST ---- */
@@ -69,9 +71,9 @@ static void ask(struct task_service *svc, bool is_own, const struct fetch_reques
         ;
 }
 
-enum err task_post(struct task_service *svc, const struct task_post *post, char *problem,
-                   size_t size, bool *is_gone)
+enum err task_post(struct task_service *svc, const struct task_post *post, struct task_went *went)
 {
+    int64_t start_ms = clock_mono_ms();
     char signature[120];
     struct outcome o = {0};
     sign(post, clock_wall_ms(), signature);
@@ -91,11 +93,16 @@ enum err task_post(struct task_service *svc, const struct task_post *post, char 
         &o);
     sem_destroy(&o.done);
     bool is_taken = !o.err && o.status >= 200 && o.status < 300;
-    *is_gone = !o.err && o.status == 410;
+    int64_t took_ms = clock_mono_ms() - start_ms;
+    *went = (struct task_went){.is_gone = !o.err && o.status == 410};
     if (o.err)
-        snprintf(problem, size, "%s", o.problem);
+        snprintf(went->problem, sizeof(went->problem), "%s", o.problem);
     else if (!is_taken)
-        snprintf(problem, size, "its server answered with status %d", o.status);
+        snprintf(went->problem, sizeof(went->problem), "its server answered with status %d",
+                 o.status);
+    else if (took_ms > SLOW_MS)
+        snprintf(went->problem, sizeof(went->problem), "its server took %lld ms to answer",
+                 (long long)took_ms);
     return is_taken ? ERR_OK : o.err ? o.err : ERR_UNAVAILABLE;
 }
 
@@ -121,13 +128,13 @@ static bool take(const struct bus_task *task, struct delivery *d)
     return is_good;
 }
 
-static enum err report(struct delivery *d, const char *problem, bool is_gone, bool *is_disabled)
+static enum err report(struct delivery *d, const struct task_went *went, bool *is_disabled)
 {
     struct rpc_call *call = rpc_call_create(NULL);
     Webhook__ReportDeliveryRequest request = WEBHOOK__REPORT_DELIVERY_REQUEST__INIT;
     request.id = d->id;
-    request.problem = (char *)problem;
-    request.is_gone = is_gone;
+    request.problem = (char *)went->problem;
+    request.is_gone = went->is_gone;
     const Webhook__ReportDeliveryReply *reply =
         rpc_sync(d->svc->deps.webhook, "ReportDelivery", &request.base, call);
     *is_disabled = reply && reply->is_disabled;
@@ -147,8 +154,9 @@ static const char *event_of(const char *body, char out[32])
 
 static enum err deliver(struct delivery *d, const Webhook__Delivery *what)
 {
-    char problem[256] = "", event[32], name[80];
-    bool is_gone = false, is_disabled = false;
+    char event[32], name[80];
+    struct task_went went;
+    bool is_disabled = false;
     snprintf(name, sizeof(name), "%s-%s-%lld", d->id, d->conversation_id, (long long)d->rev);
     enum err err = task_post(d->svc,
                              &(struct task_post){.url = what->url,
@@ -156,16 +164,31 @@ static enum err deliver(struct delivery *d, const Webhook__Delivery *what)
                                                  .event = event_of(what->body, event),
                                                  .delivery = name,
                                                  .body = str_from(what->body)},
-                             problem, sizeof(problem), &is_gone);
-    if (err == ERR_CANCELLED || (!err && !what->is_failing))
+                             &went);
+    if (err == ERR_CANCELLED || (!went.problem[0] && !what->is_failing))
         return err; /* stopping is nobody's fault */
-    enum err report_err = report(d, problem, is_gone, &is_disabled);
+    enum err report_err = report(d, &went, &is_disabled);
     if (report_err)
         log_warn(NULL, "webhook %s: how its delivery went is not noted: %s", d->id,
                  err_name(report_err));
     if (err)
-        log_info(NULL, "webhook %s: a delivery failed: %s", d->id, problem);
-    return is_disabled || is_gone ? ERR_OK : err; /* nobody waits for it any more */
+        log_info(NULL, "webhook %s: a delivery failed: %s", d->id, went.problem);
+    return is_disabled || went.is_gone ? ERR_OK : err; /* nobody waits for it any more */
+}
+
+/* Not before its pause is over, and not when too many of its kind are at it. */
+static enum err deliver_in_turn(struct delivery *d, const struct bus_task *task,
+                                const Webhook__Delivery *what)
+{
+    bool is_doubtful = what->is_failing;
+    if (what->wait_ms > 0 || (is_doubtful && !task_enter_doubtful(d->svc))) {
+        bus_put_off(task, MAX(what->wait_ms, BUSY_WAIT_MS));
+        return ERR_UNAVAILABLE;
+    }
+    enum err err = deliver(d, what);
+    if (is_doubtful)
+        task_leave_doubtful(d->svc);
+    return err;
 }
 
 /* A bot that has ended hears nothing any more, nor does anybody whose account is disabled. */
@@ -202,7 +225,7 @@ enum err task_on_webhook(void *svc, const struct bus_task *task, int attempt UNU
     if (!is_void)
         err = check_account(&d, what->account_id, &is_void);
     if (!is_void && !err)
-        err = what->wait_ms > 0 ? ERR_UNAVAILABLE : deliver(&d, what);
+        err = deliver_in_turn(&d, task, what);
     rpc_call_unref(&d.call);
     return err;
 }

@@ -125,8 +125,8 @@ static void publish(struct push *p, const Task__PushWanted *wanted)
 
 static enum err tell(struct push *p, const Task__PushWanted *wanted)
 {
-    char problem[256] = "", name[80];
-    bool is_gone;
+    char name[80];
+    struct task_went went;
     struct strbuf body = {0};
     rpc_json_write(&body, &wanted->base);
     snprintf(name, sizeof(name), "%s-%s", wanted->message_id, p->above);
@@ -138,9 +138,11 @@ static enum err tell(struct push *p, const Task__PushWanted *wanted)
                                                  .event = "push.wanted",
                                                  .delivery = name,
                                                  .body = strbuf_str(&body)},
-                             problem, sizeof(problem), &is_gone);
-    if (err)
-        log_warn(NULL, "push.url: %s", problem);
+                             &went);
+    if (err != ERR_CANCELLED)
+        task_push_went(p->svc, !went.problem[0]);
+    if (went.problem[0])
+        log_warn(NULL, "push.url: %s", went.problem);
     strbuf_deinit(&body);
     return err;
 }
@@ -183,6 +185,11 @@ enum err task_on_push(void *svc, const struct bus_task *task, int attempt UNUSED
     if (!take(task, &p)) {
         log_error(NULL, "a task of queue push cannot be read");
         return ERR_OK;
+    }
+    int64_t wait_ms = task_push_wait_ms(p.svc);
+    if (wait_ms) {
+        bus_put_off(task, wait_ms);
+        return ERR_UNAVAILABLE;
     }
     for (bool is_more = true; is_more && !err;) {
         p.call = rpc_call_create(NULL);
