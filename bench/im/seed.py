@@ -153,7 +153,7 @@ class Seed:
             WHERE num >= {self.first_pair} AND num < {self.first_pair + pairs}""")
         for start in range(0, total, 50000):
             self.db.executemany(
-                "INSERT INTO message_terms (rowid, t, c) VALUES (?, ?, ?)",
+                "INSERT INTO message_terms (rowid, t, c, s, k) VALUES (?, ?, ?, ?, 'k0')",
                 ((i + 1, " ".join(WORDS[(i * 7 + k * (1 + i % 5)) % len(WORDS)] for k in range(16)),
-                  self.first_pair + i % pairs) for i in range(start, min(start + 50000, total))))
+                  self.first_pair + i % pairs, self.user(2 * (i % pairs) + i // pairs % 2)) for i in range(start, min(start + 50000, total))))
         self.db.execute("INSERT OR REPLACE INTO message_indexed (shard, lsn) VALUES (0, ?)", (total,))

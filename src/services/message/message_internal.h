@@ -189,8 +189,10 @@ void message_search_start(struct message_service *svc);
 void message_search_stop(struct message_service *svc);
 /* In the transaction of an edit or a recall: as the message reads now. */
 enum err message_search_again(struct store_tx *tx, const struct message_row *m);
-/* What the index has of a message; "" for one without a word. */
+/* The words that the index has of a message, perhaps ""; NULL: it is not in the index. */
 const char *message_search_terms(struct arena *arena, const struct message_row *m);
+/* Its kind, as the index has it. */
+const char *message_search_kind(struct arena *arena, const struct message_row *m);
 /* Up to where the index reaches. */
 enum err message_search_indexed(struct store_tx *tx, int64_t *lsn);
 /* Whether the index is what its own copy of the words makes. Holds the writer, some seconds for a

@@ -142,5 +142,13 @@ const struct store_migration message_migrations[] = {
      " conversation_num BIGINT NOT NULL, seq BIGINT NOT NULL, file_id TEXT NOT NULL,"
      " PRIMARY KEY (conversation_num, seq, file_id));"
      "CREATE INDEX message_files_by_file ON message_files (file_id, conversation_num, seq)"},
+    /* c: the number of its conversation, s: its sender, k: "k" and its kind; the index is filled
+       anew behind what else is done */
+    {.room = "message",
+     .version = 9,
+     .sql = "DROP TABLE message_terms;"
+            "CREATE VIRTUAL TABLE message_terms USING fts5(t, c, s, k, detail = 'column',"
+            " tokenize = \"unicode61 remove_diacritics 2 categories 'L* N* M* Co'\");"
+            "DELETE FROM message_indexed"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

@@ -1,9 +1,10 @@
 /*
  * Search. The index follows the log: a few times a second what was sent since is added to it in a
  * transaction of its own, so sending costs nothing more and a search is at most a second behind.
- * Edits and recalls change it in their own transaction. A search looks only into conversations of
- * who asks (their numbers stand in the index), and every hit is held against the asker's place once
- * more.
+ * Edits and recalls change it in their own transaction. Besides the words of a message its
+ * conversation, sender and kind stand there, so a question by these alone is answered like one for
+ * a word, without reading messages that are none. A search looks only into conversations of who
+ * asks, and every hit is held against the asker's place once more.
  */
 #include "core/log.h"
 #include "services/message/message_internal.h"
@@ -12,6 +13,8 @@
 #define INDEX_BATCH 200
 #define QUERY_MAX 200
 #define CONVERSATIONS_AT_ONCE 500 /* of the asker, in one query of the index */
+#define CLOSED_MANY 1000      /* messages closed to the asker: they are passed by, not looked at */
+#define CLOCK_SLACK_MS 120000 /* times may run backwards this far in the log as a whole */
 #define LIMIT_NORMAL 20
 #define LIMIT_MAX 100
 #define HITS_LOOKED_AT(limit) ((limit)*4 + 20)
@@ -36,17 +39,24 @@ static char *text_of(struct arena *arena, const struct message_row *m)
 
 const char *message_search_terms(struct arena *arena, const struct message_row *m)
 {
-    char *text = m->content_n ? text_of(arena, m) : NULL;
-    return text ? message_terms(arena, text) : "";
+    bool is_none = m->kind == MESSAGE__CONTENT_KIND__SYSTEM || !m->content_n; /* recalled */
+    char *text = is_none ? NULL : text_of(arena, m);
+    return text ? message_terms(arena, text) : NULL;
+}
+
+const char *message_search_kind(struct arena *arena, const struct message_row *m)
+{
+    return arena_printf(arena, "k%d", (int)m->kind);
 }
 
 static enum err index_one(struct store_tx *tx, struct arena *arena, const struct message_row *m)
 {
     const char *terms = message_search_terms(arena, m);
-    if (!terms[0])
-        return ERR_OK;
-    return store_run(tx, "INSERT INTO message_terms (rowid, t, c) VALUES (?,?,?)", "isi", m->lsn,
-                     terms, m->conversation_num);
+    return !terms
+               ? ERR_OK
+               : store_run(tx, "INSERT INTO message_terms (rowid, t, c, s, k) VALUES (?,?,?,?,?)",
+                           "isiss", m->lsn, terms, m->conversation_num, m->sender_id,
+                           message_search_kind(arena, m));
 }
 
 enum err message_search_indexed(struct store_tx *tx, int64_t *lsn)
@@ -172,7 +182,7 @@ bool message_search_is_sound(struct store *store)
 struct searching {
     struct message_op op; /* first */
     const char *terms;    /* NULL: whatever text */
-    int64_t below_lsn;
+    int64_t above_lsn, below_lsn;
     int limit;
 };
 
@@ -181,58 +191,126 @@ struct hit {
     const char *conversation_id;
 };
 
-/* "{t} : (...) AND {c} : (12 OR 15)" */
-static void write_match(const struct searching *s, const int64_t *nums, size_t count,
-                        struct strbuf *match)
+/* A conversation of who asks, and the part of the log to look for its messages in. */
+struct place {
+    int64_t num;
+    int64_t above_lsn; /* 0: most of it is open to the asker, from the beginning */
+    int64_t last_lsn;
+};
+
+struct places {
+    struct place *list;
+    size_t count, room;
+};
+
+static void add_place(struct arena *arena, struct places *places, const struct place *p)
 {
-    strbuf_printf(match, "{t} : (%s) AND {c} : (0", s->terms);
-    for (size_t i = 0; i < count; i++)
-        strbuf_printf(match, " OR %lld", (long long)nums[i]);
-    strbuf_addc(match, ')');
+    if (places->count == places->room) {
+        struct place *former = places->list;
+        places->room = places->room ? places->room * 2 : 64;
+        places->list = arena_array(arena, struct place, places->room);
+        if (former)
+            memcpy(places->list, former, places->count * sizeof(*former));
+    }
+    places->list[places->count++] = *p;
 }
 
-/* The next of the conversations of who asks, by number. */
-static enum err next_conversations(struct store_tx *tx, const struct searching *s, int64_t above,
-                                   int64_t *nums, size_t *count)
+/* Those where something happened last come first: they fill the page, and the others need not be
+ * looked at. Where the sender has never said anything is no place to look. */
+static enum err find_places(struct store_tx *tx, const struct searching *s, struct places *places)
 {
-    *count = 0;
-    if (s->op.conversation_id) {
-        if (above < s->op.c.num)
-            nums[(*count)++] = s->op.c.num;
-        return ERR_OK;
-    }
-    struct store_stmt *st =
-        store_query(tx,
-                    "SELECT conversation_num FROM message_members"
-                    " WHERE user_id = ? AND state IN (0, 1)"
-                    " AND conversation_num > ?"
-                    " ORDER BY conversation_num LIMIT ?",
-                    "sii", who_id(s->op.call), above, (int64_t)CONVERSATIONS_AT_ONCE);
-    while (*count < CONVERSATIONS_AT_ONCE && store_step(st))
-        nums[(*count)++] = store_int(st, 0);
+    const Message__SearchRequest *in = s->op.in;
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT c.num, CASE WHEN p.visible_from_seq < c.first_seq + ? THEN 0 ELSE COALESCE(("
+        "SELECT x.lsn FROM message_messages x WHERE x.conversation_num = c.num"
+        " AND x.seq = p.visible_from_seq), 0) END,"
+        " CASE WHEN p.state = 0 THEN c.head_lsn ELSE COALESCE(("
+        "SELECT x.lsn FROM message_messages x WHERE x.conversation_num = c.num"
+        " AND x.seq = p.visible_to_seq), c.head_lsn) END AS last_lsn"
+        " FROM message_members p JOIN message_conversations c ON c.num = p.conversation_num"
+        " WHERE p.user_id = ? AND p.state IN (0, 1) AND (? = 0 OR c.num = ?)"
+        " AND (? = '' OR EXISTS (SELECT 1 FROM message_messages x"
+        " WHERE x.conversation_num = c.num AND x.sender_id = ?)) ORDER BY last_lsn DESC",
+        "isiiss", (int64_t)CLOSED_MANY, who_id(s->op.call), s->op.c.num, s->op.c.num, in->sender_id,
+        in->sender_id);
+    while (store_step(st))
+        add_place(s->op.call->arena, places,
+                  &(struct place){store_int(st, 0), store_int(st, 1), store_int(st, 2)});
     return store_finish(st);
 }
 
-/* Hits above the lsn: the worst of those found so far, once there are enough. */
+/* "{c} : (0 OR 12 OR 15) AND {t} : (...) AND {s} : ... AND {k} : k1" */
+static void write_match(const struct searching *s, const struct place *places, size_t count,
+                        struct strbuf *match)
+{
+    const Message__SearchRequest *in = s->op.in;
+    strbuf_adds(match, "{c} : (0");
+    for (size_t i = 0; i < count; i++)
+        strbuf_printf(match, " OR %lld", (long long)places[i].num);
+    strbuf_addc(match, ')');
+    if (s->terms)
+        strbuf_printf(match, " AND {t} : (%s)", s->terms);
+    if (in->sender_id[0])
+        strbuf_printf(match, " AND {s} : \"%s\"", in->sender_id);
+    if (in->_kind_case)
+        strbuf_printf(match, " AND {k} : k%d", (int)in->kind);
+}
+
 static struct store_stmt *query_hits(struct store_tx *tx, const struct searching *s,
                                      const char *match, int64_t above_lsn)
 {
     const Message__SearchRequest *in = s->op.in;
-    return store_query(
-        tx,
-        "SELECT " MESSAGE_COLUMNS ", c.id FROM message_terms f"
-        " JOIN message_messages m ON m.lsn = f.rowid"
-        " JOIN message_conversations c ON c.num = m.conversation_num"
-        " WHERE f.message_terms MATCH ? AND f.rowid < ? AND f.rowid > ?"
-        " AND m.created_at_ms >= ? AND m.created_at_ms < ?"
-        " AND (? = '' OR m.sender_id = ?) AND (? < 0 OR m.kind = ?) AND m.recalled_at_ms = 0"
-        " AND NOT EXISTS (SELECT 1 FROM message_hidden h WHERE h.user_id = ?"
-        " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"
-        " ORDER BY f.rowid DESC LIMIT ?",
-        "siiiissiisi", match, s->below_lsn, above_lsn, in->from_ms,
-        in->to_ms ? in->to_ms : INT64_MAX, in->sender_id, in->sender_id,
-        in->_kind_case ? (int64_t)in->kind : -1, (int64_t)in->kind, who_id(s->op.call),
-        (int64_t)HITS_LOOKED_AT(s->limit));
+    return store_query(tx,
+                       "SELECT " MESSAGE_COLUMNS ", c.id FROM message_terms f"
+                       " JOIN message_messages m ON m.lsn = f.rowid"
+                       " JOIN message_conversations c ON c.num = m.conversation_num"
+                       " WHERE f.message_terms MATCH ? AND f.rowid < ? AND f.rowid > ?"
+                       " AND m.created_at_ms >= ? AND m.created_at_ms < ? AND m.recalled_at_ms = 0"
+                       " AND NOT EXISTS (SELECT 1 FROM message_hidden h WHERE h.user_id = ?"
+                       " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"
+                       " ORDER BY f.rowid DESC LIMIT ?",
+                       "siiiisi", match, s->below_lsn, MAX(above_lsn, s->above_lsn), in->from_ms,
+                       in->to_ms ? in->to_ms : INT64_MAX, who_id(s->op.call),
+                       (int64_t)HITS_LOOKED_AT(s->limit));
+}
+
+/* The first line of the whole log that is of this time or later, by halving what is left of it. */
+static enum err lsn_at(struct store_tx *tx, int64_t at_ms, int64_t *lsn)
+{
+    int64_t low = 0, high;
+    enum err err =
+        message_take_number(store_query(tx, "SELECT MAX(lsn) FROM message_messages", ""), &high);
+    for (high++; low < high && !err;) {
+        int64_t middle = low + (high - low) / 2;
+        struct store_stmt *st = store_query(
+            tx,
+            "SELECT lsn, created_at_ms FROM message_messages WHERE lsn >= ? ORDER BY lsn LIMIT 1",
+            "i", middle);
+        bool is_before = store_step(st) && store_int(st, 1) < at_ms;
+        low = is_before ? store_int(st, 0) + 1 : low;
+        high = is_before ? high : middle;
+        err = store_finish(st);
+    }
+    *lsn = low;
+    return err;
+}
+
+/* Times become places in the log; a little around them, since each hit's own time is looked at. */
+static enum err bound_by_time(struct store_tx *tx, struct searching *s)
+{
+    const Message__SearchRequest *in = s->op.in;
+    int64_t lsn;
+    enum err err = ERR_OK;
+    if (in->from_ms > CLOCK_SLACK_MS) {
+        err = lsn_at(tx, in->from_ms - CLOCK_SLACK_MS, &lsn);
+        s->above_lsn = lsn - 1;
+    }
+    if (!err && in->to_ms && in->to_ms < INT64_MAX - CLOCK_SLACK_MS) {
+        err = lsn_at(tx, in->to_ms + CLOCK_SLACK_MS, &lsn);
+        s->below_lsn = MIN(s->below_lsn, lsn);
+    }
+    return err;
 }
 
 /* Two lists, the newest first, into one of at most `room`. */
@@ -250,32 +328,56 @@ static size_t merge_hits(struct arena *arena, struct hit *into, size_t count,
     return n;
 }
 
-/* Some hundred conversations after another; each hit is in one of them. */
-static enum err find_hits(struct store_tx *tx, struct searching *s, struct hit *hits, size_t room,
-                          size_t *count)
+struct found {
+    struct hit *hits;
+    size_t count, room;
+};
+
+/* Hits above this one alone are wanted: the worst of those found, once there are enough. */
+static int64_t worst_lsn(const struct found *found)
+{
+    return found->count == found->room ? found->hits[found->room - 1].m.lsn : 0;
+}
+
+static enum err add_hits(struct store_tx *tx, struct searching *s, const struct place *places,
+                         size_t count, struct found *found)
 {
     struct arena *arena = s->op.call->arena;
-    int64_t *nums = arena_array(arena, int64_t, CONVERSATIONS_AT_ONCE);
-    struct hit *more = arena_array(arena, struct hit, room);
-    size_t num_count, more_count;
-    *count = 0;
-    enum err err = next_conversations(tx, s, 0, nums, &num_count);
-    while (!err && num_count) {
-        struct strbuf match = {0};
-        write_match(s, nums, num_count, &match);
-        int64_t above_lsn = *count == room ? hits[room - 1].m.lsn : 0;
-        struct store_stmt *st = query_hits(tx, s, strbuf_str(&match).p, above_lsn);
-        for (more_count = 0; more_count < room && store_step(st); more_count++) {
-            message_log_read(st, arena, &more[more_count].m);
-            more[more_count].conversation_id = store_text(st, MESSAGE_COLUMN_COUNT, arena);
-        }
-        err = store_finish(st);
-        strbuf_deinit(&match);
-        *count = merge_hits(arena, hits, *count, more, more_count, room);
-        if (!err)
-            err = next_conversations(tx, s, nums[num_count - 1], nums, &num_count);
+    struct hit *more = arena_array(arena, struct hit, found->room);
+    struct strbuf match = {0};
+    size_t n = 0;
+    write_match(s, places, count, &match);
+    struct store_stmt *st = query_hits(tx, s, strbuf_str(&match).p,
+                                       MAX(worst_lsn(found), count == 1 ? places->above_lsn : 0));
+    for (; n < found->room && store_step(st); n++) {
+        message_log_read(st, arena, &more[n].m);
+        more[n].conversation_id = store_text(st, MESSAGE_COLUMN_COUNT, arena);
     }
+    enum err err = store_finish(st);
+    strbuf_deinit(&match);
+    found->count = merge_hits(arena, found->hits, found->count, more, n, found->room);
     return err;
+}
+
+/* Some hundred conversations at once; those of which much is closed to the asker, each by itself
+ * from where it opens. Each hit is in one of them. */
+static enum err find_hits(struct store_tx *tx, struct searching *s, struct found *found)
+{
+    struct places all = {0};
+    enum err err = find_places(tx, s, &all);
+    struct place *batch = arena_array(s->op.call->arena, struct place, CONVERSATIONS_AT_ONCE);
+    size_t count = 0;
+    for (size_t i = 0; i < all.count && !err && all.list[i].last_lsn > worst_lsn(found); i++) {
+        if (all.list[i].above_lsn)
+            err = add_hits(tx, s, &all.list[i], 1, found);
+        else
+            batch[count++] = all.list[i];
+        if (!err && count == CONVERSATIONS_AT_ONCE) {
+            err = add_hits(tx, s, batch, count, found);
+            count = 0;
+        }
+    }
+    return err || !count ? err : add_hits(tx, s, batch, count, found);
 }
 
 /* Is the hit within what the asker may read? Then `one` holds the asker's place there. */
@@ -292,9 +394,11 @@ static bool is_readable(struct store_tx *tx, struct message_op *one, const struc
     return hit->m.seq > message_visible_from(one) && hit->m.seq <= message_visible_to(one);
 }
 
-static enum err take_hits(struct store_tx *tx, struct searching *s, const struct hit *hits,
-                          size_t count, Message__SearchReply *reply)
+static enum err take_hits(struct store_tx *tx, struct searching *s, const struct found *found,
+                          Message__SearchReply *reply)
 {
+    const struct hit *hits = found->hits;
+    size_t count = found->count;
     struct arena *arena = s->op.call->arena;
     struct message_op one = {
         .svc = s->op.svc, .call = s->op.call, .needs = MESSAGE_NEEDS_READ, .is_silent = true};
@@ -315,7 +419,7 @@ static enum err take_hits(struct store_tx *tx, struct searching *s, const struct
         reply->n_messages++;
         last_lsn = hits[i].m.lsn;
     }
-    if (count == (size_t)HITS_LOOKED_AT(s->limit)) /* there may be more beyond what was looked at */
+    if (count == found->room) /* there may be more beyond what was looked at */
         reply->next_cursor = arena_printf(arena, "%lld", (long long)hits[count - 1].m.lsn);
     return ERR_OK;
 }
@@ -328,10 +432,30 @@ static enum err search_job(struct store_tx *tx, struct message_op *op)
     message__search_reply__init(reply);
     reply->is_indexing = op->svc->is_index_behind || op->svc->is_index_full;
     op->reply = reply;
-    size_t count, room = (size_t)HITS_LOOKED_AT(s->limit);
-    struct hit *hits = arena_array(arena, struct hit, room);
-    enum err err = find_hits(tx, s, hits, room, &count);
-    return err ? err : take_hits(tx, s, hits, count, reply);
+    struct found found = {.room = (size_t)HITS_LOOKED_AT(s->limit)};
+    found.hits = arena_array(arena, struct hit, found.room);
+    enum err err = bound_by_time(tx, s);
+    if (!err)
+        err = find_hits(tx, s, &found);
+    return err ? err : take_hits(tx, s, &found, reply);
+}
+
+static bool has_filter(const Message__SearchRequest *in)
+{
+    return in->id[0] || in->sender_id[0] || in->from_ms || in->to_ms || in->_kind_case;
+}
+
+/* The words that are looked for; NULL: whatever text, or after rpc_fail. */
+static const char *take_query(struct rpc_call *call, const Message__SearchRequest *in)
+{
+    if (!in->query[0] && has_filter(in))
+        return NULL;
+    const char *query = text_take(
+        call, in->query, &(struct text_rule){.field = "query", .min = 1, .max = QUERY_MAX});
+    const char *terms = query ? message_terms_query(call->arena, query) : NULL;
+    if (query && !terms)
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "query: expected a word");
+    return terms;
 }
 
 MESSAGE_HANDLER(message_on_search, SearchRequest, SearchReply)
@@ -345,11 +469,11 @@ MESSAGE_HANDLER(message_on_search, SearchRequest, SearchReply)
     s->op.needs = MESSAGE_NEEDS_READ;
     s->limit = own->limit > 0 ? MIN(own->limit, LIMIT_MAX) : LIMIT_NORMAL;
     s->below_lsn = INT64_MAX;
-    const char *query = text_take(
-        call, own->query, &(struct text_rule){.field = "query", .min = 1, .max = QUERY_MAX});
-    s->terms = query ? message_terms_query(call->arena, query) : NULL;
-    if (query && !s->terms)
-        rpc_fail(call, ERR_INVALID_ARGUMENT, "query: expected a word");
+    s->terms = take_query(call, own);
+    if (own->sender_id[0] && !id_is_valid(own->sender_id))
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "sender_id: expected the id of a user");
+    if (own->from_ms < 0 || own->to_ms < 0)
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "from_ms, to_ms: expected times");
     if (own->cursor[0] && !str_to_i64(str_from(own->cursor), &s->below_lsn))
         rpc_fail(call, ERR_INVALID_ARGUMENT, "cursor: expected one from an earlier page");
     message_view(&s->op, ROLE_GUEST);

@@ -1,6 +1,7 @@
 /* Search: what is found, by whom, and that edits and recalls are seen by it. */
 #include "scene.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 static const Message__SearchReply *search(const struct identity *who, const char *query,
@@ -143,6 +144,180 @@ static void test_filters_and_pages(void **state UNUSED)
     assert_int_equal(total, 7);
 }
 
+/* ---- without a word ---- */
+
+static Message__SearchRequest filter(const char *id, const char *sender_id)
+{
+    Message__SearchRequest in = MESSAGE__SEARCH_REQUEST__INIT;
+    in.id = (char *)id;
+    in.sender_id = (char *)sender_id;
+    return in;
+}
+
+static Message__SearchRequest of_kind(Message__SearchRequest in, Message__ContentKind kind)
+{
+    in._kind_case = MESSAGE__SEARCH_REQUEST___KIND_KIND;
+    in.kind = kind;
+    return in;
+}
+
+static const char *send_place(const struct identity *from, const char *id)
+{
+    Message__SendMessageRequest in = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
+    Message__Content content = MESSAGE__CONTENT__INIT;
+    Message__Location location = MESSAGE__LOCATION__INIT;
+    static int count;
+    char key[32];
+    snprintf(key, sizeof(key), "place-%d", count++);
+    content.kind = MESSAGE__CONTENT_KIND__LOCATION;
+    content.location = &location;
+    in.conversation_id = (char *)id;
+    in.client_msg_id = key;
+    in.content = &content;
+    const Message__SendMessageReply *sent = ask(w, w->message, "SendMessage", &in, from);
+    assert_non_null(sent);
+    return sent->id;
+}
+
+struct filtered {
+    const struct identity *who;
+    Message__SearchRequest in;
+    size_t count;
+};
+
+static bool is_filtered(void *arg)
+{
+    const struct filtered *f = arg;
+    const Message__SearchReply *reply = search(f->who, "", f->in);
+    return reply && reply->n_messages == f->count;
+}
+
+static void expect_filtered(const struct identity *who, Message__SearchRequest in, size_t count)
+{
+    struct filtered f = {who, in, count};
+    eventually(is_filtered, &f);
+}
+
+static void test_by_filters_alone(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "one", NULL)->conversation_id;
+    tell(w, &bob, &ann, "two", NULL);
+    const char *place = send_place(&ann, id); /* no word in it */
+    tell(w, &ann, &cleo, "elsewhere", NULL);
+    expect_filtered(&ann, filter("", ann.user_id), 3);
+    expect_filtered(&bob, filter("", ann.user_id), 2); /* not what Ann says to Cleo */
+    expect_filtered(&cleo, filter("", bob.user_id), 0);
+    expect_filtered(&ann, filter(id, ""), 3);
+    expect_filtered(&ann, filter(id, bob.user_id), 1);
+    Message__SearchRequest places = of_kind(filter("", ""), MESSAGE__CONTENT_KIND__LOCATION);
+    expect_filtered(&ann, places, 1);
+    expect_filtered(&bob, places, 1);
+    expect_filtered(&cleo, places, 0);
+    assert_string_equal(search(&bob, "", places)->messages[0]->id, place);
+    expect_filtered(&ann, of_kind(filter(id, ann.user_id), MESSAGE__CONTENT_KIND__TEXT), 1);
+    assert_null(search(&cleo, "", filter(id, "")));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
+}
+
+static void test_by_time_alone(void **state UNUSED)
+{
+    const Message__SendMessageReply *first = tell(w, &ann, &bob, "one", NULL);
+    char *id = strdup(first->conversation_id);
+    usleep(20000);
+    int64_t second_ms = tell(w, &ann, &bob, "two", NULL)->created_at_ms;
+    usleep(20000);
+    int64_t third_ms = tell(w, &ann, &bob, "three", NULL)->created_at_ms;
+    Message__SearchRequest in = filter(id, "");
+    expect_filtered(&ann, in, 3);
+    in.from_ms = second_ms;
+    expect_filtered(&ann, in, 2);
+    in.to_ms = third_ms;
+    expect_filtered(&ann, in, 1);
+    assert_string_equal(search(&ann, "", in)->messages[0]->content->text, "two");
+    in.id = (char *)"";
+    in.from_ms = third_ms + 3600 * 1000;
+    in.to_ms = 0;
+    expect_filtered(&ann, in, 0);
+    in.from_ms = -1;
+    assert_null(search(&ann, "", in));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    free(id);
+}
+
+static void test_filters_pass_by_what_is_gone(void **state UNUSED)
+{
+    const char *id = tell(w, &ann, &bob, "one", NULL)->conversation_id;
+    tell(w, &ann, &bob, "two", NULL);
+    tell(w, &ann, &bob, "three", NULL);
+    expect_filtered(&bob, filter(id, ""), 3);
+    Message__RecallMessageRequest recall = MESSAGE__RECALL_MESSAGE_REQUEST__INIT;
+    recall.id = (char *)id;
+    recall.seq = 1;
+    assert_non_null(ask(w, w->message, "RecallMessage", &recall, &ann));
+    Message__DeleteForMeRequest hide = MESSAGE__DELETE_FOR_ME_REQUEST__INIT;
+    int64_t seqs[] = {2};
+    hide.id = (char *)id;
+    hide.seqs = seqs;
+    hide.n_seqs = 1;
+    assert_non_null(ask(w, w->message, "DeleteForMe", &hide, &bob));
+    expect_filtered(&bob, filter(id, ""), 1);
+    expect_filtered(&ann, filter(id, ""), 2);
+}
+
+/* So much was said before that it is passed by in one step. */
+static void test_filters_know_where_one_came_in(void **state UNUSED)
+{
+    Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
+    const char *id = make_group(w, &ann, make, MEMBERS(&bob))->id;
+    for (int i = 0; i < 1100; i++)
+        say(w, &ann, id, "before", NULL);
+    Group__AddMembersRequest add = GROUP__ADD_MEMBERS_REQUEST__INIT;
+    char *ids[] = {cleo.user_id};
+    add.id = (char *)id;
+    add.user_ids = ids;
+    add.n_user_ids = 1;
+    ask(w, w->group, "AddMembers", &add, &ann);
+    say(w, &ann, id, "after", NULL);
+    expect_filtered(&cleo, filter("", ann.user_id), 1);
+    assert_string_equal(search(&cleo, "", filter("", ann.user_id))->next_cursor, "");
+    assert_true(leave_group(w, &bob, id));
+    say(w, &ann, id, "without bob", NULL);
+    expect_filtered(&cleo, filter("", ann.user_id), 2);
+    const Message__SearchReply *left = search(&bob, "", filter(id, ""));
+    assert_string_equal(left->messages[0]->content->text, "after");
+}
+
+static void test_pages_without_words(void **state UNUSED)
+{
+    for (int i = 0; i < 25; i++)
+        tell(w, i % 2 ? &ann : &bob, i % 2 ? &bob : &ann, i % 3 ? "x" : "?!", NULL);
+    Message__SearchRequest in = filter("", bob.user_id);
+    expect_filtered(&ann, in, 13);
+    in.limit = 4;
+    size_t total = 0;
+    int64_t last = 100;
+    for (int page = 0; page < 10; page++) {
+        const Message__SearchReply *reply = search(&ann, "", in);
+        for (size_t i = 0; i < reply->n_messages; i++, total++) {
+            assert_true(reply->messages[i]->seq < last);
+            last = reply->messages[i]->seq;
+        }
+        tell(w, &bob, &ann, "what comes meanwhile", NULL);
+        if (!reply->next_cursor[0])
+            break;
+        in.cursor = reply->next_cursor;
+    }
+    assert_int_equal(total, 13);
+}
+
+static void test_a_question_is_needed(void **state UNUSED)
+{
+    assert_null(search(&ann, "", filter("", "")));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+    assert_null(search(&ann, "", filter("", "x\" OR \"k0")));
+    assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
+}
+
 static enum err many_conversations(struct store_tx *tx, void *arg UNUSED)
 {
     enum err err = store_run(
@@ -212,6 +387,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_in_more_conversations_than_one_query_takes, scene_open,
                                         scene_close),
         cmocka_unit_test_setup_teardown(test_hostile_queries, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_by_filters_alone, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_by_time_alone, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_filters_pass_by_what_is_gone, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_filters_know_where_one_came_in, scene_open,
+                                        scene_close),
+        cmocka_unit_test_setup_teardown(test_pages_without_words, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_a_question_is_needed, scene_open, scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

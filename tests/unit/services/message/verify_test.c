@@ -145,6 +145,8 @@ static const struct {
      " (SELECT lsn FROM message_messages WHERE seq = 2)",
      "has other words"},
     {"UPDATE message_terms SET c = c + 1", "has other words"},
+    {"UPDATE message_terms SET s = 'another'", "has other words"},
+    {"UPDATE message_terms SET k = 'k9'", "has other words"},
     {"INSERT INTO message_terms (rowid, t, c) VALUES (5, 'word', 1)", "finds more or less"},
     {"INSERT INTO message_terms (rowid, t, c) VALUES (5, 'word', 99)", "of no message"},
     {"INSERT INTO message_terms (rowid, t, c) SELECT lsn, 'word', conversation_num"
