@@ -15,6 +15,8 @@ enum err presence_create(struct presence_service **out, const struct presence_de
     /* Goes on where the last life of the service stood, or above. */
     svc->version = clock_wall_ms() * 1000;
     pthread_mutex_init(&svc->lock, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(svc->setting); i++)
+        pthread_mutex_init(&svc->setting[i], NULL);
     svc->people = map_create();
     svc->seen = map_create();
     presence_agenda_start(svc);
@@ -49,5 +51,7 @@ void presence_destroy(struct presence_service **svcp)
     map_destroy(&svc->people);
     map_destroy(&svc->seen);
     pthread_mutex_destroy(&svc->lock);
+    for (size_t i = 0; i < ARRAY_LEN(svc->setting); i++)
+        pthread_mutex_destroy(&svc->setting[i]);
     free(svc);
 }

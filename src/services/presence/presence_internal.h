@@ -24,12 +24,16 @@
 #define PRESENCE_DEVICES_MAX 16
 #define PRESENCE_DEVICE_ID_MAX 65 /* 64 and a sign */
 #define PRESENCE_SLOTS 512        /* seconds that the agenda looks ahead */
+#define PRESENCE_SETTERS 64
 
 struct presence_service {
     Presence__Presence_Service rpc; /* handlers get the service back by CONTAINER_OF */
     struct presence_deps deps;
-    struct loop_timer timer;           /* on deps.loop, once a second */
-    _Atomic int64_t version;           /* of the latest change that can be read */
+    struct loop_timer timer; /* on deps.loop, once a second */
+    _Atomic int64_t version; /* of the latest change that can be read */
+    /* One for a share of the people, held from the write of a setting until it counts: what is
+     * committed last is told last. Before `lock`. */
+    pthread_mutex_t setting[PRESENCE_SETTERS];
     pthread_mutex_t lock;              /* the rest; and records change under it, one at a time */
     uint64_t settings_serial;          /* counts changes of anybody's settings */
     struct map *people;                /* id -> struct presence_person: who has a record */

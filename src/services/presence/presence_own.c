@@ -93,17 +93,27 @@ static Presence__OwnPresence *shape(struct setting *s)
     return own;
 }
 
+/* Two devices of one person may set something at the same moment. */
+static pthread_mutex_t *turn_of(struct presence_service *svc, const char *user_id)
+{
+    size_t n = strlen(user_id); /* an id ends in random characters */
+    size_t sum = n >= 2 ? (size_t)(uint8_t)user_id[n - 1] * 32 + (uint8_t)user_id[n - 2] : 0;
+    return &svc->setting[sum % PRESENCE_SETTERS];
+}
+
 void *presence_set(struct presence_service *svc, struct rpc_call *call,
                    const Presence__SetPresenceRequest *in)
 {
     struct setting s = {.svc = svc, .call = call, .in = in};
     if (!check(&s))
         return NULL;
+    pthread_mutex_t *turn = turn_of(svc, who_id(call));
+    pthread_mutex_lock(turn);
     enum err err = store_write_sync(svc->deps.store, 0, set_job, &s);
-    if (err)
-        return who_fail(call, err);
-    presence_settings_changed(svc, call->arena, who_id(call), &s.settings);
-    return shape(&s);
+    if (!err)
+        presence_settings_changed(svc, call->arena, who_id(call), &s.settings);
+    pthread_mutex_unlock(turn);
+    return err ? who_fail(call, err) : shape(&s);
 }
 
 void *presence_get_own(struct presence_service *svc, struct rpc_call *call)

@@ -242,6 +242,53 @@ static void test_settings_outlive_the_service(void **state UNUSED)
     assert_string_equal(see(NULL, &ann)->text, "deep  in work");
 }
 
+/* ---- two devices set something at once ---- */
+
+static _Atomic bool is_first_held; /* the earlier write is committed and not yet told */
+
+void __real_presence_settings_changed(struct presence_service *service, struct arena *arena,
+                                      const char *user_id, const Presence__Settings *settings);
+void __wrap_presence_settings_changed(struct presence_service *service, struct arena *arena,
+                                      const char *user_id, const Presence__Settings *settings);
+void __wrap_presence_settings_changed(struct presence_service *service, struct arena *arena,
+                                      const char *user_id, const Presence__Settings *settings)
+{
+    if (strcmp(settings->text, "earlier") == 0) {
+        is_first_held = true;
+        usleep(150000);
+    }
+    __real_presence_settings_changed(service, arena, user_id, settings);
+}
+
+static void *say_of_oneself(void *text)
+{
+    struct rpc_call like = {.who = &ann}, *call = rpc_call_create(&like);
+    Presence__SetPresenceRequest in = PRESENCE__SET_PRESENCE_REQUEST__INIT;
+    in._text_case = PRESENCE__SET_PRESENCE_REQUEST___TEXT_TEXT;
+    in.text = text;
+    assert_non_null(rpc_sync(presence, "SetPresence", &in.base, call));
+    rpc_call_unref(&call);
+    return NULL;
+}
+
+static void test_the_later_of_two_settings_counts(void **state UNUSED)
+{
+    pthread_t earlier;
+    is_first_held = false;
+    report(&ann, "a", false, false);
+    assert_int_equal(pthread_create(&earlier, NULL, say_of_oneself, "earlier"), 0);
+    while (!is_first_held)
+        usleep(1000);
+    say_of_oneself("later");
+    pthread_join(earlier, NULL);
+    assert_string_equal(see(NULL, &ann)->text, "later");
+    assert_int_equal(world_count(w,
+                                 "SELECT COUNT(*) FROM presence_people WHERE user_id = ?"
+                                 " AND text = 'later'",
+                                 ann.user_id),
+                     1);
+}
+
 static bool is_online(void *who)
 {
     return see(NULL, who)->status == PRESENCE__STATUS__ONLINE;
@@ -328,6 +375,7 @@ int main(void)
         SCENE(test_bad_reports),
         SCENE(test_last_visits_are_written_behind),
         SCENE(test_settings_outlive_the_service),
+        SCENE(test_the_later_of_two_settings_counts),
         SCENE(test_a_status_runs_out),
         SCENE(test_ties),
         SCENE(test_at_once),
