@@ -2,9 +2,8 @@
 import json
 import os
 import subprocess
-import sys
 
-from frame import Bench, BenchError, Parlance, Server, free_port, temporary_directory
+from frame import Bench, BenchError, Nginx, Parlance, temporary_directory, run_main
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 256
@@ -19,36 +18,7 @@ request: token, authorisation, service, store, JSON. nginx answers both with `re
 configuration, without access log. Aims: `health` at least nginx's, `users_me` at least a quarter of it.
 """
 
-NGINX = """
-worker_processes auto;
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ default_type application/json; return 200 '{{"status":"ok"}}'; }}
-    }}
-}}
-"""
-
-
-def nginx(directory):
-    port = free_port()
-    path = os.path.join(directory, "nginx.conf")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(NGINX.format(directory=directory, port=port))
-    server = Server("nginx", ["nginx", "-c", path, "-p", directory], directory, port)
-    server.url = f"http://127.0.0.1:{port}"
-    return server
+LOCATION = """location / { default_type application/json; return 200 '{"status":"ok"}'; }"""
 
 
 def ask(server, case, token, seconds):
@@ -83,14 +53,11 @@ def main():
     bench = Bench("http", title="HTTP", about=ABOUT, cases=list(PATHS), peers=["nginx"], seconds=5)
     for _, case, peer in bench.plan():
         with temporary_directory(peer) as directory:
-            with Parlance(directory) if peer == "parlance" else nginx(directory) as server:
+            with Parlance(directory) if peer == "parlance" else Nginx(directory, LOCATION) as server:
                 token = server.register("ada") if peer == "parlance" and case == "users_me" else None
                 measure(bench, server, case, peer, token)
     bench.finish()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchError as e:
-        sys.exit(f"bench-http: {e}")
+    run_main("http", main)

@@ -1,11 +1,10 @@
 """Messaging: durable sends, delivery to many, coming back, idle users; beside ejabberd, nchan, SQLite alone and send() alone."""
 import os
-import sys
 import time
 
-from frame import Bench, BenchError, temporary_directory
+from frame import Bench, BenchError, Nchan, temporary_directory, run_main
 from im.load import Load, measure
-from im.peers import PASSWORD, Ejabberd, Nchan, SendLoop, sqlite_loop
+from im.peers import PASSWORD, Ejabberd, SendLoop, sqlite_loop
 from im.seed import Seed
 
 BYTES = 100
@@ -180,7 +179,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchError as e:
-        sys.exit(f"bench-im: {e}")
+    run_main("im", main)

@@ -3,9 +3,8 @@ there are many."""
 import json
 import os
 import subprocess
-import sys
 
-from frame import Bench, BenchError, Parlance, temporary_directory
+from frame import Bench, BenchError, Parlance, temporary_directory, run_main
 from web.seed import PASSWORD, USER, Seed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -61,7 +60,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchError as e:
-        sys.exit(f"bench-web: {e}")
+    run_main("web", main)

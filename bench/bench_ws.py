@@ -1,10 +1,7 @@
 """WebSockets: echo, broadcast to 5,000 and the memory of 10,000 idle sockets, beside nchan."""
-import json
 import os
-import subprocess
-import sys
 
-from frame import Bench, BenchError, Parlance, Server, free_port, temporary_directory
+from frame import Bench, BenchError, LoadClient, Nchan, Parlance, Server, free_port, temporary_directory, run_main
 from frame.parlance import BUILD
 
 ECHO_CONNECTIONS = 64
@@ -24,43 +21,7 @@ Debian's, in nginx, with `worker_processes auto`; its echo is a `nchan_pubsub` w
 Aims: 1.5 times nchan's deliveries, 2 kB for an idle socket.
 """
 
-NGINX = """
-load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
-worker_processes auto;
-worker_rlimit_nofile 20000;
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 16000; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    nchan_max_reserved_memory 256M;
-    nchan_message_timeout 5s;
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location = /sub {{ nchan_subscriber websocket; nchan_channel_id room; nchan_subscriber_first_message newest; }}
-        location = /pub {{ nchan_publisher; nchan_channel_id room; }}
-        location = /echo {{ nchan_pubsub websocket; nchan_channel_id socket-$arg_number; nchan_subscriber_first_message newest; }}
-    }}
-}}
-"""
-
-
-class Nchan(Server):
-    """nginx with nchan on a free port."""
-
-    def __init__(self, directory):
-        self.http_port = free_port()
-        path = os.path.join(directory, "nginx.conf")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(NGINX.format(directory=directory, port=self.http_port))
-        super().__init__("nchan", ["nginx", "-c", path, "-p", directory], directory, self.http_port)
+ECHO = "location = /echo { nchan_pubsub websocket; nchan_channel_id socket-$arg_number; nchan_subscriber_first_message newest; }"
 
 
 class Sockets(Server):
@@ -72,42 +33,15 @@ class Sockets(Server):
         super().__init__("sockets", command, directory, self.http_port)
 
 
-class Load:
+class Load(LoadClient):
     """A running ws_load. Its sockets are open when the constructor returns, and until the end of the `with`."""
 
     def __init__(self, server, mode, path, connections, seconds, publish_path="/", burst=1, headers=None):
         command = [os.path.join(BUILD, "bench/ws/ws_load"), mode, str(server.http_port), path, str(connections), str(BYTES),
                    str(seconds), publish_path, str(burst)]
-        env = dict(os.environ, **({"WS_LOAD_HEADERS": headers} if headers else {}))
-        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.open = self._read("ready")["open"]
-        if self.open != connections:
-            raise BenchError(f"{server.name}: only {self.open} of {connections} sockets opened")
-
-    def _read(self, event):
-        line = self.process.stdout.readline()
-        if not line:
-            raise BenchError(f"ws_load ended early (status {self.process.wait()})")
-        message = json.loads(line)
-        if message["event"] != event:
-            raise BenchError(f"ws_load: {line}")
-        return message
-
-    def run(self):
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return self._read("done")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        super().__init__(command, env=dict(os.environ, **({"WS_LOAD_HEADERS": headers} if headers else {})))
+        if self.ready["open"] != connections:
+            raise BenchError(f"{server.name}: only {self.ready['open']} of {connections} sockets opened")
 
 
 def check(server, counted, connections):
@@ -164,7 +98,7 @@ def measure_parlance(bench, case, directory):
 
 
 def measure_nchan(bench, case, directory):
-    with Nchan(directory) as server:
+    with Nchan(directory, ECHO) as server:
         if case == "echo":
             measure_echo(bench, "nchan", server, "/echo?number=%d")
         elif case.startswith("5000"):
@@ -182,7 +116,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchError as e:
-        sys.exit(f"bench-ws: {e}")
+    run_main("ws", main)

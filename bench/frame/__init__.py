@@ -2,8 +2,11 @@
 
 See ../README.md for how a benchmark is written with it.
 """
-from frame.bench import Bench, median
+from frame.bench import Bench, median, run_main
+from frame.client import Child, LoadClient
+from frame.nginx import Nchan, Nginx
 from frame.parlance import Parlance
 from frame.server import BenchError, Server, free_port, temporary_directory, wait_until
 
-__all__ = ["Bench", "BenchError", "Parlance", "Server", "free_port", "median", "temporary_directory", "wait_until"]
+__all__ = ["Bench", "BenchError", "Child", "LoadClient", "Nchan", "Nginx", "Parlance", "Server", "free_port", "median", "run_main",
+           "temporary_directory", "wait_until"]

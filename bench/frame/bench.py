@@ -200,3 +200,11 @@ def write_section(name, text, path=DOCUMENT):
     with open(path + ".new", "w", encoding="utf-8") as f:
         f.write(document)
     os.replace(path + ".new", path)
+
+
+def run_main(name, main):
+    """The end of each bench_NAME.py: what cannot be measured is said in one line."""
+    try:
+        main()
+    except BenchError as e:
+        sys.exit(f"bench-{name}: {e}")

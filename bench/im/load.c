@@ -14,8 +14,6 @@
  */
 #include "load.h"
 
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define STUCK_US 30000000
@@ -205,18 +203,9 @@ static void read_clients(void)
     free(line);
 }
 
-/* Pings of the server are answered meanwhile. */
-static void wait_for_line(void)
+static void poll_now(void)
 {
-    char line[64];
-    struct epoll_event e = {.events = EPOLLIN}, got;
-    int fd = epoll_create1(EPOLL_CLOEXEC);
-    epoll_ctl(fd, EPOLL_CTL_ADD, STDIN_FILENO, &e);
-    while (epoll_wait(fd, &got, 1, 20) == 0)
-        wire_poll(0);
-    close(fd);
-    if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
-        exit(0);
+    wire_poll(0);
 }
 
 static int by_value(const void *a, const void *b)
@@ -276,12 +265,8 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct rlimit limit;
     parse(argc, argv);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    client_raise_file_limit();
     setvbuf(stdin, NULL, _IONBF, 0);
     read_clients();
     wire_init();
@@ -293,7 +278,7 @@ int main(int argc, char **argv)
     }
     printf("{\"event\":\"ready\",\"open\":%d}\n", client_count);
     fflush(stdout);
-    wait_for_line();
+    client_wait_for_line(poll_now);
     load.acked = load.refused = load.delivered = load.published = load.delivered_bytes = 0;
     load.delay_count = 0;
     int64_t start_us = clock_mono_us(), until_us = start_us + opt.seconds * INT64_C(1000000);
@@ -304,6 +289,6 @@ int main(int argc, char **argv)
     else if (strcmp(opt.mode, "resume") == 0)
         run_resume(until_us);
     report(clock_mono_us() - start_us);
-    wait_for_line();
+    client_wait_for_line(poll_now);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/str.h"
@@ -47,12 +48,9 @@ extern struct options opt;
 /* ---- wire.c ---- */
 extern struct client *clients;
 extern int client_count;
-int wire_connect(void); /* a blocking socket */
 void wire_open(struct client *c);
 void wire_close(struct client *c);
-/* Waits for the socket if it is full: messages are small. */
 void wire_send(struct client *c, const void *bytes, size_t n);
-void wire_send_fd(int fd, const void *bytes, size_t n);
 /* A masked text frame. */
 void wire_send_text(struct client *c, struct str text);
 /* How many sockets had something. */

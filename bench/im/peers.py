@@ -79,44 +79,6 @@ class Ejabberd(Server):
         self.ask("create_room", {"name": "room", "service": "conference.localhost", "host": "localhost"})
 
 
-NGINX = """
-load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
-worker_processes auto;
-worker_rlimit_nofile 20000;
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 16000; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    nchan_max_reserved_memory 256M;
-    nchan_message_timeout 5s;
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location = /sub {{ nchan_subscriber websocket; nchan_channel_id room; nchan_subscriber_first_message newest; }}
-        location = /pub {{ nchan_publisher; nchan_channel_id room; }}
-    }}
-}}
-"""
-
-
-class Nchan(Server):
-    """nginx with nchan: tells all who listen, keeps nothing on disk, asks nobody."""
-
-    def __init__(self, directory):
-        self.http_port = free_port()
-        path = os.path.join(directory, "nginx.conf")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(NGINX.format(directory=directory, port=self.http_port))
-        super().__init__("nchan", ["nginx", "-c", path, "-p", directory], directory, self.http_port)
-
-
 class SendLoop(Server):
     """bench/im/send_loop.c"""
 

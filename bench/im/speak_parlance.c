@@ -158,7 +158,7 @@ static void publish_plain(void)
     struct strbuf b = {0};
     char answer[4096];
     if (publish_fd < 0)
-        publish_fd = wire_connect();
+        publish_fd = client_connect(opt.port);
     strbuf_printf(&b,
                   "POST /pub HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: text/plain\r\n"
                   "Content-Length: %d\r\n\r\n",
@@ -166,7 +166,7 @@ static void publish_plain(void)
     memset(strbuf_reserve(&b, (size_t)opt.bytes), 'x', (size_t)opt.bytes);
     b.n += (size_t)opt.bytes;
     clients[0].sent_us = clock_mono_us();
-    wire_send_fd(publish_fd, b.p, b.n);
+    client_send(publish_fd, b.p, b.n);
     strbuf_deinit(&b);
     if (recv(publish_fd, answer, sizeof(answer), 0) <= 0)
         fprintf(stderr, "im_load: nobody answers what is published\n");

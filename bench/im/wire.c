@@ -1,11 +1,8 @@
 /* Sockets, and WebSocket frames in as little as a client needs: masks of zeros, no fragments. */
 #include "load.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,40 +25,14 @@ static void fail(const char *what)
     exit(1);
 }
 
-int wire_connect(void)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)opt.port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
-        fail("connect");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    return fd;
-}
-
-void wire_send_fd(int fd, const void *bytes, size_t n)
-{
-    const char *p = bytes;
-    while (n > 0) {
-        ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN)
-            continue;
-        if (sent <= 0)
-            return; /* reading will notice */
-        p += sent;
-        n -= (size_t)sent;
-    }
-}
-
 void wire_send(struct client *c, const void *bytes, size_t n)
 {
-    wire_send_fd(c->fd, bytes, n);
+    client_send(c->fd, bytes, n);
 }
 
 void wire_open(struct client *c)
 {
-    c->fd = wire_connect();
+    c->fd = client_connect(opt.port);
     c->stage = 0;
     c->is_ready = c->is_gone = false;
     opt.protocol->begin(c);

@@ -2,36 +2,23 @@
 import json
 import os
 import selectors
-import subprocess
 import time
 
-from frame import BenchError
+from frame import BenchError, Child
 from frame.parlance import BUILD
 
 
-class Load:
+class Load(Child):
     """Endpoints by number; open() gives what their SDP has to say."""
 
     def __init__(self):
-        self.process = subprocess.Popen([os.path.join(BUILD, "bench/sfu/sfu_load")], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
+        super().__init__([os.path.join(BUILD, "bench/sfu/sfu_load")], is_text=False)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.process.stdout, selectors.EVENT_READ)
         self.text = b""
         self.events = []
         self.connected = {}  # id -> SRTP profile
         self.count = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
     def tell(self, do, **fields):
         self.process.stdin.write(json.dumps({"do": do, **fields}).encode() + b"\n")

@@ -9,19 +9,16 @@
  * echo: each connection sends a message and, when it is back, the next. broadcast: BURST messages
  * are posted to PUBLISH_PATH at once, and, when every connection has them, the next.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/client.h"
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/str.h"
@@ -67,32 +64,6 @@ static void fail(const char *what)
 
 /* ---- sockets ---- */
 
-static int connect_to_server(void)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)load.port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
-        fail("connect");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    return fd;
-}
-
-static void send_all(int fd, const void *bytes, size_t n)
-{
-    const char *p = bytes;
-    while (n > 0) {
-        ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN)
-            continue; /* small messages: the socket has room in a moment */
-        if (sent <= 0)
-            return; /* reading will notice */
-        p += sent;
-        n -= (size_t)sent;
-    }
-}
-
 static void send_handshake(struct client *c, int number)
 {
     struct strbuf b = {0};
@@ -108,14 +79,14 @@ static void send_handshake(struct client *c, int number)
     if (load.headers)
         strbuf_printf(&b, "%s\r\n", load.headers);
     strbuf_adds(&b, "\r\n");
-    send_all(c->fd, b.p, b.n);
+    client_send(c->fd, b.p, b.n);
     strbuf_deinit(&b);
 }
 
 static void open_client(int number)
 {
     struct client *c = &load.clients[number];
-    c->fd = connect_to_server();
+    c->fd = client_connect(load.port);
     send_handshake(c, number);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
@@ -161,7 +132,7 @@ static void on_message(struct client *c)
 {
     load.received++;
     if (load.is_echoing)
-        send_all(c->fd, load.frame, load.frame_n);
+        client_send(c->fd, load.frame, load.frame_n);
 }
 
 /* The frame's header is whole. */
@@ -177,7 +148,7 @@ static void on_header(struct client *c)
     c->payload_left = n;
     unsigned opcode = c->header[0] & 0x0f;
     if (opcode == 9) /* an empty ping, as servers send; answered by an empty pong */
-        send_all(c->fd, "\x8a\x80\0\0\0\0", 6);
+        client_send(c->fd, "\x8a\x80\0\0\0\0", 6);
     else if (opcode > 2 || n != (uint64_t)load.bytes)
         load.wrong++;
 }
@@ -272,7 +243,7 @@ static void run_echo(int64_t until_us)
 {
     load.is_echoing = true;
     for (int i = 0; i < load.connections; i++)
-        send_all(load.clients[i].fd, load.frame, load.frame_n);
+        client_send(load.clients[i].fd, load.frame, load.frame_n);
     while (clock_mono_us() < until_us)
         poll_clients(50);
     load.is_echoing = false;
@@ -303,7 +274,7 @@ static bool publish(void)
         memset(strbuf_reserve(&b, (size_t)load.bytes), 'x', (size_t)load.bytes);
         b.n += (size_t)load.bytes;
     }
-    send_all(load.publish_fd, b.p, b.n);
+    client_send(load.publish_fd, b.p, b.n);
     strbuf_deinit(&b);
     do {
         ssize_t got = recv(load.publish_fd, answers + n, sizeof(answers) - 1 - n, 0);
@@ -355,24 +326,15 @@ static void run_broadcast(int64_t until_us, struct strbuf *out)
 /* nchan's workers need a moment until all know of all, and lose what is published before. */
 static void warm_up(void)
 {
-    load.publish_fd = connect_to_server();
+    load.publish_fd = client_connect(load.port);
     usleep(500000);
     for (int i = 0; i < 3; i++)
         broadcast_once(2000000);
 }
 
-static void wait_for_line(void)
+static void poll_now(void)
 {
-    char line[64];
-    /* Pings of the server are answered meanwhile. */
-    struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL}, got;
-    int fd = epoll_create1(EPOLL_CLOEXEC);
-    epoll_ctl(fd, EPOLL_CTL_ADD, STDIN_FILENO, &e);
-    while (epoll_wait(fd, &got, 1, 20) == 0)
-        poll_clients(0);
-    close(fd);
-    if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
-        exit(0);
+    poll_clients(0);
 }
 
 static void parse_arguments(int argc, char **argv)
@@ -401,13 +363,9 @@ static void parse_arguments(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct rlimit limit;
     struct strbuf out = {0};
     parse_arguments(argc, argv);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    client_raise_file_limit();
     load.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     load.clients = mem_calloc((size_t)load.connections, sizeof(*load.clients));
     make_frame();
@@ -416,7 +374,7 @@ int main(int argc, char **argv)
         warm_up();
     printf("{\"event\":\"ready\",\"open\":%d}\n", load.open);
     fflush(stdout);
-    wait_for_line();
+    client_wait_for_line(poll_now);
     load.received = load.wrong = 0;
     int64_t start_us = clock_mono_us(), until_us = start_us + load.seconds * INT64_C(1000000);
     if (strcmp(load.mode, "echo") == 0)
@@ -427,6 +385,6 @@ int main(int argc, char **argv)
            (unsigned long long)load.received, (unsigned long long)load.wrong, load.open,
            (double)(clock_mono_us() - start_us) / 1e6, out.p ? out.p : "");
     fflush(stdout);
-    wait_for_line();
+    client_wait_for_line(poll_now);
     return 0;
 }

@@ -21,6 +21,7 @@
 
 #include "core/base.h"
 #include "core/mem.h"
+#include "sfu/key.h"
 #include "sfu/transport/srtp.h"
 #include "sfu/wire/rtp.h"
 
@@ -213,21 +214,6 @@ static void run(struct floor *f)
 
 /* ---- setup ---- */
 
-static bool read_key(const char *hex, struct srtp_key *out)
-{
-    uint8_t bytes[28];
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        unsigned value;
-        if (sscanf(hex + 2 * i, "%2x", &value) != 1)
-            return false;
-        bytes[i] = (uint8_t)value;
-    }
-    *out = (struct srtp_key){0};
-    memcpy(out->key, bytes, 16);
-    memcpy(out->salt, bytes + 16, 12);
-    return true;
-}
-
 static bool read_member(struct member *m, const char *line)
 {
     char role[16], ip[64], to_server[57], to_client[57];
@@ -235,7 +221,7 @@ static bool read_member(struct member *m, const char *line)
     struct srtp_key up, down;
     if (sscanf(line, "%u %15s %63s %u %56s %56s", &m->group, role, ip, &port, to_server,
                to_client) != 6 ||
-        !read_key(to_server, &up) || !read_key(to_client, &down))
+        !key_read(to_server, &up) || !key_read(to_client, &down))
         return false;
     m->is_publisher = strcmp(role, "publish") == 0;
     m->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};

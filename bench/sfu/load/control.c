@@ -24,6 +24,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/mem.h"
+#include "sfu/key.h"
 
 static void refuse(const char *what, const char *why)
 {
@@ -77,23 +78,6 @@ static void do_open(struct load *load, json_t *o)
                        "port", (int)endpoint_port(e)));
 }
 
-static bool read_key(const char *hex, struct srtp_key *out)
-{
-    uint8_t bytes[28];
-    if (strlen(hex) != 2 * sizeof(bytes))
-        return false;
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        unsigned value;
-        if (sscanf(hex + 2 * i, "%2x", &value) != 1)
-            return false;
-        bytes[i] = (uint8_t)value;
-    }
-    *out = (struct srtp_key){0};
-    memcpy(out->key, bytes, 16);
-    memcpy(out->salt, bytes + 16, 12);
-    return true;
-}
-
 static void read_extensions(struct endpoint *e, json_t *o)
 {
     const char *uri;
@@ -119,7 +103,7 @@ static void do_connect(struct load *load, json_t *o)
     struct endpoint *e = endpoint_of(load, o);
     struct srtp_key send_key, recv_key;
     bool has_keys =
-        read_key(text_of(o, "send_key"), &send_key) && read_key(text_of(o, "recv_key"), &recv_key);
+        key_read(text_of(o, "send_key"), &send_key) && key_read(text_of(o, "recv_key"), &recv_key);
     if (!e || e->state != ENDPOINT_NEW) {
         refuse("connect", "no such endpoint, or connected already");
         return;
