@@ -8,8 +8,9 @@ level=${1:-build}
 build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-parser-dev libssl-dev libprotobuf-c-dev
   protobuf-c-compiler protobuf-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev
   libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libavformat-dev libavcodec-dev libavutil-dev
-  libswscale-dev libwebp-dev libseccomp-dev"
+  libswscale-dev libwebp-dev libseccomp-dev libpq-dev"
 test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format python3 spin"
+service_packages="postgresql mariadb-server" # the tests start servers of their own from them
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"
 bench_packages="janus nginx-light libnginx-mod-nchan wrk ejabberd erlang-p1-sqlite3"
@@ -22,7 +23,7 @@ list_packages()
     build) ;;
     check) echo "$test_packages" ;;
     test)
-        echo "$test_packages"
+        echo "$test_packages $service_packages"
         [ ! -d tests/browser ] || echo "$browser_packages"
         ;;
     fuzz) echo "$test_packages $fuzz_packages" ;;
@@ -48,7 +49,7 @@ list_missing()
         <(list_packages | tr -s ' \n' '\n' | grep . | sort -u)
 }
 
-# No service that a package brings (nginx, janus) may start by itself: benchmarks start their own.
+# No service that a package brings (nginx, postgresql) may start by itself: tests and benchmarks start their own.
 forbid_services()
 {
     policy=/usr/sbin/policy-rc.d

@@ -26,6 +26,7 @@
 
 static const struct store_driver *const drivers[] = {
     &store_sqlite,
+    &store_postgres,
 };
 
 static struct metric metric_queue =

@@ -6,7 +6,8 @@
  *
  * SQL is portable: `?` placeholders, snake_case tables; each service touches only its own tables.
  * Column types are INTEGER (64 bits), REAL, TEXT and BLOB; `INTEGER PRIMARY KEY AUTOINCREMENT` for
- * generated keys; 'single quotes' for text. ATTACH, PRAGMA and BEGIN/COMMIT/SAVEPOINT are refused.
+ * generated keys; 'single quotes' for text, which is UTF-8 without NUL; keywords in capitals, by
+ * which store_dialect knows them. ATTACH, PRAGMA and BEGIN/COMMIT/SAVEPOINT are refused.
  *
  * A statement that fails dooms its job (PostgreSQL demands it, so every driver keeps it): further
  * statements fail too and the job rolls back, even if fn returns ERR_OK. Where a conflict is
@@ -27,9 +28,10 @@ struct store_stmt; /* a statement in flight; finish it before the job returns */
 typedef void store_fatal_fn(void *arg);
 
 struct store_options {
-    const char *driver; /* "sqlite" */
+    const char *driver; /* "sqlite", "postgres" */
     /* sqlite: path of the database file, alone in its directory with what belongs to it (lock,
-     * ballast, marker); ":memory:" for tests */
+     * ballast, marker); ":memory:" for tests. postgres: as libpq knows it, with several hosts if
+     * need be: postgres://user:password@one,two:5432/parlance?sslmode=verify-full */
     const char *url;
     int64_t busy_ms;          /* 0: 5,000 */
     unsigned queue_max;       /* jobs waiting per writer; 0: 8,192 */

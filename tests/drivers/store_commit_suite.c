@@ -14,8 +14,9 @@
 
 static void make_table(struct fixture *f)
 {
-    assert_int_equal(fixture_exec(f->store, "CREATE TABLE r (id INTEGER PRIMARY KEY, n INTEGER)"),
-                     ERR_OK);
+    assert_int_equal(
+        fixture_exec(f->store, "CREATE TABLE r (id INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER)"),
+        ERR_OK);
 }
 
 /* One insert, its answer, and whether the row was there when the answer came. */
@@ -421,10 +422,10 @@ static void test_deferred_constraints_fail_their_job_alone(void **state)
     assert_int_equal(fixture_exec(f->store, "CREATE TABLE parent (id INTEGER PRIMARY KEY)"),
                      ERR_OK);
     assert_int_equal(fixture_exec(f->store, "INSERT INTO parent VALUES (1)"), ERR_OK);
-    assert_int_equal(fixture_exec(f->store,
-                                  "CREATE TABLE child (id INTEGER PRIMARY KEY, p INTEGER"
-                                  " REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"),
-                     ERR_OK);
+    assert_int_equal(
+        fixture_exec(f->store, "CREATE TABLE child (id INTEGER PRIMARY KEY AUTOINCREMENT, p INTEGER"
+                               " REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)"),
+        ERR_OK);
     int64_t parents[] = {1, 99, 1};
     struct blocker b;
     fixture_block(f->store, &b);

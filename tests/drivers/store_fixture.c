@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <unistd.h>
+
 #include "core/mem.h"
+#include "store_server.h"
 
 const char *fixture_driver = "sqlite";
 
@@ -14,11 +17,18 @@ struct store_options fixture_options(const struct fixture *f)
         .driver = fixture_driver, .url = f->url, .ballast_bytes = -1, .reserve_percent = -1};
 }
 
+static int databases;
+
 int fixture_setup(void **state)
 {
     struct fixture *f = mem_zalloc(sizeof(*f));
     test_dir_make(&f->dir);
-    snprintf(f->url, sizeof(f->url), "%s/store.db", f->dir.path);
+    if (store_server_is_needed(fixture_driver)) {
+        snprintf(f->database, sizeof(f->database), "t%d_%d", (int)getpid(), ++databases);
+        store_server_make(fixture_driver, f->database, f->url, sizeof(f->url));
+    } else {
+        snprintf(f->url, sizeof(f->url), "%s/store.db", f->dir.path);
+    }
     fixture_reopen(f, NULL);
     *state = f;
     return 0;
@@ -35,6 +45,8 @@ int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
     store_close(&f->store);
+    if (f->database[0])
+        store_server_drop(fixture_driver, f->database);
     test_dir_remove(&f->dir);
     free(f);
     return 0;

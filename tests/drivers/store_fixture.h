@@ -17,7 +17,8 @@
 
 struct fixture {
     struct test_dir dir;
-    char url[128]; /* of the database in it */
+    char database[32]; /* on a server; "": in the directory */
+    char url[256];
     struct store *store;
 };
 

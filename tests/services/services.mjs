@@ -1,0 +1,147 @@
+// Real database servers for tests: Debian's own, each on a free port of 127.0.0.1 in a temporary directory, as a user
+// without rights (PostgreSQL refuses root), stopped by its process id. A server that cannot be had throws Missing.
+//
+//   const server = await startService('postgres');     // or 'mysql'
+//   server.url                                         // postgres://parlance:...@127.0.0.1:40123/parlance
+//   await server.stop();
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+const READY_MS = 30_000;
+const STOP_MS = 15_000;
+
+// Why there is no such server here: for a test that is skipped, not failed.
+export class Missing extends Error {}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+// { uid, gid } of the first of these users that exists; null when we are not root and run it as ourselves.
+function findUser(names) {
+  if (process.getuid() !== 0) return null;
+  for (const name of names) {
+    const [uid, gid] = ['-u', '-g'].map((flag) => spawnSync('id', [flag, name], { encoding: 'utf8' }).stdout.trim());
+    if (uid && gid) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Missing(`none of the users ${names.join(', ')} exists to run it as`);
+}
+
+function findProgram(name, places) {
+  for (const place of [...places, ...(process.env.PATH ?? '').split(':')])
+    if (place && existsSync(path.join(place, name))) return path.join(place, name);
+  throw new Missing(`there is no ${name} (tools/deps.sh test installs it)`);
+}
+
+class Service {
+  constructor(name, users) {
+    this.user = findUser(users);
+    this.dir = mkdtempSync(path.join(tmpdir(), `parlance-${name}-`));
+    this.password = randomBytes(12).toString('hex');
+    this.output = '';
+    chmodSync(this.dir, 0o700);
+    if (this.user) chownSync(this.dir, this.user.uid, this.user.gid);
+  }
+
+  // Both as the other user: Node changes to it before it runs the program.
+  get as() { return { ...this.user, cwd: this.dir }; }
+
+  prepare(program, args) {
+    const done = spawnSync(program, args, { ...this.as, encoding: 'utf8', timeout: 60_000 });
+    if (done.status !== 0) {
+      rmSync(this.dir, { recursive: true, force: true });
+      throw new Error(`${program} failed: ${done.error ?? ''} ${done.stdout}${done.stderr}`);
+    }
+  }
+
+  start(program, args) {
+    this.child = spawn(program, args, { ...this.as, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.exited = new Promise((resolve) => { this.child.once('exit', resolve); });
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream.setEncoding('utf8').on('data', (text) => { this.output = (this.output + text).slice(-2_000); });
+    this.exited.then(() => { this.isOver = true; });
+    this.pid = this.child.pid;
+  }
+
+  async waitReady(isReady) {
+    const until = Date.now() + READY_MS;
+    while (!isReady()) {
+      if (this.isOver || Date.now() > until) {
+        await this.stop();
+        throw new Error(`the server did not start:\n${this.output}`);
+      }
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+  }
+
+  async stop() {
+    if (!this.isOver) {
+      this.child.kill(this.stopSignal);
+      const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
+      await this.exited;
+      clearTimeout(timer);
+    }
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+async function startPostgres() {
+  const base = '/usr/lib/postgresql';
+  const versions = existsSync(base) ? readdirSync(base).sort((a, b) => b - a) : [];
+  const places = versions.map((version) => path.join(base, version, 'bin'));
+  const [initdb, postgres, psql] = ['initdb', 'postgres', 'psql'].map((name) => findProgram(name, places));
+  const server = new Service('postgres', ['postgres', 'nobody']);
+  server.stopSignal = 'SIGINT'; // does not wait for clients
+  server.port = await freePort();
+  const data = path.join(server.dir, 'data');
+  const file = path.join(server.dir, 'password');
+  writeFileSync(file, server.password);
+  chmodSync(file, 0o644);
+  server.prepare(initdb, ['-D', data, '-U', 'parlance', '-E', 'UTF8', '--locale=C.UTF-8', '-A', 'scram-sha-256',
+    `--pwfile=${file}`, '--no-sync']);
+  server.start(postgres, ['-D', data, '-c', 'listen_addresses=127.0.0.1', '-c', `port=${server.port}`,
+    '-c', `unix_socket_directories=${server.dir}`, '-c', 'max_connections=300']);
+  server.url = `postgres://parlance:${server.password}@127.0.0.1:${server.port}/postgres`;
+  server.sql = (text) => spawnSync(psql, [server.url, '-qAt', '-c', text], { encoding: 'utf8', timeout: 10_000 });
+  await server.waitReady(() => server.sql('SELECT 1').stdout?.trim() === '1');
+  return server;
+}
+
+async function startMysql() {
+  const places = ['/usr/sbin', '/usr/bin'];
+  const [install, mariadbd, client] = ['mariadb-install-db', 'mariadbd', 'mariadb'].map((name) => findProgram(name, places));
+  const server = new Service('mysql', ['mysql', 'nobody']);
+  server.stopSignal = 'SIGTERM';
+  server.port = await freePort();
+  const data = path.join(server.dir, 'data');
+  const socket = path.join(server.dir, 'mysql.sock');
+  server.prepare(install, ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db']);
+  const init = path.join(server.dir, 'init.sql');
+  writeFileSync(init, `CREATE DATABASE parlance;\nCREATE USER parlance@'127.0.0.1' IDENTIFIED BY '${server.password}';\n`
+    + 'GRANT ALL ON *.* TO parlance@\'127.0.0.1\';\n');
+  chmodSync(init, 0o644);
+  server.start(mariadbd, ['--no-defaults', `--datadir=${data}`, `--socket=${socket}`, `--port=${server.port}`,
+    '--bind-address=127.0.0.1', `--init-file=${init}`, '--skip-name-resolve', '--max-connections=300',
+    '--character-set-server=utf8mb4', '--innodb-buffer-pool-size=64M']);
+  server.url = `mysql://parlance:${server.password}@127.0.0.1:${server.port}/parlance`;
+  server.sql = (text) => spawnSync(client, ['--no-defaults', '-h127.0.0.1', `-P${server.port}`, '-uparlance',
+    `-p${server.password}`, '-NBe', text, 'parlance'], { encoding: 'utf8', timeout: 10_000 });
+  await server.waitReady(() => server.sql('SELECT 1').stdout?.trim() === '1');
+  return server;
+}
+
+const starters = { postgres: startPostgres, mysql: startMysql };
+
+export function startService(name) {
+  if (!starters[name]) throw new Error(`no service is called ${name}`);
+  return starters[name]();
+}
