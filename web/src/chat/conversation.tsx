@@ -1,5 +1,5 @@
 // One conversation: its head, the thread, the composer; at the right who belongs to it, a thread or what is pinned.
-import { useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 import { ArrowLeft, Info, Pin, Video } from "lucide-preact";
 import { signedIn } from "../app/api";
 import { go } from "../app/router";
@@ -90,11 +90,12 @@ export function Conversation({ store, id, atSeq, isBeside = false }: Props) {
   }, [id, atSeq]);
 
   const { zone, sign } = useDropZone(mayWrite && Boolean(signedIn.value), (files) => takeFiles(id, files));
-  const act = (d: Doing) => {
+  // Stays the same: rows that were drawn need not be drawn anew.
+  const act = useCallback((d: Doing) => {
     if (d.type === "reply" || d.type === "edit") setDoing(d);
     else if (d.type === "thread") setPanel({ type: "thread", seq: d.message.thread_seq || d.message.seq });
     else setAsked(d);
-  };
+  }, []);
   const last = thread?.log.messages;
   const editLast = () => {
     const mine = last?.filter((m) => m.sender_id === store.me && !m.recalled_at_ms && m.content?.kind === "text").pop();

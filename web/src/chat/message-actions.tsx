@@ -9,7 +9,7 @@ import { EmojiButton } from "./emoji-button";
 import type { ChatStore } from "./store";
 import type { Message } from "./types";
 
-interface Props {
+export interface ActionsProps {
   store: ChatStore;
   message: Message;
   isGone: boolean;
@@ -17,7 +17,7 @@ interface Props {
   onDo: (doing: Doing) => void;
 }
 
-export function Actions({ store, message, isGone, isInThread, onDo }: Props) {
+export function Actions({ store, message, isGone, isInThread, onDo }: ActionsProps) {
   const c = store.conversations.value.get(message.conversation_id);
   const own = c?.own;
   const isIn = own?.state === "active" && !c?.is_dissolved;

@@ -1,4 +1,5 @@
-// A message: who, when, what; what was done to it; and what one can do with it (message-actions.tsx).
+// A message: who, when, what; what was done to it; and what one can do with it (late-actions.tsx).
+import type { ReadonlySignal } from "@preact/signals";
 import { Check, CheckCheck, CircleAlert, Clock, Forward, MessagesSquare, Pin, RotateCw, Trash2 } from "lucide-preact";
 import { dateTimeText, timeText } from "../app/dates";
 import { t } from "../i18n/i18n";
@@ -6,7 +7,7 @@ import { Avatar } from "../ui/avatar";
 import { IconButton } from "../ui/controls";
 import { toastError } from "../ui/toast";
 import type { Doing } from "./conversation";
-import { Actions } from "./message-actions";
+import { LateActions } from "./late-actions";
 import { MessageBody } from "./message-body";
 import { NoteRow } from "./note-row";
 import { tickOf } from "./log";
@@ -68,9 +69,12 @@ interface RowProps {
   onDo: (doing: Doing) => void;
   // Drawn in the thread's own panel.
   isInThread?: boolean;
+  // It goes past and needs no buttons yet.
+  isBare?: ReadonlySignal<boolean>;
 }
 
-export function MessageRow({ store, message: m, isFirst, isSought, members, quoted, onDo, isInThread }: RowProps) {
+// Drawn anew only for other props or when one of the signals it reads changes (that is how signals treat components).
+export function MessageRow({ store, message: m, isFirst, isSought, members, quoted, onDo, isInThread, isBare }: RowProps) {
   if (m.content?.note) return <NoteRow store={store} message={m} note={m.content.note} />;
   const isMine = m.sender_id === store.me;
   const isGone = Boolean(m.recalled_at_ms) || !m.content;
@@ -118,7 +122,7 @@ export function MessageRow({ store, message: m, isFirst, isSought, members, quot
           </button>
         ) : null}
       </div>
-      <Actions store={store} message={m} isGone={isGone} isInThread={isInThread} onDo={onDo} />
+      <LateActions store={store} message={m} isGone={isGone} isInThread={isInThread} onDo={onDo} isBare={isBare} />
     </li>
   );
 }

@@ -1,7 +1,7 @@
 // The lines of a thread: days, the unread line, messages grouped by who wrote them within a few minutes, and what is on its way.
 import type { Outgoing } from "./outbox";
 import type { Row as Placed } from "./scroller";
-import type { Message } from "./types";
+import type { Content, Message } from "./types";
 
 export type Row =
   | { type: "day"; key: string; atMs: number }
@@ -36,13 +36,22 @@ const letterPx = 8;
 const bubblePx = 32;
 const guessedWidthPx = 480;
 
+// Told again and again for every page that comes: remembered by the content, which never changes.
+const guessedLines = new WeakMap<Content, number>();
+
+function linesOf(content: Content | undefined): number {
+  if (!content) return 1;
+  let lines = guessedLines.get(content) ?? 0;
+  if (lines) return lines;
+  for (const line of content.text.split("\n", 40)) lines += Math.max(1, Math.ceil((line.length * letterPx) / guessedWidthPx));
+  guessedLines.set(content, lines);
+  return lines;
+}
+
 function guessPx(row: Row): number {
   if (row.type === "day" || row.type === "unread") return 42;
-  const text = row.type === "outgoing" ? row.item.content.text : (row.message.content?.text ?? "");
-  let lines = 0;
-  for (const line of text.split("\n", 40)) lines += Math.max(1, Math.ceil((line.length * letterPx) / guessedWidthPx));
   const isTall = row.type === "message" && row.isFirst;
-  return bubblePx + lines * linePx + (isTall ? 30 : 0);
+  return bubblePx + linesOf(row.type === "outgoing" ? row.item.content : row.message.content) * linePx + (isTall ? 30 : 0);
 }
 
 // As the scroller wants them: with a guess of their height until they are measured.

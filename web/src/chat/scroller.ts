@@ -1,11 +1,15 @@
 // Keeps a long list in its place: mounts only the rows around what is seen, measures them, and holds the row one looks at
 // where it is while others come, go or grow above it. At the end it stays at the end. The rows must be the children of
-// `list`, in flow and without margins; `box` scrolls.
+// `list`, in flow and without margins; `box` scrolls. Layout is read once after a drawing and never while drawing: a page that
+// flies past would be laid out twice a frame. In such haste little beyond the view is drawn; the rest comes when it is over.
+import { signal, type ReadonlySignal } from "@preact/signals";
 import { Heights, type Sized } from "./heights";
 
 // Mounted beyond either edge; drawn anew when less than the margin is left.
 const overscanPx = 900;
+const hastyPx = 250;
 const marginPx = 300;
+const calmAfterMs = 120;
 const nearEndPx = 32;
 // Further rows are asked for when less than this is left.
 const pagePx = 2000;
@@ -42,6 +46,9 @@ export class Scroller {
   private widthPx = 0;
   private setPx = -1;
   private mounted = { from: 0, to: 0 };
+  private isHasty = false;
+  private calmTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly bare = signal(false);
 
   constructor(private readonly options: ScrollerOptions) {}
 
@@ -49,26 +56,23 @@ export class Scroller {
     return this.anchor === null && this.isOpenEnd;
   }
 
+  // Rows that are drawn now need only be read: they go past.
+  get isBare(): ReadonlySignal<boolean> {
+    return this.bare;
+  }
+
+  close(): void {
+    clearTimeout(this.calmTimer);
+  }
+
   // ---- while drawing ----
 
   // `isOpenEnd`: what comes next comes at this end; else more is to be loaded there.
   setRows(rows: readonly Row[], isOpenEnd: boolean): void {
-    this.takeMove();
     this.rows = rows;
     this.isOpenEnd = isOpenEnd;
     this.heights.setRows(rows);
     if (this.anchor && this.heights.indexOf(this.anchor.key) < 0) this.reanchor(this.anchor);
-  }
-
-  // Browsers scroll first and tell of it later: what was moved meanwhile must not be taken back.
-  private takeMove(): void {
-    const { box } = this;
-    if (!box || this.setPx < 0) return;
-    const topPx = box.scrollTop;
-    const isClamped = topPx + box.clientHeight >= box.scrollHeight - 1;
-    if (Math.abs(topPx - this.setPx) < 1 || isClamped) return;
-    this.setPx = topPx;
-    this.hold(topPx);
   }
 
   // What held the place is gone: hold what stands there now.
@@ -90,7 +94,8 @@ export class Scroller {
   // The rows to mount now, and how much room the others take before and after them.
   range(): { from: number; to: number; beforePx: number; afterPx: number } {
     const topPx = this.wantedPx();
-    this.mounted = this.heights.range(topPx - overscanPx, topPx + this.viewPx + overscanPx);
+    const sparePx = this.isHasty ? hastyPx : overscanPx;
+    this.mounted = this.heights.range(topPx - sparePx, topPx + this.viewPx + sparePx);
     const { from, to } = this.mounted;
     return { from, to, beforePx: this.heights.top(from), afterPx: this.heights.total - this.heights.top(to) };
   }
@@ -100,20 +105,35 @@ export class Scroller {
   settle = (): void => {
     const { box } = this;
     if (!box || !this.list) return;
-    this.takeMove();
+    const topPx = box.scrollTop;
+    const heightPx = box.scrollHeight;
+    this.viewPx = box.clientHeight;
+    const isMoved = this.takeMove(topPx, topPx + this.viewPx >= heightPx - 1);
     if (box.clientWidth !== this.widthPx) {
       this.widthPx = box.clientWidth;
       this.heights.forget();
     }
-    this.viewPx = box.clientHeight;
     this.measure();
-    const wantedPx = this.anchor ? this.wantedPx() : box.scrollHeight;
-    if (Math.abs(box.scrollTop - wantedPx) >= 1) box.scrollTop = wantedPx;
-    this.setPx = box.scrollTop;
-    if (!this.isCovered(this.setPx, 0)) this.options.redraw();
+    const endPx = Math.max(0, heightPx - this.viewPx);
+    this.setPx = this.anchor ? Math.max(0, Math.min(endPx, this.wantedPx())) : endPx;
+    if (Math.abs(topPx - this.setPx) >= 1) box.scrollTop = this.setPx;
+    else this.setPx = topPx;
+    if (!this.isCovered(this.setPx, 0)) {
+      if (isMoved) this.hurry();
+      this.options.redraw();
+    }
     this.options.onAway(!this.isAtEnd && this.rows.length > 0);
-    this.ask();
+    this.ask(this.setPx, heightPx);
   };
+
+  // Browsers scroll first and tell of it later: what was moved meanwhile must not be taken back. Being pushed to the end by a
+  // list that grew shorter is no move.
+  private takeMove(topPx: number, isClamped: boolean): boolean {
+    const movedPx = topPx - this.setPx;
+    if (this.setPx < 0 || isClamped || Math.abs(movedPx) < 1) return false;
+    this.hold(this.wantedPx() + movedPx);
+    return true;
+  }
 
   private measure(): void {
     const { from } = this.mounted;
@@ -129,11 +149,10 @@ export class Scroller {
     return needed.from >= this.mounted.from && needed.to <= this.mounted.to;
   }
 
-  private ask(): void {
-    const { box } = this;
-    if (!box || !this.rows.length) return;
-    if (box.scrollTop < pagePx) this.options.onNear("older");
-    if (box.scrollHeight - box.scrollTop - box.clientHeight < pagePx) this.options.onNear("newer");
+  private ask(topPx: number, heightPx: number): void {
+    if (!this.rows.length) return;
+    if (topPx < pagePx) this.options.onNear("older");
+    if (heightPx - topPx - this.viewPx < pagePx) this.options.onNear("newer");
   }
 
   // ---- moving ----
@@ -142,15 +161,32 @@ export class Scroller {
     const { box } = this;
     if (!box) return;
     const topPx = box.scrollTop;
+    const heightPx = box.scrollHeight;
     // Our own doing is no news.
     if (Math.abs(topPx - this.setPx) >= 1) {
       this.setPx = topPx;
-      const belowPx = box.scrollHeight - topPx - box.clientHeight;
+      const belowPx = heightPx - topPx - this.viewPx;
       this.hold(belowPx < nearEndPx && this.isOpenEnd ? null : topPx);
       this.options.onAway(!this.isAtEnd);
     }
-    if (!this.isCovered(topPx, marginPx)) this.options.redraw();
-    this.ask();
+    const isSeen = this.isCovered(topPx, 0);
+    if (!isSeen) this.hurry();
+    if (!isSeen || !(this.isHasty || this.isCovered(topPx, marginPx))) this.options.redraw();
+    this.ask(topPx, heightPx);
+  };
+
+  // What is to be seen is not even drawn: only that is, until the moving is over.
+  private hurry(): void {
+    this.isHasty = true;
+    this.bare.value = true;
+    clearTimeout(this.calmTimer);
+    this.calmTimer = setTimeout(this.calm, calmAfterMs);
+  }
+
+  private calm = (): void => {
+    this.isHasty = false;
+    this.options.redraw();
+    this.calmTimer = setTimeout(() => (this.bare.value = false), 0);
   };
 
   private hold(topPx: number | null): void {

@@ -21,8 +21,6 @@ import type { Change, ChangeList, Content, Conversation, History, Member, Messag
 export interface Thread {
   log: Log;
   state: "loading" | "ready" | "failed";
-  // Older or newer messages are on their way.
-  isPaging: boolean;
   // Drawn from what this browser kept; what happened since is not in it yet.
   isStale?: boolean;
 }
@@ -45,6 +43,8 @@ export class ChatStore {
   readonly conversations = signal<Map<string, Conversation>>(new Map());
   readonly hasMore = signal(false);
   readonly threads = signal<Map<string, Thread>>(new Map());
+  // Older or newer messages are on their way; apart from the threads, which are not drawn anew for it.
+  readonly paging = signal<ReadonlySet<string>>(new Set());
   private readonly belonging = new Members();
   readonly members = this.belonging.lists;
   // A message one is sent to; the thread shows it.
@@ -331,7 +331,7 @@ export class ChatStore {
   // ---- threads ----
 
   private setThread(id: string, fields: Partial<Thread>): void {
-    const before = this.threads.value.get(id) ?? { log: emptyLog(), state: "loading", isPaging: false };
+    const before = this.threads.value.get(id) ?? { log: emptyLog(), state: "loading" };
     this.threads.value = new Map(this.threads.value).set(id, { ...before, ...fields });
   }
 
@@ -390,7 +390,7 @@ export class ChatStore {
       const page = await this.request<History>("get_message_history", {
         id, limit: pageMost, ...(aroundSeq ? { around_seq: aroundSeq } : {}),
       });
-      this.setThread(id, { log: mergeHistory(emptyLog(rev), page, "fresh"), state: "ready", isPaging: false, isStale: false });
+      this.setThread(id, { log: mergeHistory(emptyLog(rev), page, "fresh"), state: "ready", isStale: false });
       await this.catchUp(id);
     } catch (error) {
       if (errorCode(error) === "not_found") this.forget(id);
@@ -402,19 +402,27 @@ export class ChatStore {
     const thread = this.threads.value.get(id);
     const { messages } = thread?.log ?? emptyLog();
     const edge = where === "older" ? messages[0] : messages[messages.length - 1];
-    if (!thread || thread.isPaging || !edge || !thread.log[where === "older" ? "hasOlder" : "hasNewer"]) return;
+    if (!thread || this.paging.peek().has(id) || !edge || !thread.log[where === "older" ? "hasOlder" : "hasNewer"]) return;
     if (this.link.value !== "open" || Date.now() < this.pageAgainAtMs) return;
-    this.setThread(id, { isPaging: true });
+    this.setPaging(id, true);
     try {
       const page = await this.request<History>("get_message_history", {
         id, limit: pageMost, ...(where === "older" ? { before_seq: edge.seq } : { after_seq: edge.seq }),
       });
       const now = this.threads.value.get(id);
-      if (now) this.setThread(id, { log: this.unlessMoreCame(id, mergeHistory(now.log, page, where)), isPaging: false });
+      if (now) this.setThread(id, { log: this.unlessMoreCame(id, mergeHistory(now.log, page, where)) });
     } catch {
       this.pageAgainAtMs = Date.now() + pagePauseMs;
-      if (this.threads.value.has(id)) this.setThread(id, { isPaging: false });
+    } finally {
+      this.setPaging(id, false);
     }
+  }
+
+  private setPaging(id: string, isPaging: boolean): void {
+    const next = new Set(this.paging.peek());
+    if (isPaging) next.add(id);
+    else next.delete(id);
+    this.paging.value = next;
   }
 
   // What was said while the last page was on its way is neither in it nor was there an end to append it to.

@@ -17,6 +17,11 @@ import { useScroller } from "./use-scroller";
 const soughtShare = 0.35;
 const unreadShare = 0.15;
 
+function Busy({ store, id }: { store: ChatStore; id: string }) {
+  const isBusy = store.paging.value.has(id) || store.threads.value.get(id)?.state === "loading";
+  return isBusy ? <LoaderCircle class="spinner thread-busy" size={20} aria-label={t("loading")} /> : null;
+}
+
 interface Props {
   store: ChatStore;
   id: string;
@@ -89,7 +94,7 @@ export function ThreadView({ store, id, atSeq, onDo }: Props) {
   const isEmpty = !messages.length && !waiting.length;
   return (
     <div class="thread-frame">
-      {(thread?.state === "loading" || thread?.isPaging) && <LoaderCircle class="spinner thread-busy" size={20} aria-label={t("loading")} />}
+      <Busy store={store} id={id} />
       <div ref={boxRef} class="thread" role="log" aria-label={t("chat.messages")} tabIndex={0} onScroll={() => (scroller.onScroll(), read())}>
         {isEmpty && (isReady || id.startsWith("u:")) && <p class="chat-hint">{t("chat.first")}</p>}
         <ol ref={list} style={{ paddingTop: `${beforePx}px`, paddingBottom: `${afterPx}px` }}>
@@ -112,6 +117,7 @@ export function ThreadView({ store, id, atSeq, onDo }: Props) {
                 members={members ?? nobody}
                 quoted={row.message.reply_to_seq ? bySeq.get(row.message.reply_to_seq) : undefined}
                 onDo={onDo}
+                isBare={scroller.isBare}
               />
             ),
           )}

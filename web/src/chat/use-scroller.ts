@@ -35,7 +35,10 @@ export function useScroller<R extends Row>({ rows, isOpenEnd, onNear }: Use<R>) 
     const watcher = new ResizeObserver(scroller.settle);
     if (box.current) watcher.observe(box.current);
     if (list.current) watcher.observe(list.current);
-    return () => watcher.disconnect();
+    return () => {
+      watcher.disconnect();
+      scroller.close();
+    };
   }, []);
 
   return { scroller, box, list, isAway, shown: rows.slice(from, to), beforePx, afterPx };
