@@ -8,7 +8,7 @@
 
 #include "core/mem.h"
 #include "net/server_internal.h"
-#include "net/tls_internal.h"
+#include "net/tls.h"
 
 #define LINGER_US 2000000
 

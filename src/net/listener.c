@@ -7,9 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -19,14 +16,13 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "net/listen.h"
 #include "net/server_internal.h"
 
 #define BACKLOG 4096
 #define ACCEPTS_PER_TURN 64
 #define SAY_AGAIN_US 60000000
 #define PAUSE_MS 100
-/* Else the kernel would take megabytes for a peer that does not read, before we notice. */
-#define KERNEL_UNSENT_BYTES (128 * 1024)
 #define FULL_BODY \
     "{\"error\":{\"code\":\"unavailable\",\"message\":\"too many connections, try later\"}}"
 
@@ -52,63 +48,6 @@ static enum err fail_errno(const char *what, const char *where)
     int saved = errno;
     log_error(NULL, "cannot %s %s: %s", what, where, strerror(saved));
     return saved == EADDRINUSE ? ERR_ALREADY_EXISTS : err_from_errno(saved);
-}
-
-static void set_option(int fd, int level, int name, int value)
-{
-    (void)setsockopt(fd, level, name, &value, sizeof(value));
-}
-
-static enum err bind_address(struct listener *l, const struct addrinfo *ai, const char *where)
-{
-    l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (l->fd < 0)
-        return fail_errno("make a socket for", where);
-    set_option(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    /* Accepted sockets inherit these. */
-    set_option(l->fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(l->fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(l->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, KERNEL_UNSENT_BYTES);
-    if (ai->ai_family == AF_INET6)
-        set_option(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    if (bind(l->fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(l->fd, BACKLOG) != 0)
-        return fail_errno("listen on", where);
-    struct sockaddr_storage bound = {0};
-    socklen_t n = sizeof(bound);
-    if (getsockname(l->fd, (struct sockaddr *)&bound, &n) == 0)
-        l->port = net_address_from((struct sockaddr *)&bound).port;
-    return ERR_OK;
-}
-
-static bool has_ipv6(void)
-{
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
-    bool has = bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0;
-    close(fd);
-    return has;
-}
-
-static enum err listen_tcp(struct listener *l, const char *host, uint16_t port)
-{
-    char service[8];
-    char where[300];
-    if (!host || !host[0])
-        host = has_ipv6() ? "::" : "0.0.0.0";
-    snprintf(service, sizeof(service), "%u", port);
-    snprintf(where, sizeof(where), strchr(host, ':') ? "[%.250s]:%s" : "%.250s:%s", host, service);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found;
-    int rc = getaddrinfo(host, service, &hints, &found);
-    if (rc != 0) {
-        log_error(NULL, "cannot listen on %s: %s", where, gai_strerror(rc));
-        return ERR_INVALID_ARGUMENT;
-    }
-    enum err err = bind_address(l, found, where);
-    freeaddrinfo(found);
-    return err;
 }
 
 /* A socket file that nobody answers is left over from a crash. */
@@ -311,8 +250,8 @@ enum err listener_create(struct listener **out, struct net_server *server,
     l->loop = server->shards[0].loop;
     l->fd = -1;
     l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    enum err err =
-        opt->unix_path ? listen_unix(l, opt->unix_path) : listen_tcp(l, opt->host, opt->port);
+    enum err err = opt->unix_path ? listen_unix(l, opt->unix_path)
+                                  : net_listen(opt->host, opt->port, &l->fd, &l->port);
     if (err)
         goto fail;
     loop_call(l->loop, start, l);

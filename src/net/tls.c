@@ -1,5 +1,5 @@
 /*
- * tls: server contexts. TLS 1.2 and 1.3, forward secrecy only, no renegotiation; idle sessions give
+ * tls: contexts. TLS 1.2 and 1.3, forward secrecy only, no renegotiation; idle sessions give
  * their buffers back (SSL_MODE_RELEASE_BUFFERS). Reloading makes a whole new SSL_CTX and swaps the
  * pointer under a lock that is held for a few instructions; sessions keep the context they were
  * made from by OpenSSL's own reference.
@@ -7,19 +7,22 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "net/tls_internal.h"
 
 struct net_tls {
     pthread_mutex_t lock; /* for ctx alone */
     SSL_CTX *ctx;
     char *cert_path;
     char *key_path;
+    char *ca_path; /* NULL: peers are not asked */
+    bool is_client;
     struct strbuf alpn; /* wire form: length, name, length, name ... */
 };
 
@@ -57,31 +60,52 @@ static void configure(SSL_CTX *ctx, struct net_tls *tls)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: no state here */
     SSL_CTX_set_num_tickets(ctx, 1);
     SSL_CTX_set_read_ahead(ctx, 1); /* header and body of a record in one system call */
-    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, tls);
+    if (!tls->is_client)
+        SSL_CTX_set_alpn_select_cb(ctx, on_alpn, tls);
+    else
+        SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)tls->alpn.p, (unsigned)tls->alpn.n);
+}
+
+/* Whom peers must be signed by. Client certificates are asked for by the authority's name. */
+static enum err load_authority(struct net_tls *tls, SSL_CTX *ctx, struct strbuf *problem)
+{
+    if (!tls->ca_path)
+        return ERR_OK;
+    if (SSL_CTX_load_verify_file(ctx, tls->ca_path) != 1)
+        return describe(problem, tls->ca_path, "no usable certificate of an authority");
+    if (!tls->is_client)
+        SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(tls->ca_path));
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return ERR_OK;
+}
+
+static enum err load_own(struct net_tls *tls, SSL_CTX *ctx, struct strbuf *problem)
+{
+    if (!tls->cert_path && tls->is_client)
+        return ERR_OK;
+    if (SSL_CTX_use_certificate_chain_file(ctx, tls->cert_path) != 1)
+        return describe(problem, tls->cert_path, "no usable certificate chain");
+    if (SSL_CTX_use_PrivateKey_file(ctx, tls->key_path, SSL_FILETYPE_PEM) != 1)
+        return describe(problem, tls->key_path, "no usable private key for the certificate");
+    if (X509_cmp_current_time(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx))) < 0)
+        log_warn(NULL, "the certificate in %s has expired", tls->cert_path);
+    return ERR_OK;
 }
 
 static enum err load(struct net_tls *tls, SSL_CTX **out, struct strbuf *problem)
 {
-    enum err err;
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = SSL_CTX_new(tls->is_client ? TLS_client_method() : TLS_server_method());
     if (!ctx)
         return ERR_RESOURCE_EXHAUSTED;
     ERR_clear_error();
     configure(ctx, tls);
-    if (SSL_CTX_use_certificate_chain_file(ctx, tls->cert_path) != 1) {
-        err = describe(problem, tls->cert_path, "no usable certificate chain");
-        goto fail;
-    }
-    if (SSL_CTX_use_PrivateKey_file(ctx, tls->key_path, SSL_FILETYPE_PEM) != 1) {
-        err = describe(problem, tls->key_path, "no usable private key for the certificate");
-        goto fail;
-    }
-    if (X509_cmp_current_time(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx))) < 0)
-        log_warn(NULL, "the certificate in %s has expired", tls->cert_path);
-    *out = ctx;
-    return ERR_OK;
-fail:
-    SSL_CTX_free(ctx);
+    enum err err = load_own(tls, ctx, problem);
+    if (!err)
+        err = load_authority(tls, ctx, problem);
+    if (err)
+        SSL_CTX_free(ctx);
+    else
+        *out = ctx;
     return err;
 }
 
@@ -93,6 +117,8 @@ enum err net_tls_create(struct net_tls **out, const struct net_tls_options *opt,
     pthread_mutex_init(&tls->lock, NULL);
     tls->cert_path = mem_strdup(opt->cert_path);
     tls->key_path = mem_strdup(opt->key_path);
+    tls->ca_path = mem_strdup(opt->ca_path);
+    tls->is_client = opt->is_client;
     for (const char *const *name = opt->alpn ? opt->alpn : http_only; *name; name++) {
         strbuf_addc(&tls->alpn, (char)strlen(*name));
         strbuf_adds(&tls->alpn, *name);
@@ -113,6 +139,7 @@ void net_tls_destroy(struct net_tls **tls)
     strbuf_deinit(&(*tls)->alpn);
     free((*tls)->cert_path);
     free((*tls)->key_path);
+    free((*tls)->ca_path);
     free(*tls);
     *tls = NULL;
 }
@@ -131,7 +158,7 @@ enum err net_tls_reload(struct net_tls *tls, struct strbuf *problem)
     return ERR_OK;
 }
 
-SSL *net_tls_accept(struct net_tls *tls)
+static SSL *session(struct net_tls *tls)
 {
     pthread_mutex_lock(&tls->lock);
     SSL_CTX *ctx = tls->ctx;
@@ -139,7 +166,41 @@ SSL *net_tls_accept(struct net_tls *tls)
     pthread_mutex_unlock(&tls->lock);
     SSL *ssl = SSL_new(ctx);
     SSL_CTX_free(ctx);
+    return ssl;
+}
+
+SSL *net_tls_accept(struct net_tls *tls)
+{
+    SSL *ssl = session(tls);
     if (ssl)
         SSL_set_accept_state(ssl);
     return ssl;
+}
+
+SSL *net_tls_connect(struct net_tls *tls, const char *host)
+{
+    SSL *ssl = session(tls);
+    if (!ssl)
+        return NULL;
+    SSL_set_connect_state(ssl);
+    /* Addresses have no place in SNI, and are compared with the certificate's addresses. */
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 ||
+        (SSL_set_tlsext_host_name(ssl, host) == 1 && SSL_set1_host(ssl, host) == 1))
+        return ssl;
+    SSL_free(ssl);
+    return NULL;
+}
+
+bool net_tls_speaks(const SSL *ssl, const char *protocol)
+{
+    const unsigned char *name;
+    unsigned n;
+    SSL_get0_alpn_selected(ssl, &name, &n);
+    return n == strlen(protocol) && memcmp(name, protocol, n) == 0;
+}
+
+bool net_tls_is_proven(const SSL *ssl)
+{
+    return SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK &&
+           (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER);
 }
