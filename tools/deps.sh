@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 level=${1:-build}
 
-build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-parser-dev libssl-dev libprotobuf-c-dev
+build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-parser-dev libnghttp2-dev libssl-dev libprotobuf-c-dev
   protobuf-c-compiler protobuf-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev
   libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libavformat-dev libavcodec-dev libavutil-dev
   libswscale-dev libwebp-dev libseccomp-dev libpq-dev"

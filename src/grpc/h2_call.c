@@ -1,0 +1,293 @@
+/*
+ * h2_call: the client's half of a call. It waits for a link, goes out, and ends in exactly one way:
+ * the server's status, its own deadline, or what became of the stream or the connection. What is
+ * known about whether the server has seen it goes with the end.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "grpc/h2_channel_internal.h"
+
+static struct h2_call *call_of(struct h2_half *half)
+{
+    return (struct h2_call *)half;
+}
+
+/* ---- the end ---- */
+
+/* Nothing refers to it any more but the grave. */
+static void forget(struct h2_call *call)
+{
+    struct h2_io *io = call->channel->io;
+    loop_timer_stop(&call->deadline);
+    h2_half_leave(&call->half);
+    h2_half_bury(&call->half, io);
+}
+
+static void release(struct h2_call *call)
+{
+    strbuf_deinit(&call->request);
+    h2_metadata_deinit(&call->metadata);
+}
+
+void h2_call_finish(struct h2_call *call, const struct h2_result *result)
+{
+    struct h2_result said = *result;
+    if (call->half.is_gone)
+        return;
+    said.metadata = &call->metadata;
+    forget(call);
+    call->handler->on_end(call->arg, &said);
+    release(call);
+}
+
+/* The stream ends by us, whatever the server still does. */
+static void reset(struct h2_call *call)
+{
+    struct h2_conn *conn = call->half.conn;
+    if (!conn || conn->stream.is_closing)
+        return;
+    nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, call->half.id, NGHTTP2_CANCEL);
+    h2_conn_touch(conn);
+}
+
+static void fail(struct h2_call *call, enum err err, const char *message)
+{
+    reset(call);
+    h2_call_finish(call, &(struct h2_result){.err = err, .message = message});
+}
+
+void h2_call_cancel(struct h2_call **call)
+{
+    if (!*call)
+        return;
+    reset(*call);
+    forget(*call);
+    release(*call);
+    *call = NULL;
+}
+
+static void on_deadline(void *arg)
+{
+    struct h2_call *call = arg;
+    bool is_unsent = !call->is_sent;
+    reset(call);
+    h2_call_finish(call, &(struct h2_result){.err = ERR_DEADLINE_EXCEEDED,
+                                             .message = err_text(ERR_DEADLINE_EXCEEDED),
+                                             .is_unprocessed = is_unsent});
+}
+
+void h2_calls_fail(struct h2_io *io)
+{
+    while (!list_is_empty(&io->failed)) {
+        struct h2_call *call = LIST_ENTRY(io->failed.next, struct h2_call, half.node);
+        h2_call_finish(call, &(struct h2_result){.err = call->fail_err,
+                                                 .message = call->fail_why,
+                                                 .is_unprocessed = true});
+    }
+}
+
+/* ---- the answer ---- */
+
+void h2_call_on_header(struct h2_half *half, struct str name, struct str value)
+{
+    struct h2_call *call = call_of(half);
+    if (str_eq(name, STR(":status"))) {
+        uint64_t status = 0;
+        call->http_status = str_to_u64(value, &status) && status < 1000 ? (int)status : 0;
+    } else if (h2_metadata_add(&call->metadata, name, value)) {
+        call->is_deaf = true;
+    }
+}
+
+void h2_call_on_headers(struct h2_half *half)
+{
+    struct h2_call *call = call_of(half);
+    const char *type = h2_metadata_find(&call->metadata, "content-type");
+    char text[64];
+    if (call->is_deaf) {
+        fail(call, ERR_RESOURCE_EXHAUSTED, "the server's headers are too long");
+    } else if (call->http_status != 200) {
+        snprintf(text, sizeof(text), "the server answered HTTP %d", call->http_status);
+        fail(call, h2_status_from_http(call->http_status), text);
+    } else if (!type || strncmp(type, "application/grpc", 16) != 0) {
+        fail(call, ERR_UNKNOWN, "the server's answer is no gRPC");
+    }
+}
+
+void h2_call_on_message(void *arg, const uint8_t *bytes, size_t n)
+{
+    struct h2_call *call = arg;
+    if (call->handler->on_message)
+        call->handler->on_message(call->arg, bytes, n);
+}
+
+void h2_call_on_broken(struct h2_half *half, enum err err)
+{
+    fail(call_of(half), err == ERR_UNIMPLEMENTED ? ERR_INTERNAL : err,
+         err == ERR_RESOURCE_EXHAUSTED ? "the answer is too long"
+                                       : "the answer is compressed, or no gRPC");
+}
+
+void h2_call_on_end(struct h2_half *half)
+{
+    struct h2_call *call = call_of(half);
+    const char *status = h2_metadata_find(&call->metadata, "grpc-status");
+    const char *why = h2_metadata_find(&call->metadata, "grpc-message");
+    enum err err = status ? h2_status_parse(str_from(status)) : ERR_INTERNAL;
+    char message[512] = "the answer ended without a status";
+    if (status)
+        h2_percent_parse(str_from(why ? why : ""), message, sizeof(message));
+    if (!err && h2_deframer_is_inside(&half->in)) {
+        err = ERR_INTERNAL;
+        snprintf(message, sizeof(message), "the answer ended within a message");
+    }
+    if (!call->is_end_sent)
+        reset(call);
+    h2_call_finish(
+        call, &(struct h2_result){.err = err, .message = message, .is_answered = status != NULL});
+}
+
+void h2_call_on_sent(struct h2_half *half, bool is_end)
+{
+    struct h2_call *call = call_of(half);
+    call->is_sent = true;
+    call->is_end_sent |= is_end;
+}
+
+void h2_call_on_close(struct h2_half *half, uint32_t code)
+{
+    struct h2_call *call = call_of(half);
+    struct h2_result result = {.err = ERR_INTERNAL, .message = "the server reset the stream"};
+    switch (code) {
+    case NGHTTP2_REFUSED_STREAM:
+        result.err = ERR_UNAVAILABLE;
+        result.is_unprocessed = true;
+        break;
+    case NGHTTP2_CANCEL:
+        result.err = ERR_CANCELLED;
+        break;
+    case NGHTTP2_ENHANCE_YOUR_CALM:
+        result.err = ERR_RESOURCE_EXHAUSTED;
+        break;
+    case NGHTTP2_INADEQUATE_SECURITY:
+        result.err = ERR_PERMISSION_DENIED;
+        break;
+    default:
+        break;
+    }
+    if (!call->is_sent) {
+        result = (struct h2_result){.err = ERR_UNAVAILABLE,
+                                    .message = "the connection takes no more calls",
+                                    .is_unprocessed = true};
+    }
+    h2_call_finish(call, &result);
+}
+
+/* ---- the request ---- */
+
+static const char *next_text(const char **at)
+{
+    const char *text = *at;
+    *at += strlen(text) + 1;
+    return text;
+}
+
+static size_t write_headers(const struct h2_call *call, nghttp2_nv *nv,
+                            char timeout[H2_TIMEOUT_SIZE])
+{
+    const char *at = call->request.p;
+    const char *end = call->request.p + call->request.n;
+    size_t n = 0;
+    nv[n++] = (nghttp2_nv)H2_NV_STATIC(":method", "POST");
+    nv[n++] = call->channel->opt.tls ? (nghttp2_nv)H2_NV_STATIC(":scheme", "https")
+                                     : (nghttp2_nv)H2_NV_STATIC(":scheme", "http");
+    nv[n++] = h2_nv(":path", next_text(&at));
+    nv[n++] = h2_nv(":authority", call->channel->authority);
+    nv[n++] = (nghttp2_nv)H2_NV_STATIC("te", "trailers");
+    nv[n++] = (nghttp2_nv)H2_NV_STATIC("content-type", "application/grpc");
+    nv[n++] = (nghttp2_nv)H2_NV_STATIC("grpc-accept-encoding", "identity");
+    nv[n++] = (nghttp2_nv)H2_NV_STATIC("user-agent", "parlance");
+    if (call->deadline_us) {
+        h2_timeout_write((call->deadline_us - loop_now_us(call->channel->io->loop)) / 1000,
+                         timeout);
+        nv[n++] = h2_nv("grpc-timeout", timeout);
+    }
+    for (size_t pairs = 0; at < end && pairs < H2_METADATA_MAX_PAIRS; pairs++) {
+        const char *name = next_text(&at);
+        nv[n++] = h2_nv(name, next_text(&at));
+    }
+    return n;
+}
+
+void h2_call_submit(struct h2_call *call, struct h2_link *link)
+{
+    nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 9];
+    char timeout[H2_TIMEOUT_SIZE];
+    size_t count = write_headers(call, nv, timeout);
+    nghttp2_data_provider provider = h2_half_provider();
+    int32_t id = nghttp2_submit_request(link->conn.session, NULL, nv, count, &provider, call);
+    if (id < 0) { /* its numbers are used up, or it is at its end: another one */
+        list_add_tail(&call->channel->waiting, &call->half.node);
+        h2_channel_retire(call->channel, link);
+        if (link->conn.half_count == 0)
+            h2_conn_finish(&link->conn);
+        return;
+    }
+    h2_half_join(&call->half, &link->conn, id);
+    h2_conn_touch(&link->conn);
+}
+
+static struct h2_call *make_call(struct h2_channel *channel, const struct h2_call_options *opt)
+{
+    struct h2_call *call = mem_new(struct h2_call);
+    call->channel = channel;
+    call->handler = opt->handler;
+    call->arg = opt->arg;
+    call->is_patient = opt->is_patient;
+    call->half.in.max_bytes = channel->opt.message_max_bytes;
+    strbuf_add(&call->request, opt->path, strlen(opt->path) + 1);
+    for (size_t i = 0; i < opt->metadata_count; i++) {
+        strbuf_add(&call->request, opt->metadata[i].name, strlen(opt->metadata[i].name) + 1);
+        strbuf_add(&call->request, opt->metadata[i].value, strlen(opt->metadata[i].value) + 1);
+    }
+    if (opt->timeout_ms) {
+        call->deadline_us = loop_now_us(channel->io->loop) + opt->timeout_ms * 1000;
+        loop_timer_start(channel->io->loop, &call->deadline, opt->timeout_ms, on_deadline, call);
+    }
+    return call;
+}
+
+struct h2_call *h2_call_start(struct h2_channel *channel, const struct h2_call_options *opt)
+{
+    struct h2_call *call = make_call(channel, opt);
+    if (channel->state == H2_CHANNEL_READY) {
+        h2_call_submit(call, channel->link);
+    } else if (channel->state == H2_CHANNEL_FAILING && !opt->is_patient) {
+        call->fail_err = ERR_UNAVAILABLE;
+        snprintf(call->fail_why, sizeof(call->fail_why), "%s", channel->why);
+        list_add_tail(&channel->io->failed, &call->half.node);
+        h2_io_touch(channel->io);
+    } else {
+        list_add_tail(&channel->waiting, &call->half.node);
+        if (channel->state == H2_CHANNEL_IDLE)
+            h2_channel_connect(channel);
+    }
+    return call;
+}
+
+void h2_call_send(struct h2_call *call, const void *message, size_t n)
+{
+    h2_half_send(&call->half, message, n);
+}
+
+void h2_call_end(struct h2_call *call)
+{
+    h2_half_end(&call->half);
+}
+
+size_t h2_call_unsent(const struct h2_call *call)
+{
+    return call->half.out.n - call->half.out_at;
+}
