@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyAll, applyChange, emptyLog, mergeHistory, tickOf, updateConversation, type Log } from "../src/chat/log";
-import { backoffMs } from "../src/chat/link";
 import { parseMarkup, plainText } from "../src/chat/markup";
 import * as outbox from "../src/chat/outbox";
 import { rowsOf } from "../src/chat/rows";
@@ -142,7 +141,3 @@ test("in lists a message stands without its marks", () => {
   assert.equal(plainText("```js\nx();\n```"), "x();");
 });
 
-test("pauses grow, are capped and differ", () => {
-  assert.ok(backoffMs(0, 0) >= 250 && backoffMs(50, 1) <= 30_000);
-  assert.notEqual(backoffMs(3, 0), backoffMs(3, 1));
-});

@@ -1,6 +1,8 @@
 // The socket /ws/im, kept alive: signs in, answers to requests by id, events as they come; when it drops it comes back
 // after a pause that grows and is never the same for all (docs/messaging.md). Runs in a page or in a shared worker.
 import { ApiError } from "../app/api-error";
+import { Asked } from "../app/asked";
+import { pauseMs } from "../app/pause";
 
 export type LinkState = "connecting" | "open" | "waiting";
 export type Frame = Record<string, unknown> & { id?: number };
@@ -21,30 +23,16 @@ export interface LinkOptions {
   onEvent: (name: string, body: unknown) => void;
 }
 
-interface Pending {
-  name: string;
-  resolve: (body: unknown) => void;
-  reject: (error: Error) => void;
-  timer: ReturnType<typeof setTimeout>;
-}
-
 const requestLimitMs = 15_000;
 const openLimitMs = 10_000;
 const pingEveryMs = 20_000;
 const silenceLimitMs = 45_000;
 const probeLimitMs = 4_000;
-const backoffFirstMs = 500;
-const backoffMostMs = 30_000;
-
-export function backoffMs(attempt: number, random = Math.random()): number {
-  const most = Math.min(backoffMostMs, backoffFirstMs * 2 ** Math.min(attempt, 10));
-  return most / 2 + (most / 2) * random;
-}
+const backoff = { firstMs: 500, mostMs: 30_000 };
 
 export class Link implements Wire {
   private socket: WebSocket | null = null;
-  private pending = new Map<number, Pending>();
-  private nextId = 1;
+  private readonly asked = new Asked(requestLimitMs);
   private attempt = 0;
   private retryTimer: ReturnType<typeof setTimeout> | null = null;
   private pingTimer: ReturnType<typeof setInterval>;
@@ -65,21 +53,13 @@ export class Link implements Wire {
     const socket = this.socket;
     this.socket = null;
     socket?.close(1000);
-    this.rejectAll();
+    this.asked.rejectAll("offline", "the connection broke off");
   }
 
   request<T>(name: string, body: object = {}): Promise<T> {
     const socket = this.socket;
     if (!socket || socket.readyState !== WebSocket.OPEN) return Promise.reject(new ApiError("offline", "not connected", "", 0));
-    const id = this.nextId++;
-    return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.pending.delete(id);
-        reject(new ApiError("deadline_exceeded", `no answer to ${name}`, "", 0));
-      }, requestLimitMs);
-      this.pending.set(id, { name, resolve: resolve as (b: unknown) => void, reject, timer });
-      socket.send(JSON.stringify({ id, [name]: body }));
-    });
+    return this.asked.ask<T>(name, (id) => socket.send(JSON.stringify({ id, [name]: body })));
   }
 
   retryNow = (): void => {
@@ -151,10 +131,8 @@ export class Link implements Wire {
     } catch {
       return;
     }
-    const waiting = frame.id === undefined ? undefined : this.pending.get(frame.id);
-    if (waiting && frame.id !== undefined) {
-      this.pending.delete(frame.id);
-      clearTimeout(waiting.timer);
+    const waiting = this.asked.take(frame.id);
+    if (waiting) {
       const error = frame["error"] as { code: string; message: string; request_id: string } | undefined;
       if (error) waiting.reject(new ApiError(error.code, error.message, error.request_id, 0));
       else waiting.resolve(frame[waiting.name]);
@@ -176,20 +154,12 @@ export class Link implements Wire {
     if (this.socket !== socket) return;
     this.socket = null;
     socket.close();
-    this.rejectAll();
+    this.asked.rejectAll("offline", "the connection broke off");
     if (this.isOver) return;
     if (code === 4401) this.isRenewing = true;
-    const delayMs = this.closingDelayMs || backoffMs(this.attempt++);
+    const delayMs = this.closingDelayMs || pauseMs(this.attempt++, backoff);
     this.closingDelayMs = 0;
     this.options.onState("waiting");
     this.retryTimer = setTimeout(() => this.connect(), delayMs);
-  }
-
-  private rejectAll(): void {
-    for (const p of this.pending.values()) {
-      clearTimeout(p.timer);
-      p.reject(new ApiError("offline", "the connection broke off", "", 0));
-    }
-    this.pending.clear();
   }
 }

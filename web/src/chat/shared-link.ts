@@ -1,6 +1,7 @@
 // A tab's half of the shared socket; the other half is hub.ts. Where there are no shared workers, or ours does not start,
 // the tab has a socket of its own.
 import { ApiError } from "../app/api-error";
+import { Asked } from "../app/asked";
 import type { ToHub, ToTab } from "./hub";
 import { Link, type LinkOptions, type Wire } from "./link";
 
@@ -10,16 +11,9 @@ const helloLimitMs = 4_000;
 // The worker answers in 15 s by itself.
 const requestLimitMs = 20_000;
 
-interface Pending {
-  resolve: (body: unknown) => void;
-  reject: (error: Error) => void;
-  timer: ReturnType<typeof setTimeout>;
-}
-
 class SharedLink implements Wire {
   private readonly port: MessagePort;
-  private readonly pending = new Map<number, Pending>();
-  private nextId = 1;
+  private readonly asked = new Asked(requestLimitMs);
   private isHeard = false;
   private readonly helloTimer: ReturnType<typeof setTimeout>;
 
@@ -58,25 +52,11 @@ class SharedLink implements Wire {
     document.removeEventListener("visibilitychange", this.wake);
     this.bye();
     this.port.close();
-    for (const id of [...this.pending.keys()]) this.settle(id, undefined, new ApiError("offline", "closed", "", 0));
+    this.asked.rejectAll("offline", "closed");
   }
 
   request<T>(name: string, body: object = {}): Promise<T> {
-    const id = this.nextId++;
-    return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => this.settle(id, undefined, new ApiError("deadline_exceeded", `no answer to ${name}`, "", 0)), requestLimitMs);
-      this.pending.set(id, { resolve: resolve as (b: unknown) => void, reject, timer });
-      this.post({ type: "ask", id, name, body });
-    });
-  }
-
-  private settle(id: number, body: unknown, error?: Error): void {
-    const waiting = this.pending.get(id);
-    if (!waiting) return;
-    this.pending.delete(id);
-    clearTimeout(waiting.timer);
-    if (error) waiting.reject(error);
-    else waiting.resolve(body);
+    return this.asked.ask<T>(name, (id) => this.post({ type: "ask", id, name, body }));
   }
 
   private onMessage(m: ToTab): void {
@@ -86,7 +66,8 @@ class SharedLink implements Wire {
     else if (m.type === "ready") this.options.onReady();
     else if (m.type === "event") this.options.onEvent(m.name, m.body);
     else if (m.type === "token") void this.giveToken(m.id, m.isRefused);
-    else this.settle(m.id, m.body, m.error && new ApiError(m.error.code, m.error.message, m.error.requestId, 0));
+    else if (m.error) this.asked.take(m.id)?.reject(new ApiError(m.error.code, m.error.message, m.error.requestId, 0));
+    else this.asked.take(m.id)?.resolve(m.body);
   }
 
   private async giveToken(id: number, isRefused: boolean): Promise<void> {

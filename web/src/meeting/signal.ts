@@ -1,6 +1,8 @@
 // The signaling socket, kept alive: signs in, enters the room, answers to requests by id, events as they come; when the
 // socket drops it comes back with the resume token. What cannot be mended ends it with a reason.
 import { ApiError } from "../app/api";
+import { Asked } from "../app/asked";
+import { pauseMs } from "../app/pause";
 import { socketUrl } from "../prejoin/connection";
 import type { AnyFrame, ErrorFrame, EventFrame, RoomJoined, WaitingFrame } from "./frames";
 
@@ -20,26 +22,14 @@ export interface SignalOptions {
   onEnd: (reason: EndReason) => void;
 }
 
-interface Pending {
-  resolve: (frame: AnyFrame) => void;
-  reject: (error: Error) => void;
-  timer: ReturnType<typeof setTimeout>;
-}
-
 const requestLimitMs = 10_000;
 const openLimitMs = 8_000;
 const pingEveryMs = 5_000;
 const silenceLimitMs = 12_000;
 // How long the answer may take when there is a reason to doubt the line.
 const probeLimitMs = 3_000;
-const backoffFirstMs = 400;
-const backoffMostMs = 8_000;
+const backoff = { firstMs: 400, mostMs: 8_000 };
 const protocolErrorsMost = 3;
-
-export function backoffMs(attempt: number, random = Math.random()): number {
-  const most = Math.min(backoffMostMs, backoffFirstMs * 2 ** Math.min(attempt, 10));
-  return most / 2 + (most / 2) * random;
-}
 
 // What a close code asks for (docs/signaling.md).
 export function afterClose(code: number): "retry" | "renew" | "count" | EndReason {
@@ -61,8 +51,7 @@ export function afterClose(code: number): "retry" | "renew" | "count" | EndReaso
 
 export class Signal {
   private socket: WebSocket | null = null;
-  private pending = new Map<number, Pending>();
-  private nextId = 1;
+  private readonly asked = new Asked(requestLimitMs);
   private resumeToken = "";
   private attempt = 0;
   private retryTimer: ReturnType<typeof setTimeout> | null = null;
@@ -90,15 +79,7 @@ export class Signal {
     const socket = this.socket;
     if (!socket || socket.readyState !== WebSocket.OPEN)
       return Promise.reject(new ApiError("unavailable", "not connected", "", 0));
-    const id = this.nextId++;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.pending.delete(id);
-        reject(new ApiError("deadline_exceeded", `no answer to ${type}`, "", 0));
-      }, requestLimitMs);
-      this.pending.set(id, { resolve, reject, timer });
-      socket.send(JSON.stringify({ type, id, ...fields }));
-    });
+    return this.asked.ask<AnyFrame>(type, (id) => socket.send(JSON.stringify({ type, id, ...fields })));
   }
 
   // For the last words of a page that is being closed: nobody waits for an answer.
@@ -203,10 +184,8 @@ export class Signal {
     } catch {
       return;
     }
-    const waiting = frame.id === undefined ? undefined : this.pending.get(frame.id);
-    if (waiting && frame.id !== undefined) {
-      this.pending.delete(frame.id);
-      clearTimeout(waiting.timer);
+    const waiting = this.asked.take(frame.id);
+    if (waiting) {
       const error = frame as unknown as ErrorFrame;
       if (frame.type === "error") waiting.reject(new ApiError(error.code, error.message, error.request_id, 0));
       else waiting.resolve(frame);
@@ -249,11 +228,7 @@ export class Signal {
       socket.onclose = socket.onmessage = socket.onopen = null;
       socket.close(code);
     }
-    for (const p of this.pending.values()) {
-      clearTimeout(p.timer);
-      p.reject(new ApiError("unavailable", "the connection broke", "", 0));
-    }
-    this.pending.clear();
+    this.asked.rejectAll("unavailable", "the connection broke");
   }
 
   private lost(socket: WebSocket, code: number): void {
@@ -269,7 +244,7 @@ export class Signal {
       return this.close(next);
     }
     this.options.onState(this.resumeToken ? "reconnecting" : "connecting");
-    const delayMs = this.closingDelayMs || (code === 1001 ? 500 + Math.random() * 2500 : backoffMs(this.attempt++));
+    const delayMs = this.closingDelayMs || (code === 1001 ? 500 + Math.random() * 2500 : pauseMs(this.attempt++, backoff));
     this.closingDelayMs = 0;
     this.retryTimer = setTimeout(this.retryNow, delayMs);
   }
