@@ -3,7 +3,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { CalendarClock, Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-preact";
 import { signedIn } from "../app/api";
-import { dateTimeText } from "../app/dates";
 import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
 import { lazy } from "../ui/lazy";
@@ -13,8 +12,7 @@ import { EmojiPanel } from "./emoji-panel";
 import { mentionable, MentionList, useMentions } from "./mention-list";
 import { mentionsIn } from "./mentions";
 import { Quote } from "./message-row";
-import { requestOf } from "./outbox";
-import { newId, type ChatStore } from "./store";
+import type { ChatStore } from "./store";
 import type { Content } from "./types";
 import { UploadList } from "./upload-list";
 import { choose, sendTray, sendVoice, trays, unchoose, uploads } from "./uploads";
@@ -159,13 +157,11 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
     e.currentTarget.value = "";
     field.current?.focus();
   };
-  const sendLater = async (atMs: number) => {
-    const saying = { to: id, content: contentOf(text.trim()), replyToSeq: doing?.message.seq ?? 0, threadSeq };
-    await store.request("send_message", { ...requestOf(saying), client_msg_id: newId(), send_at_ms: atMs });
+  const sendLater = (atMs: number) => {
+    store.send(id, { content: contentOf(text.trim()), replyToSeq: doing?.message.seq ?? 0, threadSeq, sendAtMs: atMs });
     setText("");
     draft.keep("");
     onDone();
-    toast(t("chat.scheduledFor", { when: dateTimeText(atMs) }), "good");
   };
   const sendSpoken = (file: File) => {
     sendVoice(store, file, { to: id, replyToSeq: doing?.message.seq ?? 0, threadSeq });

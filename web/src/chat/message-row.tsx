@@ -166,7 +166,8 @@ export function OutgoingRow({ store, item }: { store: ChatStore; item: Outgoing 
           )}
           <span class="msg-meta">
             {isFailed ? <CircleAlert size={14} aria-hidden="true" /> : item.state === "pending" ? <Clock size={14} aria-hidden="true" /> : <Check size={16} aria-hidden="true" />}
-            <span>{isFailed ? t("chat.notSent") : item.state === "sent" ? t("chat.sent") : isLinkDown ? t("chat.queued") : t("chat.sending")}</span>
+            <span>{isFailed ? t("chat.notSent") : item.state === "sent" ? t("chat.sent") : isLinkDown || item.error ? t("chat.queued") : t("chat.sending")}</span>
+            {item.sendAtMs ? <span>{t("chat.scheduledFor", { when: dateTimeText(item.sendAtMs) })}</span> : null}
           </span>
         </div>
         {isFailed && (

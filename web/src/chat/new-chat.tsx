@@ -6,6 +6,7 @@ import { t } from "../i18n/i18n";
 import { PeoplePicker } from "../pages/people-picker";
 import { Button, Field, Segmented } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
+import { Wish } from "./ids";
 import { know } from "./people";
 import type { ChatStore } from "./store";
 
@@ -22,6 +23,7 @@ export function NewChat({ store, isGroup, onClose, onMade }: Props) {
   const [kind, setKind] = useState<"group" | "channel">("group");
   const [problem, setProblem] = useState("");
   const [isBusy, setBusy] = useState(false);
+  const [wish] = useState(() => new Wish());
 
   const begin = (person: Profile) => {
     const known = store.sorted.peek().find((c) => c.kind === "direct" && c.peer_id === person.id);
@@ -37,8 +39,9 @@ export function NewChat({ store, isGroup, onClose, onMade }: Props) {
   const create = async () => {
     if (!title.trim()) return setProblem(t("chat.groupNameMissing"));
     setBusy(true);
+    const ids = people.map((p) => p.id);
     try {
-      onMade(await store.createGroup(title.trim(), people.map((p) => p.id), kind));
+      onMade(await store.createGroup(wish.id(title.trim(), kind, ids), title.trim(), ids, kind));
     } catch (error) {
       setProblem(errorText(error));
       setBusy(false);

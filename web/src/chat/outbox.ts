@@ -9,6 +9,8 @@ export interface Saying {
   threadSeq?: number;
   // The content is taken from there.
   forward?: { id: string; seq: number };
+  // Not before this moment: the server keeps it until then.
+  sendAtMs?: number;
 }
 
 export interface Outgoing extends Saying {
@@ -25,14 +27,15 @@ export interface Outgoing extends Saying {
 }
 
 const lasting = new Set([
-  "invalid_argument", "permission_denied", "not_found", "failed_precondition", "already_exists", "body_too_large",
+  "invalid_argument", "permission_denied", "not_found", "failed_precondition", "already_exists", "body_too_large", "unimplemented",
 ]);
 
 // Whether sending again could ever help.
 export const isLasting = (code: string): boolean => lasting.has(code);
 
-export const nextToSend = (box: Outgoing[], tab?: string): Outgoing | undefined =>
-  box.find((o) => o.state === "pending" && (tab === undefined || o.owner === tab));
+// `isPaused`: conversations that have to wait.
+export const nextToSend = (box: Outgoing[], tab?: string, isPaused: (to: string) => boolean = () => false): Outgoing | undefined =>
+  box.find((o) => o.state === "pending" && (tab === undefined || o.owner === tab) && !isPaused(o.to));
 
 function change(box: Outgoing[], id: string, fields: Partial<Outgoing>): Outgoing[] {
   return box.map((o) => (o.clientMsgId === id ? { ...o, ...fields } : o));
@@ -64,6 +67,7 @@ export function requestOf(o: Pick<Outgoing, "to"> & Saying): object {
     ...(o.to.startsWith("u:") ? { to_user_id: o.to.slice(2) } : { conversation_id: o.to }),
     ...(o.forward ? { forward_conversation_id: o.forward.id, forward_seq: o.forward.seq } : { content: { ...o.content, ...(attachments && { attachments }) } }),
     ...(o.replyToSeq ? { reply_to_seq: o.replyToSeq } : {}), ...(o.threadSeq ? { thread_seq: o.threadSeq } : {}),
+    ...(o.sendAtMs ? { send_at_ms: o.sendAtMs } : {}),
   };
 }
 

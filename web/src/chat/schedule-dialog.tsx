@@ -1,7 +1,6 @@
 // When a message is to be sent: some usual moments, or a day and a time.
 import { useState } from "preact/hooks";
 import { dateField, dateTimeText, fieldsToMs, timeField } from "../app/dates";
-import { errorText } from "../app/errors";
 import { t } from "../i18n/i18n";
 import { Button, Field } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
@@ -21,28 +20,21 @@ export function usualMoments(): number[] {
   return [...new Set([Date.now() + hourMs, atNine(1), atNine(monday)])];
 }
 
-export default function ScheduleDialog({ onPick, onClose }: { onPick: (atMs: number) => Promise<void>; onClose: () => void }) {
+export default function ScheduleDialog({ onPick, onClose }: { onPick: (atMs: number) => void; onClose: () => void }) {
   const [date, setDate] = useState(() => dateField(atNine(1)));
   const [time, setTime] = useState(() => timeField(atNine(1)));
   const [problem, setProblem] = useState("");
-  const [isBusy, setBusy] = useState(false);
-  const send = async (atMs: number) => {
+  const send = (atMs: number) => {
     if (!(atMs > Date.now() + soonestMs)) return setProblem(t("chat.schedulePast"));
-    setBusy(true);
-    try {
-      await onPick(atMs);
-      onClose();
-    } catch (error) {
-      setProblem(errorText(error));
-      setBusy(false);
-    }
+    onPick(atMs); // waits like every message until the server has it
+    onClose();
   };
   return (
     <Dialog
       title={t("chat.scheduleTitle")}
       onClose={onClose}
       footer={
-        <Button kind="primary" isBusy={isBusy} onClick={() => void send(fieldsToMs(date, time))}>
+        <Button kind="primary" onClick={() => send(fieldsToMs(date, time))}>
           {t("chat.scheduleDo")}
         </Button>
       }
@@ -50,7 +42,7 @@ export default function ScheduleDialog({ onPick, onClose }: { onPick: (atMs: num
       <div class="form">
         <div class="moments">
           {usualMoments().map((ms) => (
-            <Button key={ms} isBlock disabled={isBusy} onClick={() => void send(ms)}>
+            <Button key={ms} isBlock onClick={() => send(ms)}>
               {dateTimeText(ms)}
             </Button>
           ))}

@@ -1,21 +1,31 @@
-// Sends what was written: one after the other, again after every reconnect, each under its client_msg_id for ever, so that
-// it is there once. What waits is kept in the browser (outbox.ts) and belongs to the tab it was written in; when that tab is
-// gone, another takes it over.
+// Sends what was written: in each conversation one after the other, again after every reconnect, each under its client_msg_id
+// for ever, so that it is there once. What waits is kept in the browser (outbox.ts) and belongs to the tab it was written in;
+// when that tab is gone, or has not got it out for long, another takes it over. Only a refusal that will not pass ends it.
 import { signal } from "@preact/signals";
 import { errorCode, errorText } from "../app/errors";
 import type { Log } from "./log";
 import { newId } from "./ids";
 import * as outbox from "./outbox";
+import { pauseMs } from "../app/pause";
 import type { SendReply } from "./types";
 
-const busyPauseMs = 3_000;
-// After so many refusals for reasons that pass the person is told, and may try again.
-const triesMost = 6;
+const busy = { firstMs: 2_000, mostMs: 60_000 };
+// A tab that lives and does not send is frozen, or its socket is: the id makes a second sending harmless.
+const stuckAfterMs = 120_000;
+// Nothing can be planned for a moment as near as this.
+const soonestMs = 10_000;
 
 export interface SenderOptions {
   request: <T>(name: string, body: object) => Promise<T>;
   isOpen: () => boolean;
   logOf: (conversationId: string) => Log | undefined;
+  // The server has it and will send it at its time.
+  onPlanned: (item: outbox.Outgoing) => void;
+}
+
+interface Pause {
+  tries: number;
+  untilMs: number;
 }
 
 export class Sender {
@@ -23,8 +33,11 @@ export class Sender {
   // Where a conversation that began with its first message is found now.
   readonly moved = signal<Map<string, string>>(new Map());
   private readonly tab = newId();
-  private readonly tries = new Map<string, number>();
+  // By conversation: not before.
+  private readonly pauses = new Map<string, Pause>();
+  private readonly watched = new Set<string>();
   private isPumping = false;
+  private isOver = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private letGo: () => void = () => undefined;
 
@@ -35,6 +48,7 @@ export class Sender {
   }
 
   close(): void {
+    this.isOver = true;
     removeEventListener("storage", this.onStorage);
     clearTimeout(this.timer);
     this.letGo();
@@ -52,7 +66,22 @@ export class Sender {
     if (!foreign.length) return;
     const locks = navigator.locks as LockManager | undefined;
     const living = new Set((await locks?.query())?.held?.map((l) => l.name));
-    for (const o of foreign) if (!living.has(lockOf(o.owner ?? ""))) this.put({ ...o, owner: this.tab });
+    for (const o of foreign) {
+      const isStuck = o.state === "pending" && Date.now() - o.atMs > stuckAfterMs;
+      if (!living.has(lockOf(o.owner ?? "")) || isStuck) this.put({ ...o, owner: this.tab });
+      else this.watch(o.owner ?? "");
+    }
+  }
+
+  // Tells when that tab is gone, however it went.
+  private watch(owner: string): void {
+    if (this.watched.has(owner)) return;
+    this.watched.add(owner);
+    const onGone = () => {
+      this.watched.delete(owner);
+      if (!this.isOver) setTimeout(() => void this.pump(), 0);
+    };
+    navigator.locks.request(lockOf(owner), onGone).catch(() => undefined);
   }
 
   // Another tab wrote, sent, failed or discarded something.
@@ -64,6 +93,8 @@ export class Sender {
     const now = outbox.read(e.newValue);
     const others = outbox.without(this.box.value, id);
     this.box.value = now ? [...others, now].sort((a, b) => a.atMs - b.atMs) : others;
+    const { owner } = now ?? {};
+    if (owner && owner !== this.tab && "locks" in navigator) this.watch(owner);
   };
 
   private put(item: outbox.Outgoing): void {
@@ -72,16 +103,20 @@ export class Sender {
     outbox.keep(this.me, item);
   }
 
-  send(to: string, saying: outbox.Saying): void {
-    this.put({ ...saying, clientMsgId: newId(), to, atMs: Date.now(), state: "pending", error: "", seq: 0, owner: this.tab });
+  // `clientMsgId`: of something that may have been sent before under it.
+  send(to: string, saying: outbox.Saying, clientMsgId = newId()): void {
+    this.put({ ...saying, clientMsgId, to, atMs: Date.now(), state: "pending", error: "", seq: 0, owner: this.tab });
     void this.pump();
   }
 
+  // The person wants it now: what was planned for a moment that has passed goes at once.
   sendAgain(id: string): void {
     const item = this.box.value.find((o) => o.clientMsgId === id);
     if (!item) return;
-    this.tries.delete(id);
-    this.put({ ...item, state: "pending", error: "", owner: this.tab });
+    const { sendAtMs = 0, ...rest } = item;
+    const isToCome = sendAtMs > Date.now() + soonestMs;
+    this.pauses.delete(item.to);
+    this.put({ ...rest, ...(isToCome ? { sendAtMs } : {}), state: "pending", error: "", owner: this.tab });
     void this.pump();
   }
 
@@ -90,28 +125,48 @@ export class Sender {
     outbox.forget(this.me, id);
   }
 
-  // In the order in which they were written.
+  // A new connection: what had to wait for the server need not wait any more.
+  resume(): Promise<void> {
+    this.pauses.clear();
+    return this.pump();
+  }
+
+  // In the order in which they were written; a conversation that has to wait holds up no other.
   async pump(): Promise<void> {
-    if (this.isPumping || !this.options.isOpen()) return;
+    if (this.isPumping || this.isOver || !this.options.isOpen()) return;
     this.isPumping = true;
     try {
       await this.takeOver();
-      for (let item; this.options.isOpen() && (item = outbox.nextToSend(this.box.value, this.tab)); ) {
-        if (!(await this.sendOne(item))) break;
-      }
+      for (let item; this.options.isOpen() && (item = this.next()); ) if (!(await this.sendOne(item))) break;
     } finally {
       this.isPumping = false;
+      this.pumpLater();
     }
   }
 
-  // False: not now; the item keeps waiting.
+  private next(): outbox.Outgoing | undefined {
+    const now = Date.now();
+    return outbox.nextToSend(this.box.value, this.tab, (to) => (this.pauses.get(to)?.untilMs ?? 0) > now);
+  }
+
+  private pumpLater(): void {
+    clearTimeout(this.timer);
+    const waiting = this.box.value.filter((o) => o.state === "pending" && o.owner === this.tab).flatMap((o) => this.pauses.get(o.to)?.untilMs ?? []);
+    if (waiting.length && !this.isOver) this.timer = setTimeout(() => void this.pump(), Math.max(50, Math.min(...waiting) - Date.now()));
+  }
+
+  // False: there is no connection; all keep waiting.
   private async sendOne(o: outbox.Outgoing): Promise<boolean> {
     try {
       const reply = await this.options.request<SendReply>("send_message", { ...outbox.requestOf(o), client_msg_id: o.clientMsgId });
+      this.pauses.delete(o.to);
       if (o.to.startsWith("u:")) this.moved.value = new Map(this.moved.value).set(o.to, reply.conversation_id);
       this.box.value = outbox.acknowledged(this.box.value, o.clientMsgId, reply.conversation_id, reply.seq);
       outbox.forget(this.me, o.clientMsgId);
-      this.tries.delete(o.clientMsgId);
+      if (o.sendAtMs && !reply.seq) {
+        this.discard(o.clientMsgId);
+        this.options.onPlanned(o);
+      }
       this.dropSeen(reply.conversation_id);
       return true;
     } catch (error) {
@@ -122,15 +177,16 @@ export class Sender {
   private onRefused(o: outbox.Outgoing, error: unknown): boolean {
     const code = errorCode(error);
     if (code === "offline") return false;
-    const tries = (this.tries.get(o.clientMsgId) ?? 0) + 1;
-    this.tries.set(o.clientMsgId, tries);
-    if (outbox.isLasting(code) || tries >= triesMost) {
-      this.put({ ...o, state: "failed", error: errorText(error) });
+    // It may have been discarded meanwhile.
+    const isHere = this.box.value.some((x) => x.clientMsgId === o.clientMsgId);
+    if (outbox.isLasting(code)) {
+      if (isHere) this.put({ ...o, state: "failed", error: errorText(error) });
       return true;
     }
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.pump(), busyPauseMs);
-    return false;
+    const tries = (this.pauses.get(o.to)?.tries ?? 0) + 1;
+    this.pauses.set(o.to, { tries, untilMs: Date.now() + pauseMs(tries - 1, busy) });
+    if (isHere) this.put({ ...o, error: errorText(error) });
+    return true;
   }
 
   // Acknowledged and in the log, or in a log that is not looked at: nothing to show for it any more.

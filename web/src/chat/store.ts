@@ -3,7 +3,10 @@
 import { computed, effect, signal } from "@preact/signals";
 import { ApiError, renew, signedIn, token } from "../app/api";
 import { errorCode } from "../app/errors";
+import { dateTimeText } from "../app/dates";
 import { unreadMessages } from "../app/unread";
+import { t } from "../i18n/i18n";
+import { toast } from "../ui/toast";
 import type { LinkState, Wire } from "./link";
 import { isQuiet } from "./inbox";
 import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
@@ -75,6 +78,7 @@ export class ChatStore {
       request: (name, body) => this.request(name, body),
       isOpen: () => this.link.value === "open",
       logOf: (id) => this.threads.value.get(id)?.log,
+      onPlanned: (item) => toast(t("chat.scheduledFor", { when: dateTimeText(item.sendAtMs ?? 0) }), "good"),
     });
     this.isDrawn = guestToken ? Promise.resolve() : this.drawKept();
     this.stopCounting = effect(() => {
@@ -159,7 +163,7 @@ export class ChatStore {
   private async onReady(): Promise<void> {
     await this.isDrawn;
     await this.sync();
-    await this.sender.pump();
+    await this.sender.resume();
     this.soon("warm", warmAfterMs, () => void this.warm());
     while (this.hasMore.value && this.link.value === "open" && this.conversations.value.size < conversationsHeld) {
       const before = this.conversations.value.size;
@@ -521,8 +525,9 @@ export class ChatStore {
     await this.request("react", { id: m.conversation_id, seq: m.seq, emoji, is_removed });
   }
 
-  async createGroup(title: string, userIds: string[], kind: "group" | "channel" = "group"): Promise<string> {
-    const c = await this.request<Conversation>("create_group", { kind, title, user_ids: userIds, client_id: newId() });
+  // `clientId` is the wish's, however often it is tried: an answer that got lost makes no second group.
+  async createGroup(clientId: string, title: string, userIds: string[], kind: "group" | "channel" = "group"): Promise<string> {
+    const c = await this.request<Conversation>("create_group", { kind, title, user_ids: userIds, client_id: clientId });
     this.putConversations([c]);
     return c.id;
   }
