@@ -202,13 +202,13 @@ void gateway_hub_session(struct gateway *gw, const struct session_news *news)
 {
     if (!news->role)
         revoked_note(gw, news->session_id);
-    size_t at = 0;
-    uint64_t socket;
-    void *value;
-    while (map64_next(gw->members, &at, &socket, &value)) {
-        const struct member *m = value;
-        bool is_meant = news->session_id[0] ? strcmp(m->session_id, news->session_id) == 0
-                                            : strcmp(m->user->id, news->user_id) == 0;
+    const struct user *u = map_get(gw->users, str_from(news->user_id));
+    if (!u)
+        return;
+    LIST_FOREACH(&u->members, node)
+    {
+        const struct member *m = LIST_ENTRY(node, struct member, in_user);
+        bool is_meant = !news->session_id[0] || strcmp(m->session_id, news->session_id) == 0;
         if (is_meant && news->role)
             gateway_socket_set_role(m->ticket, news->role);
         else if (is_meant)

@@ -8,7 +8,8 @@
 #include "net/ws_internal.h"
 
 struct fake_list fake_lists[8];
-_Atomic int fake_hold_lists, fake_failing_lists, fake_views_asked, fake_reports, fake_tie;
+_Atomic int fake_hold_lists, fake_failing_lists, fake_views_asked, fake_reports, fake_tie,
+    fake_hold_views;
 struct hub hub;
 
 /* ---- the services ---- */
@@ -67,6 +68,7 @@ static void on_views(Presence__Presence_Service *s UNUSED, const Presence__GetVi
 {
     struct rpc_call *call = data;
     Presence__Views reply = PRESENCE__VIEWS__INIT;
+    Presence__Tie tie = (Presence__Tie)fake_tie;
     fake_views_asked++;
     reply.n_views = in->n_user_ids;
     reply.views = arena_array(call->arena, Presence__View *, reply.n_views);
@@ -77,8 +79,10 @@ static void on_views(Presence__Presence_Service *s UNUSED, const Presence__GetVi
         presence__presence_info__init(v->presence);
         v->presence->user_id = in->user_ids[i];
         v->presence->version = 1;
-        v->tie = (Presence__Tie)fake_tie;
+        v->tie = tie;
     }
+    while (fake_hold_views)
+        usleep(1000);
     closure(&reply, call);
 }
 
@@ -373,12 +377,12 @@ void read_up_to(const char *conversation_id, const char *user_id, int64_t seq)
     publish("message_ephemeral", "receipt", conversation_id, &event.base);
 }
 
-void end_session(const char *session_id)
+void end_session(const char *user_id, const char *session_id)
 {
     Auth__SessionEvent event = AUTH__SESSION_EVENT__INIT;
     event.session_id = (char *)session_id;
-    event.user_id = "whoever";
-    publish("auth_events", "session.revoked", session_id, &event.base);
+    event.user_id = (char *)user_id;
+    publish("auth_events", "session.revoked", user_id, &event.base);
 }
 
 void appear(const char *user_id, Presence__Status status, int64_t version)
@@ -398,7 +402,7 @@ int hub_open(void **state UNUSED)
 {
     log_set_level(LOG_ERROR);
     memset(fake_lists, 0, sizeof(fake_lists));
-    fake_hold_lists = fake_failing_lists = fake_views_asked = fake_reports = 0;
+    fake_hold_lists = fake_failing_lists = fake_views_asked = fake_reports = fake_hold_views = 0;
     fake_tie = PRESENCE__TIE__CONTACT;
     memset(closed, 0, sizeof(closed));
     answers = 0;
@@ -417,6 +421,7 @@ int hub_open(void **state UNUSED)
 
 int hub_close(void **state UNUSED)
 {
+    fake_hold_views = false; /* also after a failure */
     gateway_destroy(&hub.gw);
     bus_close(&hub.bus);
     rpc_local_destroy(&message_local);

@@ -19,7 +19,8 @@ extern struct fake_list fake_lists[8];
 extern _Atomic int fake_hold_lists;    /* lists wait as long as this is set */
 extern _Atomic int fake_failing_lists; /* so many are refused first */
 extern _Atomic int fake_views_asked, fake_reports;
-extern _Atomic int fake_tie; /* Presence__Tie of every view */
+extern _Atomic int fake_tie;        /* Presence__Tie of every view */
+extern _Atomic int fake_hold_views; /* views, already made, wait as long as this is set */
 
 struct hub {
     struct gateway *gw;
@@ -62,5 +63,5 @@ void say(const struct said *said);
 void change_member(const char *conversation_id, const char *user_id, Message__MemberState state,
                    int64_t lsn);
 void read_up_to(const char *conversation_id, const char *user_id, int64_t seq);
-void end_session(const char *session_id);
+void end_session(const char *user_id, const char *session_id);
 void appear(const char *user_id, Presence__Status status, int64_t version);

@@ -255,22 +255,52 @@ static void test_one_device_is_signed_out(void **state UNUSED)
     join(1, "ann", "phone");
     join(2, "ann", "laptop");
     wait_frames(2, "ready", 1);
-    end_session("phone");
+    end_session("bob", "phone"); /* nobody's */
+    end_session("ann", "phone");
     for (int i = 0; i < 200 && !closed_with(1); i++)
         usleep(5000);
     assert_int_equal(closed_with(1), GATEWAY_CLOSE_SIGNED_OUT);
     assert_int_equal(closed_with(2), 0);
 }
 
+/* Among thousands, while all of them are signed out, one after the other. */
+static void test_signed_out_within_a_second(void **state UNUSED)
+{
+    enum { PEOPLE = SOCKETS_MAX / 2 - 1 };
+    char name[16];
+    for (int i = 1; i <= PEOPLE; i++) {
+        snprintf(name, sizeof(name), "p%d", i);
+        join((uint64_t)i, name, "phone");
+        join((uint64_t)(i + PEOPLE), name, "laptop");
+    }
+    settle();
+    int64_t start_ms = clock_mono_ms();
+    for (int i = 1; i <= PEOPLE; i++) {
+        snprintf(name, sizeof(name), "p%d", i);
+        end_session(name, "phone");
+    }
+    while (!closed_with(PEOPLE) && clock_mono_ms() - start_ms < 3000)
+        usleep(1000);
+    assert_in_range(clock_mono_ms() - start_ms, 0, 1000);
+    usleep(50000); /* the bus has several threads */
+    settle();
+    for (int i = 1; i <= PEOPLE; i++) {
+        assert_int_equal(closed_with((uint64_t)i), GATEWAY_CLOSE_SIGNED_OUT);
+        assert_int_equal(closed_with((uint64_t)(i + PEOPLE)), 0);
+    }
+}
+
 /* The event comes between the check of the token and the socket. */
 static void test_ended_before_it_began(void **state UNUSED)
 {
     come(9, "zoe");
-    end_session("late");
-    end_session("fresh");
-    end_session("s");
-    for (int i = 0; i < 200 && !closed_with(9); i++) /* then the hub has heard all three */
+    end_session("ann", "late");
+    end_session("ann", "fresh");
+    end_session("zoe", "s");
+    for (int i = 0; i < 200 && !closed_with(9); i++)
         usleep(5000);
+    usleep(50000); /* the hub has heard all three: they are of different people */
+    settle();
     join(1, "ann", "late");
     join(2, "ann", "good");
     wait_frames(2, "ready", 1);
@@ -309,6 +339,7 @@ int main(void)
         HUB_TEST(test_typing),
         HUB_TEST(test_many_type),
         HUB_TEST(test_one_device_is_signed_out),
+        HUB_TEST(test_signed_out_within_a_second),
         HUB_TEST(test_ended_before_it_began),
         HUB_TEST(test_drain),
     };
