@@ -97,6 +97,12 @@ struct member {
     bool is_asking;       /* about doubts */
 };
 
+enum watch_doubt {
+    DOUBT_NONE,
+    DOUBT_NEW,   /* the tie is to be asked again */
+    DOUBT_ASKED, /* it is being asked; a doubt that comes meanwhile is a new one */
+};
+
 /* Somebody whom a socket watches. */
 struct watch {
     struct watched *who;
@@ -105,9 +111,9 @@ struct watch {
     int64_t told_version;
     uint8_t tie; /* Presence__Tie; when is_known */
     bool is_known;
-    bool is_dirty;    /* changed since */
-    bool is_doubtful; /* the tie is to be asked again */
-    bool is_wanted;   /* while the list is replaced */
+    bool is_dirty;  /* changed since */
+    uint8_t doubt;  /* enum watch_doubt: nothing is told while there is any */
+    bool is_wanted; /* while the list is replaced */
 };
 
 /* A person whom somebody here watches. */

@@ -169,8 +169,8 @@ static size_t tell(struct member *m)
     bool is_doubtful = false;
     for (size_t i = 0; i < m->watch_count && count < WATCH_MAX; i++) {
         struct watch *w = &m->watches[i];
-        is_doubtful |= w->is_doubtful;
-        if (!w->is_dirty || !w->is_known || w->is_doubtful)
+        is_doubtful |= w->doubt == DOUBT_NEW;
+        if (!w->is_dirty || !w->is_known || w->doubt)
             continue;
         w->is_dirty = false;
         shown[count] = seen_of(w->who->latest, w->tie);
@@ -247,17 +247,18 @@ struct view_ask {
 };
 
 /* What this socket sees by this answer, or by an event that is newer. */
-static Presence__PresenceInfo *view_take(struct arena *arena, struct watch *w,
+static Presence__PresenceInfo *view_take(const struct view_ask *a, struct watch *w,
                                          const Presence__View *view)
 {
     Presence__PresenceInfo *seen = view->presence;
     const Presence__PresenceEvent *latest = w->who->latest;
     w->tie = (uint8_t)view->tie;
     w->is_known = true;
-    w->is_doubtful = false;
+    if (a->is_doubt && w->doubt == DOUBT_ASKED)
+        w->doubt = DOUBT_NONE;
     if (latest && latest->presence->version > seen->version) {
         Presence__PresenceInfo newer = seen_of(latest, w->tie);
-        seen = (Presence__PresenceInfo *)rpc_message_copy(arena, &newer.base);
+        seen = (Presence__PresenceInfo *)rpc_message_copy(a->call->arena, &newer.base);
     }
     return seen;
 }
@@ -271,8 +272,8 @@ static void take_views(struct member *m, struct view_ask *a)
         struct watch *w = watch_find_id(m, view->presence->user_id);
         if (!w)
             continue;
-        Presence__PresenceInfo *seen = view_take(a->call->arena, w, view);
-        if (take_news(w, seen) || a->asking)
+        Presence__PresenceInfo *seen = view_take(a, w, view);
+        if (a->asking ? (take_news(w, seen), true) : !w->doubt && take_news(w, seen))
             reply.presences[reply.n_presences++] = seen;
     }
     reply.count = (int32_t)m->watch_count;
@@ -336,9 +337,10 @@ static void ask_again(struct member *m)
     char *ids[WATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < m->watch_count && count < WATCH_MAX; i++) {
-        if (m->watches[i].is_doubtful)
-            ids[count++] = m->watches[i].who->id;
-        m->watches[i].is_doubtful = false;
+        if (m->watches[i].doubt == DOUBT_NONE)
+            continue;
+        ids[count++] = m->watches[i].who->id;
+        m->watches[i].doubt = DOUBT_ASKED;
     }
     ask_views(m, ids, count, NULL);
 }
@@ -346,7 +348,7 @@ static void ask_again(struct member *m)
 void watch_doubt(struct member *m)
 {
     for (size_t i = 0; i < m->watch_count; i++)
-        m->watches[i].is_doubtful = true;
+        m->watches[i].doubt = DOUBT_NEW;
     if (m->watch_count)
         mark(m);
 }
@@ -368,7 +370,7 @@ static void doubt_one(struct gateway *gw, const char *viewer_id, const char *id)
         struct member *m = LIST_ENTRY(node, struct member, in_user);
         struct watch *w = watch_find_id(m, id);
         if (w) {
-            w->is_doubtful = true;
+            w->doubt = DOUBT_NEW;
             mark(m);
         }
     }

@@ -61,6 +61,56 @@ static void test_strangers_see_nothing(void **state UNUSED)
     assert_int_equal(frames_of(1, "presence"), 0);
 }
 
+static void doubt(void *arg UNUSED)
+{
+    watch_doubt_pair(hub.gw, ids[0], ids[1]);
+}
+
+static void wait_asked(int count)
+{
+    for (int i = 0; i < 600 && fake_views_asked < count; i++)
+        usleep(5000);
+    assert_int_equal(fake_views_asked, count);
+}
+
+/* Whom one has just blocked sees nothing while the service is still being asked. */
+static void test_nothing_is_told_in_doubt(void **state UNUSED)
+{
+    make_ids();
+    join(1, ids[0], "s");
+    wait_frames(1, "ready", 1);
+    watch_around(0, 1);
+    fake_tie = PRESENCE__TIE__STRANGER;
+    fake_hold_views = true;
+    loop_call(hub.gw->loop, doubt, NULL);
+    wait_asked(2);
+    appear(ids[1], PRESENCE__STATUS__ONLINE, 10);
+    usleep(1300 * 1000);
+    assert_int_equal(frames_of(1, "presence"), 0);
+    fake_hold_views = false;
+    usleep(300 * 1000);
+    assert_int_equal(frames_of(1, "presence"), 0);
+}
+
+/* A doubt that comes while one is being asked about is not answered by that. */
+static void test_a_doubt_during_a_doubt(void **state UNUSED)
+{
+    make_ids();
+    join(1, ids[0], "s");
+    wait_frames(1, "ready", 1);
+    watch_around(0, 1);
+    fake_hold_views = true;
+    loop_call(hub.gw->loop, doubt, NULL);
+    wait_asked(2);
+    fake_tie = PRESENCE__TIE__STRANGER;
+    appear(ids[1], PRESENCE__STATUS__ONLINE, 10);
+    loop_call(hub.gw->loop, doubt, NULL);
+    fake_hold_views = false;
+    wait_asked(3);
+    usleep(300 * 1000);
+    assert_int_equal(frames_of(1, "presence"), 0);
+}
+
 /* Everybody watches 200 others, and all come within a moment, twice: a frame a second for each, not
  * one for each change that each watches. */
 static void test_a_storm(void **state UNUSED)
@@ -123,6 +173,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         HUB_TEST(test_a_change_is_told_once),
         HUB_TEST(test_strangers_see_nothing),
+        HUB_TEST(test_nothing_is_told_in_doubt),
+        HUB_TEST(test_a_doubt_during_a_doubt),
         HUB_TEST(test_a_storm),
         HUB_TEST(test_devices_are_reported),
     };
