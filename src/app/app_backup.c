@@ -101,6 +101,12 @@ static enum err copy_database(struct writing *w)
     free(from);
     free(to);
     free(dir);
+    if (err == ERR_UNIMPLEMENTED) {
+        strbuf_adds(w->problem,
+                    "the tables are kept by a server (store.driver): back them up with its "
+                    "own tools, and the data directory beside them");
+        return err;
+    }
     return err ? say(w->problem, err, "cannot copy", ARCHIVE_DATABASE) : ERR_OK;
 }
 

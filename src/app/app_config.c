@@ -16,6 +16,7 @@ extern char **environ;
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
+const char *const app_store_drivers[] = {"sqlite", "postgres", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
 
 /* ---- what texts must look like ---- */
@@ -65,6 +66,11 @@ static bool is_stun(struct str text)
     return str_starts(text, STR("stun:")) && text.n > 5;
 }
 
+static bool is_store(struct str text)
+{
+    return str_starts(text, STR("postgres://")) || str_starts(text, STR("postgresql://"));
+}
+
 static bool is_long_enough(struct str text)
 {
     return text.n >= APP_SECRET_MIN_CHARS && text.n <= APP_SECRET_MAX_CHARS;
@@ -80,12 +86,18 @@ static const struct config_form range_form = {
     "an address or a range of them, as 127.0.0.1 or 10.0.0.0/8", is_range};
 static const struct config_form ip_form = {"an IP address", is_ip};
 static const struct config_form stun_form = {"a server as stun:host:port", is_stun};
+static const struct config_form store_form = {"postgres://user:password@host:port/database",
+                                              is_store};
 static const struct config_form secret_form = {"32 to 4096 characters", is_long_enough};
 
 /* ---- the table ---- */
 
 static const struct config_row rows[] = {
     CONFIG_TEXT(C, data_dir, "data_dir", "./data", "Where everything that must survive lives."),
+    CONFIG_ENUM(C, store_driver, "store.driver", "sqlite", app_store_drivers,
+                "What keeps the tables: SQLite in the data directory, or a server."),
+    CONFIG_SECRET(C, store_url, "store.url", NULL, &store_form,
+                  "Where that server is; several hosts for one that fails over."),
     CONFIG_FORM(C, public_url, "public_url", "", &site_form,
                 "How people reach this server, for links. Empty: as they came."),
     CONFIG_ENUM(C, log_level, "log.level", "info", log_levels,
@@ -191,6 +203,11 @@ const struct config_table app_config_table = {.rows = rows, .count = ARRAY_LEN(r
 /* What no row knows alone. */
 static const char *problem_of(const struct app_config *c)
 {
+    bool is_embedded = c->store_driver == 0;
+    if (is_embedded && c->store_url[0])
+        return "store.url: expected store.driver, too";
+    if (!is_embedded && !c->store_url[0])
+        return "store.driver: expected store.url, too";
     if (!c->tls_cert[0] != !c->tls_key[0])
         return "tls.cert and tls.key: expected both or neither";
     if (c->has_tls && c->http_port && c->http_port == c->https_port)

@@ -7,6 +7,9 @@
 #define APP_SECRET_MAX_CHARS 4096
 
 enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
+/* "sqlite", "postgres": as store.h knows them. */
+extern const char *const app_store_drivers[];
+
 enum app_registration {
     APP_REGISTRATION_OPEN,
     APP_REGISTRATION_INVITATION,
@@ -15,6 +18,8 @@ enum app_registration {
 
 struct app_config {
     const char *data_dir;
+    int store_driver; /* index into app_store_drivers */
+    const char *store_url;
     const char *public_url;
     int log_level; /* enum log_level */
     int log_format;

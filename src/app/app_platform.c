@@ -84,8 +84,22 @@ static enum err read_key(struct app *app, struct strbuf *problem)
 
 /* ---- the store ---- */
 
+static enum err open_server(struct store **out, const struct app_config *config,
+                            struct strbuf *problem)
+{
+    const char *driver = app_store_drivers[config->store_driver];
+    enum err err =
+        store_open(out, &(struct store_options){.driver = driver, .url = config->store_url});
+    if (err)
+        strbuf_printf(problem, "cannot open the %s database of store.url: %s", driver,
+                      err_text(err));
+    return err;
+}
+
 enum err app_store_open(struct store **out, const struct app_config *config, struct strbuf *problem)
 {
+    if (config->store_driver)
+        return open_server(out, config, problem);
     struct strbuf path = {0};
     strbuf_printf(&path, "%s/store/parlance.db", config->data_dir);
     enum err err = store_open(out, &(struct store_options){.driver = "sqlite", .url = path.p});
@@ -110,7 +124,9 @@ static enum err migrate(struct app *app, struct strbuf *problem)
     if (err)
         strbuf_printf(problem, "cannot bring the database up to date: %s", err_text(err));
     else if (pending == count && count)
-        app_note(app, "made the database: %s", app_path(app, "store/parlance.db"));
+        app_note(app, "made the database: %s",
+                 app->config->store_driver ? app_store_drivers[app->config->store_driver]
+                                           : app_path(app, "store/parlance.db"));
     else if (pending)
         app_note(app, "brought the database up to date (%zu steps)", pending);
     return err;

@@ -206,6 +206,10 @@ enum err app_restore(const char *directory, const struct app_config *config,
 {
     struct restoring r = {
         .from = directory, .data_dir = config->data_dir, .progress = progress, .problem = problem};
+    if (config->store_driver)
+        return refuse(
+            &r, ERR_FAILED_PRECONDITION,
+            "the tables are kept by a server (store.driver): restore them with its own tools");
     r.stage = archive_join(config->data_dir, ".restore");
     enum err err = read_sums(&r);
     if (err)

@@ -368,6 +368,11 @@ bool store_is_writable(const struct store *store)
     return store->driver->admit(store->db, false) == ERR_OK;
 }
 
+const char *store_driver_of(const struct store_tx *tx)
+{
+    return tx->link->store->driver->name;
+}
+
 bool store_is_exclusive(const struct store *store)
 {
     return store->driver->is_exclusive;

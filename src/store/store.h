@@ -51,16 +51,27 @@ MUST_USE enum err store_open(struct store **out, const struct store_options *opt
 void store_close(struct store **store);
 
 /* ---- migrations ---- */
+/* Where an engine needs another statement than the portable one: the one that begins so is these
+ * there ("": none), in the engine's own words. */
+struct store_variant {
+    const char *begins;
+    const char *postgres, *mysql; /* NULL: as it stands */
+};
 struct store_migration {
-    const char *room; /* "auth": each service has its own sequence */
-    int version;      /* 1, 2, ... contiguous per room */
-    const char *sql;  /* statements separated by semicolons */
+    const char *room;                     /* "auth": each service has its own sequence */
+    int version;                          /* 1, 2, ... contiguous per room */
+    const char *sql;                      /* statements separated by semicolons */
+    const struct store_variant *variants; /* the last has no `begins`; NULL: none */
 };
 MUST_USE enum err store_migrate(struct store *store, const struct store_migration *list,
                                 size_t count);
 /* How many of the list are not applied yet. */
 MUST_USE enum err store_migrations_pending(struct store *store, const struct store_migration *list,
                                            size_t count, size_t *pending);
+
+/* Appends the statements that this store would run for it. */
+MUST_USE enum err store_migration_write(const struct store *store, const struct store_migration *m,
+                                        struct strbuf *out);
 
 /* ---- transactions ---- */
 typedef enum err store_fn(struct store_tx *tx, void *arg);
@@ -145,6 +156,8 @@ struct store_stmt *store_query(struct store_tx *tx, const char *sql, const char 
 
 /* For /ready and metrics: false when store_write would be refused. Any thread. */
 bool store_is_writable(const struct store *store);
+/* "sqlite", "postgres": for what no portable SQL says (full text). */
+const char *store_driver_of(const struct store_tx *tx);
 /* Whether this process alone uses the database (sqlite): what was in flight when it opened is
  * nobody's. */
 bool store_is_exclusive(const struct store *store);

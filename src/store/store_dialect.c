@@ -251,3 +251,35 @@ enum err store_dialect_rewrite(enum store_dialect dialect, struct str sql, struc
     }
     return ERR_OK;
 }
+
+/* ---- migrations ---- */
+
+static const char *variant_of(enum store_dialect dialect, const struct store_migration *m,
+                              struct str statement)
+{
+    struct str text = str_sub(statement, end_of_space(statement, 0), statement.n);
+    for (const struct store_variant *v = m->variants; v && v->begins; v++)
+        if (str_starts(text, str_from(v->begins)))
+            return dialect == STORE_DIALECT_POSTGRES ? v->postgres
+                   : dialect == STORE_DIALECT_MYSQL  ? v->mysql
+                                                     : NULL;
+    return NULL;
+}
+
+void store_dialect_choose(enum store_dialect dialect, const struct store_migration *m,
+                          struct strbuf *out)
+{
+    struct str script = str_from(m->sql), statement;
+    if (dialect == STORE_DIALECT_SQLITE) { /* as it was written, to the letter */
+        strbuf_adds(out, m->sql);
+        return;
+    }
+    while (store_dialect_next(&script, &statement)) {
+        const char *instead = variant_of(dialect, m, statement);
+        if (instead)
+            strbuf_adds(out, instead);
+        else
+            strbuf_add(out, statement.p, statement.n);
+        strbuf_adds(out, ";\n");
+    }
+}

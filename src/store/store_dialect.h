@@ -8,8 +8,9 @@
 
 #include "core/err.h"
 #include "core/str.h"
+#include "store/store.h"
 
-enum store_dialect { STORE_DIALECT_POSTGRES, STORE_DIALECT_MYSQL };
+enum store_dialect { STORE_DIALECT_SQLITE, STORE_DIALECT_POSTGRES, STORE_DIALECT_MYSQL };
 
 struct store_dialect_info {
     int parameters;  /* how many `?` */
@@ -21,6 +22,10 @@ struct store_dialect_info {
  * statement that services may run (transactions, settings and files are the store's). */
 MUST_USE enum err store_dialect_rewrite(enum store_dialect dialect, struct str sql,
                                         struct strbuf *out, struct store_dialect_info *info);
+
+/* Appends the migration's script with its variants in place, still portable elsewhere. */
+void store_dialect_choose(enum store_dialect dialect, const struct store_migration *m,
+                          struct strbuf *out);
 
 /* Takes the first statement off a script, without its semicolon; false: nothing is left. */
 bool store_dialect_next(struct str *script, struct str *statement);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "store/store.h"
+#include "store/store_dialect.h"
 
 struct store_db;       /* the driver's: one database */
 struct store_conn;     /* the driver's: one connection */
@@ -35,7 +36,8 @@ struct store_value {
 
 struct store_driver {
     const char *name;
-    bool is_exclusive; /* no other process can have the database open */
+    enum store_dialect dialect; /* what migrations are written in for it */
+    bool is_exclusive;          /* no other process can have the database open */
 
     enum err (*open)(const struct store_options *opt, struct store_db **out);
     /* After every connection was disconnected. Accepts NULL, sets it to NULL. */

@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "store/store_dialect.h"
 
 #define CHECKSUM_SIZE (2 * SHA256_DIGEST_LENGTH + 1)
 
@@ -152,7 +153,10 @@ static enum err apply(struct store_tx *tx, void *arg)
     enum err err = find_applied(tx, m, &is_applied);
     if (err || is_applied)
         return err;
-    err = tx->link->store->driver->script(tx->link->conn, m->sql);
+    struct strbuf script = {0};
+    store_dialect_choose(tx->link->store->driver->dialect, m, &script);
+    err = tx->link->store->driver->script(tx->link->conn, strbuf_str(&script).p);
+    strbuf_deinit(&script);
     if (err) {
         log_error(NULL, "store: migration %s %d failed: %s", m->room, m->version, err_text(err));
         return err;
@@ -173,5 +177,26 @@ enum err store_migrate(struct store *store, const struct store_migration *list, 
         err = store_write_essential_sync(store, 0, apply, (void *)&list[i]);
     if (!err && pending)
         log_info(NULL, "store: applied %zu migrations", pending);
+    return err;
+}
+
+enum err store_migration_write(const struct store *store, const struct store_migration *m,
+                               struct strbuf *out)
+{
+    enum store_dialect dialect = store->driver->dialect;
+    struct strbuf script = {0};
+    struct store_dialect_info info;
+    struct str rest, statement;
+    enum err err = ERR_OK;
+    store_dialect_choose(dialect, m, &script);
+    rest = strbuf_str(&script);
+    if (dialect == STORE_DIALECT_SQLITE)
+        strbuf_add(out, rest.p, rest.n);
+    else
+        while (!err && store_dialect_next(&rest, &statement)) {
+            err = store_dialect_rewrite(dialect, statement, out, &info);
+            strbuf_adds(out, ";\n");
+        }
+    strbuf_deinit(&script);
     return err;
 }

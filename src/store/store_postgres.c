@@ -273,6 +273,7 @@ static void postgres_maintain(struct store_conn *conn, bool is_idle)
 
 const struct store_driver store_postgres = {
     .name = "postgres",
+    .dialect = STORE_DIALECT_POSTGRES,
     .open = postgres_open,
     .close = postgres_close,
     .writer_count = postgres_writer_count,

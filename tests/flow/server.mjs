@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { databaseOf } from '../services/services.mjs';
 import { mustBeAsDocumented } from './schema.mjs';
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
@@ -23,10 +24,22 @@ function plainEnvironment() {
     || !/^(PARLANCE_|JWT_SECRET$|ALLOWED_ORIGINS$)/.test(name)));
 }
 
+// PARLANCE_TEST_STORE=postgres runs every scenario over a real server (tests/services/run.mjs starts it); a data
+// directory has a database of its own there.
+const databases = new Map();
+
+function storeOf(dataDir) {
+  const driver = process.env.PARLANCE_TEST_STORE;
+  if (!driver || driver === 'sqlite') return {};
+  if (!databases.has(dataDir)) databases.set(dataDir, databaseOf(path.basename(dataDir)));
+  return { PARLANCE_STORE_DRIVER: driver, PARLANCE_STORE_URL: databases.get(dataDir) };
+}
+
 export function environment(dataDir, extra = {}) {
   return {
     ...plainEnvironment(),
     PARLANCE_DATA_DIR: dataDir,
+    ...storeOf(dataDir),
     PARLANCE_HTTP_HOST: '127.0.0.1',
     PARLANCE_HTTP_PORT: '0',
     PARLANCE_HTTP_TLS_PORT: '0',

@@ -145,3 +145,14 @@ export function startService(name) {
   if (!starters[name]) throw new Error(`no service is called ${name}`);
   return starters[name]();
 }
+
+// The server whose address run.mjs put into the environment: a schema of this name in it, made when it is not there.
+export function databaseOf(name) {
+  const url = process.env.PARLANCE_TEST_POSTGRES_URL;
+  if (!url) throw new Error('no server: run this by node tests/services/run.mjs postgres ...');
+  const schema = `t_${Buffer.from(name).toString('hex').slice(-40)}`;
+  const made = spawnSync('psql', [url, '-qc', `SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS ${schema}`],
+    { encoding: 'utf8', timeout: 10_000 });
+  if (made.status !== 0) throw new Error(`psql: ${made.error ?? ''} ${made.stderr}`);
+  return `${url}?options=-csearch_path%3D${schema}`;
+}

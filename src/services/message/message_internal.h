@@ -183,6 +183,40 @@ char *message_terms(struct arena *arena, const char *text);
 /* The same words as a query: each must be there, Latin ones may go on. NULL: no word in it. */
 char *message_terms_query(struct arena *arena, const char *text);
 
+/* ---- message_index_*.c: the index of words, in each engine's own way ---- */
+/* The table message_terms is the same everywhere: rowid (the message's lsn), t (its words), c (the
+ * number of its conversation), s (its sender), k (its kind). How one asks it is not. */
+struct message_looking {
+    const int64_t *nums; /* in one of these conversations */
+    size_t count;
+    const char *terms;            /* of message_terms_query; NULL: whatever words */
+    const char *sender_id, *kind; /* "": whoever, whatever */
+    int64_t above_lsn, below_lsn, from_ms, to_ms;
+    const char *asker_id; /* not what these have deleted for themselves */
+    int64_t limit;
+};
+struct message_index {
+    const char *driver;
+    /* The newest first: MESSAGE_COLUMNS and the conversation's id. */
+    struct store_stmt *(*find)(struct store_tx *tx, const struct message_looking *l);
+    /* How many of the conversation the index finds. */
+    struct store_stmt *(*count)(struct store_tx *tx, int64_t num);
+    /* Whether the index is what its own copy of the words makes; runs as a write. */
+    enum err (*check)(struct store_tx *tx, void *arg);
+};
+extern const struct message_index message_index_sqlite, message_index_postgres;
+const struct message_index *message_index_of(const struct store_tx *tx);
+/* What follows "SELECT ... FROM message_terms f WHERE (the words)" on every engine. */
+#define MESSAGE_INDEX_HITS                        \
+    " JOIN message_messages m ON m.lsn = f.rowid" \
+    " JOIN message_conversations c ON c.num = m.conversation_num"
+#define MESSAGE_INDEX_LIMITS                                                     \
+    " AND f.rowid < ? AND f.rowid > ?"                                           \
+    " AND m.created_at_ms >= ? AND m.created_at_ms < ? AND m.recalled_at_ms = 0" \
+    " AND NOT EXISTS (SELECT 1 FROM message_hidden h WHERE h.user_id = ?"        \
+    " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"            \
+    " ORDER BY f.rowid DESC LIMIT ?"
+
 /* ---- message_search.c ---- */
 /* Begins to keep the index; the stop waits for what is in work. */
 void message_search_start(struct message_service *svc);

@@ -104,7 +104,8 @@ static enum err count_receipts(struct store_tx *tx, struct message_op *op, int64
 {
     struct store_stmt *st =
         store_query(tx,
-                    "SELECT SUM(read_seq >= ?), SUM(delivered_seq >= ?) FROM message_members"
+                    "SELECT COUNT(CASE WHEN read_seq >= ? THEN 1 END),"
+                    " COUNT(CASE WHEN delivered_seq >= ? THEN 1 END) FROM message_members"
                     " WHERE conversation_num = ? AND state = 0 AND user_id <> ?",
                     "iiis", seq, seq, op->c.num, op->me.user_id);
     if (store_step(st)) {

@@ -5,6 +5,29 @@
  */
 #include "services/message/message_internal.h"
 
+/* The index of words: FTS5's, or a table of the same columns with an index of the engine's. There
+ * is no database of these engines from before version 9. `v` is made of the words in `t`, of which
+ * those that no search can ask for are cut (PostgreSQL's own limit is 2,047 bytes). */
+static const struct store_variant before_index[] = {
+    {.begins = "CREATE VIRTUAL TABLE message_terms", .postgres = "", .mysql = ""},
+    {0},
+};
+static const struct store_variant before_counts[] = {
+    {.begins = "INSERT INTO message_reaction_counts", .postgres = "", .mysql = ""},
+    {0},
+};
+static const struct store_variant index_variants[] = {
+    {.begins = "DROP TABLE message_terms", .postgres = "", .mysql = ""},
+    {.begins = "CREATE VIRTUAL TABLE message_terms",
+     .postgres = "CREATE TABLE message_terms (rowid INTEGER PRIMARY KEY, t TEXT NOT NULL,"
+                 " c BIGINT NOT NULL, s TEXT NOT NULL, k TEXT NOT NULL, v tsvector NOT NULL"
+                 " GENERATED ALWAYS AS (array_to_tsvector(array_remove(string_to_array("
+                 "regexp_replace(t, '([^ ]{255})[^ ]+', '\\1', 'g'), ' '), ''))) STORED);"
+                 "CREATE INDEX message_terms_by_word ON message_terms USING gin (v);"
+                 "CREATE INDEX message_terms_by_conversation ON message_terms (c, rowid)"},
+    {0},
+};
+
 const struct store_migration message_migrations[] = {
     {.room = "message",
      .version = 1,
@@ -84,7 +107,8 @@ const struct store_migration message_migrations[] = {
      "CREATE TABLE message_contacts ("
      " owner_id TEXT NOT NULL, user_id TEXT NOT NULL, state INTEGER NOT NULL,"
      " note TEXT NOT NULL, alias TEXT NOT NULL, since_ms BIGINT NOT NULL,"
-     " PRIMARY KEY (owner_id, user_id));"},
+     " PRIMARY KEY (owner_id, user_id));",
+     .variants = before_index},
     {.room = "message",
      .version = 2,
      .sql =
@@ -101,7 +125,8 @@ const struct store_migration message_migrations[] = {
      " FROM message_reactions) WHERE place <= 8 GROUP BY conversation_num, seq, emoji;"
      /* owners and admins: who hears of those that ask */
      "CREATE INDEX message_members_ranked ON message_members (conversation_num, user_id)"
-     " WHERE role > 0;"},
+     " WHERE role > 0;",
+     .variants = before_counts},
     {.room = "message",
      .version = 3,
      .sql = /* meetings that go on, begun from a conversation, and who has been in them */
@@ -149,6 +174,7 @@ const struct store_migration message_migrations[] = {
      .sql = "DROP TABLE message_terms;"
             "CREATE VIRTUAL TABLE message_terms USING fts5(t, c, s, k, detail = 'column',"
             " tokenize = \"unicode61 remove_diacritics 2 categories 'L* N* M* Co'\");"
-            "DELETE FROM message_indexed"},
+            "DELETE FROM message_indexed",
+     .variants = index_variants},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

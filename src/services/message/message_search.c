@@ -164,12 +164,9 @@ void message_search_stop(struct message_service *svc)
     store_flush(svc->deps.store); /* what the last batch before had still asked for */
 }
 
-/* FTS5's own comparison of the index with the words it was made of. It writes nothing, but is asked
- * for as if it did. */
 static enum err compare_job(struct store_tx *tx, void *arg)
 {
-    return store_run(tx, "INSERT INTO message_terms (message_terms) VALUES ('integrity-check')",
-                     "");
+    return message_index_of(tx)->check(tx, arg);
 }
 
 bool message_search_is_sound(struct store *store)
@@ -240,39 +237,28 @@ static enum err find_places(struct store_tx *tx, const struct searching *s, stru
     return store_finish(st);
 }
 
-/* "{c} : (0 OR 12 OR 15) AND {t} : (...) AND {s} : ... AND {k} : k1" */
-static void write_match(const struct searching *s, const struct place *places, size_t count,
-                        struct strbuf *match)
-{
-    const Message__SearchRequest *in = s->op.in;
-    strbuf_adds(match, "{c} : (0");
-    for (size_t i = 0; i < count; i++)
-        strbuf_printf(match, " OR %lld", (long long)places[i].num);
-    strbuf_addc(match, ')');
-    if (s->terms)
-        strbuf_printf(match, " AND {t} : (%s)", s->terms);
-    if (in->sender_id[0])
-        strbuf_printf(match, " AND {s} : \"%s\"", in->sender_id);
-    if (in->_kind_case)
-        strbuf_printf(match, " AND {k} : k%d", (int)in->kind);
-}
-
 static struct store_stmt *query_hits(struct store_tx *tx, const struct searching *s,
-                                     const char *match, int64_t above_lsn)
+                                     const struct place *places, size_t count, int64_t above_lsn)
 {
     const Message__SearchRequest *in = s->op.in;
-    return store_query(tx,
-                       "SELECT " MESSAGE_COLUMNS ", c.id FROM message_terms f"
-                       " JOIN message_messages m ON m.lsn = f.rowid"
-                       " JOIN message_conversations c ON c.num = m.conversation_num"
-                       " WHERE f.message_terms MATCH ? AND f.rowid < ? AND f.rowid > ?"
-                       " AND m.created_at_ms >= ? AND m.created_at_ms < ? AND m.recalled_at_ms = 0"
-                       " AND NOT EXISTS (SELECT 1 FROM message_hidden h WHERE h.user_id = ?"
-                       " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"
-                       " ORDER BY f.rowid DESC LIMIT ?",
-                       "siiiisi", match, s->below_lsn, MAX(above_lsn, s->above_lsn), in->from_ms,
-                       in->to_ms ? in->to_ms : INT64_MAX, who_id(s->op.call),
-                       (int64_t)HITS_LOOKED_AT(s->limit));
+    struct arena *arena = s->op.call->arena;
+    int64_t *nums = arena_array(arena, int64_t, count);
+    for (size_t i = 0; i < count; i++)
+        nums[i] = places[i].num;
+    const struct message_looking looking = {
+        .nums = nums,
+        .count = count,
+        .terms = s->terms,
+        .sender_id = in->sender_id,
+        .kind = in->_kind_case ? arena_printf(arena, "k%d", (int)in->kind) : "",
+        .above_lsn = MAX(above_lsn, s->above_lsn),
+        .below_lsn = s->below_lsn,
+        .from_ms = in->from_ms,
+        .to_ms = in->to_ms ? in->to_ms : INT64_MAX,
+        .asker_id = who_id(s->op.call),
+        .limit = HITS_LOOKED_AT(s->limit),
+    };
+    return message_index_of(tx)->find(tx, &looking);
 }
 
 /* The first line of the whole log that is of this time or later, by halving what is left of it. */
@@ -344,17 +330,14 @@ static enum err add_hits(struct store_tx *tx, struct searching *s, const struct 
 {
     struct arena *arena = s->op.call->arena;
     struct hit *more = arena_array(arena, struct hit, found->room);
-    struct strbuf match = {0};
     size_t n = 0;
-    write_match(s, places, count, &match);
-    struct store_stmt *st = query_hits(tx, s, strbuf_str(&match).p,
-                                       MAX(worst_lsn(found), count == 1 ? places->above_lsn : 0));
+    struct store_stmt *st =
+        query_hits(tx, s, places, count, MAX(worst_lsn(found), count == 1 ? places->above_lsn : 0));
     for (; n < found->room && store_step(st); n++) {
         message_log_read(st, arena, &more[n].m);
         more[n].conversation_id = store_text(st, MESSAGE_COLUMN_COUNT, arena);
     }
     enum err err = store_finish(st);
-    strbuf_deinit(&match);
     found->count = merge_hits(arena, found->hits, found->count, more, n, found->room);
     return err;
 }

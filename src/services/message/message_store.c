@@ -269,8 +269,8 @@ enum err message_store_list(struct store_tx *tx, struct arena *arena, const char
         tx,
         "SELECT " CONVERSATION_COLUMNS ", " MEMBER_COLUMNS
         " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
-        " WHERE m.user_id = ? AND m.state IN (0, 1) AND (m.archived_seq > c.last_seq) = "
-        "?" SOMETHING_SAID " AND (c.active_at_ms < ? OR (c.active_at_ms = ? AND c.id < ?))"
+        " WHERE m.user_id = ? AND m.state IN (0, 1) AND (m.archived_seq > c.last_seq) ="
+        " (? <> 0)" SOMETHING_SAID " AND (c.active_at_ms < ? OR (c.active_at_ms = ? AND c.id < ?))"
         " ORDER BY c.active_at_ms DESC, c.id DESC LIMIT ?",
         "siiisi", user_id, (int64_t)is_archived, before_ms, before_ms,
         page->is_first ? "" : page->id, (int64_t)page->limit + 1);

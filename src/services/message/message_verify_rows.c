@@ -229,9 +229,8 @@ static enum err check_counts(struct message_walk *w)
     *w->total_terms += w->terms;
     if (err || !w->is_index_sound)
         return err;
-    return expect_count(
-        w, store_query(w->tx, "SELECT COUNT(*) FROM message_terms WHERE c MATCH ?", "i", w->c.num),
-        w->terms, "the search index finds more or less than there is");
+    return expect_count(w, message_index_of(w->tx)->count(w->tx, w->c.num), w->terms,
+                        "the search index finds more or less than there is");
 }
 
 enum err message_walk_others(struct message_walk *w)

@@ -50,15 +50,16 @@ enum err webhook_changed(struct store_tx *tx, struct message_service *svc,
     if (!svc->has_webhooks)
         return ERR_OK;
     /* A bot does not hear itself. */
-    struct store_stmt *st = store_query(
-        tx,
-        "SELECT id FROM message_webhooks WHERE conversation_num = ? AND kind = 1"
-        " AND is_disabled = 0 AND (events >> ?) & 1"
-        " UNION ALL SELECT h.id FROM message_members m"
-        " JOIN message_webhooks h ON h.bot_id = m.user_id AND h.conversation_num = 0"
-        " WHERE m.conversation_num = ? AND m.is_bot = 1 AND m.state = 0"
-        " AND m.user_id <> ? AND h.is_disabled = 0 AND (h.events >> ?) & 1 LIMIT ?",
-        "iiisii", c->num, (int64_t)type, c->num, actor_id, (int64_t)type, (int64_t)LISTENERS_MAX);
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT id FROM message_webhooks WHERE conversation_num = ? AND kind = 1"
+                    " AND is_disabled = 0 AND (events & ?) <> 0"
+                    " UNION ALL SELECT h.id FROM message_members m"
+                    " JOIN message_webhooks h ON h.bot_id = m.user_id AND h.conversation_num = 0"
+                    " WHERE m.conversation_num = ? AND m.is_bot = 1 AND m.state = 0"
+                    " AND m.user_id <> ? AND h.is_disabled = 0 AND (h.events & ?) <> 0 LIMIT ?",
+                    "iiisii", c->num, (int64_t)1 << type, c->num, actor_id, (int64_t)1 << type,
+                    (int64_t)LISTENERS_MAX);
     while (count < LISTENERS_MAX && store_step(st)) {
         struct str id = store_str(st, 0);
         snprintf(ids[count++], ID_SIZE, "%.*s", STR_FMT(id));
