@@ -182,6 +182,20 @@ describe('the socket', () => {
     await limited.stop();
   });
 
+  test('ends who sends more bytes than may wait, and nothing less', async () => {
+    const bytes = 200 * 1024; // of 256 kB for a frame, and 512 kB for all that wait
+    const flood = async (count) => {
+      const wire = await Talker.open(server, await fresh('bytes'));
+      // Looking the sender up takes longer than the next frame, so that all but the first wait.
+      for (let i = 0; i < count; i += 1) wire.send(`{"sync":{"cursor":"","open":[]},"id":${1000 + i}}`.padEnd(bytes));
+      return wire;
+    };
+    const many = await flood(60);
+    assert.equal((await many.closed).code, 1013);
+    const few = await flood(2);
+    await few.ok('ping', {});
+  });
+
   test('who does not read is told to fetch, and the others do not wait', { timeout: 60_000 }, async () => {
     const { bob, annWire } = await pair();
     const deaf = await Talker.open(server, bob, { perMessageDeflate: false });

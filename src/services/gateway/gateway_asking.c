@@ -152,7 +152,7 @@ struct asking *gateway_asking_create(struct gateway_socket *s, const Gateway__Cl
     call->request_id = arena_strdup(call->arena, request_id);
     call->remote_addr = arena_strdup(call->arena, s->remote_addr);
     if (s->who)
-        call->who = arena_memdup(call->arena, s->who, sizeof(*s->who));
+        call->who = gateway_socket_who(s, call->arena);
     s->is_busy = true;
     return a;
 }

@@ -5,8 +5,9 @@
 #include "services/gateway/gateway_socket.h"
 
 #define FRAMES_PER_S 200
-#define WAITING_MAX 64
 #define MESSAGE_MAX (256 * 1024)
+#define WAITING_MAX 64
+#define WAITING_BYTES_MAX (2 * MESSAGE_MAX)
 
 static struct metric sockets_gauge =
     METRIC_GAUGE("parlance_gateway_sockets", "Open /ws/im sockets.");
@@ -163,6 +164,7 @@ void gateway_socket_take_next(struct ws *ws, struct gateway_socket *s)
         struct waiting *next = LIST_ENTRY(s->waiting.next, struct waiting, in_socket);
         list_remove(&next->in_socket);
         s->waiting_count--;
+        s->waiting_bytes -= (uint32_t)next->n;
         handle(ws, s, next->opcode, (struct str){next->payload, next->n});
         free(next);
     }
@@ -178,12 +180,17 @@ static bool is_flooding(struct gateway_socket *s)
     return ++s->frame_count > FRAMES_PER_S && !s->gw->deps.is_unlimited;
 }
 
+static bool is_full(const struct gateway_socket *s, size_t n)
+{
+    return s->waiting_count >= WAITING_MAX || s->waiting_bytes + n > WAITING_BYTES_MAX;
+}
+
 static void on_message(void *arg, struct ws *ws, enum ws_opcode opcode, struct str payload)
 {
     struct gateway_socket *s = arg;
     if ((opcode == WS_BINARY) != s->is_packed) {
         ws_close(ws, WS_CLOSE_UNSUPPORTED, "frames as the subprotocol says");
-    } else if (is_flooding(s) || s->waiting_count >= WAITING_MAX) {
+    } else if (is_flooding(s) || is_full(s, payload.n)) {
         ws_close(ws, WS_CLOSE_TRY_LATER, "too many frames");
     } else if (s->is_busy) {
         struct waiting *w = mem_alloc(sizeof(*w) + payload.n + 1);
@@ -192,6 +199,7 @@ static void on_message(void *arg, struct ws *ws, enum ws_opcode opcode, struct s
         memcpy(w->payload, payload.p, payload.n);
         list_add_tail(&s->waiting, &w->in_socket);
         s->waiting_count++;
+        s->waiting_bytes += (uint32_t)payload.n;
     } else {
         handle(ws, s, opcode, payload);
     }
@@ -249,6 +257,33 @@ void gateway_socket_set_role(struct net_ticket ticket, enum identity_role role)
     net_ticket_post(ticket, on_role, news);
 }
 
+static struct signed_in *signed_in_create(const struct identity *who)
+{
+    size_t n = strlen(who->name) + 1;
+    struct signed_in *kept = mem_alloc(sizeof(*kept) + n);
+    kept->expires_at_ms = who->expires_at_ms;
+    kept->role = who->role;
+    kept->is_bot = who->is_bot;
+    memcpy(kept->user_id, who->user_id, sizeof(kept->user_id));
+    memcpy(kept->session_id, who->session_id, sizeof(kept->session_id));
+    memcpy(kept->meeting_id, who->meeting_id, sizeof(kept->meeting_id));
+    memcpy(kept->name, who->name, n);
+    return kept;
+}
+
+struct identity *gateway_socket_who(const struct gateway_socket *s, struct arena *arena)
+{
+    struct identity *who = arena_new(arena, struct identity);
+    who->expires_at_ms = s->who->expires_at_ms;
+    who->role = s->who->role;
+    who->is_bot = s->who->is_bot;
+    memcpy(who->user_id, s->who->user_id, sizeof(who->user_id));
+    memcpy(who->session_id, s->who->session_id, sizeof(who->session_id));
+    memcpy(who->meeting_id, s->who->meeting_id, sizeof(who->meeting_id));
+    snprintf(who->name, sizeof(who->name), "%s", s->who->name);
+    return who;
+}
+
 void gateway_socket_sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who)
 {
     bool is_first = !s->who;
@@ -256,9 +291,8 @@ void gateway_socket_sign_in(struct ws *ws, struct gateway_socket *s, const struc
         ws_close(ws, GATEWAY_CLOSE_SIGNED_OUT, "this socket belongs to somebody else");
         return;
     }
-    if (is_first)
-        s->who = mem_alloc(sizeof(*s->who));
-    *s->who = *who;
+    free(s->who);
+    s->who = signed_in_create(who);
     if (who->expires_at_ms > 0)
         loop_timer_start(ws_loop(ws), &s->expiry, MAX(0, who->expires_at_ms - clock_wall_ms()),
                          on_expired, s);

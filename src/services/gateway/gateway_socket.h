@@ -4,11 +4,20 @@
 
 #include "services/gateway/gateway_internal.h"
 
+/* An identity in as little as it needs: only guests have a name. */
+struct signed_in {
+    int64_t expires_at_ms;
+    enum identity_role role;
+    bool is_bot;
+    char user_id[ID_SIZE], session_id[ID_SIZE], meeting_id[ID_SIZE];
+    char name[];
+};
+
 struct gateway_socket {
     struct gateway *gw;
     uint64_t id;
     struct net_ticket ticket;
-    struct identity *who; /* NULL: not signed in yet */
+    struct signed_in *who; /* NULL: not signed in yet */
     char *remote_addr;
     struct loop_timer expiry;
     bool is_packed;
@@ -16,6 +25,7 @@ struct gateway_socket {
     uint8_t device_kind; /* Presence__DeviceKind */
     uint32_t frame_count;
     uint16_t waiting_count;
+    uint32_t waiting_bytes;
     int64_t second_since_ms;
     struct list waiting; /* of struct waiting */
 };
@@ -26,6 +36,8 @@ extern struct metric gateway_frames_total;
 void gateway_socket_take_next(struct ws *ws, struct gateway_socket *s);
 /* Whose socket it is from now on; closes it when it is somebody else's. */
 void gateway_socket_sign_in(struct ws *ws, struct gateway_socket *s, const struct identity *who);
+/* Who is signed in, whole again. */
+struct identity *gateway_socket_who(const struct gateway_socket *s, struct arena *arena);
 
 /* ---- gateway_asking.c: requests that somebody else answers; the call is theirs ---- */
 /* An error frame; error and texts must outlive it. request_id NULL: "". */
