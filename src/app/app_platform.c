@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "app/app_internal.h"
+#include "core/clock_trust.h"
 #include "core/file.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -143,6 +144,7 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     err = migrate(app, problem);
     if (err)
         return err;
+    clock_trust_load(app_path(app, "clock"));
     err = cache_open(&app->cache, &(struct cache_options){.driver = "memory",
                                                           .max_bytes = (size_t)c->cache_bytes});
     if (err)

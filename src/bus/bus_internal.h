@@ -83,6 +83,8 @@ enum err bus_task_renew(struct store_tx *tx, const struct bus_claim *claim, int6
 enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *claim, int64_t retry_ms,
                          int64_t forget_ms);
 enum err bus_task_forget(struct store_tx *tx, int64_t now_ms);
+/* What waits for more than a year was put off under a clock that ran far ahead: it is due. */
+enum err bus_task_bring_near(struct store_tx *tx, int64_t now_ms);
 /* Takes every lease back: nobody else can hold one. */
 enum err bus_task_release_all(struct store_tx *tx);
 

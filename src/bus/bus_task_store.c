@@ -212,6 +212,14 @@ enum err bus_task_forget(struct store_tx *tx, int64_t now_ms)
                      (int64_t)BUS_TASK_DONE, now_ms);
 }
 
+#define FAR_MS (400LL * 24 * 3600 * 1000)
+
+enum err bus_task_bring_near(struct store_tx *tx, int64_t now_ms)
+{
+    return store_run(tx, "UPDATE bus_tasks SET due_ms = ? WHERE state = ? AND due_ms > ?", "iii",
+                     now_ms, (int64_t)BUS_TASK_WAITING, now_ms + FAR_MS);
+}
+
 /* ---- operations ---- */
 
 struct stats_read {

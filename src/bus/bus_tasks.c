@@ -10,6 +10,7 @@
 
 #include "bus/bus_internal.h"
 #include "core/clock.h"
+#include "core/clock_trust.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -211,8 +212,10 @@ static enum err claim_run(struct store_tx *tx, void *arg)
     enum err err = c->must_release ? bus_task_release_all(tx) : ERR_OK;
     if (!err)
         err = bus_task_wake_due(tx, now_ms);
-    if (!err && c->must_forget)
+    if (!err && c->must_forget && clock_is_trusted())
         err = bus_task_forget(tx, now_ms);
+    if (!err && c->must_forget && clock_is_trusted())
+        err = bus_task_bring_near(tx, now_ms);
     for (unsigned i = 0; !err && c->idle && i < c->queue_count; i++) {
         unsigned turn = (c->tasks->first_queue + i) % c->queue_count;
         err = claim_queue(tx, c, &c->queues[turn], now_ms + c->tasks->bus->opt.lease_ms);
@@ -254,7 +257,7 @@ static int64_t dispatch(struct bus_tasks *t)
     int64_t now_ms = clock_wall_ms(), next_ms = now_ms + FAILED_WAIT_MS;
     c->tasks = t;
     c->must_release = t->must_release;
-    c->must_forget = now_ms >= t->next_forget_ms;
+    c->must_forget = clock_mono_ms() >= t->next_forget_ms;
     pthread_mutex_lock(&t->lock);
     c->queue_count = t->queue_count;
     memcpy(c->queues, t->queues, sizeof(c->queues));
@@ -268,7 +271,7 @@ static int64_t dispatch(struct bus_tasks *t)
         t->first_queue++;
         t->must_release = false;
         if (c->must_forget)
-            t->next_forget_ms = now_ms + FORGET_EVERY_MS;
+            t->next_forget_ms = clock_mono_ms() + FORGET_EVERY_MS;
     }
     while (c->claims) {
         struct bus_claim *claim = c->claims;

@@ -36,13 +36,13 @@ static int64_t delay_of(const struct throttle_rule *rule, int64_t tries)
 }
 
 /* The gate's value is the wall time when it opens. */
-static int64_t gate_wait_ms(struct cache *cache, struct str gate)
+static int64_t gate_wait_ms(struct cache *cache, const struct throttle_rule *rule, struct str gate)
 {
     struct arena *arena = arena_create();
     struct str value;
     int64_t opens_at_ms = 0, wait_ms = 0;
     if (cache_get(cache, gate, arena, &value) == ERR_OK && str_to_i64(value, &opens_at_ms))
-        wait_ms = MAX(opens_at_ms - clock_wall_ms(), 0);
+        wait_ms = CLAMP(opens_at_ms - clock_wall_ms(), 0, rule->delay_max_ms);
     arena_destroy(&arena);
     return wait_ms;
 }
@@ -53,7 +53,7 @@ enum err throttle_try(struct cache *cache, const struct throttle_rule *rule, con
     char count_text[KEY_SIZE], gate_text[KEY_SIZE], value[24];
     struct str gate = make_key(gate_text, "gate", rule, key);
     struct str count = make_key(count_text, "count", rule, key);
-    *retry_after_ms = gate_wait_ms(cache, gate);
+    *retry_after_ms = gate_wait_ms(cache, rule, gate);
     if (*retry_after_ms > 0)
         return ERR_RESOURCE_EXHAUSTED;
     int64_t tries = 0;
@@ -70,7 +70,7 @@ enum err throttle_try(struct cache *cache, const struct throttle_rule *rule, con
     err = cache_add(cache, gate, (struct str){value, (size_t)n}, delay_ms);
     if (err != ERR_ALREADY_EXISTS)
         return ERR_OK;
-    *retry_after_ms = MAX(gate_wait_ms(cache, gate), 1);
+    *retry_after_ms = MAX(gate_wait_ms(cache, rule, gate), 1);
     return ERR_RESOURCE_EXHAUSTED;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <unistd.h>
 
+#include "core/clock_trust.h"
 #include "services/file/file_internal.h"
 
 #define SWEEP_MS (60 * 1000)
@@ -108,9 +109,11 @@ static void sweep_begun(struct file_service *svc)
 
 void file_sweep(struct file_service *svc)
 {
-    sweep_state(svc, FILE__STATE__UPLOADING, svc->deps.upload_ms);
-    sweep_state(svc, FILE__STATE__READY, svc->deps.orphan_ms);
-    sweep_state(svc, FILE__STATE__REFUSED, svc->deps.orphan_ms);
+    if (clock_is_trusted()) {
+        sweep_state(svc, FILE__STATE__UPLOADING, svc->deps.upload_ms);
+        sweep_state(svc, FILE__STATE__READY, svc->deps.orphan_ms);
+        sweep_state(svc, FILE__STATE__REFUSED, svc->deps.orphan_ms);
+    }
     sweep_begun(svc);
 }
 

@@ -12,7 +12,8 @@
 
 #include "services/message/message_internal.h"
 
-/* A clock that ran ahead by more than this is not believed: new messages take the time of day. */
+/* Times that a clock gave which ran ahead by more than this are not believed: new messages take the
+ * time of day again. */
 #define CLOCK_LEAD_MAX_MS (60 * 1000)
 
 int64_t message_next_lsn(struct message_service *svc)
@@ -22,13 +23,14 @@ int64_t message_next_lsn(struct message_service *svc)
 
 /* ---- appending ---- */
 
-/* Times never run backwards within a conversation; several messages may share a millisecond, since
- * seq is what orders them. */
+/* Times do not run backwards within a conversation when the clock is corrected a little, nor when
+ * it was never set; several messages may share a millisecond, since seq is what orders them. One
+ * message of 2100 does not give its time to all that follow. */
 static int64_t next_time(const struct message_conversation *c)
 {
     int64_t now = clock_wall_ms();
-    bool is_ahead = c->active_at_ms > now && c->active_at_ms - now < CLOCK_LEAD_MAX_MS;
-    return is_ahead ? c->active_at_ms : now;
+    bool is_behind = now < CLOCK_FLOOR_MS || c->active_at_ms - now < CLOCK_LEAD_MAX_MS;
+    return c->active_at_ms > now && is_behind ? c->active_at_ms : now;
 }
 
 void message_chain_on(struct message_digest *chain, const struct message_link *link,
@@ -111,7 +113,7 @@ enum err message_log_change(struct store_tx *tx, struct message_service *svc,
     change->rev = c->rev + 1;
     change->lsn = message_next_lsn(svc);
     change->last_seq = c->last_seq;
-    change->at_ms = clock_wall_ms();
+    change->at_ms = next_time(c);
     change->chain = c->chain;
     struct message_link link = {.conversation_num = c->num,
                                 .rev = change->rev,

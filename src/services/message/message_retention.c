@@ -3,8 +3,11 @@
  * most, is deleted: from the oldest on, a batch a transaction, so that nobody waits long. A log
  * then begins at first_seq: all lines up to the last message deleted are gone, and what referred to
  * them. The last batch of a conversation appends a change, by which clients learn where it begins
- * now. A task runs it, begun by the clock; one that is interrupted goes on with the next.
+ * now. A task runs it, begun by the clock; one that is interrupted goes on with the next. While the
+ * clock is not to be believed (core/clock_trust.h) nothing is deleted. A message from the future
+ * was written under a wrong clock: it is as old as the next one that was not.
  */
+#include "core/clock_trust.h"
 #include "core/log.h"
 #include "services/message/message_internal.h"
 
@@ -64,6 +67,43 @@ static enum err drop_lines(struct store_tx *tx, struct message_op *op,
     return err;
 }
 
+static bool is_future(int64_t at_ms)
+{
+    return at_ms > clock_wall_ms() + DAY_MS;
+}
+
+/* How many of the first rows are past their time. is_open: behind those are none but of the future,
+ * to the end of the batch. */
+static size_t count_old(const struct message_row *rows, size_t count, int64_t cutoff_ms,
+                        bool *is_open)
+{
+    size_t old = 0;
+    *is_open = false;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].created_at_ms < cutoff_ms)
+            old = i + 1;
+        else if (!is_future(rows[i].created_at_ms))
+            return old;
+    }
+    *is_open = old < count && count == BATCH + 1;
+    return old;
+}
+
+/* What comes after the batch? */
+static enum err is_all_old(struct store_tx *tx, const struct message_row *last, int64_t cutoff_ms,
+                           bool *is_old)
+{
+    int64_t next_ms = 0;
+    enum err err = message_take_number(
+        store_query(tx,
+                    "SELECT created_at_ms FROM message_messages WHERE conversation_num = ?"
+                    " AND seq > ? AND created_at_ms <= ? ORDER BY seq LIMIT 1",
+                    "iii", last->conversation_num, last->seq, clock_wall_ms() + DAY_MS),
+        &next_ms);
+    *is_old = !err && next_ms && next_ms < cutoff_ms;
+    return err;
+}
+
 static enum err trim_job(struct store_tx *tx, struct message_op *op)
 {
     struct trim *t = CONTAINER_OF(op, struct trim, op);
@@ -80,8 +120,13 @@ static enum err trim_job(struct store_tx *tx, struct message_op *op)
                                                              .reader_id = "",
                                                              .limit = BATCH + 1},
                                      &rows, &count);
-    while (!err && old < count && rows[old].created_at_ms < cutoff_ms)
-        old++;
+    bool is_open = false, is_old = false;
+    if (!err)
+        old = count_old(rows, count, cutoff_ms, &is_open);
+    if (is_open)
+        err = is_all_old(tx, &rows[BATCH], cutoff_ms, &is_old);
+    if (is_old)
+        old = count;
     if (err || old == 0)
         return err;
     t->has_more = old > BATCH;
@@ -123,19 +168,20 @@ struct finding {
     size_t count;
 };
 
-/* Those whose oldest message is too old. */
+/* Those whose oldest message is too old, or of the future. */
 static enum err find_job(struct store_tx *tx, void *arg)
 {
     struct finding *f = arg;
     int64_t now = clock_wall_ms(), all = f->svc->deps.keep_max_ms;
-    struct store_stmt *st = store_query(
-        tx,
-        "SELECT c.num, c.id FROM message_conversations c"
-        " JOIN message_messages m ON m.conversation_num = c.num AND m.seq = c.first_seq"
-        " WHERE c.num > ? AND ((c.retention_days > 0"
-        " AND m.created_at_ms < ? - c.retention_days * 86400000) OR m.created_at_ms < ?)"
-        " ORDER BY c.num LIMIT ?",
-        "iiii", f->above_num, now, all ? now - all : (int64_t)0, (int64_t)CANDIDATES);
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT c.num, c.id FROM message_conversations c"
+                    " JOIN message_messages m ON m.conversation_num = c.num AND m.seq = c.first_seq"
+                    " WHERE c.num > ? AND ((c.retention_days > 0"
+                    " AND m.created_at_ms < ? - c.retention_days * 86400000) OR m.created_at_ms < ?"
+                    " OR m.created_at_ms > ?) ORDER BY c.num LIMIT ?",
+                    "iiiii", f->above_num, now, all ? now - all : (int64_t)0, now + DAY_MS,
+                    (int64_t)CANDIDATES);
     f->count = 0;
     while (f->count < CANDIDATES && store_step(st)) {
         f->above_num = store_int(st, 0);
@@ -149,6 +195,9 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
     struct message_service *svc = arg;
     struct finding f = {.svc = svc};
     enum err err;
+    clock_trust_keep();
+    if (!clock_is_trusted())
+        return ERR_OK; /* a later turn's work */
     do {
         f.arena = arena_create();
         err = store_read(svc->deps.store, find_job, &f);
