@@ -101,6 +101,34 @@ test("a conversation is closed when the last tab looks away", async () => {
   hub.onMessage(a, { type: "bye" });
 });
 
+test("tabs watch together: nobody goes whom another shows, and what a tab watched goes with it", async () => {
+  const { hub, a, b, socket } = await twoTabs();
+  const last = () => socket.sent.at(-1)?.["watch"];
+  a.ask(1, "watch", { is_change: true, user_ids: ["u1", "u2"], removed_ids: [] });
+  b.ask(1, "watch", { is_change: true, user_ids: ["u2", "u3"], removed_ids: [] });
+  a.ask(2, "watch", { is_change: true, user_ids: ["u4"], removed_ids: ["u1", "u2"] });
+  assert.deepEqual(last(), { is_change: true, user_ids: ["u4"], removed_ids: ["u1"] });
+  a.ask(3, "watch", { user_ids: ["u3", "u5"] });
+  assert.deepEqual(last(), { is_change: true, user_ids: ["u3", "u5"], removed_ids: ["u4"] }, "a list of one tab is not that of all");
+  await rest();
+  hub.onMessage(b, { type: "bye" });
+  assert.deepEqual(last(), { is_change: true, user_ids: [], removed_ids: ["u2"] });
+  hub.onMessage(a, { type: "bye" });
+});
+
+test("tabs watch no more together than the server lets one socket", async () => {
+  const { hub, a, b, socket } = await twoTabs();
+  const ids = (of: string, n: number) => Array.from({ length: n }, (_, i) => `${of}${i}`);
+  a.ask(1, "watch", { is_change: true, user_ids: ids("a", 150) });
+  b.ask(1, "watch", { is_change: true, user_ids: ids("b", 150) });
+  const watch = socket.sent.at(-1)?.["watch"] as { user_ids: string[]; removed_ids: string[] };
+  assert.deepEqual([watch.user_ids.length, watch.removed_ids.length], [150, 100]);
+  assert.ok(watch.removed_ids.every((id) => id.startsWith("a")));
+  await rest();
+  hub.onMessage(a, { type: "bye" });
+  hub.onMessage(b, { type: "bye" });
+});
+
 test("the socket breaks: the tabs hear of it, and what was asked fails", async () => {
   const { hub, a, b, socket } = await twoTabs();
   socket.send = () => undefined;

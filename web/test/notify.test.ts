@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { titleText } from "../src/app/title";
 import { isWorthTelling } from "../src/chat/notify";
+import { shownInFront } from "../src/chat/tabs";
 import type { Conversation, Message, Own } from "../src/chat/types";
 
 const nowMs = 1_000_000;
@@ -18,7 +19,7 @@ test("what others say is told", () => {
   assert.equal(isWorthTelling(m(), c(), at), true);
   assert.equal(isWorthTelling(m({ sender_id: "u1" }), c(), at), false, "one's own");
   assert.equal(isWorthTelling(m({ seq: 4 }), c(), at), false, "read on another device");
-  assert.equal(isWorthTelling(m({ created_at_ms: 1 }), c(), at), false, "old: caught up with");
+  assert.equal(isWorthTelling(m({ created_at_ms: 1 }), c(), at), true, "however the clocks stand");
   assert.equal(isWorthTelling(m(), undefined, at), false);
 });
 
@@ -33,6 +34,12 @@ test("quiet conversations and do not disturb are silent", () => {
 test("of the server's lines only others' calls", () => {
   assert.deepEqual(["call_started", "call_missed", "member_joined"].map((e) => isWorthTelling(note(e), c(), at)), [true, true, false]);
   assert.equal(isWorthTelling(note("call_started", "u1"), c(), at), false);
+});
+
+test("what a tab in front shows", () => {
+  const said = JSON.stringify({ atMs: nowMs - 2_000, id: "c" });
+  assert.deepEqual([shownInFront(said, nowMs), shownInFront(said, nowMs + 60_000), shownInFront(null, nowMs), shownInFront("12x", nowMs)], ["c", null, null, null]);
+  assert.equal(shownInFront(JSON.stringify({ atMs: nowMs, id: "" }), nowMs), "");
 });
 
 test("the tab counts what is unread", () => {

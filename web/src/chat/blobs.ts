@@ -4,35 +4,51 @@ import { onAccountChange } from "../app/account-change";
 import { callBlob } from "../app/api";
 import { saveFile } from "../app/meetings";
 
-const keptMost = 80;
-const urls = new Map<string, string>();
+const keptMost = 200;
+const bytesMost = 64 * 1024 * 1024;
+
+interface Held {
+  url: string;
+  bytes: number;
+}
+const held = new Map<string, Held>();
+let heldBytes = 0;
 const pending = new Map<string, Promise<string>>();
 
 onAccountChange(() => {
-  for (const url of urls.values()) URL.revokeObjectURL(url);
-  urls.clear();
+  for (const path of [...held.keys()]) letGo(path);
 });
 
 export const filePath = (conversationId: string, fileId: string): string => `/conversations/${encodeURIComponent(conversationId)}/files/${encodeURIComponent(fileId)}`;
 export const thumbnailPath = (conversationId: string, fileId: string): string => `${filePath(conversationId, fileId)}/thumbnail`;
 
+function letGo(path: string): void {
+  const old = held.get(path);
+  if (!old) return;
+  held.delete(path);
+  heldBytes -= old.bytes;
+  URL.revokeObjectURL(old.url);
+}
+
 function put(path: string, blob: Blob): string {
+  letGo(path);
   const url = URL.createObjectURL(blob);
-  urls.set(path, url);
-  for (const [old, oldUrl] of urls) {
-    if (urls.size <= keptMost) break;
-    urls.delete(old);
-    URL.revokeObjectURL(oldUrl);
+  held.set(path, { url, bytes: blob.size });
+  heldBytes += blob.size;
+  // The one just put stays, however large it is: somebody waits for it.
+  for (const old of [...held.keys()]) {
+    if (old === path || (held.size <= keptMost && heldBytes <= bytesMost)) break;
+    letGo(old);
   }
   return url;
 }
 
 export function blobUrl(path: string): Promise<string> {
-  const known = urls.get(path);
+  const known = held.get(path);
   if (known) {
-    urls.delete(path); // used last: let go last
-    urls.set(path, known);
-    return Promise.resolve(known);
+    held.delete(path); // used last: let go last
+    held.set(path, known);
+    return Promise.resolve(known.url);
   }
   let asked = pending.get(path);
   if (!asked) {
@@ -61,7 +77,7 @@ export function useBlob(path: string): string | null {
     return () => void (isStale = true);
   }, [path]);
   const known = path && got?.path === path ? got.url : undefined;
-  return known === undefined ? (urls.get(path) ?? "") : known;
+  return known === undefined ? (held.get(path)?.url ?? "") : known;
 }
 
 export async function download(path: string, name: string): Promise<void> {

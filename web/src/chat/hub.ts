@@ -21,6 +21,21 @@ export interface Port {
 
 const tokenLimitMs = 8_000;
 
+// So many people one socket may watch (docs/messaging.md, "Presence").
+const watchedMost = 200;
+
+// What a tab has on its screen.
+interface Shown {
+  opened: Set<string>;
+  watched: Set<string>;
+}
+
+interface Watch {
+  is_change?: boolean;
+  user_ids?: string[];
+  removed_ids?: string[];
+}
+
 interface TokenWish {
   resolve: (token: string | null) => void;
   reject: (error: Error) => void;
@@ -30,8 +45,8 @@ export class Hub {
   private link: Link | null = null;
   private state: LinkState = "connecting";
   private isReady = false;
-  // What each tab has on its screen; the last one heard of comes last.
-  private readonly tabs = new Map<Port, Set<string>>();
+  // The last one heard of comes last.
+  private readonly tabs = new Map<Port, Shown>();
   private readonly wishes = new Map<number, TokenWish>();
   private nextWish = 1;
 
@@ -46,9 +61,9 @@ export class Hub {
 
   private enter(port: Port): void {
     const isNew = !this.tabs.has(port);
-    const opened = this.tabs.get(port) ?? new Set();
+    const shown = this.tabs.get(port) ?? { opened: new Set(), watched: new Set() };
     this.tabs.delete(port);
-    this.tabs.set(port, opened);
+    this.tabs.set(port, shown);
     if (!this.link || this.link.isClosed) this.connect();
     else if (isNew) {
       port.postMessage({ type: "state", state: this.state });
@@ -63,6 +78,7 @@ export class Hub {
       onState: (state) => {
         this.state = state;
         this.isReady &&= state === "open";
+        if (state !== "open") for (const shown of this.tabs.values()) shown.watched.clear(); // asked for anew by each
         this.tell({ type: "state", state });
       },
       onReady: () => {
@@ -78,22 +94,24 @@ export class Hub {
   }
 
   private leave(port: Port): void {
-    const opened = this.tabs.get(port);
+    const shown = this.tabs.get(port);
     this.tabs.delete(port);
-    for (const id of opened ?? []) if (!this.isOpenElsewhere(id)) this.link?.request("open", { id, is_closed: true }).catch(() => undefined);
+    for (const id of shown?.opened ?? []) if (!this.isOpenElsewhere(id)) this.link?.request("open", { id, is_closed: true }).catch(() => undefined);
+    const removed_ids = this.unwatched(shown?.watched ?? []);
+    if (removed_ids.length && this.isReady) this.link?.request("watch", { is_change: true, user_ids: [], removed_ids }).catch(() => undefined);
     if (this.tabs.size) return;
     this.link?.close();
     this.link = null;
   }
 
   private isOpenElsewhere(id: string): boolean {
-    return [...this.tabs.values()].some((opened) => opened.has(id));
+    return [...this.tabs.values()].some(({ opened }) => opened.has(id));
   }
 
   private async ask(port: Port, { id, name, body }: { id: number; name: string; body: object }): Promise<void> {
     try {
       const isKept = name === "open" && this.noteOpen(port, body as { id: string; is_closed?: boolean });
-      const reply = isKept ? {} : await this.link?.request(name, body);
+      const reply = isKept ? {} : await this.link?.request(name, name === "watch" ? this.merged(port, body as Watch) : body);
       port.postMessage({ type: "answer", id, body: reply });
     } catch (error) {
       const { code, message, requestId } = error instanceof ApiError ? error : new ApiError("unknown", String(error), "", 0);
@@ -103,10 +121,36 @@ export class Hub {
 
   // True: one tab looks away from a conversation that another still shows; the server need not know.
   private noteOpen(port: Port, { id, is_closed }: { id: string; is_closed?: boolean }): boolean {
-    const opened = this.tabs.get(port);
+    const opened = this.tabs.get(port)?.opened;
     if (!is_closed) opened?.add(id);
     else opened?.delete(id);
     return is_closed === true && this.isOpenElsewhere(id);
+  }
+
+  // Of these whom no tab watches.
+  private unwatched(ids: Iterable<string>): string[] {
+    const watched = new Set([...this.tabs.values()].flatMap((shown) => [...shown.watched]));
+    return [...ids].filter((id) => !watched.has(id));
+  }
+
+  // What a tab watches, as a change of what all of them do: nobody leaves the list whom another tab shows. When there are too
+  // many, those of the tabs heard of longest ago go.
+  private merged(port: Port, { is_change, user_ids = [], removed_ids = [] }: Watch): Watch {
+    const shown = this.tabs.get(port);
+    if (!shown) return { is_change: true, user_ids, removed_ids };
+    const gone = new Set(is_change ? removed_ids : shown.watched);
+    for (const id of gone) shown.watched.delete(id);
+    for (const id of user_ids) shown.watched.add(id);
+    const all = new Set([...this.tabs.values()].flatMap(({ watched }) => [...watched]));
+    for (const other of this.tabs.values())
+      for (const id of other === shown ? [] : other.watched) {
+        if (all.size <= watchedMost) break;
+        if (shown.watched.has(id)) continue;
+        for (const { watched } of this.tabs.values()) watched.delete(id);
+        all.delete(id);
+        gone.add(id);
+      }
+    return { is_change: true, user_ids, removed_ids: this.unwatched(gone) };
   }
 
   // Only pages can sign in: the one heard of last is asked first, and the next when it does not answer.

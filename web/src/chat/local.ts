@@ -60,6 +60,10 @@ export function keptThread(id: string, log: Log): KeptThread {
 
 export const logOf = (kept: KeptThread): Log => ({ rev: kept.rev, messages: kept.messages, hasOlder: kept.hasOlder, hasNewer: false });
 
+const openLimitMs = 3_000;
+
+class BlockedError extends Error {}
+
 function openDatabase(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(databaseName, shape);
@@ -71,26 +75,33 @@ function openDatabase(): Promise<IDBDatabase> {
       db.createObjectStore("threads", { keyPath: "id" }).createIndex("usedAtMs", "usedAtMs");
       db.createObjectStore("people", { keyPath: "id" });
     };
-    request.onsuccess = () => resolve(request.result);
+    // Behind another tab's deletion it may wait for as long as that one does: one goes on without.
+    let isLate = false;
+    const timer = setTimeout(() => ((isLate = true), reject(new BlockedError())), openLimitMs);
+    request.onsuccess = () => {
+      clearTimeout(timer);
+      const db = request.result;
+      if (isLate) return db.close();
+      db.onversionchange = () => db.close(); // another tab signs out or has a newer shape: it must not wait for us
+      resolve(db);
+    };
     request.onerror = () => reject(request.error ?? new Error("no database"));
-    request.onblocked = () => reject(new Error("blocked"));
+    request.onblocked = () => reject(new BlockedError());
   });
 }
 
 export class Local {
-  private constructor(private readonly db: IDBDatabase) {
-    // Another tab signs out or has a newer shape: it must not wait for us.
-    db.onversionchange = () => db.close();
-  }
+  private constructor(private readonly db: IDBDatabase) {}
 
-  // Of this account; null: nothing can be kept here (a private window, say).
-  static async open(account: string): Promise<Local | null> {
+  // Of this account; null: nothing can be kept here (a private window, say). `onBlocked`: what was kept is out of reach now.
+  static async open(account: string, onBlocked: () => void = () => undefined): Promise<Local | null> {
     try {
       const local = new Local(await openDatabase());
       const owner = (await done(local.db.transaction("facts").objectStore("facts").get("account"))) as string | undefined;
       if (owner !== account) await local.clear(account);
       return local;
-    } catch {
+    } catch (error) {
+      if (error instanceof BlockedError) onBlocked();
       return null;
     }
   }

@@ -2,20 +2,17 @@
 // and a page that is looked at stay silent.
 import { areOn, choice } from "../app/notices";
 import { go, place } from "../app/router";
-import { readText, writeText } from "../app/storage";
 import { t } from "../i18n/i18n";
 import { toast } from "../ui/toast";
 import { isQuiet } from "./inbox";
 import { nameOf, pictureOf, titleOf } from "./people";
 import { isDisturbable } from "./presence";
 import type { ChatStore } from "./store";
+import { Tabs } from "./tabs";
 import { contentLine } from "./texts";
 import type { Change, Conversation, Message } from "./types";
 
-const focusEveryMs = 3_000;
-const focusLastsMs = 5_000;
-const oldMs = 60_000;
-const focusKey = "parlance.focused";
+const tellAfterMs = 300;
 const textMost = 200;
 
 export interface Circumstances {
@@ -24,24 +21,13 @@ export interface Circumstances {
   nowMs: number;
 }
 
-// Whether a message is worth telling at all, wherever one looks.
+// Whether a message is worth telling at all, wherever one looks. What happened while one was away is not heard here: it comes
+// by sync and is counted; so no clock is asked how old a message is.
 export function isWorthTelling(m: Message, c: Conversation | undefined, { me, isDisturbable: may, nowMs }: Circumstances): boolean {
   if (!c || !m.content || m.sender_id === me || m.content.note?.actor_id === me || !may) return false;
   if (m.content.note && m.content.note.event !== "call_started" && m.content.note.event !== "call_missed") return false;
-  if (c.own?.state !== "active" || isQuiet(c, nowMs) || m.seq <= c.own.read_seq) return false;
-  return nowMs - m.created_at_ms < oldMs;
+  return c.own?.state === "active" && !isQuiet(c, nowMs) && m.seq > c.own.read_seq;
 }
-
-// One of the person's tabs is in front: it shows by itself what comes.
-function isSomeTabFocused(): boolean {
-  return document.hasFocus() || Date.now() - (Number(readText(focusKey)) || 0) < focusLastsMs;
-}
-
-function tellFocus(): void {
-  if (document.hasFocus()) writeText(focusKey, String(Date.now()));
-}
-
-const openId = (): string => /^\/c\/([^/?]+)/.exec(place.peek().path)?.[1] ?? "";
 
 function chime(): void {
   try {
@@ -69,7 +55,6 @@ function show(m: Message, c: Conversation): void {
   const title = titleOf(c);
   const line = contentLine(content).slice(0, textMost);
   const body = c.kind === "direct" || content.note ? line : t("chat.lineOf", { name: nameOf(m.sender_id), text: line });
-  // The same tag from every tab: it is seen once.
   const icon = pictureOf(c);
   const notice = new Notification(title, { body, tag: `${c.id}:${m.seq}`, ...(icon ? { icon } : {}), silent: true });
   notice.onclick = () => {
@@ -88,29 +73,24 @@ function offerCall(m: Message): void {
 }
 
 export function startNotices(store: ChatStore): () => void {
+  const tabs = new Tabs(store.me);
+  const tell = (m: Message) => {
+    const c = store.conversations.peek().get(m.conversation_id);
+    if (!isWorthTelling(m, c, { me: store.me, isDisturbable: isDisturbable(), nowMs: Date.now() }) || !c) return;
+    if (document.hasFocus()) offerCall(m);
+    if (!tabs.mayTell(`${c.id}:${m.seq}`)) return;
+    const shown = tabs.shown();
+    if (shown === null && areOn()) show(m, c);
+    if (shown !== c.id && choice.peek().hasSound) chime();
+  };
   const hear = (name: string, body: unknown) => {
     const m = name === "change" && (body as Change).type === "message" ? (body as Change).message : undefined;
-    if (!m) return;
     // The list learns of the conversation first; people's names come from the server.
-    setTimeout(() => {
-      const c = store.conversations.peek().get(m.conversation_id);
-      if (!isWorthTelling(m, c, { me: store.me, isDisturbable: isDisturbable(), nowMs: Date.now() }) || !c) return;
-      const isLookedAt = document.hasFocus() && openId() === c.id;
-      if (document.hasFocus()) offerCall(m);
-      if (!isSomeTabFocused() && areOn()) show(m, c);
-      if (!isLookedAt && choice.peek().hasSound) chime();
-    }, 300);
+    if (m) setTimeout(() => tell(m), tellAfterMs + Math.random() * tellAfterMs);
   };
   store.heard.add(hear);
-  const timer = setInterval(tellFocus, focusEveryMs);
-  addEventListener("focus", tellFocus);
-  const onBlur = () => writeText(focusKey, null);
-  addEventListener("blur", onBlur);
-  tellFocus();
   return () => {
     store.heard.delete(hear);
-    clearInterval(timer);
-    removeEventListener("focus", tellFocus);
-    removeEventListener("blur", onBlur);
+    tabs.close();
   };
 }

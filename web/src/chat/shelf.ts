@@ -16,9 +16,9 @@ export class Shelf {
   // What is kept of conversations is of another life: not drawn any more, and overwritten soon.
   private isVoid = false;
 
-  // What was kept; null: nothing. From now on `look` is kept.
-  async open(account: string, take: (kept: Snapshot) => void, look: () => Kept): Promise<void> {
-    this.local = await Local.open(account);
+  // What was kept is taken. From now on `look` is kept.
+  async open(account: string, take: (kept: Snapshot) => void, look: () => Kept, onBlocked: () => void): Promise<void> {
+    this.local = await Local.open(account, onBlocked);
     const kept = await this.local?.read().catch(() => null);
     if (this.isOver) return this.local?.close();
     if (!kept || !this.local) return;

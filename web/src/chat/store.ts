@@ -137,9 +137,10 @@ export class ChatStore {
       this.conversations.value = new Map(kept.conversations.map((c) => [c.id, c]));
       if (kept.cursor) this.isLoaded.value = true;
     };
-    return this.shelf.open(this.me, take, () => ({
+    const look = () => ({
       cursor: this.cursor, hasMore: this.hasMore.value, conversations: this.conversations.value, logs: this.wholeLogs.value, people: knownPeople.value,
-    }));
+    });
+    return this.shelf.open(this.me, take, look, () => toast(t("chat.notKept"), "info"));
   }
 
   // Logs that lack nothing between their first message and the end.
