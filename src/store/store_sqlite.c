@@ -26,9 +26,6 @@
 #define TRUNCATE_WAIT_MS 100
 /* KiB: the pages that inserts into the indexes of a long log touch. */
 #define WRITER_CACHE "-32768"
-/* What a savepoint keeps of the pages it changes is one piece of memory of this size, and a file
- * beyond it; with temp_store=MEMORY it would be pieces of 1 kB, four to a page. */
-#define SAVEPOINT_BYTES (1 << 20)
 #define LENGTH_MAX_BYTES (64 << 20) /* of one value or row */
 
 static struct metric metric_wal =
@@ -197,6 +194,8 @@ static enum err expect_pragma(struct store_conn *conn, const char *sql, const ch
 
 static enum err set_up(struct store_conn *conn)
 {
+    /* temp_store: a savepoint's pages that outgrow memory would go to a file, and SQLite 3.40 says
+     * SQLITE_FULL there when one before it was released. */
     static const char common[] =
         "PRAGMA mmap_size=0; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF;"
         "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;";
@@ -220,7 +219,7 @@ static enum err set_up(struct store_conn *conn)
         err = expect_pragma(conn, "PRAGMA journal_mode=WAL", "wal");
         if (!err)
             err = exec(conn, "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864;"
-                             "PRAGMA temp_store=DEFAULT; PRAGMA cache_size=" WRITER_CACHE);
+                             "PRAGMA cache_size=" WRITER_CACHE);
         if (!err)
             err = expect_pragma(conn, "PRAGMA synchronous", "2");
         sqlite3_wal_hook(conn->sql, on_wal, conn);
@@ -423,7 +422,6 @@ static void sqlite_close(struct store_db **dbp)
 static void configure(void)
 {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, SAVEPOINT_BYTES);
 }
 
 static enum err sqlite_open(const struct store_options *opt, struct store_db **out)
