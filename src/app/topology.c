@@ -425,6 +425,7 @@ void app_topology_stop(struct app *app)
     app_operate_destroy(&s->operate_service);
     task_stop(s->task_service);
     bus_stop_tasks(app->bus);
+    bus_stop_events(app->bus);
     gateway_destroy(&s->gateway);
     rpc_local_destroy(&s->presence);
     presence_destroy(&s->presence_service);

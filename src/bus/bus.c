@@ -108,6 +108,12 @@ void bus_stop_tasks(struct bus *bus)
         bus_tasks_stop(bus->tasks);
 }
 
+void bus_stop_events(struct bus *bus)
+{
+    if (bus->outbox)
+        bus_outbox_settle(bus->outbox);
+}
+
 void bus_close(struct bus **busp)
 {
     struct bus *bus = *busp;

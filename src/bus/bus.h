@@ -32,6 +32,11 @@ struct bus_options {
 MUST_USE enum err bus_open(struct bus **out, const struct bus_options *opt);
 /* Lets the outbox and the tasks go, the ones left by an earlier run first. Once. */
 void bus_start(struct bus *bus);
+/* Before the first subscriber goes away for good: nothing leaves the outbox any more, and what has
+ * left it was handled (waits for that, 5 s at most) or comes again at the next start. Else the last
+ * events of a life would be delivered to nobody, and count as delivered. bus_publish still works.
+ */
+void bus_stop_events(struct bus *bus);
 /* Stops delivery, waits for handlers, frees; what is left in outbox and tasks stays for the next
  * start. Accepts NULL. */
 void bus_close(struct bus **bus);

@@ -29,6 +29,8 @@ struct bus_outbox *bus_outbox_create(struct bus *bus);
 void bus_outbox_start(struct bus_outbox *outbox);
 /* Ends the relay. Acks may still come until the driver is stopped. */
 void bus_outbox_stop(struct bus_outbox *outbox);
+/* Ends the relay and waits for what it handed over; an ack that comes later does not count. */
+void bus_outbox_settle(struct bus_outbox *outbox);
 /* Marks what was acknowledged. No write that publishes may be on its way. */
 void bus_outbox_destroy(struct bus_outbox **outbox);
 

@@ -24,6 +24,7 @@
 #define BUSY_WAIT_MS 5     /* the driver has no room */
 #define IDLE_WAIT_MS 1000  /* also how long a failed deletion waits */
 #define RESCAN_EVERY_US 1000000
+#define SETTLE_US 5000000
 
 static struct metric metric_in_flight =
     METRIC_GAUGE("parlance_bus_outbox_in_flight", "Outbox events handed over, not yet confirmed.");
@@ -41,6 +42,8 @@ struct bus_outbox {
     bool is_committed;       /* there may be new rows */
     bool is_woken;           /* anything changed: committed, arrived, deleted */
     bool is_deleting;        /* a deletion is on its way */
+    bool is_settled;         /* subscribers go: who arrives now may have met nobody */
+    size_t unhandled;        /* handed over, and not arrived */
     struct map64 *in_flight; /* row id -> the outbox itself */
     int64_t *arrived;        /* row ids to delete */
     size_t arrived_count, arrived_capacity;
@@ -145,7 +148,9 @@ static void on_arrival(void *arg, int64_t id)
 {
     struct bus_outbox *o = arg;
     pthread_mutex_lock(&o->lock);
-    add_arrived(o, id);
+    o->unhandled--;
+    if (!o->is_settled)
+        add_arrived(o, id);
     o->is_woken = true;
     pthread_cond_broadcast(&o->changed);
     pthread_mutex_unlock(&o->lock);
@@ -158,6 +163,7 @@ static bool mark_in_flight(struct bus_outbox *o, int64_t id)
     bool is_new = map64_get(o->in_flight, (uint64_t)id) == NULL;
     if (is_new)
         map64_set(o->in_flight, (uint64_t)id, o);
+    o->unhandled += is_new;
     pthread_mutex_unlock(&o->lock);
     return is_new;
 }
@@ -166,6 +172,7 @@ static void unmark_in_flight(struct bus_outbox *o, int64_t id)
 {
     pthread_mutex_lock(&o->lock);
     map64_remove(o->in_flight, (uint64_t)id);
+    o->unhandled--;
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -351,6 +358,17 @@ void bus_outbox_stop(struct bus_outbox *o)
     if (o->is_started)
         pthread_join(o->thread, NULL);
     o->is_started = false;
+}
+
+void bus_outbox_settle(struct bus_outbox *o)
+{
+    bus_outbox_stop(o);
+    int64_t until_us = clock_mono_us() + SETTLE_US;
+    pthread_mutex_lock(&o->lock);
+    while (o->unhandled && clock_mono_us() < until_us)
+        bus_cond_wait(&o->changed, &o->lock, 100);
+    o->is_settled = true;
+    pthread_mutex_unlock(&o->lock);
 }
 
 void bus_outbox_destroy(struct bus_outbox **op)

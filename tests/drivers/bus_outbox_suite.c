@@ -131,6 +131,34 @@ static void on_id(void *arg, const struct bus_event *e)
 }
 
 /* A crash between the handler and the mark: the row is still there. The same id tells. */
+static void on_slow_event(void *arg, const struct bus_event *e)
+{
+    usleep(50000);
+    on_event(arg, e);
+}
+
+/* A subscriber that goes away before the bus does misses nothing: what it has not had comes at the
+ * next start. */
+static void test_nothing_is_delivered_to_nobody(void **state)
+{
+    struct bus_fixture *f = *state;
+    struct journal j = JOURNAL_INIT;
+    int id = bus_subscribe(f->bus, "c", "j", on_slow_event, &j);
+    bus_start(f->bus);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(bus_fixture_publish(f, &event, ERR_OK), ERR_OK);
+    journal_wait(&j, 1);
+    bus_stop_events(f->bus);
+    bus_unsubscribe(f->bus, id);
+    assert_int_equal(bus_fixture_publish(f, &event, ERR_OK), ERR_OK);
+    journal_stays(&j, j.count);
+    bus_fixture_reopen(f, NULL);
+    bus_subscribe(f->bus, "c", "j", on_event, &j);
+    bus_start(f->bus);
+    journal_wait(&j, 5);
+    journal_stays(&j, 5);
+}
+
 static void test_a_redelivery_has_the_same_id(void **state)
 {
     struct bus_fixture *f = *state;
@@ -251,6 +279,7 @@ int bus_outbox_suite(void)
         T(test_nothing_leaves_before_start),
         T(test_what_was_left_comes_at_the_next_start),
         T(test_a_stop_loses_nothing),
+        T(test_nothing_is_delivered_to_nobody),
         T(test_a_redelivery_has_the_same_id),
         T(test_a_late_id_is_found),
         T(test_many_through_little_room),

@@ -189,7 +189,7 @@ static void on_ref(void *arg, const struct bus_event *event)
     File__RefEvent *e = (File__RefEvent *)rpc_message_unpack(&file__ref_event__descriptor, arena,
                                                              event->payload.p, event->payload.n);
     enum err err = e ? ERR_UNAVAILABLE : ERR_DATA_LOSS;
-    for (int i = 0; e && err && i < EVENT_TRIES && !svc->is_stopping; i++) {
+    for (int i = 0; e && err && i < EVENT_TRIES && (!i || !svc->is_stopping); i++) {
         if (i)
             usleep(EVENT_WAIT_MS * 1000);
         err = store_write_essential_sync(svc->deps.store, 0, ref_job, e);
