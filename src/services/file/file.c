@@ -26,6 +26,7 @@ enum err file_create(struct file_service **out, const struct file_deps *deps)
         free(svc);
         return err;
     }
+    file_hold_start(svc);
     file_refs_start(svc);
     file_sweep_start(svc);
     file_erase_start(svc);
@@ -48,5 +49,6 @@ void file_destroy(struct file_service **svcp)
     file_refs_stop(svc);
     worker_pool_destroy(&svc->checkers);
     file_locks_destroy(&svc->locks);
+    file_hold_end(svc);
     free(svc);
 }

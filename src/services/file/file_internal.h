@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "core/map.h"
 #include "core/mem.h"
 #include "core/worker.h"
 #include "services/common/who.h"
@@ -34,6 +35,8 @@ struct file_service {
     unsigned rounds; /* of the timer; touched by who is sweeping alone */
     _Atomic bool is_stopping;
     int subscription;
+    pthread_mutex_t hold_lock;
+    struct map *holds; /* id -> struct file_hold */
 };
 
 /* ---- file_store.c: rows; texts live in the arena of the call that read them ---- */
@@ -74,17 +77,18 @@ enum err file_store_mark_deleted(struct store_tx *tx, const char *id);
 enum err file_store_delete(struct store_tx *tx, const char *id);
 /* Somebody is about to refer to it: it stays for another while. ERR_NOT_FOUND: it is going. */
 enum err file_store_touch(struct store_tx *tx, const char *id);
+/* Of a file that is going there are no references any more. */
 enum err file_store_add_ref(struct store_tx *tx, const char *id, const char *ref);
 enum err file_store_release(struct store_tx *tx, const char *id, const char *ref);
 /* The newest first, of ids below `below`. */
 enum err file_store_list(struct store_tx *tx, struct arena *arena, const char *owner_id,
                          const char *below, int64_t limit, struct file_row **rows, size_t *count);
 enum err file_store_used(struct store_tx *tx, const char *owner_id, int64_t *bytes);
-/* Ids in a state, idle since before `until_ms`. */
 /* Ids of a person's files beyond one, in their order; and their names taken away. */
 enum err file_store_ids_of(struct store_tx *tx, struct arena *arena, const char *owner_id,
                            const char *above, size_t max, char ***ids, size_t *count);
 enum err file_store_unname(struct store_tx *tx, const char *owner_id);
+/* Ids in a state, idle since before `until_ms`. */
 enum err file_store_idle(struct store_tx *tx, struct arena *arena, File__State state,
                          int64_t until_ms, int64_t limit, char ***ids, size_t *count);
 
@@ -118,6 +122,16 @@ void file_lock_leave(struct file_locks *locks, struct file_lock *lock, enum file
 void file_lock_cut(struct file_locks *locks, const char *id, const char *holder);
 /* Which upload that holder has; false: none. */
 bool file_lock_find(struct file_locks *locks, const char *holder, char id[ID_SIZE]);
+
+/* ---- file_hold.c: what somebody is about to refer to is not removed ---- */
+void file_hold_start(struct file_service *svc);
+void file_hold_end(struct file_service *svc);
+/* Before it is looked at whether the file is there. For a minute. */
+void file_hold_take(struct file_service *svc, const char *id);
+/* The reference is noted, or will not come. */
+void file_hold_drop(struct file_service *svc, const char *id);
+bool file_hold_has(struct file_service *svc, const char *id);
+void file_hold_sweep(struct file_service *svc);
 
 /* ---- file_hash.c ---- */
 struct file_hash *file_hash_create(const char *algorithm); /* "sha1", "sha256"; NULL: unknown */

@@ -161,7 +161,8 @@ FILE_HANDLER(file_on_delete, DeleteFileRequest, DeleteReply)
     struct file_row *row = is_allowed ? file_load_own(svc, call, in->id) : NULL;
     enum err err = row ? file_remove(svc, row->id) : ERR_OK;
     if (err == ERR_FAILED_PRECONDITION)
-        rpc_fail(call, err, "A message refers to this file: recall that first.");
+        rpc_fail(call, err,
+                 "A message refers to this file, or is being sent with it: recall that first.");
     else if (err)
         who_fail(call, err);
     closure(row && !err ? &reply : NULL, call);
@@ -212,6 +213,15 @@ static enum err check_claimed(const struct claiming *c)
     return ERR_OK;
 }
 
+/* All of them, or none any more. A text that is no id is nobody's file. */
+static void hold_claimed(const struct claiming *c, void (*fn)(struct file_service *, const char *))
+{
+    for (size_t i = 0; i < c->in->n_ids; i++) {
+        if (id_is_valid(c->in->ids[i]))
+            fn(c->svc, c->in->ids[i]);
+    }
+}
+
 static File__ClaimReply *claim(struct file_service *svc, struct rpc_call *call,
                                const File__ClaimRequest *in)
 {
@@ -220,11 +230,14 @@ static File__ClaimReply *claim(struct file_service *svc, struct rpc_call *call,
         rpc_fail(call, ERR_INVALID_ARGUMENT, "attachments: at most 20");
         return NULL;
     }
+    hold_claimed(&c, file_hold_take);
     enum err err = store_read(svc->deps.store, find_claimed, &c);
     if (!err)
         err = check_claimed(&c);
     if (!err && c.is_stale)
         err = store_write_sync(svc->deps.store, 0, touch_claimed, &c);
+    if (err)
+        hold_claimed(&c, file_hold_drop);
     if (err == ERR_NOT_FOUND)
         rpc_fail(call, ERR_NOT_FOUND, "attachments: there is no such file of yours");
     else if (err == ERR_FAILED_PRECONDITION)

@@ -19,12 +19,15 @@
 /* ---- one file ---- */
 
 struct removing {
+    struct file_service *svc;
     const char *id;
 };
 
 static enum err mark_job(struct store_tx *tx, void *arg)
 {
     const struct removing *r = arg;
+    if (file_hold_has(r->svc, r->id))
+        return ERR_FAILED_PRECONDITION;
     return file_store_mark_deleted(tx, r->id);
 }
 
@@ -52,7 +55,7 @@ static enum err remove_bytes(struct file_service *svc, const char *id)
 
 enum err file_remove(struct file_service *svc, const char *id)
 {
-    struct removing r = {.id = id};
+    struct removing r = {svc, id};
     struct file_lock *lock = file_lock_enter(svc->locks, id, HOLDER);
     if (!lock)
         return ERR_UNAVAILABLE;
@@ -115,6 +118,7 @@ void file_sweep(struct file_service *svc)
         sweep_state(svc, FILE__STATE__REFUSED, svc->deps.orphan_ms);
     }
     sweep_begun(svc);
+    file_hold_sweep(svc);
 }
 
 static void on_timer(void *arg);
@@ -194,6 +198,8 @@ static void on_ref(void *arg, const struct bus_event *event)
             usleep(EVENT_WAIT_MS * 1000);
         err = store_write_essential_sync(svc->deps.store, 0, ref_job, e);
     }
+    if (!err && !e->is_released)
+        file_hold_drop(svc, e->file_id);
     if (err)
         log_error(NULL, "file: a reference was not noted: %s", err_text(err));
     arena_destroy(&arena);

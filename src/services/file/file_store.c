@@ -160,7 +160,7 @@ enum err file_store_mark_deleted(struct store_tx *tx, const char *id)
     struct file_row row;
     int64_t refs = 0;
     enum err err = file_store_find(tx, arena, id, &row);
-    if (!err)
+    if (!err && row.state != FILE__STATE__DELETED)
         err = read_number(
             store_query(tx, "SELECT COUNT(*) FROM file_refs WHERE file_id = ?", "s", id), &refs);
     if (!err && refs)
@@ -178,8 +178,11 @@ enum err file_store_mark_deleted(struct store_tx *tx, const char *id)
 
 enum err file_store_delete(struct store_tx *tx, const char *id)
 {
-    return store_run(tx, "DELETE FROM file_files WHERE id = ? AND state = ?", "si", id,
-                     (int64_t)FILE__STATE__DELETED);
+    enum err err = store_run(tx, "DELETE FROM file_files WHERE id = ? AND state = ?", "si", id,
+                             (int64_t)FILE__STATE__DELETED);
+    if (err || !store_changes(tx))
+        return err;
+    return store_run(tx, "DELETE FROM file_refs WHERE file_id = ?", "s", id);
 }
 
 enum err file_store_touch(struct store_tx *tx, const char *id)
@@ -197,8 +200,8 @@ enum err file_store_add_ref(struct store_tx *tx, const char *id, const char *ref
     enum err err =
         store_run(tx,
                   "INSERT INTO file_refs (file_id, ref) SELECT id, ? FROM file_files WHERE id = ?"
-                  " ON CONFLICT DO NOTHING",
-                  "ss", ref, id);
+                  " AND state <> ? ON CONFLICT DO NOTHING",
+                  "ssi", ref, id, (int64_t)FILE__STATE__DELETED);
     return err ? err
                : store_run(tx, "UPDATE file_files SET idle_since_ms = 0 WHERE id = ? AND state = ?",
                            "si", id, (int64_t)FILE__STATE__READY);

@@ -162,6 +162,26 @@ static void change(const char *sql, int64_t number, const char *id)
     must(store_write_sync(t.store, 0, change_job, &c));
 }
 
+struct counting {
+    const char *sql, *id;
+    int64_t number;
+};
+
+static enum err count_job(struct store_tx *tx, void *arg)
+{
+    struct counting *c = arg;
+    struct store_stmt *st = store_query(tx, c->sql, "s", c->id);
+    c->number = store_step(st) ? store_int(st, 0) : -1;
+    return store_finish(st);
+}
+
+static int64_t count(const char *sql, const char *id)
+{
+    struct counting c = {sql, id, 0};
+    must(store_read(t.store, count_job, &c));
+    return c.number;
+}
+
 static void let_age(const char *id, int64_t age_ms)
 {
     change("UPDATE file_files SET idle_since_ms = ? WHERE id = ?", clock_wall_ms() - age_ms, id);
@@ -312,6 +332,57 @@ static void test_a_claim_keeps_it(void **state UNUSED)
     assert_int_equal(answer_err, ERR_FAILED_PRECONDITION);
 }
 
+static void test_deleting_what_is_just_being_sent(void **state UNUSED)
+{
+    const char *id = upload(&t.alice, "hello");
+    File__DeleteFileRequest in = FILE__DELETE_FILE_REQUEST__INIT;
+    File__RefEvent e = FILE__REF_EVENT__INIT;
+    uint8_t bytes[128];
+    assert_non_null(claim(NULL, t.alice.user_id, id));
+    in.id = (char *)id;
+    assert_null(ask("DeleteFile", &in, &t.alice));
+    assert_int_equal(answer_err, ERR_FAILED_PRECONDITION);
+    e.file_id = (char *)id;
+    e.ref = (char *)"message:1:1";
+    bus_publish(t.bus,
+                &(struct bus_event){.channel = "file_refs",
+                                    .type = "referred",
+                                    .key = id,
+                                    .payload = {(char *)bytes, file__ref_event__pack(&e, bytes)}});
+    for (int i = 0; i < 200 && file_hold_has(t.service, id); i++)
+        usleep(10000);
+    assert_false(file_hold_has(t.service, id));
+    assert_null(ask("DeleteFile", &in, &t.alice));
+    refer(id, e.ref, true); /* recalled */
+    assert_non_null(ask("DeleteFile", &in, &t.alice));
+    assert_int_equal(used(&t.alice), 0);
+    id = upload(&t.alice, "other");
+    assert_null(claim(NULL, t.bob.user_id, id)); /* nobody's claim holds nothing */
+    assert_false(file_hold_has(t.service, id));
+}
+
+/* What is going goes, whoever refers to it meanwhile; it is given back once. */
+static void test_going_is_going(void **state UNUSED)
+{
+    const char *id = upload(&t.alice, "hello"), *other = upload(&t.alice, "other");
+    refer(id, "message:1:1", false);
+    change("UPDATE file_files SET state = ?, idle_since_ms = 1 WHERE id = ?", FILE__STATE__DELETED,
+           id); /* as an old crash may have left it, counted out: */
+    change("UPDATE file_owners SET bytes = bytes - ? WHERE owner_id ="
+           " (SELECT owner_id FROM file_files WHERE id = ?)",
+           5, id);
+    refer(id, "message:1:2", false);
+    assert_int_equal(used(&t.alice), 5);
+    file_sweep(t.service);
+    assert_false(has_bytes(id));
+    assert_int_equal(used(&t.alice), 5);
+    assert_int_equal(count("SELECT COUNT(*) FROM file_refs WHERE file_id = ?", id), 0);
+    assert_int_equal(count("SELECT COUNT(*) FROM file_files WHERE id = ?", id), 0);
+    must(file_remove(t.service, other));
+    assert_int_equal(file_remove(t.service, other), ERR_NOT_FOUND);
+    assert_int_equal(used(&t.alice), 0);
+}
+
 static void test_who_may(void **state UNUSED)
 {
     const char *id = upload(&t.alice, "hello");
@@ -370,6 +441,8 @@ int main(void)
         T(test_unfinished_uploads_expire),
         T(test_what_nobody_refers_to_goes),
         T(test_a_claim_keeps_it),
+        T(test_deleting_what_is_just_being_sent),
+        T(test_going_is_going),
         T(test_who_may),
         T(test_limits),
         T(test_removal_waits),
