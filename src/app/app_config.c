@@ -18,6 +18,7 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", "off"
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
 const char *const app_store_drivers[] = {"sqlite", "postgres", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
+static const char *const addings[] = {"everybody", "contacts", NULL};
 
 /* ---- what texts must look like ---- */
 
@@ -154,6 +155,10 @@ static const struct config_row rows[] = {
                "No message is kept longer, whatever its conversation says; 0: no limit."),
     CONFIG_INT(C, retention_every_s, "messages.retention_every_s", 3600, 1, 86400, "s",
                "How often messages past their time are looked for and deleted."),
+    CONFIG_ENUM(C, adding, "messages.adding", "everybody", addings,
+                "Whom one adds to a group at once; others get an invitation."),
+    CONFIG_INT(C, invitation_days, "messages.invitation_days", 14, 1, 365, "days",
+               "How long an invitation to a group waits for its answer."),
 
     CONFIG_LIST(C, webhook_ranges, "webhooks.allowed_addresses", "", NULL, &range_form,
                 "Addresses of one's own network that webhooks may call; else public ones alone."),

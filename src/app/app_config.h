@@ -9,6 +9,7 @@
 enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
 /* "sqlite", "postgres": as store.h knows them. */
 extern const char *const app_store_drivers[];
+enum app_adding { APP_ADDING_EVERYBODY, APP_ADDING_CONTACTS };
 
 enum app_registration {
     APP_REGISTRATION_OPEN,
@@ -50,6 +51,8 @@ struct app_config {
     int64_t signaling_resume_s;
     int64_t recall_minutes;
     int64_t keep_max_s, retention_every_s;
+    int64_t invitation_days;
+    int adding; /* enum app_adding */
 
     int64_t file_max_bytes;
     int64_t file_quota_bytes;

@@ -28,6 +28,7 @@ const rules = {
   anyone: { who: 'anyone', not: {} },
   operator: { who: 'admin', not: { none: 401, ...Object.fromEntries(everyone.slice(1, -1).map((name) => [name, 403])) } },
   leave: { who: 'user', not: { ...outside, guest: 403, owner: 409 } },
+  revoke: { who: 'user', not: { ...outside, guest: 403, gone: 403, member: 404 } }, // of others' invitations members know nothing
 };
 const codes = { 401: 'unauthenticated', 403: 'permission_denied', 404: 'not_found', 409: 'failed_precondition' };
 
@@ -56,6 +57,7 @@ const operations = {
   messages_DeleteForMe: { rule: 'readUser', body: () => ({ seqs: [1] }) },
   messages_SendMessage: { rule: 'place', body: (s, g) => ({ conversation_id: g.id, client_msg_id: fresh(), content: { text: 'x' } }) },
   messages_StartCall: { rule: 'placeUser' },
+  messages_SetTyping: { rule: 'place' },
   messages_GetUnreadMessages: { rule: 'guest' },
   messages_Search: { rule: 'guest', query: () => '?query=word' },
   messages_Sync: { rule: 'guest' },
@@ -69,6 +71,19 @@ const operations = {
   groups_SetMember: { rule: 'owner', params: (s) => ({ user_id: s.member.user.id }), body: () => ({ role: 'admin' }) },
   groups_RemoveMember: { rule: 'admin', params: (s) => ({ user_id: s.member.user.id }) },
   groups_UnbanMember: { rule: 'admin', params: (s) => ({ user_id: s.banned.user.id }) },
+  groups_ListInvitations: { rule: 'user' },
+  groups_AnswerInvitation: { rule: 'user', params: async (s, g, client) => ({ id: await invited(client) }), body: () => ({ is_accepted: true }) },
+  groups_InviteMembers: { rule: 'admin', body: (s) => ({ user_ids: [s.other.user.id] }) },
+  groups_ListGroupInvitations: { rule: 'placeUser' },
+  groups_RevokeInvitation: { rule: 'revoke', params: async (s, g) => {
+    ok(await s.owner.post(`/api/v1/groups/${g.id}/invitations`, { user_ids: [s.other.user.id] }));
+    return { user_id: s.other.user.id };
+  } },
+  groups_CreateInviteLink: { rule: 'admin' },
+  groups_ListInviteLinks: { rule: 'admin' },
+  groups_RevokeInviteLink: { rule: 'admin', params: async (s, g) => ({ link_id: (await linkOf(g)).id }) },
+  groups_LookAtInviteLink: { rule: 'join', body: async (s, g) => ({ token: (await linkOf(g)).token }) },
+  groups_JoinByLink: { rule: 'join', body: async (s, g) => ({ token: (await linkOf(g)).token }) },
   contacts_ListContacts: { rule: 'user' },
   contacts_RequestContact: { rule: 'user', body: async () => ({ user_id: (await stage.server.register(fresh())).user.id }) },
   contacts_AnswerContact: { rule: 'user', params: async (s, g, client) => ({ user_id: await asking(client) }), body: () => ({ is_accepted: true }) },
@@ -105,6 +120,19 @@ async function asking(client) {
   const asker = await stage.server.register(fresh());
   if (client?.user) ok(await asker.post('/api/v1/contacts', { user_id: client.user.id }));
   return asker.user.id;
+}
+
+// A group of somebody else's that this client is invited to.
+async function invited(client) {
+  const group = ok(await stage.other.post('/api/v1/groups', { kind: 'group', title: fresh() }), 201);
+  const isSelf = client === stage.other;
+  if (client?.user && !isSelf) ok(await stage.other.post(`/api/v1/groups/${group.id}/invitations`, { user_ids: [client.user.id] }));
+  return group.id;
+}
+
+async function linkOf(group) {
+  group.link ??= ok(await stage.owner.post(`/api/v1/groups/${group.id}/links`, {}), 201);
+  return group.link;
 }
 
 async function webhookOf(group) {

@@ -6,6 +6,7 @@ struct heard {
     struct arena *arena; /* of event */
     const Message__MessageEvent *event;
     Message__ReceiptEvent *receipt;
+    bool is_typing; /* that, and no receipt */
     Presence__PresenceEvent *presence;
     struct session_news news;
 };
@@ -15,12 +16,16 @@ static void on_loop(void *arg)
     struct heard *h = arg;
     if (h->event)
         gateway_hub_event(h->gw, h->event);
+    else if (h->receipt && h->is_typing)
+        gateway_hub_typing(h->gw, h->receipt);
     else if (h->receipt)
         gateway_hub_receipt(h->gw, h->receipt);
     else if (h->presence)
         gateway_hub_presence(h->gw, h->presence);
     else
         gateway_hub_session(h->gw, &h->news);
+    if (h->receipt)
+        message__receipt_event__free_unpacked(h->receipt, NULL);
     arena_destroy(&h->arena);
     free(h);
 }
@@ -48,7 +53,7 @@ static void on_ephemeral_event(void *arg, const struct bus_event *e)
     Message__ReceiptEvent *m =
         message__receipt_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
     if (m)
-        hear(&(struct heard){.gw = arg, .receipt = m});
+        hear(&(struct heard){.gw = arg, .receipt = m, .is_typing = strcmp(e->type, "typing") == 0});
 }
 
 static void on_presence_event(void *arg, const struct bus_event *e)

@@ -66,12 +66,13 @@ static struct typed *typed_find(struct user *u, const struct topic *t)
     return oldest;
 }
 
-/* May this be told? One person now and then, and in one conversation not too many. */
+/* May this be told? One person now and then, and in one conversation not too many. u NULL: not
+ * here, but over REST, which has its own limit. */
 static bool take_typing(struct topic *t, struct user *u)
 {
     uint32_t now_ds = (uint32_t)(clock_mono_ms() / 100);
-    struct typed *typed = typed_find(u, t);
-    bool is_again = typed->topic == t && now_ds - typed->at_ds < TYPING_EVERY_DS;
+    struct typed *typed = u ? typed_find(u, t) : NULL;
+    bool is_again = typed && typed->topic == t && now_ds - typed->at_ds < TYPING_EVERY_DS;
     if (t->reader_count > TYPING_TOLD_MAX || is_again)
         return false;
     if (now_ds - t->typing_since_ds >= 10) {
@@ -81,34 +82,48 @@ static bool take_typing(struct topic *t, struct user *u)
     if (t->typing_count == TYPING_PER_S)
         return false;
     t->typing_count++;
-    *typed = (struct typed){t, now_ds};
+    if (typed)
+        *typed = (struct typed){t, now_ds};
     return true;
 }
 
-static void tell_typing(const struct member *m, const char *conversation_id)
+static void tell_typing(struct topic *t, struct user *u, const char *user_id)
 {
-    struct topic *t = topic_find(m->user->gw, conversation_id);
-    bool is_theirs = t && topic_reader(t, m->user);
-    if (!is_theirs || !take_typing(t, m->user))
+    if (!take_typing(t, u))
         return;
     Gateway__Typing typing = GATEWAY__TYPING__INIT;
     typing.conversation_id = t->id;
-    typing.user_id = m->user->id;
+    typing.user_id = (char *)user_id;
     Gateway__ServerFrame frame =
         gateway_answer(GATEWAY__SERVER_FRAME__BODY_IS_TYPING, &typing.base);
     struct fan fan = {0};
     if (t->reader_count <= TYPING_ALL_MAX) {
         for (size_t i = 0; i < t->reader_count; i++) {
-            if (t->readers[i].user != m->user)
+            if (t->readers[i].user != u)
                 fan_add_user(&fan, t->readers[i].user, NULL);
         }
     } else {
         for (size_t i = 0; i < t->looker_count; i++) {
-            if (t->lookers[i].member->user != m->user)
+            if (t->lookers[i].member->user != u)
                 fan_add(&fan, t->lookers[i].member);
         }
     }
     fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
+}
+
+static void on_typing(struct member *m, const char *conversation_id)
+{
+    struct topic *t = topic_find(m->user->gw, conversation_id);
+    if (t && topic_reader(t, m->user))
+        tell_typing(t, m->user, m->user->id);
+}
+
+/* Over REST; the service knows that they belong to it. */
+void gateway_hub_typing(struct gateway *gw, const Message__ReceiptEvent *event)
+{
+    struct topic *t = topic_find(gw, event->conversation_id);
+    if (t)
+        tell_typing(t, map_get(gw->users, str_from(event->user_id)), event->user_id);
 }
 
 static void set_device(struct member *m, const struct hub_post *p)
@@ -136,7 +151,7 @@ static void on_member_post(struct member *m, const struct hub_post *p)
         topic_close(m, p->conversation_id);
         break;
     case HUB_TYPING:
-        tell_typing(m, p->conversation_id);
+        on_typing(m, p->conversation_id);
         break;
     case HUB_DEVICE:
         set_device(m, p);

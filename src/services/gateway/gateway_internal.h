@@ -121,9 +121,10 @@ struct hub_post {
 void gateway_hub_post(const struct hub_post *post);
 /* A sign-in is over (its sockets are closed), or an account has another role. On the hub. */
 void gateway_hub_session(struct gateway *gw, const struct session_news *news);
-/* Frees the message. On the hub. */
+/* On the hub. Of presences the message is freed. */
 void gateway_hub_event(struct gateway *gw, const Message__MessageEvent *event);
-void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event);
+void gateway_hub_receipt(struct gateway *gw, const Message__ReceiptEvent *event);
+void gateway_hub_typing(struct gateway *gw, const Message__ReceiptEvent *event);
 void gateway_hub_presence(struct gateway *gw, Presence__PresenceEvent *event);
 void gateway_hub_start(struct gateway *gw);
 void gateway_hub_drain(struct gateway *gw);

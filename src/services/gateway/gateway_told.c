@@ -125,12 +125,16 @@ void gateway_hub_event(struct gateway *gw, const Message__MessageEvent *event)
         Gateway__ServerFrame frame =
             gateway_answer(GATEWAY__SERVER_FRAME__BODY_OWN, &event->own_conversation->base);
         tell_users(gw, &event->own_user_id, 1, &frame);
+    } else if (event->invitation) {
+        Gateway__ServerFrame frame =
+            gateway_answer(GATEWAY__SERVER_FRAME__BODY_INVITATION, &event->invitation->base);
+        tell_users(gw, event->user_ids, event->n_user_ids, &frame);
     } else if (event->n_contact_user_ids) {
         tell_contacts(gw, event);
     }
 }
 
-void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event)
+void gateway_hub_receipt(struct gateway *gw, const Message__ReceiptEvent *event)
 {
     const struct topic *t = topic_find(gw, event->conversation_id);
     Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_RECEIPT, &event->base);
@@ -138,5 +142,4 @@ void gateway_hub_receipt(struct gateway *gw, Message__ReceiptEvent *event)
     for (size_t i = 0; t && i < t->looker_count; i++)
         fan_add(&fan, t->lookers[i].member);
     fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
-    message__receipt_event__free_unpacked(event, NULL);
 }

@@ -244,6 +244,8 @@ static enum err set_job(struct store_tx *tx, struct message_op *op)
         err = check_count(tx, op);
     if (!err && in->_is_blocked_case)
         err = set_blocked(p, in->is_blocked);
+    if (!err && in->_is_blocked_case && in->is_blocked)
+        err = group_drop_invitations_by(tx, who_id(op->call), p->user_id);
     if (err)
         return err;
     if (in->_alias_case && p->mine.state == CONTACT__CONTACT_STATE__NONE)

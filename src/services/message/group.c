@@ -79,6 +79,21 @@ static const char *take_url(struct rpc_call *call, const char *value)
 
 /* ---- create ---- */
 
+static enum err add_first(struct store_tx *tx, struct message_op *op, const char *user_id)
+{
+    struct message_member m = group_newcomer(op, user_id), known;
+    bool is_known = message_store_member(tx, op->call->arena, op->c.num, user_id, &known) == ERR_OK;
+    if (is_known || message_store_is_blocked(tx, user_id, who_id(op->call)))
+        return ERR_OK; /* named twice, or the caller itself */
+    enum err err = group_check_room(op);
+    if (err)
+        return err;
+    op->concerned[op->concerned_count++] = (char *)user_id;
+    op->c.member_count++;
+    return message_store_put_member(tx, &m);
+}
+
+/* Those who are asked first are told when the group is there. */
 static enum err add_first_members(struct store_tx *tx, struct message_op *op)
 {
     const Group__CreateGroupRequest *in = op->in;
@@ -86,18 +101,20 @@ static enum err add_first_members(struct store_tx *tx, struct message_op *op)
     op->concerned = arena_array(op->call->arena, char *, in->n_user_ids + 1);
     op->concerned[op->concerned_count++] = (char *)op->me.user_id;
     for (size_t i = 0; i < in->n_user_ids && !err; i++) {
-        const char *user_id = in->user_ids[i];
-        if (who_is(op->call, user_id) || message_store_is_blocked(tx, user_id, who_id(op->call)))
-            continue;
-        struct message_member m = group_newcomer(op, user_id);
-        struct message_member known;
-        if (message_store_member(tx, op->call->arena, op->c.num, user_id, &known) == ERR_OK)
-            continue; /* named twice */
-        err = group_check_room(op);
-        if (!err)
-            err = message_store_put_member(tx, &m);
-        op->concerned[op->concerned_count++] = (char *)user_id;
-        op->c.member_count++;
+        if (!group_is_asked_first(tx, op, in->user_ids[i]))
+            err = add_first(tx, op, in->user_ids[i]);
+    }
+    return err;
+}
+
+static enum err invite_first(struct store_tx *tx, struct message_op *op)
+{
+    const Group__CreateGroupRequest *in = op->in;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < in->n_user_ids && !err; i++) {
+        Message__Invitation *invitation;
+        if (!who_is(op->call, in->user_ids[i]) && group_is_asked_first(tx, op, in->user_ids[i]))
+            err = group_invite(tx, op, in->user_ids[i], "", &invitation);
     }
     return err;
 }
@@ -121,6 +138,8 @@ static enum err create_job(struct store_tx *tx, struct message_op *op)
         err = add_first_members(tx, op);
     if (!err)
         err = message_change_settings(tx, op);
+    if (!err)
+        err = invite_first(tx, op);
     return err ? err : message_reply_conversation(tx, op);
 }
 
@@ -157,6 +176,9 @@ static bool prepare_group(struct message_op *op)
                                           .owner_id = who_id(call),
                                           .meeting_id = "",
                                           .join_rule = in->join_rule,
+                                          .members_may_add = in->members_may_add,
+                                          .is_consent_needed = in->is_consent_needed,
+                                          .members_may_mention_all = in->members_may_mention_all,
                                           .member_count = 1,
                                           .first_seq = 1,
                                           .created_at_ms = now_ms,
@@ -193,7 +215,10 @@ static bool is_same_setting(const struct message_conversation *a,
 {
     return strcmp(a->title, b->title) == 0 && strcmp(a->avatar_url, b->avatar_url) == 0 &&
            strcmp(a->announcement, b->announcement) == 0 && a->join_rule == b->join_rule &&
-           a->is_muted == b->is_muted && a->retention_days == b->retention_days;
+           a->is_muted == b->is_muted && a->retention_days == b->retention_days &&
+           a->members_may_add == b->members_may_add &&
+           a->is_consent_needed == b->is_consent_needed &&
+           a->members_may_mention_all == b->members_may_mention_all;
 }
 
 static enum err update_job(struct store_tx *tx, struct message_op *op)
@@ -217,7 +242,15 @@ static enum err update_job(struct store_tx *tx, struct message_op *op)
         c->is_muted = in->is_muted;
     if (in->_retention_days_case)
         c->retention_days = in->retention_days;
+    if (in->_members_may_add_case)
+        c->members_may_add = in->members_may_add;
+    if (in->_is_consent_needed_case)
+        c->is_consent_needed = in->is_consent_needed;
+    if (in->_members_may_mention_all_case)
+        c->members_may_mention_all = in->members_may_mention_all;
     err = is_same_setting(c, &before) ? ERR_OK : message_change_settings(tx, op);
+    if (!err)
+        err = group_prune_invitations(tx, op);
     return err ? err : message_reply_conversation(tx, op);
 }
 
@@ -253,7 +286,8 @@ static enum err dissolve_job(struct store_tx *tx, struct message_op *op)
     if (err)
         return err;
     op->c.is_dissolved = true;
-    return message_change_settings(tx, op);
+    err = message_change_settings(tx, op);
+    return err ? err : group_prune_invitations(tx, op);
 }
 
 GROUP_HANDLER(group_on_dissolve, DissolveGroupRequest, Group__GroupReply)

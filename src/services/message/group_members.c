@@ -40,8 +40,8 @@ static bool has_been_in(const struct message_member *m)
 
 /* ---- coming in ---- */
 
-static enum err let_in(struct store_tx *tx, struct message_op *op, const char *user_id,
-                       struct message_member *out)
+enum err group_let_in(struct store_tx *tx, struct message_op *op, const char *user_id,
+                      struct message_member *out)
 {
     enum err err = group_check_room(op);
     if (err)
@@ -54,6 +54,8 @@ static enum err let_in(struct store_tx *tx, struct message_op *op, const char *u
     if (known.user_id && known.state == MESSAGE__MEMBER_STATE__GONE)
         out->nickname = known.nickname;
     err = count_in(tx, op, 1);
+    if (!err)
+        err = group_forget_invitation(tx, op->c.num, user_id);
     return err ? err : message_change_member(tx, op, out);
 }
 
@@ -75,7 +77,16 @@ static enum err add_one(struct store_tx *tx, struct message_op *op, const char *
         return ERR_OK;
     }
     bool is_there = known.user_id && known.state == MESSAGE__MEMBER_STATE__ACTIVE;
-    enum err err = is_there ? ERR_OK : let_in(tx, op, user_id, &m);
+    if (!is_there && group_is_asked_first(tx, op, user_id)) {
+        Message__Invitation *invitation;
+        enum err err = group_invite(tx, op, user_id, "", &invitation);
+        if (!err && invitation)
+            reply->invited_user_ids[reply->n_invited_user_ids++] = (char *)user_id;
+        else if (!err)
+            reply->refused_user_ids[reply->n_refused_user_ids++] = (char *)user_id;
+        return err;
+    }
+    enum err err = is_there ? ERR_OK : group_let_in(tx, op, user_id, &m);
     if (!err)
         reply->members[reply->n_members++] =
             message_member_shape(op->call->arena, &op->c, is_there ? &known : &m);
@@ -89,12 +100,13 @@ static enum err add_job(struct store_tx *tx, struct message_op *op)
     enum err err = group_check(op);
     if (err)
         return err;
-    if (op->me.role == MESSAGE__MEMBER_ROLE__MEMBER && op->c.join_rule != MESSAGE__JOIN_RULE__OPEN)
+    if (!group_may_add(op))
         return message_refuse(op, ERR_PERMISSION_DENIED, "Only owner and admins add members.");
     Group__AddMembersReply *reply = arena_new(arena, Group__AddMembersReply);
     group__add_members_reply__init(reply);
     reply->members = arena_array(arena, Message__Member *, in->n_user_ids);
     reply->refused_user_ids = arena_array(arena, char *, in->n_user_ids);
+    reply->invited_user_ids = arena_array(arena, char *, in->n_user_ids);
     for (size_t i = 0; i < in->n_user_ids && !err; i++)
         err = add_one(tx, op, in->user_ids[i], reply);
     op->reply = reply;
@@ -119,7 +131,7 @@ GROUP_HANDLER(group_on_add, AddMembersRequest, Group__AddMembersReply)
 /* ---- joining oneself ---- */
 
 /* Who was a member before keeps what it could read then, for the case that it is refused. */
-static enum err ask_to_join(struct store_tx *tx, struct message_op *op)
+enum err group_ask(struct store_tx *tx, struct message_op *op)
 {
     if (!has_been_in(&op->me))
         op->me = group_newcomer(op, who_id(op->call));
@@ -150,10 +162,10 @@ static enum err join_job(struct store_tx *tx, struct message_op *op)
     if (is_member)
         return message_reply_conversation(tx, op);
     if (op->c.join_rule == MESSAGE__JOIN_RULE__OPEN) {
-        err = let_in(tx, op, who_id(op->call), &op->me);
+        err = group_let_in(tx, op, who_id(op->call), &op->me);
         return err ? err : message_reply_conversation(tx, op);
     }
-    err = is_asking ? ERR_OK : ask_to_join(tx, op);
+    err = is_asking ? ERR_OK : group_ask(tx, op);
     op->reply = message_conversation_shape(arena, &op->c, &op->me);
     return err;
 }
@@ -183,7 +195,9 @@ enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message
                                                       : MESSAGE__MEMBER_STATE__REFUSED;
     m->role = MESSAGE__MEMBER_ROLE__MEMBER;
     enum err err = was_in ? count_in(tx, op, -1) : ERR_OK;
-    return err ? err : message_change_member(tx, op, m);
+    if (!err)
+        err = message_change_member(tx, op, m);
+    return err || !was_in ? err : group_prune_invitations(tx, op);
 }
 
 static enum err leave_job(struct store_tx *tx, struct message_op *op)
@@ -352,7 +366,7 @@ static enum err decide(struct store_tx *tx, struct message_op *op, struct messag
     if (m->state != MESSAGE__MEMBER_STATE__ASKING)
         return message_refuse(op, ERR_FAILED_PRECONDITION, "This person does not ask to join.");
     if (is_admitted)
-        return let_in(tx, op, m->user_id, m);
+        return group_let_in(tx, op, m->user_id, m);
     return group_let_go(tx, op, m, MESSAGE__MEMBER_STATE__REFUSED);
 }
 
@@ -380,6 +394,8 @@ static enum err set_job(struct store_tx *tx, struct message_op *op)
                        strcmp(m.nickname, before.nickname) == 0;
         if (!err && !is_same)
             err = message_change_member(tx, op, &m);
+        if (!err && m.role < before.role)
+            err = group_prune_invitations(tx, op);
     }
     if (!err)
         op->reply = message_member_shape(op->call->arena, &op->c, &m);

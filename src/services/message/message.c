@@ -48,6 +48,8 @@ enum err message_create(struct message_service **out, const struct message_deps 
         svc->deps.webhook_failing_max_ms = 24 * 3600 * 1000LL;
     if (!svc->deps.recall_ms)
         svc->deps.recall_ms = 24 * 3600 * 1000LL;
+    if (!svc->deps.invitation_ms)
+        svc->deps.invitation_ms = 14 * 24 * 3600 * 1000LL;
     if (!svc->deps.group_members_max)
         svc->deps.group_members_max = 5000;
     if (!svc->deps.channel_members_max)

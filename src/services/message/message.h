@@ -30,6 +30,8 @@ struct message_deps {
     struct str secret; /* what webhooks' secrets are kept under is made of it; needed in the call */
     bool is_push_wanted;            /* a task of queue "push" with each message */
     int64_t webhook_failing_max_ms; /* then an outgoing one is disabled; 0: 24 hours */
+    int64_t invitation_ms;          /* to groups, until they end; 0: 14 days */
+    bool is_adding_contacts_only;   /* into groups: others are invited */
 };
 
 /* Takes the log's shard: from now on this process alone appends to it. */

@@ -42,6 +42,17 @@ static enum err each_mention(struct store_tx *tx, const char *sql, const struct 
     return err;
 }
 
+enum err message_check_mentions(struct message_op *op, const Message__Content *content)
+{
+    bool may = op->me.role != MESSAGE__MEMBER_ROLE__MEMBER || op->c.members_may_mention_all ||
+               op->c.kind == MESSAGE__CONVERSATION_KIND__DIRECT;
+    if (content && content->is_mentioning_all && !may)
+        return message_refuse(
+            op, ERR_PERMISSION_DENIED,
+            "content.is_mentioning_all: only owner and admins call everybody here.");
+    return ERR_OK;
+}
+
 enum err message_add_mentions(struct store_tx *tx, const struct message_row *m,
                               const Message__Content *content)
 {
@@ -196,8 +207,9 @@ enum err message_change_settings(struct store_tx *tx, struct message_op *op)
     struct arena *arena = op->call->arena;
     const struct message_conversation *c = &op->c;
     const char *chosen = arena_printf(
-        arena, "%s\n%s\n%s\n%s\n%d %d %d %lld", c->title, c->avatar_url, c->announcement,
-        c->owner_id, (int)c->join_rule, c->is_muted, c->is_dissolved, (long long)c->retention_days);
+        arena, "%s\n%s\n%s\n%s\n%d %d %d %lld %d %d %d", c->title, c->avatar_url, c->announcement,
+        c->owner_id, (int)c->join_rule, c->is_muted, c->is_dissolved, (long long)c->retention_days,
+        c->members_may_add, c->is_consent_needed, c->members_may_mention_all);
     struct message_change_row row = {.type = MESSAGE_CHANGE_CONVERSATION,
                                      .actor_id = who_id(op->call),
                                      .user_id = "",

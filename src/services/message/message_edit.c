@@ -44,6 +44,8 @@ static enum err edit_job(struct store_tx *tx, struct message_op *op)
         err = check_edit(op, &m, e->content);
     if (!err)
         err = message_check_block(tx, op);
+    if (!err)
+        err = message_check_mentions(op, e->content);
     if (err)
         return err;
     Message__Content *before = message_content_of(op->call->arena, &m);

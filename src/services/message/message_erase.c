@@ -154,6 +154,9 @@ static enum err forget_job(struct store_tx *tx, void *arg)
         "DELETE FROM message_contacts WHERE owner_id = ?",
         "DELETE FROM message_contacts WHERE user_id = ?",
         "DELETE FROM message_hidden WHERE user_id = ?",
+        "DELETE FROM message_invitations WHERE user_id = ?",
+        "DELETE FROM message_invitations WHERE inviter_id = ?",
+        "UPDATE message_invite_links SET created_by = '' WHERE created_by = ?",
         "DELETE FROM message_webhooks WHERE created_by = ?",
         "DELETE FROM message_webhooks WHERE bot_id = ? AND conversation_num = 0",
     };

@@ -51,6 +51,16 @@ void message_tell_contact(struct message_op *op, const char *user_id, bool is_th
     event->contact_other_id = (char *)user_id;
 }
 
+void message_tell_invitation(struct message_op *op, Message__Invitation *invitation)
+{
+    Message__MessageEvent *event = event_new(op, 0);
+    event->invitation = invitation;
+    event->user_ids = arena_array(op->call->arena, char *, 2);
+    event->user_ids[0] = invitation->user_id;
+    event->user_ids[1] = invitation->inviter_id;
+    event->n_user_ids = 2;
+}
+
 static void publish(struct message_service *svc, const char *channel, const char *type,
                     const char *key, const ProtobufCMessage *event)
 {
@@ -72,8 +82,17 @@ void message_publish_told(struct message_op *op)
         publish(op->svc, "message_events",
                 told->event.change             ? told->event.change->type
                 : told->event.own_conversation ? "own"
+                : told->event.invitation       ? "invitation"
                                                : "contact",
                 op->c.id, &told->event.base);
     if (op->receipt) /* ephemeral: pointers are read anew when a conversation is opened */
         publish(op->svc, "message_ephemeral", "receipt", op->c.id, &op->receipt->base);
+}
+
+void message_publish_typing(struct message_op *op)
+{
+    Message__ReceiptEvent event = MESSAGE__RECEIPT_EVENT__INIT;
+    event.conversation_id = (char *)op->c.id;
+    event.user_id = (char *)op->me.user_id;
+    publish(op->svc, "message_ephemeral", "typing", op->c.id, &event.base);
 }

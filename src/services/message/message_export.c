@@ -17,6 +17,15 @@ static const struct export_query queries[] = {
      " JOIN message_conversations c ON c.num = m.conversation_num WHERE m.user_id = ?1"},
     {"contacts", "user_id state# note alias since_ms#",
      "SELECT user_id, state, note, alias, since_ms FROM message_contacts WHERE owner_id = ?1"},
+    {"group_invitations",
+     "conversation_id user_id inviter_id state# note created_at_ms# expires_at_ms#",
+     "SELECT c.id, i.user_id, i.inviter_id, i.state, i.note, i.created_at_ms, i.expires_at_ms"
+     " FROM message_invitations i JOIN message_conversations c ON c.num = i.conversation_num"
+     " WHERE i.user_id = ?1 OR i.inviter_id = ?1"},
+    {"group_links", "id conversation_id created_at_ms# expires_at_ms# max_uses# use_count#",
+     "SELECT l.id, c.id, l.created_at_ms, l.expires_at_ms, l.max_uses, l.use_count"
+     " FROM message_invite_links l JOIN message_conversations c ON c.num = l.conversation_num"
+     " WHERE l.created_by = ?1"},
     {"scheduled", "id conversation_id client_msg_id send_at_ms# error",
      "SELECT s.id, c.id, s.client_msg_id, s.send_at_ms, s.error FROM message_scheduled s"
      " JOIN message_conversations c ON c.num = s.conversation_num WHERE s.sender_id = ?1"},

@@ -63,6 +63,8 @@ MESSAGE_HANDLER(message_on_relations, GetRelationsRequest, Relations);
 MESSAGE_HANDLER(message_on_changes, GetChangesRequest, ChangeList);
 MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply);
 MESSAGE_HANDLER(message_on_heads, GetHeadsRequest, HeadList);
+/* message_typing.c */
+MESSAGE_HANDLER(message_on_typing, SetTypingRequest, SetTypingReply);
 /* message_schedule.c */
 MESSAGE_HANDLER(message_on_scheduled, ListScheduledRequest, ScheduledList);
 MESSAGE_HANDLER(message_on_cancel_scheduled, CancelScheduledRequest, CancelScheduledReply);
@@ -79,6 +81,18 @@ GROUP_HANDLER(group_on_leave, LeaveGroupRequest, Group__GroupReply);
 GROUP_HANDLER(group_on_set_member, SetMemberRequest, Message__Member);
 GROUP_HANDLER(group_on_remove, RemoveMemberRequest, Group__GroupReply);
 GROUP_HANDLER(group_on_unban, UnbanMemberRequest, Group__GroupReply);
+/* group_invitations.c */
+GROUP_HANDLER(group_on_invite, InviteMembersRequest, Group__InviteMembersReply);
+GROUP_HANDLER(group_on_list_own_invitations, ListInvitationsRequest, Group__InvitationList);
+GROUP_HANDLER(group_on_list_invitations, ListGroupInvitationsRequest, Group__InvitationList);
+GROUP_HANDLER(group_on_answer, AnswerInvitationRequest, Group__AnswerInvitationReply);
+GROUP_HANDLER(group_on_revoke, RevokeInvitationRequest, Group__GroupReply);
+/* group_links.c */
+GROUP_HANDLER(group_on_create_link, CreateInviteLinkRequest, Group__InviteLink);
+GROUP_HANDLER(group_on_list_links, ListInviteLinksRequest, Group__InviteLinkList);
+GROUP_HANDLER(group_on_revoke_link, RevokeInviteLinkRequest, Group__GroupReply);
+GROUP_HANDLER(group_on_look_at_link, LookAtInviteLinkRequest, Group__InviteLinkView);
+GROUP_HANDLER(group_on_join_by_link, JoinByLinkRequest, Message__Conversation);
 /* contact.c */
 CONTACT_HANDLER(contact_on_list, ListContactsRequest, ContactList);
 CONTACT_HANDLER(contact_on_request, RequestContactRequest, ContactInfo);

@@ -86,14 +86,21 @@ Message__MessageEvent *message_tell(struct message_op *op, Message__Change *chan
 void message_tell_own(struct message_op *op, Message__Conversation *conversation, int64_t lsn);
 /* Tells a person that a contact changed; is_theirs: the other one too, whose own row did. */
 void message_tell_contact(struct message_op *op, const char *user_id, bool is_theirs);
+/* Tells who is invited, and who invites. */
+void message_tell_invitation(struct message_op *op, Message__Invitation *invitation);
 /* What the operation told, and its receipt; by the hook of the commit. */
 void message_publish_told(struct message_op *op);
+/* That the caller types in op->c; at once, and to whoever is there. */
+void message_publish_typing(struct message_op *op);
 
 /* ---- message_change.c: changes that several operations make ---- */
 /* Appends a change about message m, and tells of it. emoji NULL: not a reaction. */
 enum err message_change_message(struct store_tx *tx, struct message_op *op,
                                 enum message_change_type type, const struct message_row *m,
                                 const char *emoji, bool is_removed);
+/* May the caller call everybody, if the content does? ERR_PERMISSION_DENIED after message_refuse.
+ */
+enum err message_check_mentions(struct message_op *op, const Message__Content *content);
 /* Direct conversations: has one of the two blocked the other? */
 enum err message_check_block(struct store_tx *tx, struct message_op *op);
 /* Whom the content calls by name, and the opposite when it is edited away. */

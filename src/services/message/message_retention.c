@@ -218,6 +218,9 @@ static enum err enqueue_job(struct store_tx *tx, void *arg)
 {
     struct message_service *svc = arg;
     char key[32];
+    enum err err = group_purge_invitations(tx);
+    if (err)
+        return err;
     snprintf(key, sizeof(key), "%lld", (long long)(clock_wall_ms() / svc->deps.retention_every_ms));
     return bus_enqueue_tx(svc->deps.bus, tx,
                           &(struct bus_task){.queue = QUEUE,

@@ -28,6 +28,7 @@ struct message_conversation {
     Message__ConversationKind kind;
     Message__JoinRule join_rule;
     bool is_muted, is_dissolved;
+    bool members_may_add, is_consent_needed, members_may_mention_all;
     int64_t retention_days, member_count;
     int64_t first_seq; /* the oldest that is kept; 1 at first */
     int64_t last_seq, rev, head_lsn;

@@ -24,6 +24,7 @@ const Message__Message_Service message_rpc_table = {
     .sync = message_on_sync,
     .search = message_on_search,
     .start_call = message_on_start_call,
+    .set_typing = message_on_typing,
     .get_file = message_on_file,
     .get_file_thumbnail = message_on_file_thumbnail,
     .append_note = message_on_note,
@@ -45,6 +46,16 @@ const Group__Group_Service group_rpc_table = {
     .set_member = group_on_set_member,
     .remove_member = group_on_remove,
     .unban_member = group_on_unban,
+    .invite_members = group_on_invite,
+    .list_invitations = group_on_list_own_invitations,
+    .list_group_invitations = group_on_list_invitations,
+    .answer_invitation = group_on_answer,
+    .revoke_invitation = group_on_revoke,
+    .create_invite_link = group_on_create_link,
+    .list_invite_links = group_on_list_links,
+    .revoke_invite_link = group_on_revoke_link,
+    .look_at_invite_link = group_on_look_at_link,
+    .join_by_link = group_on_join_by_link,
 };
 
 const Contact__Contact_Service contact_rpc_table = {

@@ -176,5 +176,28 @@ const struct store_migration message_migrations[] = {
             " tokenize = \"unicode61 remove_diacritics 2 categories 'L* N* M* Co'\");"
             "DELETE FROM message_indexed",
      .variants = index_variants},
+    {.room = "message",
+     .version = 10,
+     .sql =
+         /* state 0: offered, 1: declined, kept until its end so that it is not offered again */
+     "ALTER TABLE message_conversations ADD COLUMN members_may_add INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE message_conversations ADD COLUMN is_consent_needed INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE message_conversations ADD COLUMN members_may_mention_all INTEGER NOT NULL"
+     " DEFAULT 0;"
+     "CREATE TABLE message_invitations ("
+     " conversation_num BIGINT NOT NULL, user_id TEXT NOT NULL, inviter_id TEXT NOT NULL,"
+     " state INTEGER NOT NULL, note TEXT NOT NULL, created_at_ms BIGINT NOT NULL,"
+     " expires_at_ms BIGINT NOT NULL, PRIMARY KEY (conversation_num, user_id));"
+     "CREATE INDEX message_invitations_by_user ON message_invitations (user_id, created_at_ms);"
+     "CREATE INDEX message_invitations_by_inviter ON message_invitations (inviter_id);"
+     "CREATE INDEX message_invitations_by_end ON message_invitations (expires_at_ms);"
+     "CREATE TABLE message_invite_links ("
+     " id TEXT PRIMARY KEY, conversation_num BIGINT NOT NULL, digest BLOB NOT NULL UNIQUE,"
+     " created_by TEXT NOT NULL, created_at_ms BIGINT NOT NULL, expires_at_ms BIGINT NOT NULL,"
+     " max_uses BIGINT NOT NULL, use_count BIGINT NOT NULL);"
+     "CREATE INDEX message_invite_links_by_conversation ON message_invite_links"
+     " (conversation_num);"
+     "CREATE INDEX message_invite_links_by_maker ON message_invite_links (created_by);"
+     "CREATE INDEX message_invite_links_by_end ON message_invite_links (expires_at_ms)"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

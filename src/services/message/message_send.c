@@ -116,12 +116,27 @@ static enum err check_references(struct store_tx *tx, struct sending *s)
     return err;
 }
 
+/* Whom it called by name there, it does not call here. */
+static enum err take_content(struct sending *s, const struct message_row *m)
+{
+    struct arena *arena = s->op.call->arena;
+    Message__Content *content = message_content_of(arena, m);
+    if (!content)
+        return ERR_DATA_LOSS;
+    content->n_mentions = 0;
+    content->is_mentioning_all = false;
+    s->m.kind = m->kind;
+    s->m.content = message_pack(arena, &content->base, &s->m.content_n);
+    return ERR_OK;
+}
+
 /* Takes over content from elsewhere: who forwards must be able to read it there. */
 static enum err take_forwarded(struct store_tx *tx, struct sending *s)
 {
     struct message_op from = {
         .call = s->op.call, .conversation_id = s->forward_id, .needs = MESSAGE_NEEDS_READ};
     struct message_row m;
+    bool is_hidden = false;
     enum err err = message_op_enter(tx, &from);
     if (err)
         return err;
@@ -130,8 +145,10 @@ static enum err take_forwarded(struct store_tx *tx, struct sending *s)
     bool is_readable = s->forward_seq > from.me.visible_from_seq && s->forward_seq <= last;
     err = is_readable ? message_log_get(tx, s->op.call->arena, from.c.num, s->forward_seq, &m)
                       : ERR_NOT_FOUND;
-    if (err == ERR_NOT_FOUND || (!err && m.recalled_at_ms) ||
-        (!err && m.kind == MESSAGE__CONTENT_KIND__SYSTEM))
+    if (!err)
+        err = message_log_is_hidden(tx, who_id(s->op.call), from.c.num, s->forward_seq, &is_hidden);
+    bool is_gone = !err && (is_hidden || m.recalled_at_ms);
+    if (err == ERR_NOT_FOUND || is_gone || (!err && m.kind == MESSAGE__CONTENT_KIND__SYSTEM))
         return message_refuse(&s->op, ERR_NOT_FOUND, "There is no such message to forward.");
     if (err)
         return err;
@@ -140,10 +157,7 @@ static enum err take_forwarded(struct store_tx *tx, struct sending *s)
     source.sender_id = (char *)m.sender_id;
     source.sent_at_ms = m.created_at_ms;
     s->m.forwarded = message_pack(s->op.call->arena, &source.base, &s->m.forwarded_n);
-    s->m.kind = m.kind;
-    s->m.content = m.content;
-    s->m.content_n = m.content_n;
-    return ERR_OK;
+    return take_content(s, &m);
 }
 
 /* ---- the log ---- */
@@ -301,6 +315,8 @@ static enum err send_job(struct store_tx *tx, struct message_op *op)
     enum err err = enter(tx, s);
     if (!err)
         err = message_check_block(tx, op);
+    if (!err)
+        err = message_check_mentions(op, s->content);
     if (!err)
         err = check_references(tx, s);
     if (!err && s->forward_id[0])

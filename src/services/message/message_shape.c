@@ -154,6 +154,9 @@ Message__Conversation *message_conversation_shape(struct arena *arena,
     out->is_muted = c->is_muted;
     out->is_dissolved = c->is_dissolved;
     out->retention_days = (int32_t)c->retention_days;
+    out->members_may_add = c->members_may_add;
+    out->is_consent_needed = c->is_consent_needed;
+    out->members_may_mention_all = c->members_may_mention_all;
     if (!me || !me->user_id)
         return out;
     if (c->kind == MESSAGE__CONVERSATION_KIND__DIRECT)

@@ -4,8 +4,9 @@
 #define CONVERSATION_COLUMNS                                                                    \
     "c.num, c.id, c.natural_key, c.kind, c.title, c.avatar_url, c.announcement, c.owner_id,"    \
     " c.meeting_id, c.join_rule, c.is_muted, c.is_dissolved, c.retention_days, c.member_count," \
-    " c.first_seq, c.last_seq, c.rev, c.head_lsn, c.chain, c.created_at_ms, c.active_at_ms"
-#define CONVERSATION_COLUMN_COUNT 21
+    " c.first_seq, c.last_seq, c.rev, c.head_lsn, c.chain, c.created_at_ms, c.active_at_ms,"    \
+    " c.members_may_add, c.is_consent_needed, c.members_may_mention_all"
+#define CONVERSATION_COLUMN_COUNT 24
 #define MEMBER_COLUMNS                                                                       \
     "m.conversation_num, m.user_id, m.role, m.state, m.nickname, m.joined_at_ms,"            \
     " m.muted_until_ms, m.visible_from_seq, m.visible_to_seq, m.visible_to_rev, m.read_seq," \
@@ -39,6 +40,9 @@ static void read_conversation(struct store_stmt *st, struct arena *arena,
     message_digest_read(st, 18, &c->chain);
     c->created_at_ms = store_int(st, 19);
     c->active_at_ms = store_int(st, 20);
+    c->members_may_add = store_int(st, 21) != 0;
+    c->is_consent_needed = store_int(st, 22) != 0;
+    c->members_may_mention_all = store_int(st, 23) != 0;
 }
 
 static enum err finish_conversation(struct store_stmt *st, struct arena *arena,
@@ -76,15 +80,17 @@ enum err message_store_insert(struct store_tx *tx, struct message_conversation *
         tx,
         "INSERT INTO message_conversations (id, natural_key, kind, title, avatar_url,"
         " announcement, owner_id, meeting_id, join_rule, is_muted, is_dissolved, retention_days,"
-        " member_count, first_seq, last_seq, rev, head_lsn, chain, created_at_ms, active_at_ms)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        " member_count, first_seq, last_seq, rev, head_lsn, chain, created_at_ms, active_at_ms,"
+        " members_may_add, is_consent_needed, members_may_mention_all)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         "ssissss"
-        "siiiiiiiiibii",
+        "siiiiiiiiibiiiii",
         c->id, c->natural_key, (int64_t)c->kind, c->title, c->avatar_url, c->announcement,
         c->owner_id, c->meeting_id, (int64_t)c->join_rule, (int64_t)c->is_muted,
         (int64_t)c->is_dissolved, c->retention_days, c->member_count, c->first_seq, c->last_seq,
         c->rev, c->head_lsn, (const void *)c->chain.bytes, sizeof(c->chain.bytes), c->created_at_ms,
-        c->active_at_ms);
+        c->active_at_ms, (int64_t)c->members_may_add, (int64_t)c->is_consent_needed,
+        (int64_t)c->members_may_mention_all);
     if (err)
         return err;
     struct store_stmt *st =
@@ -100,9 +106,12 @@ enum err message_store_update(struct store_tx *tx, const struct message_conversa
         tx,
         "UPDATE message_conversations SET title = ?, avatar_url = ?, announcement = ?,"
         " owner_id = ?, join_rule = ?, is_muted = ?, is_dissolved = ?, retention_days = ?,"
-        " member_count = ? WHERE num = ?",
-        "ssssiiiiii", c->title, c->avatar_url, c->announcement, c->owner_id, (int64_t)c->join_rule,
-        (int64_t)c->is_muted, (int64_t)c->is_dissolved, c->retention_days, c->member_count, c->num);
+        " member_count = ?, members_may_add = ?, is_consent_needed = ?,"
+        " members_may_mention_all = ? WHERE num = ?",
+        "ssssiiiiiiiii", c->title, c->avatar_url, c->announcement, c->owner_id,
+        (int64_t)c->join_rule, (int64_t)c->is_muted, (int64_t)c->is_dissolved, c->retention_days,
+        c->member_count, (int64_t)c->members_may_add, (int64_t)c->is_consent_needed,
+        (int64_t)c->members_may_mention_all, c->num);
 }
 
 enum err message_take_number(struct store_stmt *st, int64_t *number)

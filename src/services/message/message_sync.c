@@ -12,6 +12,7 @@
 #define SYNC_MAX 200
 #define OPEN_MAX 20
 #define HEADS_NORMAL 100
+#define INVITATIONS_MAX 100
 #define HEADS_MAX 500
 
 /* ---- one conversation's revisions ---- */
@@ -200,6 +201,20 @@ static int64_t cursor_read(const struct message_op *op, const char *cursor)
 
 /* ---- sync ---- */
 
+/* All that wait, each time: they are few, and no cursor has to know of them. */
+static enum err fill_invitations(struct store_tx *tx, struct message_op *op,
+                                 Message__SyncReply *reply)
+{
+    struct page page = {.limit = INVITATIONS_MAX, .is_first = true};
+    size_t count;
+    if (who_role(op->call) < ROLE_USER)
+        return ERR_OK;
+    enum err err = group_list_invitations(tx, op->call->arena, who_id(op->call), &page,
+                                          &reply->invitations, &count);
+    reply->n_invitations = MIN(count, (size_t)INVITATIONS_MAX);
+    return err;
+}
+
 static enum err fill_open(struct store_tx *tx, struct message_op *op, Message__SyncReply *reply)
 {
     const Message__SyncRequest *in = op->in;
@@ -265,6 +280,8 @@ static enum err sync_job(struct store_tx *tx, struct message_op *op)
     err = fill_moved(tx, op, since, limit, reply);
     if (!err)
         err = fill_open(tx, op, reply);
+    if (!err)
+        err = fill_invitations(tx, op, reply);
     return err ? err : message_count_unread(tx, who_id(op->call), &reply->unread_count);
 }
 

@@ -65,14 +65,17 @@ static const struct rpc_local_options packing = {.is_packing = true};
 
 static void open_message(struct world *w)
 {
-    must(message_create(&w->message_service,
-                        &(struct message_deps){.user = w->user,
-                                               .meeting = w->meeting,
-                                               .store = w->store,
-                                               .bus = w->bus,
-                                               .loop = w->loop,
-                                               .recall_ms = w->opt.recall_ms,
-                                               .group_members_max = w->opt.group_members_max}));
+    must(message_create(
+        &w->message_service,
+        &(struct message_deps){.user = w->user,
+                               .meeting = w->meeting,
+                               .store = w->store,
+                               .bus = w->bus,
+                               .loop = w->loop,
+                               .recall_ms = w->opt.recall_ms,
+                               .group_members_max = w->opt.group_members_max,
+                               .invitation_ms = w->opt.invitation_ms,
+                               .is_adding_contacts_only = w->opt.is_adding_contacts_only}));
     w->message = rpc_local_create(message_rpc(w->message_service), &packing);
     w->group = rpc_local_create(message_group_rpc(w->message_service), &packing);
     w->contact = rpc_local_create(message_contact_rpc(w->message_service), &packing);

@@ -27,6 +27,8 @@ struct world_options {
     int64_t empty_grace_ms, presence_ms; /* as meeting_deps */
     const char *public_url;
     int64_t recall_ms, group_members_max; /* as message_deps */
+    int64_t invitation_ms;
+    bool is_adding_contacts_only;
     const char *dir; /* kept at the end, and used again; NULL: one of its own, removed */
     const char *vfs; /* of SQLite, with synced commits; then errors of the disk are not logged, and
                         end nothing; NULL: the system's, unsynced */

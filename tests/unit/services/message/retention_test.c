@@ -46,7 +46,7 @@ static const char *old_and_new(void)
         Message__Content content = MESSAGE__CONTENT__INIT;
         Message__SendMessageRequest send = MESSAGE__SEND_MESSAGE_REQUEST__INIT;
         content.text = text;
-        content.is_mentioning_all = i == 2;
+        content.is_mentioning_all = i == 3; /* the owner may */
         send.conversation_id = (char *)id;
         send.client_msg_id = text;
         send.content = &content;
