@@ -155,7 +155,7 @@ static enum err by_oneself(const struct app_config *config, const char *director
 {
     struct store *store = NULL;
     char *database = archive_join(config->data_dir, ARCHIVE_DATABASE);
-    bool is_there = access(database, F_OK) == 0;
+    bool is_there = config->store_driver || access(database, F_OK) == 0;
     free(database);
     if (!is_there) {
         strbuf_printf(problem, "there is nothing in %s", config->data_dir);

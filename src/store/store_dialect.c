@@ -2,7 +2,7 @@
  * store_dialect: see the header. What differs:
  *
  *   here                              PostgreSQL                          MySQL, MariaDB
- *   ?                                 $1, $2, ...                         ?
+ *   ?, ?2                             $1, $2, ...                         ?
  *   INTEGER                           BIGINT                              BIGINT
  *   REAL                              DOUBLE PRECISION                    DOUBLE
  *   BLOB                              BYTEA                               LONGBLOB
@@ -18,6 +18,8 @@
 #include <string.h>
 
 #include "core/log.h"
+
+#define PARAMETERS_MAX 1000
 
 enum token_kind { SPACE, WORD, QUOTED, PLACEHOLDER, SEMICOLON, SIGN };
 
@@ -89,6 +91,8 @@ static bool next_token(struct str sql, size_t *at, struct token *out)
                 end++;
         } else {
             out->kind = c == '?' ? PLACEHOLDER : c == ';' ? SEMICOLON : SIGN;
+            while (c == '?' && end < sql.n && sql.p[end] >= '0' && sql.p[end] <= '9')
+                end++;
         }
     }
     out->text = (struct str){sql.p + begin, end - begin};
@@ -210,13 +214,19 @@ static void write_word(struct rewriting *r, struct str word, size_t *at)
         strbuf_add(r->out, word.p, word.n);
 }
 
-static void write_placeholder(struct rewriting *r)
+/* "?" is the next one, "?2" the second. */
+static bool write_placeholder(struct rewriting *r, struct str text)
 {
-    r->info->parameters++;
+    int64_t number = r->info->parameters + 1;
+    if (text.n > 1 &&
+        (!str_to_i64(str_sub(text, 1, text.n), &number) || number < 1 || number > PARAMETERS_MAX))
+        return false;
+    r->info->parameters = MAX(r->info->parameters, (int)number);
     if (r->dialect == STORE_DIALECT_POSTGRES)
-        strbuf_printf(r->out, "$%d", r->info->parameters);
+        strbuf_printf(r->out, "$%d", (int)number);
     else
         strbuf_addc(r->out, '?');
+    return text.n == 1 || r->dialect == STORE_DIALECT_POSTGRES;
 }
 
 static enum err refuse(struct str sql, const char *why)
@@ -240,9 +250,11 @@ enum err store_dialect_rewrite(enum store_dialect dialect, struct str sql, struc
     if (!next_token(r.sql, &at, &token) || check_verb(token.text, info))
         return refuse(sql, "no statement for a service");
     for (at = 0; next_token(r.sql, &at, &token);) {
+        if (token.kind == PLACEHOLDER && !write_placeholder(&r, token.text))
+            return refuse(sql, "no such parameter");
         if (token.kind == PLACEHOLDER)
-            write_placeholder(&r);
-        else if (token.kind == WORD)
+            continue;
+        if (token.kind == WORD)
             write_word(&r, token.text, &at);
         else if (token.kind == SPACE)
             strbuf_addc(out, ' ');

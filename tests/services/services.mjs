@@ -3,6 +3,7 @@
 //
 //   const server = await startService('postgres');     // or 'mysql'
 //   server.url                                         // postgres://parlance:...@127.0.0.1:40123/parlance
+//   await server.end('SIGKILL'); server.start();       // the same again, on the same data
 //   await server.stop();
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -63,18 +64,21 @@ class Service {
     }
   }
 
-  start(program, args) {
+  // Also once more, on the same data, after `end`.
+  start(program = this.program, args = this.args) {
+    Object.assign(this, { program, args, isOver: false });
     this.child = spawn(program, args, { ...this.as, stdio: ['ignore', 'pipe', 'pipe'] });
     this.exited = new Promise((resolve) => { this.child.once('exit', resolve); });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream.setEncoding('utf8').on('data', (text) => { this.output = (this.output + text).slice(-2_000); });
-    this.exited.then(() => { this.isOver = true; });
+    const { child } = this;
+    this.exited.then(() => { this.isOver = this.isOver || child === this.child; });
     this.pid = this.child.pid;
   }
 
-  async waitReady(isReady) {
+  async waitReady() {
     const until = Date.now() + READY_MS;
-    while (!isReady()) {
+    while (!this.isReady()) {
       if (this.isOver || Date.now() > until) {
         await this.stop();
         throw new Error(`the server did not start:\n${this.output}`);
@@ -83,13 +87,17 @@ class Service {
     }
   }
 
-  async stop() {
+  async end(signal = this.stopSignal) {
     if (!this.isOver) {
-      this.child.kill(this.stopSignal);
+      this.child.kill(signal);
       const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
       await this.exited;
       clearTimeout(timer);
     }
+  }
+
+  async stop() {
+    await this.end();
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
@@ -112,7 +120,8 @@ async function startPostgres() {
     '-c', `unix_socket_directories=${server.dir}`, '-c', 'max_connections=300']);
   server.url = `postgres://parlance:${server.password}@127.0.0.1:${server.port}/postgres`;
   server.sql = (text) => spawnSync(psql, [server.url, '-qAt', '-c', text], { encoding: 'utf8', timeout: 10_000 });
-  await server.waitReady(() => server.sql('SELECT 1').stdout?.trim() === '1');
+  server.isReady = () => server.sql('SELECT 1').stdout?.trim() === '1';
+  await server.waitReady();
   return server;
 }
 
@@ -135,7 +144,8 @@ async function startMysql() {
   server.url = `mysql://parlance:${server.password}@127.0.0.1:${server.port}/parlance`;
   server.sql = (text) => spawnSync(client, ['--no-defaults', '-h127.0.0.1', `-P${server.port}`, '-uparlance',
     `-p${server.password}`, '-NBe', text, 'parlance'], { encoding: 'utf8', timeout: 10_000 });
-  await server.waitReady(() => server.sql('SELECT 1').stdout?.trim() === '1');
+  server.isReady = () => server.sql('SELECT 1').stdout?.trim() === '1';
+  await server.waitReady();
   return server;
 }
 

@@ -16,6 +16,8 @@ static void test_statements_in_postgres_words(void **state)
          "UPDATE t SET a = GREATEST(a, $1), b = MAX(b) ", 1},
         {"SELECT MIN((a), (b)), MIN(f(a, b)), MIN (c, d)",
          "SELECT LEAST((a), (b)), MIN(f(a, b)), LEAST (c, d)", 0},
+        {"SELECT a FROM t WHERE b = ?2 OR c = ?1 OR d = ?2 OR e = ?",
+         "SELECT a FROM t WHERE b = $2 OR c = $1 OR d = $2 OR e = $3", 3},
         {"SELECT TEXT, INTEGER FROM t", "SELECT TEXT, INTEGER FROM t", 0},
         {"CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT, b BLOB, integer REAL)"
          " WITHOUT ROWID",
@@ -78,6 +80,9 @@ static void test_what_is_refused(void **state)
         "LOCK TABLE t",
         "(SELECT 1)",
         "select 1",
+        "SELECT ?0",
+        "SELECT ?1001",
+        "SELECT ?99999999999999999999",
     };
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         struct strbuf out = {0};
