@@ -10,7 +10,6 @@
 
 #define MEDIA_HEADROOM 256
 #define MEDIA_MAX_BYTES 1500 /* of a datagram */
-#define MEDIA_NO_PICTURE UINT8_MAX
 
 /* Numbers in the payload that must go on evenly across a switch of layers (VP8, VP9). */
 struct media_picture {

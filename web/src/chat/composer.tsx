@@ -1,12 +1,13 @@
 // Where one writes: Enter sends, Shift+Enter begins a line, "@" names people, ArrowUp in an empty field edits what one said last.
 // Files are chosen, pasted or dropped; with nothing written one can speak.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { CalendarClock, Mic, Paperclip, SendHorizontal, Smile, X } from "lucide-preact";
+import { CalendarClock, Mic, SendHorizontal, Smile, X } from "lucide-preact";
 import { signedIn } from "../app/api";
 import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
 import { lazy } from "../ui/lazy";
 import { toast, toastError } from "../ui/toast";
+import { AttachButton } from "./attach-button";
 import type { Doing } from "./conversation";
 import { EmojiPanel } from "./emoji-panel";
 import { mentionable, MentionList, useMentions } from "./mention-list";
@@ -31,6 +32,8 @@ interface Props {
   threadSeq?: number;
   doing: Doing | null;
   onDone: () => void;
+  // Something was said here, by hand.
+  onSent?: () => void;
   onEditLast: () => void;
 }
 
@@ -48,13 +51,12 @@ export function takeFiles(key: string, files: File[]): void {
   if (empty.length) toast(t("chat.file.empty", { name: empty[0] ?? "" }), "bad");
 }
 
-export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEditLast }: Props) {
+export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onSent, onEditLast }: Props) {
   const field = useRef<HTMLTextAreaElement>(null);
   const draft = useDraft(store, id, threadSeq);
   const [text, setText] = useState(draft.read);
   const [areEmojisShown, setEmojisShown] = useState(false);
   const [isSpeaking, setSpeaking] = useState(false);
-  const picker = useRef<HTMLInputElement>(null);
   const isEditing = doing?.type === "edit";
   const [isScheduling, setScheduling] = useState(false);
   const maySchedule = Boolean(signedIn.value) && !isEditing && text.trim() !== "" && !(trays.value.get(draft.key)?.length ?? 0);
@@ -104,6 +106,10 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
     const { mentions, is_mentioning_all } = mentionsIn(said, people);
     return { kind: "text", text: said, ...(mentions.length && { mentions }), ...(is_mentioning_all && { is_mentioning_all }) };
   };
+  const sent = () => {
+    onDone();
+    onSent?.();
+  };
   const submit = async () => {
     const said = text.trim();
     if (!said && !tray.length) return;
@@ -122,7 +128,7 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
     else store.send(id, where);
     setText("");
     draft.keep("");
-    onDone();
+    sent();
     field.current?.focus();
   };
   const insert = (emoji: string) => {
@@ -152,10 +158,9 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
     e.preventDefault();
     takeFiles(draft.key, files);
   };
-  const onPick = (e: Event & { currentTarget: HTMLInputElement }) => {
-    takeFiles(draft.key, [...(e.currentTarget.files ?? [])]);
-    e.currentTarget.value = "";
-    field.current?.focus();
+  const sendContent = (content: Content) => {
+    store.send(id, { content, replyToSeq: doing?.message.seq ?? 0, threadSeq });
+    sent();
   };
   const sendLater = (atMs: number) => {
     store.send(id, { content: contentOf(text.trim()), replyToSeq: doing?.message.seq ?? 0, threadSeq, sendAtMs: atMs });
@@ -165,7 +170,7 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
   };
   const sendSpoken = (file: File) => {
     sendVoice(store, file, { to: id, replyToSeq: doing?.message.seq ?? 0, threadSeq });
-    onDone();
+    sent();
   };
 
   return (
@@ -185,10 +190,7 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onEdit
       {isSpeaking && <Recorder onVoice={sendSpoken} onClose={() => (setSpeaking(false), requestAnimationFrame(() => field.current?.focus()))} />}
       <div class="composer-row" hidden={isSpeaking}>
         {mayAttach && (
-          <>
-            <IconButton icon={Paperclip} label={t("chat.file.attach")} onClick={() => picker.current?.click()} />
-            <input ref={picker} type="file" multiple hidden aria-label={t("chat.file.attach")} onChange={onPick} />
-          </>
+          <AttachButton store={store} onFiles={(files) => (takeFiles(draft.key, files), field.current?.focus())} onContent={sendContent} />
         )}
         <IconButton icon={Smile} label={t("chat.emoji")} aria-expanded={areEmojisShown} onClick={() => setEmojisShown(!areEmojisShown)} />
         <textarea

@@ -75,6 +75,7 @@ export function Conversation({ store, id, atSeq, isBeside = false }: Props) {
   const [doing, setDoing] = useState<Doing | null>(null);
   const [asked, setAsked] = useState<Doing | null>(null);
   const [panel, setPanel] = useState<Panel | null>(null);
+  const [sentCount, setSentCount] = useState(0);
   const peerId = id.startsWith("u:") ? id.slice(2) : "";
   const c = store.conversations.value.get(id);
   const thread = store.threads.value.get(id);
@@ -135,12 +136,12 @@ export function Conversation({ store, id, atSeq, isBeside = false }: Props) {
             <Button onClick={() => void store.open(id)}>{t("retry")}</Button>
           </div>
         ) : (
-          <ThreadView store={store} id={id} atSeq={atSeq} onDo={act} />
+          <ThreadView store={store} id={id} atSeq={atSeq} sentCount={sentCount} onDo={act} />
         )}
         <BundleRows id={id} />
         <TypingLine store={store} id={id} />
         {mayWrite ? (
-          <Composer store={store} id={id} name={title} doing={doing} onDone={() => setDoing(null)} onEditLast={editLast} />
+          <Composer store={store} id={id} name={title} doing={doing} onDone={() => setDoing(null)} onSent={() => setSentCount(sentCount + 1)} onEditLast={editLast} />
         ) : (
           c && <p class="chat-closed">{t(c.is_dissolved ? "chat.dissolved" : c.own?.state === "asking" ? "chat.join.asked" : "chat.mayNotWrite")}</p>
         )}

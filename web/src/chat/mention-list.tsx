@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { AtSign } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
+import { mayMentionAllIn } from "./may";
 import { everybody, fitting, typedMention, type Named } from "./mentions";
 import { nameOf, namesOf, personOf } from "./people";
 import type { ChatStore } from "./store";
@@ -11,13 +12,13 @@ const shownMost = 8;
 export const mentionListId = "mention-list";
 const optionId = (i: number) => `mention-${i}`;
 
-// Everybody who can be meant in a conversation; all of them at once only by those who lead it.
+// Everybody who can be meant in a conversation; all of them at once only by those who may.
 export function mentionable(store: ChatStore, id: string): Named[] {
   const c = store.conversations.value.get(id);
   if (!c || c.kind === "direct") return [];
   const members = (store.members.value.get(id) ?? []).filter((m) => m.user_id !== store.me);
   const people = members.map((m) => ({ id: m.user_id, names: namesOf(m.user_id, m.nickname) }));
-  return c.own?.role === "member" ? people : [...people, { id: everybody, names: [t("chat.everybody"), "all", "所有人"] }];
+  return !mayMentionAllIn(c) ? people : [...people, { id: everybody, names: [t("chat.everybody"), "all", "所有人"] }];
 }
 
 export interface Mentioning {

@@ -75,7 +75,7 @@ export default function ThreadPanel({ store, id, seq, mayWrite, onDo, onClose }:
   };
   return (
     <SidePanel title={t("chat.thread")} onClose={onClose} isFlush>
-      <div ref={box} class="thread thread-answers" role="log" aria-label={t("chat.thread")} tabIndex={0}>
+      <div ref={box} class="thread thread-answers" role="group" aria-label={t("chat.thread")} tabIndex={0}>
         <ol>
           {root && row(root)}
           <li class="thread-day">

@@ -6,6 +6,7 @@ import { dayKey } from "../app/dates";
 import { language, t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
 import type { Doing } from "./conversation";
+import { Announcer } from "./announcer";
 import { DayLine } from "./day-line";
 import { MessageRow, OutgoingRow } from "./message-row";
 import { notIn } from "./outbox";
@@ -26,6 +27,8 @@ interface Props {
   store: ChatStore;
   id: string;
   atSeq: number;
+  // How often something was sent by hand: then one goes to the end. What the outbox does by itself moves nobody.
+  sentCount: number;
   onDo: (doing: Doing) => void;
 }
 
@@ -38,7 +41,7 @@ function useUnreadAfter(store: ChatStore, id: string): number | null {
   return found.current;
 }
 
-export function ThreadView({ store, id, atSeq, onDo }: Props) {
+export function ThreadView({ store, id, atSeq, sentCount, onDo }: Props) {
   const thread = store.threads.value.get(id);
   const messages = thread?.log.messages ?? [];
   const box = store.box.value;
@@ -86,16 +89,16 @@ export function ThreadView({ store, id, atSeq, onDo }: Props) {
     if (hasNewer) void store.load(id).then(() => scroller.toEnd());
     else scroller.toEnd();
   };
-  const sent = waiting.length;
   useEffect(() => {
-    if (sent) toEnd();
-  }, [sent]);
+    if (sentCount) toEnd();
+  }, [sentCount]);
 
   const isEmpty = !messages.length && !waiting.length;
   return (
     <div class="thread-frame">
       <Busy store={store} id={id} />
-      <div ref={boxRef} class="thread" role="log" aria-label={t("chat.messages")} tabIndex={0} onScroll={() => (scroller.onScroll(), read())}>
+      <Announcer store={store} id={id} />
+      <div ref={boxRef} class="thread" role="group" aria-label={t("chat.messages")} tabIndex={0} onScroll={() => (scroller.onScroll(), read())}>
         {isEmpty && (isReady || id.startsWith("u:")) && <p class="chat-hint">{t("chat.first")}</p>}
         <ol ref={list} style={{ paddingTop: `${beforePx}px`, paddingBottom: `${afterPx}px` }}>
           {shown.map((row) =>

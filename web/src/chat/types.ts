@@ -117,6 +117,9 @@ export interface Conversation {
   owner_id?: string;
   join_rule?: JoinRule;
   retention_days?: number;
+  members_may_add?: boolean;
+  is_consent_needed?: boolean;
+  members_may_mention_all?: boolean;
   member_count: number;
   last_seq: number;
   rev: number;
@@ -165,6 +168,47 @@ export interface History {
 export interface SendReply {
   conversation_id: string;
   seq: number;
+}
+
+export type InvitationState = "offered" | "accepted" | "declined" | "revoked";
+
+// To a group: what one may know of it before one answers.
+export interface Invitation {
+  conversation_id: string;
+  user_id: string;
+  inviter_id: string;
+  state: InvitationState;
+  note?: string;
+  created_at_ms: number;
+  expires_at_ms: number;
+  kind: ConversationKind;
+  title: string;
+  avatar_url?: string;
+  member_count: number;
+}
+
+export interface InviteLink {
+  id: string;
+  conversation_id: string;
+  // Only in the answer to its making.
+  token?: string;
+  created_by: string;
+  created_at_ms: number;
+  expires_at_ms: number;
+  max_uses: number;
+  use_count: number;
+}
+
+// Where an invitation link leads.
+export interface InviteLinkView {
+  conversation_id: string;
+  kind: ConversationKind;
+  title: string;
+  avatar_url?: string;
+  member_count: number;
+  is_asking?: boolean;
+  is_member?: boolean;
+  expires_at_ms: number;
 }
 
 export interface Receipt {
