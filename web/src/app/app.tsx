@@ -31,7 +31,7 @@ const views = {
 function viewOf(path: string): View | null {
   if (path === "/") return views.home;
   if (/^\/m\/[^/]+\/?$/.test(path)) return views.meet;
-  if (/^\/c(\/[^/]*)?\/?$/.test(path)) return views.chat;
+  if (/^\/(c(\/[^/]*)?|search)\/?$/.test(path)) return views.chat;
   const name = /^\/([a-z]+)\/?$/.exec(path)?.[1] ?? "";
   return Object.hasOwn(views, name) && !["meet", "home", "chat"].includes(name) ? views[name as keyof typeof views] : null;
 }

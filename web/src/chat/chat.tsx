@@ -12,6 +12,7 @@ import { Conversation } from "./conversation";
 import { keepPages } from "./offline";
 import { chatStore, type ChatStore } from "./store";
 
+const SearchPage = lazy(() => import("./search-page"));
 const KeysDialog = lazy(() => import("./keys-dialog"));
 
 // "/c/<conversation>", or "/c/u:<person>" before there is one.
@@ -45,7 +46,8 @@ export default function Chat() {
   const isCut = useIsCut(store);
   const [isHelpOpen, setHelpOpen] = useState(false);
   const search = useRef<HTMLInputElement>(null);
-  useTitle(t("chat.title"));
+  const isSearch = /^\/search\/?$/.test(path);
+  useTitle(t(isSearch ? "chat.searchTitle" : "chat.title"));
   useEffect(keepPages, []);
 
   useEffect(() => {
@@ -55,7 +57,7 @@ export default function Chat() {
   useChatKeys(store, id, () => setHelpOpen(true), () => search.current?.focus());
 
   return (
-    <div class={`chat${id ? " has-open" : ""}`}>
+    <div class={`chat${id || isSearch ? " has-open" : ""}`}>
       {isCut && (
         <div class="chat-cut" role="status">
           <WifiOff size={18} aria-hidden="true" />
@@ -69,7 +71,9 @@ export default function Chat() {
         <div class="chat-side">
           <ConversationList store={store} openId={id} searchRef={search} />
         </div>
-        {id ? (
+        {isSearch ? (
+          <SearchPage store={store} />
+        ) : id ? (
           <Conversation key={id} store={store} id={id} atSeq={Number(query.get("at")) || 0} />
         ) : (
           <div class="chat-none">

@@ -1,5 +1,6 @@
 // What one can do with a conversation as a whole: read or unread, quiet, above the others, away, left.
-import { Archive, ArchiveRestore, Bell, BellOff, CalendarClock, Ellipsis, MailOpen, Mail, Pin, PinOff } from "lucide-preact";
+import { Archive, ArchiveRestore, Bell, BellOff, CalendarClock, Ellipsis, MailOpen, Mail, Pin, PinOff, Search } from "lucide-preact";
+import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Menu, type MenuEntry } from "../ui/menu";
 import { toast, toastError } from "../ui/toast";
@@ -54,6 +55,7 @@ interface Props {
 
 export function ConversationMenu({ store, c, class: extra, onPins, onScheduled }: Props) {
   const entries = () => [
+    ...(onPins ? [{ text: t("chat.searchHere"), icon: Search, onPick: () => go(`/search?in=${c.id}`) }] : []),
     ...(onPins ? [{ text: t("chat.pins"), icon: Pin, onPick: onPins }] : []),
     ...(onScheduled ? [{ text: t("chat.scheduled"), icon: CalendarClock, onPick: onScheduled }] : []), ...ownEntries(store, c),
   ];

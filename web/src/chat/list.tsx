@@ -1,8 +1,7 @@
 // The conversations, the latest first, with what is unread; and the search over all of them.
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { Archive, ArrowLeft, BellOff, Contact, MessageSquarePlus, Pin, Search, Users, X } from "lucide-preact";
-import { dayText, shortDayText, timeText } from "../app/dates";
+import { Archive, ArrowLeft, BellOff, Contact, MessageSquarePlus, Pin, Search, SlidersHorizontal, Users, X } from "lucide-preact";
 import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
@@ -10,25 +9,24 @@ import { Button, IconButton } from "../ui/controls";
 import { lazy } from "../ui/lazy";
 import { toastError } from "../ui/toast";
 import { FewRows } from "./few-rows";
+import { FoundRow, whenText } from "./found-row";
 import { ConversationMenu } from "./conversation-menu";
 import { inboxOf, isQuiet } from "./inbox";
 import { NewChat } from "./new-chat";
 import { NoticeOffer } from "./notice-offer";
 import { nameOf, pictureOf, titleOf } from "./people";
 import { PresenceDot } from "./presence-dot";
+import { addressOf, find, lettersMin, type Found as Answer, type Question } from "./search";
 import type { ChatStore } from "./store";
 import { contentLine, lineOf } from "./texts";
-import type { Conversation, Message } from "./types";
+import type { Conversation } from "./types";
 
 const ContactsDialog = lazy(() => import("./contacts-dialog"));
 const typingPauseMs = 250;
-const lettersMin = 2;
 const rowPx = 60;
-const dayMs = 86_400_000;
+const nothing: Answer = { messages: [], cursor: "", isIndexing: false, isHere: false };
 
-function whenText(ms: number): string {
-  return Date.now() - ms < dayMs && dayText(ms) === dayText(Date.now()) ? timeText(ms) : shortDayText(ms);
-}
+const wordsOnly = (words: string): Question => ({ words, senderId: "", id: "", kind: "", from: "", to: "" });
 
 function lastLine(store: ChatStore, c: Conversation): string {
   const waiting = store.box.value.filter((o) => o.to === c.id && o.state !== "sent");
@@ -94,23 +92,23 @@ function Row({ store, c, isOpen }: { store: ChatStore; c: Conversation; isOpen: 
   );
 }
 
-function useSearch(store: ChatStore, q: string): Message[] | null {
-  const [found, setFound] = useState<Message[] | null>(null);
+function useSearch(store: ChatStore, q: string): Answer | null {
+  const [found, setFound] = useState<Answer | null>(null);
   useEffect(() => {
     setFound(null);
     if ([...q].length < lettersMin) return;
     let isStale = false;
     const timer = setTimeout(() => {
-      store.search(q).then(
-        (m) => isStale || setFound(m),
-        (e) => isStale || (setFound([]), toastError(e)),
+      find(store, wordsOnly(q)).then(
+        (answer) => isStale || setFound(answer),
+        (e) => isStale || (setFound(nothing), toastError(e)),
       );
     }, typingPauseMs);
     return () => {
       isStale = true;
       clearTimeout(timer);
     };
-  }, [q]);
+  }, [q, store.link.value === "open"]);
   return found;
 }
 
@@ -119,6 +117,10 @@ function Found({ store, q }: { store: ChatStore; q: string }) {
   const byName = store.sorted.value.filter((c) => titleOf(c).toLowerCase().includes(q.toLowerCase()));
   return (
     <>
+      <a class="btn btn-quiet btn-block search-all" href={addressOf(wordsOnly(q))}>
+        <SlidersHorizontal size={18} aria-hidden="true" />
+        {t("chat.searchAll")}
+      </a>
       {byName.length > 0 && (
         <>
           <h2 class="chat-part">{t("chat.foundConversations")}</h2>
@@ -130,32 +132,24 @@ function Found({ store, q }: { store: ChatStore; q: string }) {
         </>
       )}
       <h2 class="chat-part">{t("chat.foundMessages")}</h2>
+      {found?.isHere && <p class="meta chat-part">{t("chat.foundHere")}</p>}
       {[...q].length < lettersMin ? (
         <p class="chat-hint">{t("chat.searchMore")}</p>
       ) : found === null ? (
         <p class="chat-hint">{t("loading")}</p>
-      ) : !found.length ? (
+      ) : !found.messages.length ? (
         <p class="chat-hint">{t("chat.foundNone")}</p>
       ) : (
         <ul>
-          {found.map((m) => {
-            const c = store.conversations.value.get(m.conversation_id);
-            return (
-              <li key={`${m.conversation_id} ${m.seq}`}>
-                <a class="conv" href={`/c/${m.conversation_id}?at=${m.seq}`}>
-                  <Avatar name={nameOf(m.sender_id)} size={32} />
-                  <span class="conv-body">
-                    <span class="conv-head">
-                      <span class="conv-title">{c && c.kind !== "direct" ? `${nameOf(m.sender_id)} · ${titleOf(c)}` : nameOf(m.sender_id)}</span>
-                      <span class="meta conv-when">{whenText(m.created_at_ms)}</span>
-                    </span>
-                    <span class="conv-line">{lineOf(m, store.me)}</span>
-                  </span>
-                </a>
-              </li>
-            );
-          })}
+          {found.messages.map((m) => (
+            <FoundRow key={`${m.conversation_id} ${m.seq}`} store={store} message={m} />
+          ))}
         </ul>
+      )}
+      {found?.cursor && (
+        <a class="btn btn-quiet btn-block" href={addressOf(wordsOnly(q))}>
+          {t("chat.foundMore")}
+        </a>
       )}
     </>
   );

@@ -38,6 +38,12 @@ export class Shelf {
     return kept?.messages.length && !this.isVoid ? logOf(kept) : null;
   }
 
+  async logs(): Promise<Map<string, Log>> {
+    const ids = await this.local?.threadIds().catch(() => null);
+    const logs = await Promise.all([...(ids ?? [])].map(async (id): Promise<[string, Log | null]> => [id, await this.log(id)]));
+    return new Map(logs.flatMap(([id, log]) => (log ? [[id, log] as [string, Log]] : [])));
+  }
+
   // The server's log lives another life.
   drop(ids: Iterable<string>): void {
     this.isVoid = true;

@@ -538,8 +538,11 @@ export class ChatStore {
     await this.reload(id);
   }
 
-  async search(query: string): Promise<Message[]> {
-    return (await this.request<{ messages?: Message[] }>("search", { query, limit: 30 })).messages ?? [];
+  // Every message this page or this browser holds.
+  async heldMessages(): Promise<Message[]> {
+    const kept = await this.shelf.logs();
+    const logs = new Map([...kept, ...[...this.threads.peek()].map(([id, { log }]): [string, Log] => [id, log])]);
+    return [...logs.values()].flatMap((log) => log.messages);
   }
 }
 
