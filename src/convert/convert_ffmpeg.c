@@ -21,20 +21,6 @@ static const char *const names[LIBRARIES] = {
 
 static struct convert_ffmpeg functions;
 static bool is_loaded;
-static char problem[200];
-
-const char *convert_ffmpeg_problem(void)
-{
-    return problem;
-}
-
-static void *find(void *library, const char *name)
-{
-    void *function = dlsym(library, name);
-    if (!function)
-        snprintf(problem, sizeof(problem), "%s is not there", name);
-    return function;
-}
 
 const struct convert_ffmpeg *convert_ffmpeg_load(void)
 {
@@ -43,14 +29,12 @@ const struct convert_ffmpeg *convert_ffmpeg_load(void)
         return &functions;
     for (int i = 0; i < LIBRARIES; i++) {
         libraries[i] = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-        if (!libraries[i]) {
-            snprintf(problem, sizeof(problem), "%s", dlerror());
+        if (!libraries[i])
             return NULL;
-        }
     }
-#define XX(library, function)                                           \
-    functions.function = find(libraries[LIBRARY_##library], #function); \
-    if (!functions.function)                                            \
+#define XX(library, function)                                            \
+    functions.function = dlsym(libraries[LIBRARY_##library], #function); \
+    if (!functions.function)                                             \
         return NULL;
     CONVERT_FFMPEG_MAP(XX)
 #undef XX

@@ -58,5 +58,3 @@ struct convert_ffmpeg {
 
 /* NULL when the libraries, or one of the functions, are not there. Loads once; one thread. */
 const struct convert_ffmpeg *convert_ffmpeg_load(void);
-/* Why it is NULL. */
-const char *convert_ffmpeg_problem(void);

@@ -1,6 +1,6 @@
 /*
  * span: one timed piece of work in a trace (W3C Trace Context). Spans are cheap values; a finished
- * span goes to the sink if one is set (telemetry's exporters), else nowhere.
+ * span goes to the sink if one is set, else nowhere.
  */
 #pragma once
 

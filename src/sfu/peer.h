@@ -169,8 +169,6 @@ void peer_send_twcc(struct peer *p);
 void peer_send_nacks(struct peer *p);
 void peer_send_keyframe_request(struct peer *p, struct track *t, struct layer *l);
 void peer_send_reports(struct peer *p);
-/* A compound of ours; n bytes at `packet`, which has PEER_RTCP_BYTES and the trailer of room. */
-void peer_send_rtcp(struct peer *p, uint8_t *packet, size_t n);
 void peer_send_byes(struct peer *p);
 /* When NACKs are due. */
 int64_t peer_nack_due_us(const struct peer *p);

@@ -96,9 +96,3 @@ void telemetry_start(const char *version)
     metric_set(&started, (double)clock_wall_ms() / 1000);
     metric_cell_set(metric_cell(&build_info, version, NULL, NULL), 1);
 }
-
-void telemetry_set_exporter(const struct telemetry_exporter *exporter)
-{
-    log_set_sink(exporter ? exporter->on_line : NULL, exporter ? exporter->arg : NULL);
-    span_set_sink(exporter ? exporter->on_span : NULL, exporter ? exporter->arg : NULL);
-}

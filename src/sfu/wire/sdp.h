@@ -16,7 +16,6 @@
 #define SDP_MAX_BYTES 524288
 #define SDP_MAX_MEDIA 256     /* a subscriber of a large meeting has many */
 #define SDP_MAX_LINES 16384   /* in the whole description */
-#define SDP_MAX_CODECS 128    /* payload types of one media section */
 #define SDP_MAX_EXTMAPS 64    /* of one media section */
 #define SDP_MAX_SSRCS 64      /* of one media section */
 #define SDP_MAX_RIDS 16       /* of one media section */
