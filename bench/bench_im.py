@@ -9,12 +9,13 @@ from im.seed import Seed
 
 BYTES = 100
 SETTLE_S = 1
+WARM_S = 2
 FRAME_BYTES = 760  # what such a message is as an event, so that everybody delivers as much
 PEOPLE, SENDERS, FEW, MANY = 5000, 1000, 1000, 1000000
 SENDS = {"1": 1, "100": 100, "1000": 1000, "1000-million": 1000, "100-group": 100}
 CASES = [*SENDS, "5000", "5000-million", "resume", "resume-million", "idle", "idle-million"]
 PEERS = ["ejabberd", "sqlite-loop", "nchan", "send-loop"]
-BATCH = {"1": 1, "100": 100, "1000": 256}
+BATCH = {"1": 1, "100": 100, "1000": 512}
 
 ABOUT = f"""
 One process and one thread (`bench/im/load.c`) plays all clients over `/ws/im` in JSON, as the pages do. The store has {PEOPLE:,}
@@ -31,7 +32,7 @@ Peers. `ejabberd` is Debian's, one-to-one with its archive in SQLite; acknowledg
 keeps a copy for each side and commits each by itself, synchronous=FULL, so it is as durable (its database was put into WAL mode,
 several times faster than as it comes).
 In `100-group` it is a room with archive, a member's own line coming back the acknowledgement. `sqlite-loop` is the insert of such a row with its
-indexes and nothing else, in transactions of 1, 100 and 256 rows, WAL with synchronous=FULL. `nchan` and `send-loop` (one `send()` a
+indexes and nothing else, in transactions of 1, 100 and 512 rows, WAL with synchronous=FULL. `nchan` and `send-loop` (one `send()` a
 socket, framed once) deliver {FRAME_BYTES} bytes, about as many as our event has; they keep nothing and ask nobody.
 
 Aims: 0.3 of `sqlite-loop`'s and 10 times ejabberd's sends for the CPU; nchan's deliveries; 4 kB for an idle user; `-million`
@@ -137,7 +138,7 @@ def idle(bench, case, scene):
     seed = scene.seed(case)
     lines = everybody(seed)
     with seed.server() as server:
-        with Load(server, "resume", "parlance", lines, 1) as load:
+        with Load(server, "resume", "parlance", lines, WARM_S) as load:
             load.run()  # everybody was here, few at a time: caches are full, and not counted
         time.sleep(SETTLE_S)
         before = server.memory_kb()["private"]

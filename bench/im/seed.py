@@ -58,6 +58,7 @@ class Seed:
         self.db.execute("COMMIT")
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.db.close()
+        os.sync()  # or the measurements that follow would wait for it
 
     def server(self):
         return Parlance(self.directory, OPTIONS)
@@ -151,9 +152,13 @@ class Seed:
             UPDATE message_conversations SET last_seq = {each}, rev = {each},
               head_lsn = {total - pairs} + num - {self.first_pair} + 1
             WHERE num >= {self.first_pair} AND num < {self.first_pair + pairs}""")
-        for start in range(0, total, 50000):
-            self.db.executemany(
-                "INSERT INTO message_terms (rowid, t, c, s, k) VALUES (?, ?, ?, ?, 'k0')",
-                ((i + 1, " ".join(WORDS[(i * 7 + k * (1 + i % 5)) % len(WORDS)] for k in range(16)),
-                  self.first_pair + i % pairs, self.user(2 * (i % pairs) + i // pairs % 2)) for i in range(start, min(start + 50000, total))))
+        self._index(total, pairs)
         self.db.execute("INSERT OR REPLACE INTO message_indexed (shard, lsn) VALUES (0, ?)", (total,))
+
+    def _index(self, total, pairs):
+        """The terms of each message, as the server's index holds them: in as many pieces as it would have."""
+        people = [self.user(n) for n in range(self.senders)]
+        self.db.executemany(
+            "INSERT INTO message_terms (rowid, t, c, s, k) VALUES (?, ?, ?, ?, 'k0')",
+            ((i + 1, " ".join(WORDS[(i * 7 + k * (1 + i % 5)) % len(WORDS)] for k in range(16)),
+              self.first_pair + i % pairs, people[2 * (i % pairs) + i // pairs % 2]) for i in range(total)))
