@@ -22,6 +22,7 @@ const views = {
   meet: { load: () => import("../prejoin/prejoin") },
   home: { load: () => import("../pages/home"), parts: ["pages"], tab: "meetings" },
   chat: { load: () => import("../chat/chat"), parts: ["pages", "chat"], tab: "messages" },
+  join: { load: () => import("../chat/join-page"), parts: ["pages", "chat"] },
   settings: { load: () => import("../pages/settings"), parts: ["pages"], tab: "settings" },
   admin: { load: () => import("../pages/admin"), parts: ["pages"], tab: "admin" },
   login: { load: () => import("../pages/login"), parts: ["pages"] },

@@ -26,8 +26,9 @@ function onClick(event: MouseEvent): void {
   if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
   if (link.pathname.startsWith("/api/")) return;
   event.preventDefault();
-  if (link.hash && link.pathname === location.pathname) document.querySelector(link.hash)?.scrollIntoView();
-  else go(link.pathname + link.search);
+  const target = link.pathname === location.pathname ? document.getElementById(link.hash.slice(1)) : null;
+  if (link.hash && target) target.scrollIntoView();
+  else go(link.pathname + link.search + link.hash);
 }
 
 export function startRouter(): void {

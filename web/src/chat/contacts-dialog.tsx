@@ -11,6 +11,8 @@ import { Button, Field, IconButton, Segmented } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
 import { toast, toastError } from "../ui/toast";
 import { act, useContacts, type Contact } from "./contacts";
+import { offers } from "./invitations";
+import { Offers } from "./offers";
 import { know, nameOf, personOf } from "./people";
 import { PresenceDot } from "./presence-dot";
 import type { ChatStore } from "./store";
@@ -74,7 +76,7 @@ export default function ContactsDialog({ store, onClose }: { store: ChatStore; o
     const known = store.sorted.peek().find((x) => x.kind === "direct" && x.peer_id === c.user_id);
     go(`/c/${known?.id ?? `u:${c.user_id}`}`);
   };
-  const waiting = contacts?.asked.length ?? 0;
+  const waiting = (contacts?.asked.length ?? 0) + offers.value.length;
   const none = (list: Contact[]) => contacts && !list.length && <p class="chat-hint">{t("chat.contact.none")}</p>;
   return (
     <Dialog title={t("chat.contacts")} onClose={onClose}>
@@ -107,6 +109,7 @@ export default function ContactsDialog({ store, onClose }: { store: ChatStore; o
         )}
         {tab === "asked" && (
           <>
+            <Offers store={store} offers={offers.value} onGone={onClose} />
             <ul>
               {contacts?.asked.map((c) => (
                 <Row key={c.user_id} contact={c}>
@@ -121,7 +124,7 @@ export default function ContactsDialog({ store, onClose }: { store: ChatStore; o
                 </Row>
               ))}
             </ul>
-            {none([...(contacts?.asked ?? []), ...(contacts?.requested ?? [])])}
+            {!offers.value.length && none([...(contacts?.asked ?? []), ...(contacts?.requested ?? [])])}
           </>
         )}
         {tab === "blocked" && (

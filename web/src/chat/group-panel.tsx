@@ -3,17 +3,18 @@ import { useEffect, useState } from "preact/hooks";
 import { Check, Ellipsis, Link2, LogOut, Settings2, UserPlus, X } from "lucide-preact";
 import { copyText } from "../app/clipboard";
 import { go } from "../app/router";
-import type { Profile } from "../app/types";
 import { t } from "../i18n/i18n";
-import { PeoplePicker } from "../pages/people-picker";
 import { Avatar } from "../ui/avatar";
 import { Button, IconButton } from "../ui/controls";
-import { Confirm, Dialog } from "../ui/dialog";
+import { Confirm } from "../ui/dialog";
+import { lazy } from "../ui/lazy";
 import { Menu } from "../ui/menu";
-import { toast, toastError } from "../ui/toast";
+import { toastError } from "../ui/toast";
+import { GroupInvitations } from "./group-invitations";
 import { GroupSettings } from "./group-settings";
+import { mayInviteTo, mayManage as mayManageIn } from "./may";
 import { memberEntries, NicknameDialog } from "./member-menu";
-import { know, nameOf, personOf } from "./people";
+import { nameOf, personOf } from "./people";
 import { PresenceDot } from "./presence-dot";
 import { SidePanel } from "./side-panel";
 import type { ChatStore } from "./store";
@@ -21,39 +22,7 @@ import type { Conversation, Member } from "./types";
 
 const rank = { owner: 0, admin: 1, member: 2 };
 
-function AddPeople({ store, c, onClose }: { store: ChatStore; c: Conversation; onClose: () => void }) {
-  const [people, setPeople] = useState<Profile[]>([]);
-  const [isBusy, setBusy] = useState(false);
-  const add = async () => {
-    setBusy(true);
-    try {
-      const reply = await store.request<{ refused_user_ids?: string[] }>("add_members", { id: c.id, user_ids: people.map((p) => p.id) });
-      know(...people);
-      const refused = reply.refused_user_ids ?? [];
-      if (refused.length) toast(t("chat.notAdded", { names: refused.map(nameOf).join(", ") }), "bad");
-      await store.loadMembers(c.id);
-      onClose();
-    } catch (error) {
-      toastError(error);
-      setBusy(false);
-    }
-  };
-  return (
-    <Dialog
-      title={t("chat.addPeople")}
-      onClose={onClose}
-      footer={
-        <Button kind="primary" isBusy={isBusy} disabled={!people.length} onClick={() => void add()}>
-          {t("chat.add")}
-        </Button>
-      }
-    >
-      <div class="chat-new">
-        <PeoplePicker label={t("chat.members")} people={people} onPeople={setPeople} />
-      </div>
-    </Dialog>
-  );
-}
+const InviteDialog = lazy(() => import("./invite-dialog"));
 
 // Who is in another state than inside: those who ask, those who were banned.
 function Others({ store, c, state }: { store: ChatStore; c: Conversation; state: "asking" | "banned" }) {
@@ -116,8 +85,8 @@ export default function GroupPanel({ store, c, onClose }: { store: ChatStore; c:
   );
   const isGroup = c.kind === "group" || c.kind === "channel";
   const isIn = c.own?.state === "active" && !c.is_dissolved;
-  const mayManage = isIn && isGroup && c.own?.role !== "member";
-  const mayAdd = isIn && isGroup && (mayManage || c.join_rule === "open");
+  const mayManage = mayManageIn(c);
+  const mayAdd = mayInviteTo(c);
   const leave = async () => {
     setDialog(null);
     try {
@@ -151,6 +120,7 @@ export default function GroupPanel({ store, c, onClose }: { store: ChatStore; c:
         </Button>
       )}
       {mayManage && <Others store={store} c={c} state="asking" />}
+      {mayAdd && <GroupInvitations store={store} c={c} />}
       <section>
         <h3 class="chat-part">{t("chat.memberCount", { count: c.member_count })}</h3>
         <ul class="group-members">
@@ -166,7 +136,7 @@ export default function GroupPanel({ store, c, onClose }: { store: ChatStore; c:
           {t(c.kind === "channel" ? "chat.leaveChannel" : "chat.leave")}
         </Button>
       )}
-      {dialog === "add" && <AddPeople store={store} c={c} onClose={() => setDialog(null)} />}
+      {dialog === "add" && <InviteDialog store={store} c={c} onClose={() => setDialog(null)} />}
       {dialog === "settings" && <GroupSettings store={store} c={c} onClose={() => setDialog(null)} />}
       {named && <NicknameDialog store={store} c={c} member={named} onClose={() => setNamed(null)} />}
       {dialog === "leave" && (

@@ -20,6 +20,9 @@ export function GroupSettings({ store, c, onClose }: { store: ChatStore; c: Conv
   const [announcement, setAnnouncement] = useState(c.announcement ?? "");
   const [rule, setRule] = useState<string>(c.join_rule ?? "invited");
   const [isMuted, setMuted] = useState(c.is_muted ?? false);
+  const [membersAdd, setMembersAdd] = useState(c.members_may_add ?? false);
+  const [isConsent, setConsent] = useState(c.is_consent_needed ?? false);
+  const [mentionAll, setMentionAll] = useState(c.members_may_mention_all ?? false);
   const [days, setDays] = useState(c.retention_days ?? 0);
   const [problem, setProblem] = useState("");
   const [isEnding, setEnding] = useState(false);
@@ -28,6 +31,8 @@ export function GroupSettings({ store, c, onClose }: { store: ChatStore; c: Conv
     const changes = {
       ...(title.trim() !== c.title && { title: title.trim() }), ...(announcement !== (c.announcement ?? "") && { announcement }), ...(rule !== c.join_rule && { join_rule: rule }),
       ...(isMuted !== (c.is_muted ?? false) && { is_muted: isMuted }), ...(days !== (c.retention_days ?? 0) && { retention_days: days }),
+      ...(membersAdd !== (c.members_may_add ?? false) && { members_may_add: membersAdd }), ...(isConsent !== (c.is_consent_needed ?? false) && { is_consent_needed: isConsent }),
+      ...(mentionAll !== (c.members_may_mention_all ?? false) && { members_may_mention_all: mentionAll }),
     };
     if (!title.trim()) return setProblem(t("chat.groupNameMissing"));
     try {
@@ -66,6 +71,9 @@ export function GroupSettings({ store, c, onClose }: { store: ChatStore; c: Conv
         <Field label={t("chat.groupName")} value={title} maxLength={100} error={problem || undefined} onValue={(v) => (setTitle(v), setProblem(""))} />
         <TextArea label={t("chat.group.announcement")} hint={t("chat.group.announcementHint")} value={announcement} maxLength={2000} onValue={setAnnouncement} />
         <Select label={t("chat.group.joining")} value={rule} options={joinOptions()} onValue={setRule} />
+        <Switch label={t("chat.group.membersAdd")} checked={membersAdd} onChange={setMembersAdd} />
+        <Switch label={t("chat.group.consent")} hint={t("chat.group.consentHint")} checked={isConsent} onChange={setConsent} />
+        {c.kind === "group" && <Switch label={t("chat.group.mentionAll")} checked={mentionAll} onChange={setMentionAll} />}
         {c.kind === "group" && <Switch label={t("chat.group.muted")} hint={t("chat.group.mutedHint")} checked={isMuted} onChange={setMuted} />}
         {isOwner && <Select label={t("chat.group.keep")} value={String(days)} options={dayOptions} onValue={(v) => setDays(Number(v))} />}
       </div>

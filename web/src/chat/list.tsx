@@ -12,8 +12,10 @@ import { FewRows } from "./few-rows";
 import { FoundRow, whenText } from "./found-row";
 import { ConversationMenu } from "./conversation-menu";
 import { inboxOf, isQuiet } from "./inbox";
+import { useOffers } from "./invitations";
 import { NewChat } from "./new-chat";
 import { NoticeOffer } from "./notice-offer";
+import { Offers } from "./offers";
 import { nameOf, pictureOf, titleOf } from "./people";
 import { PresenceDot } from "./presence-dot";
 import { addressOf, find, lettersMin, type Found as Answer, type Question } from "./search";
@@ -172,6 +174,7 @@ export function ConversationList({ store, openId, searchRef }: ListProps) {
   const [dialog, setDialog] = useState<"person" | "group" | "contacts" | null>(null);
   const q = text.trim();
   const [isArchive, setArchive] = useState(false);
+  const offers = useOffers(store);
   const all = store.sorted.value;
   const archived = all.filter((c) => c.own?.is_archived);
   const list = isArchive ? archived : inboxOf(all);
@@ -203,6 +206,7 @@ export function ConversationList({ store, openId, searchRef }: ListProps) {
       </div>
       <NoticeOffer store={store} />
       <nav class="chat-list" aria-label={t("chat.list")} aria-busy={!store.isLoaded.value}>
+        {!isArchive && !q && <Offers store={store} offers={offers} />}
         {isArchive && !q && (
           <Button kind="quiet" icon={ArrowLeft} onClick={() => setArchive(false)}>
             {t("chat.archiveEnd")}

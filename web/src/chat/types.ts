@@ -209,6 +209,8 @@ export interface InviteLinkView {
   is_asking?: boolean;
   is_member?: boolean;
   expires_at_ms: number;
+  // Of this page: it was asked just now.
+  hasAsked?: boolean;
 }
 
 export interface Receipt {
