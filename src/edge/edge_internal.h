@@ -98,6 +98,9 @@ bool edge_signature_has_body(const struct edge_signature *s, struct str body);
  * signed that is the request's own. */
 void edge_signature_request(const struct edge_signature *s, const struct http_request *req,
                             struct strbuf *out);
+/* The scopes as one text, a space between; false: they do not fit, or one is empty or holds a
+ * space, and `out` opens nothing. */
+bool edge_scopes_take(char *out, size_t size, char *const *scopes, size_t count);
 /* Does one of the scopes open this? "messages" opens "messages:read" and "messages:write". */
 bool edge_scopes_open(const char *scopes, const char *part, const char *verb);
 

@@ -262,7 +262,11 @@ static void on_validated_loop(void *arg)
 
 static void take_identity(struct edge_job *j, const Auth__ValidateTokenReply *r)
 {
-    size_t n = 0;
+    if (!edge_scopes_take(j->rights.scopes, sizeof(j->rights.scopes), r->scopes, r->n_scopes)) {
+        j->err = ERR_UNAUTHENTICATED;
+        j->problem = "The key has more scopes than are taken: make another.";
+        return;
+    }
     j->is_known = true;
     j->who.role = (enum identity_role)r->role;
     snprintf(j->who.user_id, sizeof(j->who.user_id), "%s", r->user_id);
@@ -272,13 +276,6 @@ static void take_identity(struct edge_job *j, const Auth__ValidateTokenReply *r)
     j->who.expires_at_ms = r->expires_at_ms;
     j->who.is_bot = r->is_bot;
     j->rights.is_key = r->key_id[0] != '\0';
-    for (size_t i = 0; i < r->n_scopes; i++) { /* too many to keep: fewer rights, never more */
-        size_t left = sizeof(j->rights.scopes) - n;
-        int length = snprintf(j->rights.scopes + n, left, "%s%s", i ? " " : "", r->scopes[i]);
-        if (length < 0 || (size_t)length >= left)
-            break;
-        n += (size_t)length;
-    }
 }
 
 static void on_validated(const ProtobufCMessage *reply, struct rpc_call *call)
@@ -287,10 +284,10 @@ static void on_validated(const ProtobufCMessage *reply, struct rpc_call *call)
     j->err = reply ? ERR_OK : call->err;
     if (reply)
         take_identity(j, (const Auth__ValidateTokenReply *)reply);
-    if (reply && j->token.n)
-        edge_tokens_add(j->edge->tokens, j->token, &j->who, &j->rights, j->token_epoch);
     else if (!j->token.n)
         j->problem = arena_strdup(j->call->arena, call->message);
+    if (j->is_known && j->token.n)
+        edge_tokens_add(j->edge->tokens, j->token, &j->who, &j->rights, j->token_epoch);
     rpc_call_unref(&call);
     net_ticket_post(j->ticket, on_validated_loop, j);
 }

@@ -129,6 +129,22 @@ void edge_signature_request(const struct edge_signature *s, const struct http_re
 
 /* ---- what a key is good for ---- */
 
+/* A text that was cut could open more than the whole: "messages:read" begins with "messages". */
+bool edge_scopes_take(char *out, size_t size, char *const *scopes, size_t count)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(scopes[i]), gap = i > 0;
+        if (!length || strchr(scopes[i], ' ') || length + gap >= size - n) {
+            snprintf(out, size, " "); /* empty would mean: no bounds */
+            return false;
+        }
+        n += (size_t)snprintf(out + n, size - n, "%s%s", gap ? " " : "", scopes[i]);
+    }
+    return true;
+}
+
 bool edge_scopes_open(const char *scopes, const char *part, const char *verb)
 {
     struct str rest = str_from(scopes), one, name;

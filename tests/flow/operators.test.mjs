@@ -213,6 +213,9 @@ describe('erase', () => {
     const { id: group } = ok(await ann.post('/api/v1/groups', { kind: 'group', title: 'Ours', user_ids: [cleo.user.id, bob.user.id] }), 201);
     for (let i = 0; i < 120; i += 1) await annWire.say(group, `mine ${i}`);
     await bobWire.say(group, 'his');
+    const hook = ok(await ann.post('/api/v1/webhooks', { name: 'A hook', conversation_id: group }), 201);
+    const dora = await server.register('dora');
+    ok(await ann.post(`/api/v1/groups/${group}/invitations`, { user_ids: [dora.user.id] }));
     ok(await ann.put(`/api/v1/conversations/${group}/own`, { draft: 'half a thought' }));
     const [shown, waiting] = [await upload(ann, 'shown bytes'), await upload(ann, 'waiting bytes')];
     const file = (id) => ({ kind: 'file', attachments: [{ file_id: id }] });
@@ -236,6 +239,10 @@ describe('erase', () => {
     assert.equal(left.member.nickname, '');
     const now = ok(await cleo.get(`/api/v1/conversations/${group}`));
     assert.ok([bob.user.id, cleo.user.id].includes(now.owner_id));
+    const speaker = await bob.get(`/api/v1/users/${hook.bot_id}`);
+    assert.ok(speaker.status === 404 || speaker.body.is_disabled, 'who spoke for a webhook of hers is gone too');
+    refused(await server.client().post(hook.url, { text: 'hello?' }), 'not_found');
+    assert.deepEqual(ok(await dora.get('/api/v1/groups/invitations')).invitations, []);
     const shadow = ok(await bob.get(`/api/v1/users/${ann.user.id}`));
     assert.equal(shadow.nickname, '(erased)');
     assert.ok(!JSON.stringify(shadow).includes('ann@') && !shadow.avatar_url);

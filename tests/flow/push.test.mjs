@@ -8,7 +8,7 @@ import { Receiver } from './receiver.mjs';
 import { Talker } from './talker.mjs';
 
 const secret = 'a secret of the push server, long enough';
-let receiver; let server; let ann; let bob; let carol; let count = 0;
+let receiver; let server; let root; let ann; let bob; let carol; let count = 0;
 
 const settle = () => new Promise((resolve) => { setTimeout(resolve, 300); });
 const say = async (client, id, text, more = {}) => ok(await client.post('/api/v1/messages',
@@ -27,7 +27,7 @@ async function told(n) {
 before(async () => {
   receiver = await Receiver.start();
   server = await startServer({ env: { PARLANCE_PUSH_URL: receiver.url, PARLANCE_PUSH_SECRET: secret } });
-  await server.register('root');
+  root = await server.register('root');
   ann = await server.register('ann', { nickname: 'Ann' });
   bob = await server.register('bob');
   carol = await server.register('carol');
@@ -74,6 +74,15 @@ test('a bot wakes nobody of its own kind, nor does a meeting\'s chat', async () 
   await say(ann, id, 'anybody?');
   await settle();
   assert.deepEqual(receiver.calls, []);
+});
+
+test('who is disabled stays a member, and is told nothing', async () => {
+  const dan = await server.register('dan');
+  const { id } = ok(await ann.post('/api/v1/groups', { kind: 'group', title: 'One is out', user_ids: [dan.user.id, carol.user.id] }), 201);
+  ok(await root.put(`/api/v1/users/${dan.user.id}`, { is_disabled: true }));
+  receiver.calls = [];
+  await say(ann, id, 'who hears?');
+  assert.deepEqual((await told(1))[0].user_ids, [carol.user.id]);
 });
 
 test('what could not be told is told later; what was recalled is not', async () => {

@@ -6,11 +6,10 @@
  */
 #include "core/log.h"
 #include "services/common/erase.h"
-#include "services/message/message_internal.h"
+#include "services/message/webhook.h"
 
 #define QUEUE ERASE_QUEUE("message")
 #define BATCH 50
-#define CONVERSATIONS 100
 
 struct taking {
     struct message_op op; /* first */
@@ -103,41 +102,56 @@ static enum err erase_in(struct message_service *svc, const char *user_id,
 
 /* ---- all of them ---- */
 
-struct finding {
-    struct arena *arena;
+static struct store_stmt *query_own(struct store_tx *tx, void *user_id, int64_t above_num,
+                                    int64_t limit)
+{
+    return store_query(tx,
+                       "SELECT c.num, c.id FROM message_members m"
+                       " JOIN message_conversations c ON c.num = m.conversation_num"
+                       " WHERE m.user_id = ? AND c.num > ? ORDER BY c.num LIMIT ?",
+                       "sii", (const char *)user_id, above_num, limit);
+}
+
+static enum err erase_each(struct message_service *svc, const char *conversation_id, void *user_id)
+{
+    return erase_in(svc, user_id, conversation_id);
+}
+
+/* Accounts that speak for webhooks which the person made: nobody else would end them. */
+struct speakers {
     const char *user_id;
-    int64_t above_num;
-    char *ids[CONVERSATIONS];
+    struct arena *arena;
+    char **ids;
     size_t count;
 };
 
-static enum err find_job(struct store_tx *tx, void *arg)
+static enum err speakers_job(struct store_tx *tx, void *arg)
 {
-    struct finding *f = arg;
+    struct speakers *s = arg;
+    int64_t count;
+    enum err err = message_take_number(
+        store_query(tx, "SELECT COUNT(*) FROM message_webhooks WHERE created_by = ? AND kind = ?",
+                    "si", s->user_id, (int64_t)WEBHOOK__WEBHOOK_KIND__INCOMING),
+        &count);
+    if (err)
+        return err;
+    s->ids = arena_array(s->arena, char *, (size_t)count);
     struct store_stmt *st =
-        store_query(tx,
-                    "SELECT c.num, c.id FROM message_members m"
-                    " JOIN message_conversations c ON c.num = m.conversation_num"
-                    " WHERE m.user_id = ? AND c.num > ? ORDER BY c.num LIMIT ?",
-                    "sii", f->user_id, f->above_num, (int64_t)CONVERSATIONS);
-    for (f->count = 0; f->count < CONVERSATIONS && store_step(st); f->count++) {
-        f->above_num = store_int(st, 0);
-        f->ids[f->count] = store_text(st, 1, f->arena);
-    }
+        store_query(tx, "SELECT bot_id FROM message_webhooks WHERE created_by = ? AND kind = ?",
+                    "si", s->user_id, (int64_t)WEBHOOK__WEBHOOK_KIND__INCOMING);
+    while (s->count < (size_t)count && store_step(st))
+        s->ids[s->count++] = store_text(st, 0, s->arena);
     return store_finish(st);
 }
 
-static enum err erase_everywhere(struct message_service *svc, const char *user_id)
+static enum err end_speakers(struct message_service *svc, const char *user_id)
 {
-    struct finding f = {.user_id = user_id};
-    enum err err;
-    do {
-        f.arena = arena_create();
-        err = store_read(svc->deps.store, find_job, &f);
-        for (size_t i = 0; i < f.count && !err; i++)
-            err = erase_in(svc, user_id, f.ids[i]);
-        arena_destroy(&f.arena);
-    } while (!err && f.count == CONVERSATIONS);
+    struct rpc_call *call = rpc_call_create(NULL);
+    struct speakers s = {.user_id = user_id, .arena = call->arena};
+    enum err err = store_read(svc->deps.store, speakers_job, &s);
+    for (size_t i = 0; i < s.count && !err; i++)
+        err = webhook_drop_speaker(svc, call, s.ids[i]);
+    rpc_call_unref(&call);
     return err;
 }
 
@@ -172,12 +186,13 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
     char user_id[ID_SIZE];
     if (!erase_take(task, user_id))
         return ERR_OK;
-    /* First, so that nothing is sent meanwhile that was to be sent later. */
+    /* What waits to be sent goes before the rest, so that it is not sent meanwhile. */
     struct forgetting forgetting = {svc, user_id};
-    enum err err =
-        store_write_essential_sync(svc->deps.store, MESSAGE_SHARD, forget_job, &forgetting);
+    enum err err = end_speakers(svc, user_id); /* before their webhooks are forgotten */
     if (!err)
-        err = erase_everywhere(svc, user_id);
+        err = store_write_essential_sync(svc->deps.store, MESSAGE_SHARD, forget_job, &forgetting);
+    if (!err)
+        err = message_sweep(svc, &(struct message_sweep){query_own, erase_each, user_id});
     if (err && err != ERR_CANCELLED)
         log_warn(NULL, "message: %s is not all erased yet: %s", user_id, err_text(err));
     return err;

@@ -243,6 +243,16 @@ void message_retention_stop(struct message_service *svc);
 /* Deletes what one conversation need not keep any more. */
 MUST_USE enum err message_retention_trim(struct message_service *svc, const char *conversation_id);
 
+/* ---- message_sweep.c ---- */
+struct message_sweep {
+    /* The next ones, as num and id, by num. */
+    struct store_stmt *(*query)(struct store_tx *tx, void *arg, int64_t above_num, int64_t limit);
+    enum err (*each)(struct message_service *svc, const char *conversation_id, void *arg);
+    void *arg;
+};
+/* ERR_CANCELLED: the service is stopping. */
+MUST_USE enum err message_sweep(struct message_service *svc, const struct message_sweep *sweep);
+
 /* ---- message_erase.c ---- */
 void message_erase_start(struct message_service *svc);
 

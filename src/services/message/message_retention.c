@@ -13,7 +13,6 @@
 
 #define QUEUE "message_retention"
 #define BATCH 200
-#define CANDIDATES 100
 #define FIRST_MS 30000 /* not in the rush of a start */
 #define DAY_MS (24 * 3600 * 1000LL)
 
@@ -160,51 +159,36 @@ enum err message_retention_trim(struct message_service *svc, const char *convers
     return err;
 }
 
-struct finding {
-    struct message_service *svc;
-    struct arena *arena;
-    int64_t above_num;
-    char *ids[CANDIDATES];
-    size_t count;
-};
-
 /* Those whose oldest message is too old, or of the future. */
-static enum err find_job(struct store_tx *tx, void *arg)
+static struct store_stmt *query_old(struct store_tx *tx, void *arg, int64_t above_num,
+                                    int64_t limit)
 {
-    struct finding *f = arg;
-    int64_t now = clock_wall_ms(), all = f->svc->deps.keep_max_ms;
-    struct store_stmt *st =
-        store_query(tx,
-                    "SELECT c.num, c.id FROM message_conversations c"
-                    " JOIN message_messages m ON m.conversation_num = c.num AND m.seq = c.first_seq"
-                    " WHERE c.num > ? AND ((c.retention_days > 0"
-                    " AND m.created_at_ms < ? - c.retention_days * 86400000) OR m.created_at_ms < ?"
-                    " OR m.created_at_ms > ?) ORDER BY c.num LIMIT ?",
-                    "iiiii", f->above_num, now, all ? now - all : (int64_t)0, now + DAY_MS,
-                    (int64_t)CANDIDATES);
-    f->count = 0;
-    while (f->count < CANDIDATES && store_step(st)) {
-        f->above_num = store_int(st, 0);
-        f->ids[f->count++] = store_text(st, 1, f->arena);
-    }
-    return store_finish(st);
+    const struct message_service *svc = arg;
+    int64_t now = clock_wall_ms(), all = svc->deps.keep_max_ms;
+    return store_query(
+        tx,
+        "SELECT c.num, c.id FROM message_conversations c"
+        " JOIN message_messages m ON m.conversation_num = c.num AND m.seq = c.first_seq"
+        " WHERE c.num > ? AND ((c.retention_days > 0"
+        " AND m.created_at_ms < ? - c.retention_days * 86400000) OR m.created_at_ms < ?"
+        " OR m.created_at_ms > ?) ORDER BY c.num LIMIT ?",
+        "iiiii", above_num, now, all ? now - all : (int64_t)0, now + DAY_MS, limit);
+}
+
+static enum err trim_each(struct message_service *svc, const char *conversation_id, void *arg)
+{
+    return message_retention_trim(svc, conversation_id);
 }
 
 static enum err on_task(void *arg, const struct bus_task *task, int attempt)
 {
     struct message_service *svc = arg;
-    struct finding f = {.svc = svc};
-    enum err err;
     clock_trust_keep();
     if (!clock_is_trusted())
         return ERR_OK; /* a later turn's work */
-    do {
-        f.arena = arena_create();
-        err = store_read(svc->deps.store, find_job, &f);
-        for (size_t i = 0; i < f.count && !err && !svc->is_stopping; i++)
-            err = message_retention_trim(svc, f.ids[i]);
-        arena_destroy(&f.arena);
-    } while (!err && f.count == CANDIDATES && !svc->is_stopping);
+    enum err err = message_sweep(svc, &(struct message_sweep){query_old, trim_each, svc});
+    if (err == ERR_CANCELLED)
+        err = ERR_OK; /* the next turn goes on */
     if (err)
         log_warn(NULL, "message: what is past its retention is not all deleted yet: %s",
                  err_text(err));

@@ -228,15 +228,24 @@ static bool make_speaker(struct managing *m)
     return p != NULL;
 }
 
-static void drop_speaker(struct message_op *op, const char *bot_id)
+enum err webhook_drop_speaker(struct message_service *svc, struct rpc_call *call,
+                              const char *bot_id)
 {
-    struct rpc_call *c = rpc_call_create(op->call);
+    struct rpc_call *c = rpc_call_create(call);
     User__DeleteBotRequest request = USER__DELETE_BOT_REQUEST__INIT;
     request.id = (char *)bot_id;
     c->who = NULL;
-    if (!rpc_sync(op->svc->deps.user, "DeleteBot", &request.base, c))
-        log_warn(&op->call->log, "the account of a webhook is left over: %s", err_name(c->err));
+    bool is_done = rpc_sync(svc->deps.user, "DeleteBot", &request.base, c) != NULL;
+    enum err err = is_done || c->err == ERR_NOT_FOUND ? ERR_OK : c->err;
     rpc_call_unref(&c);
+    return err;
+}
+
+static void drop_speaker(struct message_op *op, const char *bot_id)
+{
+    enum err err = webhook_drop_speaker(op->svc, op->call, bot_id);
+    if (err)
+        log_warn(&op->call->log, "the account of a webhook is left over: %s", err_name(err));
 }
 
 static Webhook__WebhookInfo *create(struct managing *m)

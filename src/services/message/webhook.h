@@ -46,6 +46,11 @@ enum err webhook_check_maker(struct store_tx *tx, struct message_op *op, const s
 /* ERR_NOT_FOUND, said. */
 enum err webhook_not_found(struct message_op *op);
 
+/* ---- webhook.c ---- */
+/* The account that speaks for an incoming one goes; none there is no error. */
+enum err webhook_drop_speaker(struct message_service *svc, struct rpc_call *call,
+                              const char *bot_id);
+
 #define WEBHOOK_HANDLER(name, Request, Reply)                              \
     void name(Webhook__Webhook_Service *rpc, const Webhook__##Request *in, \
               Webhook__##Reply##_Closure closure, void *data)

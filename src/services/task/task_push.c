@@ -28,6 +28,24 @@ struct push {
 
 /* ---- who is not here ---- */
 
+static const User__Profile *get_user(struct push *p, struct rpc_call *call, const char *user_id)
+{
+    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
+    request.id = (char *)user_id;
+    return rpc_sync(p->svc->deps.user, "GetUser", &request.base, call);
+}
+
+/* Who is disabled, or gone, stays a member, but is told nothing. When it cannot be known it is no
+ * reason to be silent. */
+static bool may_hear(struct push *p, const char *user_id)
+{
+    struct rpc_call *call = rpc_call_create(p->call);
+    const User__Profile *who = get_user(p, call, user_id);
+    bool may = who ? !who->is_disabled : call->err != ERR_NOT_FOUND;
+    rpc_call_unref(&call);
+    return may;
+}
+
 static enum err leave_out_present(struct push *p, Task__PushWanted *wanted)
 {
     struct rpc_call *call = rpc_call_create(p->call);
@@ -40,7 +58,7 @@ static enum err leave_out_present(struct push *p, Task__PushWanted *wanted)
     size_t count = list ? MIN(list->n_presences, p->targets->n_user_ids) : 0;
     wanted->user_ids = arena_array(p->call->arena, char *, count);
     for (size_t i = 0; i < count; i++)
-        if (!list->presences[i]->n_devices)
+        if (!list->presences[i]->n_devices && may_hear(p, p->targets->user_ids[i]))
             wanted->user_ids[wanted->n_user_ids++] = p->targets->user_ids[i];
     rpc_call_unref(&call);
     return err;
@@ -51,11 +69,7 @@ static enum err leave_out_present(struct push *p, Task__PushWanted *wanted)
 static char *name_of(struct push *p, const char *user_id)
 {
     struct rpc_call *call = rpc_call_create(p->call);
-    User__GetUserRequest request = USER__GET_USER_REQUEST__INIT;
-    const User__Profile *who = NULL;
-    request.id = (char *)user_id;
-    if (user_id[0])
-        who = rpc_sync(p->svc->deps.user, "GetUser", &request.base, call);
+    const User__Profile *who = user_id[0] ? get_user(p, call, user_id) : NULL;
     char *name = arena_strdup(p->call->arena, who ? who->nickname : "");
     rpc_call_unref(&call);
     return name;

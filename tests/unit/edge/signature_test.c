@@ -126,12 +126,33 @@ static void test_scopes(void **state UNUSED)
     assert_false(edge_scopes_open(" ", "messages", "read"));
 }
 
+/* Cut off after its first part, "messages:read" would open writing too. */
+static void test_scopes_are_whole_or_refused(void **state UNUSED)
+{
+    char out[24];
+    char *two[] = {(char *)"sockets", (char *)"messages:read"};
+    assert_true(edge_scopes_take(out, sizeof(out), two, 2));
+    assert_string_equal(out, "sockets messages:read");
+    assert_true(edge_scopes_take(out, sizeof(out), NULL, 0));
+    assert_string_equal(out, "");
+    for (size_t size = 2; size < sizeof("sockets messages:read"); size++) {
+        assert_false(edge_scopes_take(out, size, two, 2));
+        assert_false(edge_scopes_open(out, "messages", "read"));
+        assert_false(edge_scopes_open(out, "messages", "write"));
+        assert_false(edge_scopes_open(out, "sockets", NULL));
+    }
+    char *bad[] = {(char *)"users messages"}, *empty[] = {(char *)""};
+    assert_false(edge_scopes_take(out, sizeof(out), bad, 1));
+    assert_false(edge_scopes_take(out, sizeof(out), empty, 1));
+    assert_false(edge_scopes_open(out, "messages", "read"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header), cmocka_unit_test(test_bad_headers),
         cmocka_unit_test(test_query),  cmocka_unit_test(test_long_query),
-        cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_scopes), cmocka_unit_test(test_scopes_are_whole_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
