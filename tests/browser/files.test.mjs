@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import zlib from 'node:zlib';
-import { chatter } from './chatter.mjs';
+import { chatter, Chatter } from './chatter.mjs';
 import { scene, setUp } from './stage.mjs';
 
 setUp();
@@ -127,4 +127,47 @@ scene('an upload that is cut goes on where it stood', async (stage) => {
   await ada.page.locator('.bundles').waitFor({ state: 'detached' });
   assert.equal(sha(await downloaded(bo, 'big.bin')), sha(bytes));
   assert.ok(offsets.length >= 2 && offsets.at(-1) > 0, `it began anew: ${offsets}`);
+});
+
+const parcels = (page) => page.evaluate(() => new Promise((resolve) => {
+  const open = indexedDB.open('parlance.parcels');
+  open.onsuccess = () => {
+    const db = open.result;
+    if (!db.objectStoreNames.contains('parcels')) return resolve((db.close(), []));
+    const all = db.transaction('parcels').objectStore('parcels').getAll();
+    all.onsuccess = () => resolve((db.close(), all.result));
+    return undefined;
+  };
+}));
+
+scene('a message whose files are on their way outlives its page', async (stage) => {
+  const [ada, bo] = await pair(stage, ['Iris', 'Jack'], { isProxied: true });
+  const bytes = randomBytes(6_000_000);
+  const context = ada.page.context();
+  const cdp = await context.newCDPSession(ada.page);
+  await cdp.send('Network.enable');
+  await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 1_000_000 });
+  await choose(ada, [{ name: 'long.bin', mimeType: 'application/octet-stream', buffer: bytes }]);
+  await ada.say('Closed too early');
+  const bar = ada.page.locator('.bundles progress');
+  await ada.until(async () => {
+    assert.ok(await bar.evaluate((p) => p.value / p.max) > 0.35);
+    const [kept] = await parcels(ada.page);
+    assert.match(kept?.files[0]?.url ?? '', /uploads/);
+  });
+  const path = new URL(ada.page.url()).pathname;
+  ada.person.proxy.cut();
+  await ada.page.close();
+  ada.person.proxy.mend();
+  const again = new Chatter(ada.person, await context.newPage());
+  ada.person.page = again.page;
+  const offsets = [];
+  again.page.on('request', (r) => r.method() === 'PATCH' && offsets.push(Number(r.headers()['upload-offset'])));
+  await again.open(path);
+  await bo.page.getByRole('button', { name: 'Download long.bin' }).waitFor();
+  assert.equal(sha(await downloaded(bo, 'long.bin')), sha(bytes));
+  assert.ok(offsets.length && offsets[0] > 0, `it began anew: ${offsets}`);
+  await again.page.locator('.bundles').waitFor({ state: 'detached' });
+  await again.until(async () => assert.deepEqual(await parcels(again.page), []));
+  assert.equal(await bo.page.locator('.msg', { hasText: 'Closed too early' }).count(), 1);
 });

@@ -50,6 +50,27 @@ test("an upload that is cut asks how far it came and goes on from there", async 
   assert.deepEqual(server.asked, ["POST", "PATCH", "HEAD", "PATCH", "HEAD", "PATCH"]);
 });
 
+test("an upload that another page began asks first how far it came", async () => {
+  const server = new Server();
+  server.cuts = [30];
+  const urls: string[] = [];
+  const first: Tus = new Tus({ wire: server.wire, file: new Blob([new Uint8Array(100)]), name: "a", claim: "", onChange: () => urls.push(first.url), wait: () => new Promise(() => undefined) });
+  void first.start();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const url = urls.find((u) => u) ?? "";
+  assert.match(url, /^\/api\/v1\/files\/uploads\/01F$/);
+  server.asked = [];
+  const next = new Tus({ wire: server.wire, file: new Blob([new Uint8Array(100)]), name: "a", claim: "", url, onChange: () => undefined, wait: () => Promise.resolve() });
+  await next.start();
+  assert.deepEqual([next.state, next.fileId, server.asked], ["done", "01F", ["HEAD", "PATCH"]]);
+  // Cleared away meanwhile: from the beginning.
+  server.isExpired = true;
+  server.asked = [];
+  const late = new Tus({ wire: server.wire, file: new Blob([new Uint8Array(100)]), name: "a", claim: "", url, onChange: () => undefined, wait: () => Promise.resolve() });
+  await late.start();
+  assert.deepEqual([late.state, server.asked], ["done", ["HEAD", "POST", "PATCH"]]);
+});
+
 test("what passes is tried again, what does not is told", async () => {
   const busy = new Server();
   busy.statuses = [503, 429];

@@ -1,5 +1,5 @@
 // Who was signed in here last: drawn first, confirmed afterwards. Forgetting takes everything with it that this browser
-// keeps of that account (chat/local.ts, chat/outbox.ts), whether or not the code that wrote it is loaded.
+// keeps of that account (chat/local.ts, chat/outbox.ts, chat/parcels.ts), whether or not the code that wrote it is loaded.
 import type { Profile } from "./types";
 
 export interface SignedIn {
@@ -9,6 +9,8 @@ export interface SignedIn {
 
 const key = "parlance.account";
 const database = "parlance";
+// Files on their way: like what was written and not sent.
+const parcels = "parlance.parcels";
 const prefixes = ["parlance.unsent.", "parlance.draft."];
 
 export function remembered(): SignedIn | null {
@@ -40,6 +42,7 @@ export function forgetAll(isWanted: boolean): void {
     localStorage.removeItem(key);
     if (isWanted) dropKept(() => true);
     indexedDB.deleteDatabase(database);
+    if (isWanted) indexedDB.deleteDatabase(parcels);
   } catch {
     // nothing was kept
   }

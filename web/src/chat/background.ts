@@ -23,6 +23,7 @@ export async function startBackground(): Promise<void> {
   end();
   running = store;
   const stops = [startPresence(store), startNotices(store)];
+  void import("./bundles").then(({ carryOn }) => running === store && stops.push(carryOn(store)), () => undefined); // the next page tries again
   stop = () => stops.forEach((end) => end());
 }
 

@@ -8,6 +8,7 @@ import { IconButton } from "../ui/controls";
 import { lazy } from "../ui/lazy";
 import { toast, toastError } from "../ui/toast";
 import { AttachButton } from "./attach-button";
+import { sendTray, sendVoice } from "./bundles";
 import type { Doing } from "./conversation";
 import { EmojiPanel } from "./emoji-panel";
 import { mentionable, MentionList, useMentions } from "./mention-list";
@@ -16,7 +17,7 @@ import { Quote } from "./message-row";
 import type { ChatStore } from "./store";
 import type { Content } from "./types";
 import { UploadList } from "./upload-list";
-import { choose, sendTray, sendVoice, trays, unchoose, uploads } from "./uploads";
+import { choose, trays, unchoose, uploads } from "./uploads";
 
 const ScheduleDialog = lazy(() => import("./schedule-dialog"));
 const Recorder = lazy(() => import("./recorder"));

@@ -1,6 +1,7 @@
 // What this browser keeps of one account's messages, to draw it before the server has answered and to read without one: a
 // database that may be thrown away at any time. Another account or another shape of the records empties it.
 import type { Profile } from "../app/types";
+import { done, ended } from "./idb";
 import type { Log } from "./log";
 import type { Conversation, Message } from "./types";
 
@@ -38,20 +39,6 @@ export interface Batch {
 }
 
 const stores = ["facts", "conversations", "threads", "people"] as const;
-
-function done<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error("no answer"));
-  });
-}
-
-function ended(tx: IDBTransaction): Promise<void> {
-  return new Promise((resolve, reject) => {
-    tx.oncomplete = () => resolve();
-    tx.onerror = tx.onabort = () => reject(tx.error ?? new Error("aborted"));
-  });
-}
 
 export function keptThread(id: string, log: Log): KeptThread {
   const messages = log.messages.slice(-messagesMost);

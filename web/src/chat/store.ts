@@ -480,8 +480,9 @@ export class ChatStore {
 
   // ---- writing ----
 
-  send(to: string, saying: outbox.Saying): void {
-    this.sender.send(to, saying);
+  // `clientMsgId`: of what may have been sent before, from a page that is gone.
+  send(to: string, saying: outbox.Saying, clientMsgId?: string): void {
+    this.sender.send(to, saying, clientMsgId);
     this.typist.endOwn();
   }
 

@@ -24,6 +24,8 @@ export interface TusOptions {
   name: string;
   // What it is said to be; "": nothing, it is kept and never shown.
   claim: string;
+  // Of an upload that was begun before.
+  url?: string;
   onChange: () => void;
   // Resolves after so long, or earlier when there is reason for hope.
   wait?: (ms: number) => Promise<void>;
@@ -53,12 +55,14 @@ export class Tus {
   // How much is there, as far as known: acknowledged, and what is on its way of the piece being sent.
   sentBytes = 0;
   error: TusError | null = null;
-  private url = "";
+  url: string;
   private offset = 0;
   private abort = new AbortController();
   private run: Promise<void> | null = null;
 
-  constructor(private readonly options: TusOptions) {}
+  constructor(private readonly options: TusOptions) {
+    this.url = options.url ?? "";
+  }
 
   // The upload's id is the file's.
   get fileId(): string {
@@ -134,6 +138,7 @@ export class Tus {
     const location = reply.header("Location");
     if (reply.status === 201 && !location) return 500;
     if (reply.status === 201 && location) this.url = location.replace(/^https?:\/\/[^/]+/, "");
+    if (this.url) this.options.onChange();
     return reply.status;
   }
 

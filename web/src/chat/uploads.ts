@@ -1,15 +1,12 @@
-// Files on their way: those chosen in a composer, and messages that wait for theirs. A file begins to travel when it is chosen; the
-// message is written when all of its files are there.
-import { computed, effect, signal } from "@preact/signals";
+// Files on their way. A file begins to travel when it is chosen in a composer; the message that has it is written when all of its
+// files are there (bundles.ts).
+import { signal } from "@preact/signals";
 import { onAccountChange } from "../app/account-change";
 import { call } from "../app/api";
 import { errorText } from "../app/errors";
 import { t } from "../i18n/i18n";
-import { keepBlob } from "./blobs";
-import { claimOf, gathered, kindOf, type FileKind } from "./files";
-import type { ChatStore } from "./store";
+import { claimOf, kindOf, type FileKind } from "./files";
 import { Tus, type TusState } from "./tus";
-import type { Attachment, Content } from "./types";
 import { wire } from "./wire";
 
 export interface FileInfo {
@@ -37,16 +34,8 @@ export interface Upload {
   sentBytes: number;
   error: string;
   info: FileInfo | null;
-}
-
-// A message whose files are on their way.
-export interface Bundle {
-  id: number;
-  to: string;
-  content: Content;
-  replyToSeq: number;
-  threadSeq: number;
-  uploadIds: number[];
+  // Where it goes on; "": it has not begun.
+  url: string;
 }
 
 const checkEveryMs = 1_000;
@@ -56,18 +45,22 @@ const atOnceMost = 2;
 export const uploads = signal<Map<number, Upload>>(new Map());
 // By composer: what is chosen and not yet sent.
 export const trays = signal<Map<string, number[]>>(new Map());
-export const bundles = signal<Bundle[]>([]);
 
 const carriers = new Map<number, Tus>();
-let store: ChatStore | null = null; // where messages go when their files are there
 let nextId = 1;
+let onReady: () => void = () => undefined;
+
+// Who is told that one more is there.
+export function whenReady(run: () => void): void {
+  onReady = run;
+}
 
 function change(id: number, fields: Partial<Upload>): void {
   const before = uploads.peek().get(id);
   if (before) uploads.value = new Map(uploads.peek()).set(id, { ...before, ...fields });
 }
 
-function drop(id: number): void {
+export function drop(id: number): void {
   const next = new Map(uploads.peek());
   const url = next.get(id)?.previewUrl;
   next.delete(id);
@@ -78,22 +71,9 @@ function drop(id: number): void {
 
 // Files belong to whoever chose them.
 onAccountChange(() => {
-  store = null;
-  bundles.value = [];
   trays.value = new Map();
-  for (const carrier of carriers.values()) void carrier.cancel();
+  for (const carrier of carriers.values()) carrier.pause(); // what is kept goes on another time; the rest goes by itself after a day
   for (const id of uploads.peek().keys()) drop(id);
-});
-
-// They are not kept over a reload: the browser asks first.
-function warn(e: BeforeUnloadEvent): void {
-  e.preventDefault();
-}
-const isAny = computed(() => uploads.value.size > 0);
-effect(() => {
-  if (!isAny.value) return;
-  addEventListener("beforeunload", warn);
-  return () => removeEventListener("beforeunload", warn);
 });
 
 // ---- travelling ----
@@ -139,7 +119,7 @@ async function check(id: number, fileId: string): Promise<void> {
       const info = await call<FileInfo>(`/files/${encodeURIComponent(fileId)}/info`);
       if (info.state === "ready") {
         change(id, { state: "ready", info, sentBytes: info.size });
-        return release();
+        return onReady();
       }
       if (info.state === "refused") return refuse(id, 415);
     } catch (error) {
@@ -150,19 +130,21 @@ async function check(id: number, fileId: string): Promise<void> {
   change(id, { state: "failed", error: t("chat.file.failed") });
 }
 
-function carrierOf(id: number, file: File, claim: string): Tus {
+function carrierOf(id: number, file: File, claim: string, url = ""): Tus {
   const carrier: Tus = new Tus({
-    wire, file, name: file.name, claim, onChange: () => change(id, { state: carrier.state === "done" ? "checking" : carrier.state, sentBytes: carrier.sentBytes }),
+    wire, file, name: file.name, claim, url,
+    onChange: () => change(id, { state: carrier.state === "done" ? "checking" : carrier.state, sentBytes: carrier.sentBytes, url: carrier.url }),
   });
   return carrier;
 }
 
-function begin(file: File, kind: FileKind): number {
+// `url`: where it stood in another page.
+export function begin(file: File, kind: FileKind, url = ""): number {
   const id = nextId++;
   const isDrawn = kind === "image" || kind === "video";
-  const u: Upload = { id, file, kind, previewUrl: isDrawn ? URL.createObjectURL(file) : "", state: "waiting", sentBytes: 0, error: "", info: null };
+  const u: Upload = { id, file, kind, previewUrl: isDrawn ? URL.createObjectURL(file) : "", state: "waiting", sentBytes: 0, error: "", info: null, url };
   uploads.value = new Map(uploads.peek()).set(id, u);
-  carriers.set(id, carrierOf(id, file, kind === "voice" ? file.type.split(";")[0] ?? "" : claimOf(file.type)));
+  carriers.set(id, carrierOf(id, file, kind === "voice" ? file.type.split(";")[0] ?? "" : kind === "file" ? "" : claimOf(file.type), url));
   pumpUploads();
   return id;
 }
@@ -182,7 +164,7 @@ export function unchoose(key: string, id: number): void {
   cancel(id);
 }
 
-function cancel(id: number): void {
+export function cancel(id: number): void {
   void carriers.get(id)?.cancel();
   drop(id);
   pumpUploads();
@@ -196,68 +178,4 @@ export function pause(id: number): void {
 export function resume(id: number): void {
   change(id, { state: "waiting", error: "" });
   pumpUploads();
-}
-
-// ---- messages that wait for their files ----
-
-function attachmentOf(u: Upload): Attachment {
-  const i = u.info;
-  return {
-    file_id: i?.id ?? "", name: u.file.name, content_type: i?.content_type ?? "", size: u.file.size, width: i?.width ?? 0, height: i?.height ?? 0,
-    duration_ms: i?.duration_ms ?? 0, ...(i?.waveform ? { waveform: i.waveform } : {}), has_thumbnail: i?.has_thumbnail ?? false,
-  };
-}
-
-interface Where {
-  to: string;
-  content: Content;
-  replyToSeq: number;
-  threadSeq: number;
-}
-
-// Pictures first, with the words: each kind is a message of its own.
-export function sendTray(by: ChatStore, key: string, where: Where): void {
-  const chosen = (trays.peek().get(key) ?? []).flatMap((id) => uploads.peek().get(id) ?? []);
-  trays.value = new Map(trays.peek()).set(key, []);
-  sendUploads(by, chosen, where);
-}
-
-export function sendVoice(by: ChatStore, file: File, where: Omit<Where, "content">): void {
-  const id = begin(file, "voice");
-  const u = uploads.peek().get(id);
-  if (u) sendUploads(by, [u], { ...where, content: { kind: "voice", text: "" } });
-}
-
-function sendUploads(by: ChatStore, chosen: Upload[], where: Where): void {
-  store = by;
-  const made = gathered(chosen).map(({ kind, items }, i): Bundle => ({
-    id: nextId++, to: where.to, threadSeq: where.threadSeq, replyToSeq: i ? 0 : where.replyToSeq, uploadIds: items.map((u) => u.id),
-    content: i ? { kind, text: "" } : { ...where.content, kind },
-  }));
-  bundles.value = [...bundles.peek(), ...made];
-  release();
-}
-
-export function discardBundle(id: number): void {
-  const bundle = bundles.peek().find((b) => b.id === id);
-  bundles.value = bundles.peek().filter((b) => b.id !== id);
-  bundle?.uploadIds.forEach(cancel);
-}
-
-// Whose files are all there is written; what was refused keeps its message waiting until somebody decides.
-function release(): void {
-  for (const bundle of bundles.peek()) {
-    const files = bundle.uploadIds.flatMap((id) => uploads.peek().get(id) ?? []);
-    if (files.length !== bundle.uploadIds.length || !files.every((u) => u.state === "ready")) continue;
-    // What turned out to be no picture makes the message one of plain files.
-    const isAllOfKind = files.every((u) => u.kind === bundle.content.kind);
-    const to = store?.moved.peek().get(bundle.to) ?? bundle.to;
-    for (const u of files) if (u.info?.has_thumbnail && u.kind === "image") keepBlob(to, u.info.id, u.file);
-    store?.send(to, {
-      content: { ...bundle.content, kind: isAllOfKind ? bundle.content.kind : "file", attachments: files.map(attachmentOf) },
-      replyToSeq: bundle.replyToSeq, threadSeq: bundle.threadSeq,
-    });
-    bundles.value = bundles.peek().filter((b) => b.id !== bundle.id);
-    files.forEach((u) => drop(u.id));
-  }
 }
