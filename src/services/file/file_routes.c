@@ -59,6 +59,12 @@ static const struct edge_header version_gives[] = {TUS, {NULL}};
 #define BODY_MAX_BYTES ((size_t)1 << 40) /* what a file may have is the service's to say */
 #define UPLOAD_TIMEOUT_MS 60000          /* the last part is answered when the file was looked at */
 
+/* The body, a part after the other. */
+#define BYTES_OF_UPLOAD                                                               \
+    .timeout_ms = UPLOAD_TIMEOUT_MS, .flags = EDGE_RAW_BODY, .raw_field = "bytes",    \
+    .raw_types = "application/offset+octet-stream", .body_max_bytes = BODY_MAX_BYTES, \
+    .part_bytes = FILE_PART_BYTES
+
 static const struct edge_route routes[] = {
     {.method = "OPTIONS",
      .path = "/api/v1/files/uploads",
@@ -73,12 +79,7 @@ static const struct edge_route routes[] = {
      .who = EDGE_WHO_USER,
      .ok_status = 201,
      .rate_per_minute = 300,
-     .timeout_ms = UPLOAD_TIMEOUT_MS,
-     .flags = EDGE_RAW_BODY,
-     .raw_field = "bytes",
-     .raw_types = "application/offset+octet-stream",
-     .body_max_bytes = BODY_MAX_BYTES,
-     .part_bytes = FILE_PART_BYTES,
+     BYTES_OF_UPLOAD,
      .takes = create_takes,
      .gives = create_gives,
      .summary = "Begins an upload (tus 1.0), with its first bytes or all of them."},
@@ -96,12 +97,7 @@ static const struct edge_route routes[] = {
      .who = EDGE_WHO_USER,
      .ok_status = 204,
      .rate_per_minute = 6000,
-     .timeout_ms = UPLOAD_TIMEOUT_MS,
-     .flags = EDGE_RAW_BODY,
-     .raw_field = "bytes",
-     .raw_types = "application/offset+octet-stream",
-     .body_max_bytes = BODY_MAX_BYTES,
-     .part_bytes = FILE_PART_BYTES,
+     BYTES_OF_UPLOAD,
      .takes = write_takes,
      .gives = write_gives,
      .summary = "Goes on with an upload (tus 1.0)."},

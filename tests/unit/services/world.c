@@ -230,6 +230,15 @@ struct identity world_register(struct world *w, const char *name)
     return who;
 }
 
+void world_disable(struct world *w, const struct identity *who, bool is_disabled)
+{
+    User__UpdateUserRequest in = USER__UPDATE_USER_REQUEST__INIT;
+    in.id = (char *)who->user_id;
+    in._is_disabled_case = USER__UPDATE_USER_REQUEST___IS_DISABLED_IS_DISABLED;
+    in.is_disabled = is_disabled;
+    assert_non_null(ask(w, w->user, "UpdateUser", &in, NULL));
+}
+
 void eventually(bool (*check)(void *arg), void *arg)
 {
     for (int64_t end = clock_mono_ms() + 3000; clock_mono_ms() < end; usleep(2000))

@@ -83,6 +83,7 @@ extern const struct identity nobody;
 struct identity person(const char *user_id, enum identity_role role);
 
 /* Registers (password "password of NAME") and says who it is. The first is administrator. */
+void world_disable(struct world *w, const struct identity *who, bool is_disabled);
 struct identity world_register(struct world *w, const char *name);
 
 /* Waits up to 3 s until check(arg) is true; fails the test otherwise. */

@@ -310,23 +310,14 @@ static void test_bounds(void **state)
     assert_int_equal(answer.err, ERR_INVALID_ARGUMENT);
 }
 
-static void disable(const struct identity *who, bool is_disabled)
-{
-    User__UpdateUserRequest in = USER__UPDATE_USER_REQUEST__INIT;
-    in.id = (char *)who->user_id;
-    in._is_disabled_case = USER__UPDATE_USER_REQUEST___IS_DISABLED_IS_DISABLED;
-    in.is_disabled = is_disabled;
-    assert_non_null(ask(w, w->user, "UpdateUser", &in, NULL));
-}
-
 static void test_account(void **state)
 {
     const Auth__ApiKey *key = create_plain(&alice);
     struct signing s = signing_of(key);
     sign(&s);
-    disable(&alice, true);
+    world_disable(w, &alice, true);
     expect_refused(&s, "not valid");
-    disable(&alice, false);
+    world_disable(w, &alice, false);
     s = signing_of(key);
     sign(&s);
     assert_non_null(check(&s));

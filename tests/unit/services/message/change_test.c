@@ -35,16 +35,6 @@ static const Message__MessageInfo *react(const struct identity *who, const char 
     return ask(w, w->message, "React", &in, who);
 }
 
-static const Message__MessageInfo *pin(const struct identity *who, const char *id, int64_t seq,
-                                       bool is_removed)
-{
-    Message__PinRequest in = MESSAGE__PIN_REQUEST__INIT;
-    in.id = (char *)id;
-    in.seq = seq;
-    in.is_removed = is_removed;
-    return ask(w, w->message, "Pin", &in, who);
-}
-
 static const char *group_of_three(void)
 {
     Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
@@ -158,9 +148,9 @@ static void test_pins(void **state UNUSED)
     const char *id = group_of_three();
     say(w, &bob, id, "the plan", NULL);
     say(w, &bob, id, "the rest", NULL);
-    assert_null(pin(&bob, id, 1, false));
+    assert_null(pin_it(w, &bob, id, 1, false));
     assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
-    assert_true(pin(&ann, id, 1, false)->is_pinned);
+    assert_true(pin_it(w, &ann, id, 1, false)->is_pinned);
     Message__GetMessageHistoryRequest in = MESSAGE__GET_MESSAGE_HISTORY_REQUEST__INIT;
     in.id = (char *)id;
     in.is_pinned = true;
@@ -168,7 +158,7 @@ static void test_pins(void **state UNUSED)
     assert_string_equal(
         texts_of(ask(w, w->message, "GetMessageHistory", &in, &cleo), out, sizeof(out)),
         "the plan");
-    assert_false(pin(&ann, id, 1, true)->is_pinned);
+    assert_false(pin_it(w, &ann, id, 1, true)->is_pinned);
     assert_string_equal(
         texts_of(ask(w, w->message, "GetMessageHistory", &in, &cleo), out, sizeof(out)), "");
 }

@@ -47,17 +47,6 @@ static const Message__Member *decide(const struct identity *who, const char *id,
     return set_member(who, id, other, in);
 }
 
-static const Group__AddMembersReply *add(const struct identity *who, const char *id,
-                                         const struct identity *other)
-{
-    Group__AddMembersRequest in = GROUP__ADD_MEMBERS_REQUEST__INIT;
-    char *ids[] = {(char *)other->user_id};
-    in.id = (char *)id;
-    in.user_ids = ids;
-    in.n_user_ids = 1;
-    return ask(w, w->group, "AddMembers", &in, who);
-}
-
 static void test_create(void **state UNUSED)
 {
     Group__CreateGroupRequest in = GROUP__CREATE_GROUP_REQUEST__INIT;
@@ -121,11 +110,11 @@ static void test_ranks(void **state UNUSED)
     const char *id = group_by(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&bob, &cleo));
     assert_null(give_role(&bob, id, &bob, MESSAGE__MEMBER_ROLE__ADMIN));
     assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
-    assert_null(add(&bob, id, &admin));
+    assert_null(add_member(w, &bob, id, &admin));
     assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
     assert_false(remove_member(&bob, id, &cleo, false));
     assert_non_null(give_role(&ann, id, &bob, MESSAGE__MEMBER_ROLE__ADMIN));
-    assert_non_null(add(&bob, id, &admin));
+    assert_non_null(add_member(w, &bob, id, &admin));
     assert_false(remove_member(&bob, id, &ann, false));
     assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
     assert_false(remove_member(&bob, id, &bob, false));
@@ -165,7 +154,7 @@ static void test_bans(void **state UNUSED)
     assert_int_equal(answer.err, ERR_NOT_FOUND);
     assert_null(history(w, &bob, id));
     assert_int_equal(answer.err, ERR_NOT_FOUND);
-    const Group__AddMembersReply *r = add(&ann, id, &bob);
+    const Group__AddMembersReply *r = add_member(w, &ann, id, &bob);
     assert_int_equal(r->n_refused_user_ids, 1);
     Group__UnbanMemberRequest in = GROUP__UNBAN_MEMBER_REQUEST__INIT;
     in.id = (char *)id;

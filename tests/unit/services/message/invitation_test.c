@@ -36,17 +36,6 @@ static const char *outcome(const Group__InviteMembersReply *reply)
                                       : "refused";
 }
 
-static const Group__AddMembersReply *add(const struct identity *who, const char *id,
-                                         const struct identity *other)
-{
-    Group__AddMembersRequest in = GROUP__ADD_MEMBERS_REQUEST__INIT;
-    char *ids[] = {(char *)other->user_id};
-    in.id = (char *)id;
-    in.user_ids = ids;
-    in.n_user_ids = 1;
-    return ask(w, w->group, "AddMembers", &in, who);
-}
-
 static const Group__AnswerInvitationReply *answer_to(const struct identity *who, const char *id,
                                                      bool is_accepted)
 {
@@ -171,7 +160,7 @@ static void test_blocks_and_bans(void **state UNUSED)
     assert_int_equal(listed(&ann, id), 0);
     assert_null(answer_to(&cleo, id, true));
     block(w, &cleo, &ann, false);
-    add(&ann, id, &cleo);
+    add_member(w, &ann, id, &cleo);
     Group__RemoveMemberRequest ban = GROUP__REMOVE_MEMBER_REQUEST__INIT;
     ban.id = (char *)id;
     ban.user_id = cleo.user_id;
@@ -188,7 +177,7 @@ static void test_asked_first(void **state UNUSED)
     assert_int_equal(c->member_count, 1);
     assert_true(c->is_consent_needed);
     assert_int_equal(waiting(&bob), 1);
-    const Group__AddMembersReply *reply = add(&ann, c->id, &cleo);
+    const Group__AddMembersReply *reply = add_member(w, &ann, c->id, &cleo);
     assert_int_equal(reply->n_members, 0);
     assert_int_equal(reply->n_invited_user_ids, 1);
     assert_non_null(answer_to(&cleo, c->id, true)->conversation);
@@ -218,7 +207,7 @@ static void test_contacts_alone_are_added(void **state UNUSED)
     const char *id = group_of(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&bob, &cleo));
     assert_int_equal(look(w, &ann, id)->member_count, 2);
     assert_int_equal(waiting(&cleo), 1);
-    assert_int_equal(add(&ann, id, &admin)->n_invited_user_ids, 1);
+    assert_int_equal(add_member(w, &ann, id, &admin)->n_invited_user_ids, 1);
     assert_non_null(answer_to(&cleo, id, true));
     assert_int_equal(look(w, &bob, id)->member_count, 3);
 }

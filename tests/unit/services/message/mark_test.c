@@ -16,16 +16,6 @@ static const Message__MessageInfo *react(const struct identity *who, const char 
     return ask(w, w->message, "React", &in, who);
 }
 
-static const Message__MessageInfo *pin(const struct identity *who, const char *id, int64_t seq,
-                                       bool is_removed)
-{
-    Message__PinRequest in = MESSAGE__PIN_REQUEST__INIT;
-    in.id = (char *)id;
-    in.seq = seq;
-    in.is_removed = is_removed;
-    return ask(w, w->message, "Pin", &in, who);
-}
-
 static enum err run_sql(struct store_tx *tx, void *arg)
 {
     return store_run(tx, arg, "");
@@ -129,7 +119,7 @@ static void test_a_dissolved_group_takes_no_marks(void **state UNUSED)
     assert_null(react(&bob, id, 1, false));
     assert_int_equal(answer.err, ERR_FAILED_PRECONDITION);
     assert_null(react(&cleo, id, 1, true));
-    assert_null(pin(&ann, id, 1, false));
+    assert_null(pin_it(w, &ann, id, 1, false));
     assert_int_equal(answer.err, ERR_FAILED_PRECONDITION);
 }
 
@@ -140,7 +130,7 @@ static void test_the_blocked_leave_no_marks(void **state UNUSED)
     block(w, &bob, &ann, true);
     assert_null(react(&ann, id, 2, false));
     assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
-    assert_null(pin(&ann, id, 2, false));
+    assert_null(pin_it(w, &ann, id, 2, false));
     assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
 }
 

@@ -75,12 +75,7 @@ static void test_what_was_there_before_one_came(void **state UNUSED)
     Group__CreateGroupRequest make = GROUP__CREATE_GROUP_REQUEST__INIT;
     const char *id = make_group(w, &ann, make, MEMBERS(&bob))->id;
     say(w, &ann, id, "treasure one", NULL);
-    Group__AddMembersRequest add = GROUP__ADD_MEMBERS_REQUEST__INIT;
-    char *ids[] = {cleo.user_id};
-    add.id = (char *)id;
-    add.user_ids = ids;
-    add.n_user_ids = 1;
-    ask(w, w->group, "AddMembers", &add, &ann);
+    add_member(w, &ann, id, &cleo);
     say(w, &ann, id, "treasure two", NULL);
     expect_found(&bob, "treasure", 2);
     expect_found(&cleo, "treasure", 1);
@@ -271,12 +266,7 @@ static void test_filters_know_where_one_came_in(void **state UNUSED)
     const char *id = make_group(w, &ann, make, MEMBERS(&bob))->id;
     for (int i = 0; i < 1100; i++)
         say(w, &ann, id, "before", NULL);
-    Group__AddMembersRequest add = GROUP__ADD_MEMBERS_REQUEST__INIT;
-    char *ids[] = {cleo.user_id};
-    add.id = (char *)id;
-    add.user_ids = ids;
-    add.n_user_ids = 1;
-    ask(w, w->group, "AddMembers", &add, &ann);
+    add_member(w, &ann, id, &cleo);
     say(w, &ann, id, "after", NULL);
     expect_filtered(&cleo, filter("", ann.user_id), 1);
     assert_string_equal(search(&cleo, "", filter("", ann.user_id))->next_cursor, "");

@@ -73,6 +73,16 @@ char *texts_of(const Message__MessageHistory *h, char *out, size_t size)
     return out;
 }
 
+const Message__MessageInfo *pin_it(struct world *w, const struct identity *who, const char *id,
+                                   int64_t seq, bool is_removed)
+{
+    Message__PinRequest in = MESSAGE__PIN_REQUEST__INIT;
+    in.id = (char *)id;
+    in.seq = seq;
+    in.is_removed = is_removed;
+    return ask(w, w->message, "Pin", &in, who);
+}
+
 const Message__MarkReply *mark_read(struct world *w, const struct identity *who, const char *id,
                                     int64_t seq)
 {
@@ -115,6 +125,17 @@ const Message__Conversation *make_group(struct world *w, const struct identity *
     if (!in.title[0])
         in.title = "A group";
     return ask(w, w->group, "CreateGroup", &in, who);
+}
+
+const Group__AddMembersReply *add_member(struct world *w, const struct identity *who,
+                                         const char *id, const struct identity *other)
+{
+    Group__AddMembersRequest in = GROUP__ADD_MEMBERS_REQUEST__INIT;
+    char *ids[] = {(char *)other->user_id};
+    in.id = (char *)id;
+    in.user_ids = ids;
+    in.n_user_ids = 1;
+    return ask(w, w->group, "AddMembers", &in, who);
 }
 
 bool leave_group(struct world *w, const struct identity *who, const char *id)

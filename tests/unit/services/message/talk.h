@@ -24,6 +24,8 @@ const Message__Conversation *look(struct world *w, const struct identity *who, c
 const Message__MessageHistory *history(struct world *w, const struct identity *who, const char *id);
 /* Texts of a history, joined by '|'; "(recalled)" for what was. */
 char *texts_of(const Message__MessageHistory *h, char *out, size_t size);
+const Message__MessageInfo *pin_it(struct world *w, const struct identity *who, const char *id,
+                                   int64_t seq, bool is_removed);
 const Message__MarkReply *mark_read(struct world *w, const struct identity *who, const char *id,
                                     int64_t seq);
 const Message__ChangeList *changes(struct world *w, const struct identity *who, const char *id,
@@ -36,6 +38,8 @@ const Message__Conversation *make_group(struct world *w, const struct identity *
                                         Group__CreateGroupRequest in,
                                         const struct identity *const *members);
 #define MEMBERS(...) ((const struct identity *const[]){__VA_ARGS__, NULL})
+const Group__AddMembersReply *add_member(struct world *w, const struct identity *who,
+                                         const char *id, const struct identity *other);
 bool leave_group(struct world *w, const struct identity *who, const char *id);
 const Message__Conversation *join_group(struct world *w, const struct identity *who,
                                         const char *id);

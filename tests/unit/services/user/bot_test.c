@@ -54,15 +54,6 @@ static bool is_void(void *token)
     return !validate(token, "");
 }
 
-static void set_disabled(const struct identity *who, bool is_disabled)
-{
-    User__UpdateUserRequest in = USER__UPDATE_USER_REQUEST__INIT;
-    in.id = (char *)who->user_id;
-    in._is_disabled_case = USER__UPDATE_USER_REQUEST___IS_DISABLED_IS_DISABLED;
-    in.is_disabled = is_disabled;
-    assert_non_null(ask(w, w->user, "UpdateUser", &in, NULL));
-}
-
 static void test_token(void **state)
 {
     const User__Profile *bot = make_bot("robo", &alice);
@@ -166,7 +157,7 @@ static void test_end(void **state)
     /* Nor does it come back with somebody who enables the account again. */
     struct identity it = person(bot->id, ROLE_USER);
     eventually(has_no_row, key->id);
-    set_disabled(&it, false);
+    world_disable(w, &it, false);
     assert_true(is_void(key->secret));
 }
 
@@ -174,9 +165,9 @@ static void test_owner_is_disabled(void **state)
 {
     const User__Profile *bot = make_bot("robo", &alice);
     const Auth__ApiKey *key = make_token(bot->id, &alice);
-    set_disabled(&alice, true);
+    world_disable(w, &alice, true);
     assert_true(is_void(key->secret));
-    set_disabled(&alice, false);
+    world_disable(w, &alice, false);
     assert_non_null(validate(key->secret, ""));
 }
 
