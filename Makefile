@@ -86,6 +86,7 @@ soak: build
 	@tools/deps.sh test
 	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) CRASHES=$(CRASHES) node --test crash.test.mjs
 	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) SEEDED_TIMES=5 SEEDED_ROUNDS=40 node --test seeded.test.mjs
+	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) FAULTS=all node --test faults.test.mjs
 	@SCHEDULES=20000 $(BUILD)/tests/unit/services/services_gateway_protocol_test
 
 fuzz:

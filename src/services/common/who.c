@@ -4,6 +4,8 @@
  */
 #include "services/common/who.h"
 
+#define FULL_RETRY_MS 5000
+
 bool who_require(struct rpc_call *call, enum identity_role least)
 {
     if (who_is_system(call) || who_role(call) >= least)
@@ -34,7 +36,11 @@ bool who_require_system(struct rpc_call *call)
 
 void *who_fail(struct rpc_call *call, enum err err)
 {
-    if (rpc_failure(call) != err)
-        rpc_fail(call, err, "%s", err_text(err));
+    if (rpc_failure(call) == err)
+        return NULL;
+    bool is_full = err == ERR_RESOURCE_EXHAUSTED; /* only the store says so without a word */
+    rpc_fail(call, err, "%s", is_full ? "The server has no room left for this." : err_text(err));
+    if (is_full)
+        call->retry_after_ms = FULL_RETRY_MS;
     return NULL;
 }
