@@ -1,7 +1,7 @@
 // The documents are true: every operation and error code stands in docs/api.md; every frame of docs/signaling.md has the
 // fields that proto/signaling.proto gives it, no frame is missing, and the server knows every request that is shown.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -34,6 +34,22 @@ describe('docs/api.md', () => {
     }
     for (const [, status, code] of read('src/net/http_parse.c').matchAll(/(\d{3}), "([a-z_]+)"/g))
       assert.ok(api.includes(`\`${code}\``) && api.includes(status), `${status} ${code}`);
+  });
+});
+
+describe('docs/operate.md', () => {
+  const short = (name) => name.replace(/^(parlance_sfu_drop_)\w+_total$/, '$1*_total');
+  const names = new Set([...read('docs/operate.md').matchAll(/`((?:parlance|process)_[a-z_*]+)/g)].map((m) => short(m[1])));
+
+  test('has every figure there is, and no other', async () => {
+    const own = await startServer();
+    const live = await (await fetch(`${own.url}/metrics`)).text();
+    await own.stop();
+    const files = readdirSync(path.join(root, 'src'), { recursive: true }).filter((name) => name.endsWith('.c'));
+    const written = files.flatMap((name) => [...read(`src/${name}`).matchAll(/METRIC_\w+\(\s*"((?:parlance|process)_\w+)"/g)].map((m) => m[1]));
+    const there = new Set([...written, ...[...live.matchAll(/^# TYPE (\w+)/gm)].map((m) => m[1])]);
+    assert.ok(there.size > 60, `${there.size}`);
+    assert.deepEqual([...names].sort(), [...new Set([...there].map(short))].sort());
   });
 });
 
