@@ -13,7 +13,6 @@
 #define ROUNDS_PATIENT 5
 #define SWEEP_MAX 200 /* of each state in one round */
 #define HOLDER "remove"
-#define EVENT_TRIES 5
 #define EVENT_WAIT_MS 200
 
 /* ---- one file ---- */
@@ -184,18 +183,22 @@ static enum err ref_job(struct store_tx *tx, void *arg)
                           : file_store_add_ref(tx, e->file_id, e->ref);
 }
 
-/* An event that is not noted would be a file that goes although somebody refers to it: the disk may
- * be full for a moment, so this is tried again. */
+static bool is_passing(enum err err)
+{
+    return err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED;
+}
+
+/* An event that is not noted would be a file that goes although somebody refers to it: while the
+ * disk is full this is tried again, until the end (then it comes again at the next start). */
 static void on_ref(void *arg, const struct bus_event *event)
 {
     struct file_service *svc = arg;
     struct arena *arena = arena_create();
     File__RefEvent *e = (File__RefEvent *)rpc_message_unpack(&file__ref_event__descriptor, arena,
                                                              event->payload.p, event->payload.n);
-    enum err err = e ? ERR_UNAVAILABLE : ERR_DATA_LOSS;
-    for (int i = 0; e && err && i < EVENT_TRIES && (!i || !svc->is_stopping); i++) {
-        if (i)
-            usleep(EVENT_WAIT_MS * 1000);
+    enum err err = e ? store_write_essential_sync(svc->deps.store, 0, ref_job, e) : ERR_DATA_LOSS;
+    while (is_passing(err) && !svc->is_stopping) {
+        usleep(EVENT_WAIT_MS * 1000);
         err = store_write_essential_sync(svc->deps.store, 0, ref_job, e);
     }
     if (!err && !e->is_released)

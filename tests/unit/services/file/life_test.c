@@ -332,33 +332,64 @@ static void test_a_claim_keeps_it(void **state UNUSED)
     assert_int_equal(answer_err, ERR_FAILED_PRECONDITION);
 }
 
-static void test_deleting_what_is_just_being_sent(void **state UNUSED)
+static _Atomic int refused_writes; /* so many fail first */
+
+enum err __real_store_write_essential_sync(struct store *store, unsigned shard, store_fn *fn,
+                                           void *arg);
+enum err __wrap_store_write_essential_sync(struct store *store, unsigned shard, store_fn *fn,
+                                           void *arg);
+enum err __wrap_store_write_essential_sync(struct store *store, unsigned shard, store_fn *fn,
+                                           void *arg)
 {
-    const char *id = upload(&t.alice, "hello");
-    File__DeleteFileRequest in = FILE__DELETE_FILE_REQUEST__INIT;
+    if (refused_writes > 0) {
+        refused_writes--;
+        return ERR_RESOURCE_EXHAUSTED;
+    }
+    return __real_store_write_essential_sync(store, shard, fn, arg);
+}
+
+static void tell_of(const char *id, const char *ref)
+{
     File__RefEvent e = FILE__REF_EVENT__INIT;
     uint8_t bytes[128];
-    assert_non_null(claim(NULL, t.alice.user_id, id));
-    in.id = (char *)id;
-    assert_null(ask("DeleteFile", &in, &t.alice));
-    assert_int_equal(answer_err, ERR_FAILED_PRECONDITION);
     e.file_id = (char *)id;
-    e.ref = (char *)"message:1:1";
+    e.ref = (char *)ref;
     bus_publish(t.bus,
                 &(struct bus_event){.channel = "file_refs",
                                     .type = "referred",
                                     .key = id,
                                     .payload = {(char *)bytes, file__ref_event__pack(&e, bytes)}});
+}
+
+static void test_deleting_what_is_just_being_sent(void **state UNUSED)
+{
+    const char *id = upload(&t.alice, "hello");
+    File__DeleteFileRequest in = FILE__DELETE_FILE_REQUEST__INIT;
+    assert_non_null(claim(NULL, t.alice.user_id, id));
+    in.id = (char *)id;
+    assert_null(ask("DeleteFile", &in, &t.alice));
+    assert_int_equal(answer_err, ERR_FAILED_PRECONDITION);
+    tell_of(id, "message:1:1");
     for (int i = 0; i < 200 && file_hold_has(t.service, id); i++)
         usleep(10000);
     assert_false(file_hold_has(t.service, id));
     assert_null(ask("DeleteFile", &in, &t.alice));
-    refer(id, e.ref, true); /* recalled */
+    refer(id, "message:1:1", true); /* recalled */
     assert_non_null(ask("DeleteFile", &in, &t.alice));
     assert_int_equal(used(&t.alice), 0);
     id = upload(&t.alice, "other");
     assert_null(claim(NULL, t.bob.user_id, id)); /* nobody's claim holds nothing */
     assert_false(file_hold_has(t.service, id));
+}
+
+static void test_a_reference_outlasts_a_full_disk(void **state UNUSED)
+{
+    const char *id = upload(&t.alice, "hello");
+    refused_writes = 7;
+    tell_of(id, "message:1:1");
+    for (int i = 0; i < 400 && !count("SELECT COUNT(*) FROM file_refs WHERE file_id = ?", id); i++)
+        usleep(10000);
+    assert_int_equal(count("SELECT COUNT(*) FROM file_refs WHERE file_id = ?", id), 1);
 }
 
 /* What is going goes, whoever refers to it meanwhile; it is given back once. */
@@ -442,6 +473,7 @@ int main(void)
         T(test_what_nobody_refers_to_goes),
         T(test_a_claim_keeps_it),
         T(test_deleting_what_is_just_being_sent),
+        T(test_a_reference_outlasts_a_full_disk),
         T(test_going_is_going),
         T(test_who_may),
         T(test_limits),
