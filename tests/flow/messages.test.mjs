@@ -183,7 +183,7 @@ describe('the socket', () => {
   });
 
   test('ends who sends more bytes than may wait, and nothing less', async () => {
-    const bytes = 200 * 1024; // of 256 kB for a frame, and 512 kB for all that wait
+    const bytes = 200 * 1024; // of 256 kB for a frame, and 2 MB for all that wait
     const flood = async (count) => {
       const wire = await Talker.open(server, await fresh('bytes'));
       // Looking the sender up takes longer than the next frame, so that all but the first wait.

@@ -7,7 +7,7 @@
 #define FRAMES_PER_S 200
 #define MESSAGE_MAX (256 * 1024)
 #define WAITING_MAX 64
-#define WAITING_BYTES_MAX (2 * MESSAGE_MAX)
+#define WAITING_BYTES_MAX (8 * MESSAGE_MAX)
 
 static struct metric sockets_gauge =
     METRIC_GAUGE("parlance_gateway_sockets", "Open /ws/im sockets.");
