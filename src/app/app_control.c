@@ -156,7 +156,9 @@ static enum err listen_at(struct app_control *c, const char *data_dir)
     enum err err = control_address(data_dir, &c->address, &c->dir_fd);
     if (err)
         return err;
-    unlink(c->address.sun_path); /* of a server that died: the store's lock says that none lives */
+    unlink(
+        c->address
+            .sun_path); /* of a server that died: the lock of store or data says that none lives */
     c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     c->stop = eventfd(0, EFD_CLOEXEC);
     if (c->listener < 0 || c->stop < 0 ||

@@ -27,6 +27,8 @@ struct app {
     const char *jwt_secret;
     const char *jwt_key_pem; /* NULL: tokens are signed by the secret */
     struct store *store;
+    bool has_lock; /* of DATA/lock: where the tables are on a server */
+    int lock_fd;
     struct cache *cache;
     struct bus *bus;
     struct blob_store *blob;

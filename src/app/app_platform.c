@@ -2,10 +2,14 @@
  * app_platform: what the services stand on. The data directory and what must be in it (made on the
  * first start, never logged), the store with its migrations, cache, bus and blobs.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/app_internal.h"
 #include "core/clock_trust.h"
@@ -85,6 +89,34 @@ static enum err read_key(struct app *app, struct strbuf *problem)
 
 /* ---- the store ---- */
 
+static void say_in_use(const struct app_config *config, struct strbuf *problem)
+{
+    strbuf_printf(problem,
+                  "%s is in use by another parlance: stop that one, or give this one a "
+                  "directory of its own (data_dir, PARLANCE_DATA_DIR)",
+                  config->data_dir);
+}
+
+/* The embedded store has a lock of its own; where the tables are on a server, blobs, secrets and
+ * the socket for commands still belong to one process. */
+static enum err lock_data(struct app *app, struct strbuf *problem)
+{
+    const char *path = app_path(app, "lock");
+    if (!app->config->store_driver)
+        return ERR_OK;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return refuse(problem, err_from_errno(errno), "cannot open", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        say_in_use(app->config, problem);
+        close(fd);
+        return ERR_FAILED_PRECONDITION;
+    }
+    app->has_lock = true;
+    app->lock_fd = fd;
+    return ERR_OK;
+}
+
 static enum err open_server(struct store **out, const struct app_config *config,
                             struct strbuf *problem)
 {
@@ -105,10 +137,7 @@ enum err app_store_open(struct store **out, const struct app_config *config, str
     strbuf_printf(&path, "%s/store/parlance.db", config->data_dir);
     enum err err = store_open(out, &(struct store_options){.driver = "sqlite", .url = path.p});
     if (err == ERR_FAILED_PRECONDITION)
-        strbuf_printf(problem,
-                      "%s is in use by another parlance: stop that one, or give this one a "
-                      "directory of its own (data_dir, PARLANCE_DATA_DIR)",
-                      config->data_dir);
+        say_in_use(config, problem);
     else if (err)
         refuse(problem, err, "cannot open", path.p);
     strbuf_deinit(&path);
@@ -171,7 +200,9 @@ enum err app_platform_start(struct app *app, struct strbuf *problem)
         return refuse(problem, err, "cannot make the data directory", dir);
     if (is_new)
         app_note(app, "made the data directory: %s", dir);
-    err = find_secret(app, problem);
+    err = lock_data(app, problem);
+    if (!err)
+        err = find_secret(app, problem);
     if (!err)
         err = read_key(app, problem);
     if (err)
@@ -186,4 +217,7 @@ void app_platform_stop(struct app *app)
     blob_close(&app->blob);
     cache_close(&app->cache);
     store_close(&app->store);
+    if (app->has_lock)
+        close(app->lock_fd);
+    app->has_lock = false;
 }

@@ -55,7 +55,7 @@ void store_close(struct store **store);
  * there ("": none), in the engine's own words. */
 struct store_variant {
     const char *begins;
-    const char *postgres, *mysql; /* NULL: as it stands */
+    const char *postgres; /* NULL: as it stands */
 };
 struct store_migration {
     const char *room;                     /* "auth": each service has its own sequence */

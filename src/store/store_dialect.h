@@ -1,7 +1,7 @@
 /*
  * store_dialect: the room's portable SQL in the words of another engine. The statements of this
  * program are written once, in upper-case keywords and snake_case names; here alone it is known
- * what PostgreSQL and MySQL call a thing differently. Not a parser: a scanner that knows texts,
+ * what PostgreSQL calls a thing differently. Not a parser: a scanner that knows texts,
  * names, comments and parentheses, and changes words.
  */
 #pragma once
@@ -10,7 +10,7 @@
 #include "core/str.h"
 #include "store/store.h"
 
-enum store_dialect { STORE_DIALECT_SQLITE, STORE_DIALECT_POSTGRES, STORE_DIALECT_MYSQL };
+enum store_dialect { STORE_DIALECT_SQLITE, STORE_DIALECT_POSTGRES };
 
 struct store_dialect_info {
     int parameters;  /* how many `?` */

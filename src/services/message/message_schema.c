@@ -9,15 +9,15 @@
  * is no database of these engines from before version 9. `v` is made of the words in `t`, of which
  * those that no search can ask for are cut (PostgreSQL's own limit is 2,047 bytes). */
 static const struct store_variant before_index[] = {
-    {.begins = "CREATE VIRTUAL TABLE message_terms", .postgres = "", .mysql = ""},
+    {.begins = "CREATE VIRTUAL TABLE message_terms", .postgres = ""},
     {0},
 };
 static const struct store_variant before_counts[] = {
-    {.begins = "INSERT INTO message_reaction_counts", .postgres = "", .mysql = ""},
+    {.begins = "INSERT INTO message_reaction_counts", .postgres = ""},
     {0},
 };
 static const struct store_variant index_variants[] = {
-    {.begins = "DROP TABLE message_terms", .postgres = "", .mysql = ""},
+    {.begins = "DROP TABLE message_terms", .postgres = ""},
     {.begins = "CREATE VIRTUAL TABLE message_terms",
      .postgres = "CREATE TABLE message_terms (rowid INTEGER PRIMARY KEY, t TEXT NOT NULL,"
                  " c BIGINT NOT NULL, s TEXT NOT NULL, k TEXT NOT NULL, v tsvector NOT NULL"
