@@ -118,7 +118,8 @@ static enum err begin(struct app_operate *o, const char *directory, const char *
     o->state = (struct archive_state){0};
     strbuf_clear(&o->problem);
     o->has_thread = pthread_create(&o->thread, NULL, thread_main, o) == 0;
-    o->is_running = o->has_thread;
+    if (!o->has_thread) /* else the thread says when it is over, perhaps it has already */
+        o->is_running = false;
     return o->has_thread ? ERR_OK : ERR_RESOURCE_EXHAUSTED;
 }
 
