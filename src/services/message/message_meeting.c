@@ -4,10 +4,15 @@
  * same rank, and reads all of it; who is removed reads until then. It stays with its members when
  * the meeting has ended. A chat in which nothing was said shows in nobody's list.
  */
+#include <unistd.h>
+
 #include "core/log.h"
 #include "services/message/message_internal.h"
 
 #include "meeting.pb-c.h"
+
+#define TRIES 25
+#define TRY_AGAIN_MS 200
 
 struct following {
     struct message_op op; /* first */
@@ -110,8 +115,8 @@ static enum err call_job(struct store_tx *tx, struct message_op *op)
     return message_call_follow(tx, op, CONTAINER_OF(op, struct following, op)->event);
 }
 
-static void follow(struct message_service *svc, const struct bus_event *bus_event,
-                   message_op_fn *job)
+static enum err follow_once(struct message_service *svc, const struct bus_event *bus_event,
+                            message_op_fn *job)
 {
     struct rpc_call *call = rpc_call_create(NULL);
     struct following *f = arena_new(call->arena, struct following);
@@ -123,9 +128,22 @@ static void follow(struct message_service *svc, const struct bus_event *bus_even
         &meeting__meeting_event__descriptor, call->arena, bus_event->payload.p,
         bus_event->payload.n);
     enum err err = f->event ? message_change_sync(&f->op) : ERR_DATA_LOSS;
-    if (err) /* the person is let in at the next event about them */
-        log_error(NULL, "message: a conversation did not follow its meeting: %s", err_text(err));
     rpc_call_unref(&call);
+    return err;
+}
+
+/* The event counts as delivered afterwards, and may be that somebody was put out: a store that has
+ * no room just now is asked again. */
+static void follow(struct message_service *svc, const struct bus_event *bus_event,
+                   message_op_fn *job)
+{
+    enum err err = follow_once(svc, bus_event, job);
+    for (int i = 0; i < TRIES && (err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED); i++) {
+        usleep(TRY_AGAIN_MS * 1000);
+        err = follow_once(svc, bus_event, job);
+    }
+    if (err)
+        log_error(NULL, "message: a conversation did not follow its meeting: %s", err_text(err));
 }
 
 static bool is_one_of(const char *type, const char *const *types)

@@ -2,6 +2,7 @@
 #include "../meeting/people.h"
 #include "scene.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 static char chat[ID_SIZE + 2];
@@ -38,6 +39,31 @@ static size_t conversations_of(const struct identity *who)
     Message__GetConversationsRequest in = MESSAGE__GET_CONVERSATIONS_REQUEST__INIT;
     const Message__ConversationList *list = ask(w, w->message, "GetConversations", &in, who);
     return list->n_conversations;
+}
+
+/* So many writes of other threads than the test's are refused: what the bus hears. */
+static _Atomic int refused_writes;
+static pthread_t test_thread;
+
+enum err __real_store_write_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg);
+enum err __wrap_store_write_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg);
+enum err __wrap_store_write_sync(struct store *store, uint32_t shard, store_fn *fn, void *arg)
+{
+    if (refused_writes > 0 && !pthread_equal(test_thread, pthread_self())) {
+        refused_writes--;
+        return ERR_UNAVAILABLE;
+    }
+    return __real_store_write_sync(store, shard, fn, arg);
+}
+
+static void test_who_is_removed_while_the_store_is_busy(void **state UNUSED)
+{
+    const char *id = meeting_of_two();
+    const char *bobs = find_person(w, id, bob.user_id)->id;
+    test_thread = pthread_self();
+    refused_writes = 5;
+    assert_true(remove_person(w, &ann, id, bobs));
+    eventually(is_gone, &bob);
 }
 
 static void test_who_is_in_the_meeting_is_in_its_chat(void **state UNUSED)
@@ -104,6 +130,8 @@ int main(void)
                                         scene_close),
         cmocka_unit_test_setup_teardown(test_guests_have_this_chat_alone, scene_open, scene_close),
         cmocka_unit_test_setup_teardown(test_ranks_and_removal_follow, scene_open, scene_close),
+        cmocka_unit_test_setup_teardown(test_who_is_removed_while_the_store_is_busy, scene_open,
+                                        scene_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
