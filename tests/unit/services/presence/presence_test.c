@@ -262,8 +262,9 @@ void __wrap_presence_settings_changed(struct presence_service *service, struct a
 
 static void *say_of_oneself(void *text)
 {
-    struct rpc_call like = {.who = &ann}, *call = rpc_call_create(&like);
+    struct rpc_call *call = rpc_call_create(NULL);
     Presence__SetPresenceRequest in = PRESENCE__SET_PRESENCE_REQUEST__INIT;
+    call->who = &ann;
     in._text_case = PRESENCE__SET_PRESENCE_REQUEST___TEXT_TEXT;
     in.text = text;
     assert_non_null(rpc_sync(presence, "SetPresence", &in.base, call));
