@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSyn
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ok, refused } from './check.mjs';
-import { binary, environment, eventually, makeDataDir, run, startServer } from './server.mjs';
+import { binary, environment, eventually, makeDataDir, notSqlite, run, startServer } from './server.mjs';
 import { Talker } from './talker.mjs';
 
 const text = (t) => ({ kind: 'text', text: t });
@@ -31,7 +31,7 @@ function fails(done, pattern) {
   assert.match(done.stderr, pattern);
 }
 
-describe('backup and restore', () => {
+describe('backup and restore', { skip: notSqlite }, () => {
   const dirs = [];
   const place = () => { const dir = makeDataDir(); dirs.push(dir); return dir; };
   const dataDir = place();

@@ -27,10 +27,11 @@ function plainEnvironment() {
 // PARLANCE_TEST_STORE=postgres runs every scenario over a real server (tests/services/run.mjs starts it); a data
 // directory has a database of its own there.
 const databases = new Map();
+export const notSqlite = ![undefined, '', 'sqlite'].includes(process.env.PARLANCE_TEST_STORE) && 'for SQLite alone';
 
 function storeOf(dataDir) {
   const driver = process.env.PARLANCE_TEST_STORE;
-  if (!driver || driver === 'sqlite') return {};
+  if (!notSqlite) return {};
   if (!databases.has(dataDir)) databases.set(dataDir, databaseOf(path.basename(dataDir)));
   return { PARLANCE_STORE_DRIVER: driver, PARLANCE_STORE_URL: databases.get(dataDir) };
 }
