@@ -205,7 +205,7 @@ describe('the socket', () => {
     deaf.socket.pause(); // nothing is taken from the kernel any more
     const long = 'long '.repeat(3200);
     const count = 800; // 13 MB: more than the kernel's buffers hold
-    for (let i = 0; i < count; i += 50) await Promise.all(Array.from({ length: 50 }, () => annWire.say(id, long)));
+    for (let i = 0; i < count; i += 25) await Promise.all(Array.from({ length: 25 }, () => annWire.say(id, long)));
     deaf.socket.resume();
     await deaf.event((frame) => frame.missed, 'missed', 20_000);
     const changes = deaf.events.filter((e) => e.change).map((e) => e.change.rev);
