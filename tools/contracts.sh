@@ -7,7 +7,6 @@ out=$2
 shift 2
 protoc --proto_path="$proto_dir" --proto_path=/usr/include --include_imports --descriptor_set_out="$out.bin" "$@"
 {
-    echo '#include "proto_contracts.h"'
     echo 'const unsigned char proto_contracts[] = {'
     od -An -v -tx1 "$out.bin" | sed 's/ \(..\)/0x\1,/g'
     echo '};'

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "app/app_internal.h"
+#include "app/app_split.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "telemetry/telemetry.h"
@@ -48,6 +49,8 @@ enum err app_create(struct app **out, const struct app_config *config, const cha
         goto fail;
     bus_start(app->bus);
     err = app_front_start(app, problem);
+    if (!err)
+        err = app_split_serve(app->split, problem);
     if (err)
         goto fail;
     *out = app;
@@ -67,6 +70,7 @@ const struct app_report *app_report(const struct app *app)
 void app_reload(struct app *app)
 {
     struct strbuf problem = {0};
+    app_split_reload(app->split);
     if (!app->tls)
         return;
     if (net_tls_reload(app->tls, &problem) == ERR_OK)
@@ -82,6 +86,7 @@ void app_drain(struct app *app)
     edge_drain(app->edge);
     app_topology_drain(app);
     app_front_drain(app);
+    app_split_drain(app->split);
 }
 
 void app_destroy(struct app **app_)
@@ -91,6 +96,7 @@ void app_destroy(struct app **app_)
     if (!app)
         return;
     app_front_stop(app);
+    app_split_close(app->split);
     app_topology_stop(app);
     app_front_join(app);
     app_platform_stop(app);

@@ -77,6 +77,17 @@ static bool is_long_enough(struct str text)
     return text.n >= APP_SECRET_MIN_CHARS && text.n <= APP_SECRET_MAX_CHARS;
 }
 
+static bool is_remote(struct str text)
+{
+    struct app_remote remote;
+    return app_remote_parse(text, &remote);
+}
+
+static const struct config_form service_form = {
+    "all, or of user, auth, media, meeting, signaling, file, message, presence, task, gateway",
+    app_is_service};
+static const struct config_form remote_form = {"a service and where it is, as user=10.0.0.5:50051",
+                                               is_remote};
 static const struct config_form site_form = {
     "the beginning of an address, as https://meet.example.org", is_site};
 static const struct config_form url_form = {"an address as https://push.example.org/parlance",
@@ -193,6 +204,33 @@ static const struct config_row rows[] = {
     CONFIG_LIST(C, media_stun, "media.stun_urls", "", NULL, &stun_form,
                 "STUN servers for clients."),
 
+    CONFIG_LIST(C, services, "services.run", "all", NULL, &service_form,
+                "The services of this process; --services says the same."),
+    CONFIG_LIST(C, remotes, "services.remote", "", NULL, &remote_form,
+                "Where the others are, as user=10.0.0.5:50051; one may be in several places."),
+    CONFIG_BOOL(C, has_grpc, "grpc.enabled", false,
+                "Serve gRPC to other processes, even if all services run here."),
+    CONFIG_TEXT(C, grpc_host, "grpc.host", "", "Address for gRPC; empty: all, IPv4 and IPv6."),
+    CONFIG_SECRET(
+        C, grpc_secret, "grpc.secret", "CLUSTER_SECRET", &secret_form,
+        "What processes of one cluster show one another. Over TLS, or a network you trust."),
+    CONFIG_TEXT(C, grpc_tls_cert, "grpc.tls_cert", "",
+                "Certificate of this process, for both ways; read again on SIGHUP."),
+    CONFIG_TEXT(C, grpc_tls_key, "grpc.tls_key", "", "Its private key."),
+    CONFIG_TEXT(C, grpc_tls_ca, "grpc.tls_ca", "",
+                "Who signs the certificates of the cluster, and of nobody else."),
+    CONFIG_INT(C, grpc_ports.auth, "grpc.ports.auth", 50050, 0, 65535, "",
+               "Ports of gRPC, by service; 0: any free one."),
+    CONFIG_INT(C, grpc_ports.user, "grpc.ports.user", 50051, 0, 65535, "", "Of user."),
+    CONFIG_INT(C, grpc_ports.meeting, "grpc.ports.meeting", 50052, 0, 65535, "", "Of meeting."),
+    CONFIG_INT(C, grpc_ports.presence, "grpc.ports.presence", 50053, 0, 65535, "", "Of presence."),
+    CONFIG_INT(C, grpc_ports.message, "grpc.ports.message", 50054, 0, 65535, "", "Of message."),
+    CONFIG_INT(C, grpc_ports.signaling, "grpc.ports.signaling", 50055, 0, 65535, "",
+               "Of signaling."),
+    CONFIG_INT(C, grpc_ports.media, "grpc.ports.media", 50056, 0, 65535, "", "Of media."),
+    CONFIG_INT(C, grpc_ports.file, "grpc.ports.file", 50057, 0, 65535, "", "Of file."),
+    CONFIG_INT(C, grpc_ports.task, "grpc.ports.task", 50058, 0, 65535, "", "Of task."),
+
     CONFIG_INT(C, cache_bytes, "cache.max_bytes", 67108864, 1048576, 68719476736, "bytes",
                "Memory of the embedded cache."),
     CONFIG_INT(C, service_threads, "services.threads", 4, 1, 256, "",
@@ -219,11 +257,30 @@ static const char *problem_of(const struct app_config *c)
         return "http.port and http.tls_port: expected two different ports";
     if (c->push_url[0] && !c->push_secret[0])
         return "push.url: expected push.secret, too";
-    return NULL;
+    return app_split_problem(c);
 }
 
-enum err app_config_load(const char *path, struct arena *arena, struct app_config *out,
-                         struct strbuf *problem)
+/* The words of --services instead of services.run. */
+static enum err choose_services(const char *words, struct arena *arena, struct app_config *out,
+                                struct strbuf *problem)
+{
+    struct str rest = str_from(words), word;
+    out->services = (struct config_list){arena_array(arena, const char *, rest.n + 1), 0};
+    for (bool is_more = true; is_more;) {
+        is_more = str_cut(&rest, ',', &word);
+        word = str_trim(word);
+        if (!word.n || !app_is_service(word)) {
+            strbuf_printf(problem, "--services: expected %s, found \"%.*s\"", service_form.text,
+                          STR_FMT(word));
+            return ERR_INVALID_ARGUMENT;
+        }
+        out->services.items[out->services.count++] = str_arena(arena, word);
+    }
+    return ERR_OK;
+}
+
+enum err app_config_load_for(const char *path, const char *services, struct arena *arena,
+                             struct app_config *out, struct strbuf *problem)
 {
     char *text = NULL;
     size_t n = 0;
@@ -239,11 +296,19 @@ enum err app_config_load(const char *path, struct arena *arena, struct app_confi
     enum err err = config_parse(&app_config_table, (struct str){text ? text : "", n}, name, environ,
                                 arena, out, problem);
     free(text);
+    if (!err && services)
+        err = choose_services(services, arena, out, problem);
     const char *wrong = err ? NULL : problem_of(out);
     if (!wrong)
         return err;
     strbuf_adds(problem, wrong);
     return ERR_INVALID_ARGUMENT;
+}
+
+enum err app_config_load(const char *path, struct arena *arena, struct app_config *out,
+                         struct strbuf *problem)
+{
+    return app_config_load_for(path, NULL, arena, out, problem);
 }
 
 void app_config_unknown(config_unknown_fn *fn, void *arg)

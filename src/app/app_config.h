@@ -72,6 +72,16 @@ struct app_config {
     struct config_list media_announced;
     struct config_list media_stun;
 
+    struct config_list services; /* that run here; "all" */
+    struct config_list remotes;  /* "user=host:port" */
+    bool has_grpc;
+    const char *grpc_host;
+    const char *grpc_secret;
+    const char *grpc_tls_cert, *grpc_tls_key, *grpc_tls_ca;
+    struct {
+        int64_t user, auth, media, meeting, signaling, file, message, presence, task;
+    } grpc_ports;
+
     int64_t cache_bytes;
     int64_t service_threads;
     bool is_packing_calls;
@@ -79,11 +89,26 @@ struct app_config {
 
 extern const struct config_table app_config_table;
 
+/* "user=host:port", "auth=[::1]:50050" */
+struct app_remote {
+    struct str service, host;
+    uint16_t port;
+};
+/* app_split.c; false: it is none. */
+bool app_remote_parse(struct str text, struct app_remote *out);
+/* A service of services.run, or "all". */
+bool app_is_service(struct str name);
+/* What is wrong with services.* and grpc.* together, or NULL. */
+const char *app_split_problem(const struct app_config *c);
+
 /*
  * The file (NULL: ./parlance.yaml if it is there, else defaults alone), then the environment. All
  * texts live in the arena. On failure `problem` says where and what was expected.
  */
 MUST_USE enum err app_config_load(const char *path, struct arena *arena, struct app_config *out,
                                   struct strbuf *problem);
+/* The same with the services of the command line ("user,auth"; NULL: the configuration's). */
+MUST_USE enum err app_config_load_for(const char *path, const char *services, struct arena *arena,
+                                      struct app_config *out, struct strbuf *problem);
 /* Names in the environment that look like options and are none, for whoever mistyped one. */
 void app_config_unknown(config_unknown_fn *fn, void *arg);

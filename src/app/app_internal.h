@@ -33,6 +33,7 @@ struct app {
     struct bus *bus;
     struct blob_store *blob;
     struct registry *registry;
+    struct app_split *split;                  /* NULL: all runs here, and is served to nobody */
     char instance_id[APP_INSTANCE_CHARS + 1]; /* of this process, in the registry */
 
     /* topology.c */
@@ -47,7 +48,7 @@ struct app {
     struct net_server *https;
 };
 
-extern const char *const app_erase_queues[]; /* topology.c */
+extern const char *const app_erase_queues[]; /* app_known.c */
 extern const size_t app_erase_queue_count;
 
 /* A path in the data directory, in the app's arena. */
@@ -56,6 +57,16 @@ void app_note(struct app *app, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 MUST_USE enum err app_platform_start(struct app *app, struct strbuf *problem);
 void app_platform_stop(struct app *app);
+
+/* app_place.c */
+/* The service lives here, behind its own share of threads, and whoever looks for it may know. */
+ProtobufCService *app_runs_here(const struct app *app, ProtobufCService *implementation);
+/* The service lives in another process: the same face, and gRPC behind it. */
+ProtobufCService *app_runs_elsewhere(const struct app *app, const struct edge_route_table *table);
+/* Whether the registry knows it as this process's own. */
+bool app_is_here(const struct app *app, const struct edge_route_table *table);
+/* Lets go of a service, wherever it lives. */
+void app_leave(ProtobufCService **service);
 
 MUST_USE enum err app_topology_start(struct app *app);
 /* Sockets are told to come back; nothing new begins. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "app/app_internal.h"
+#include "app/app_split.h"
 #include "core/clock_trust.h"
 #include "core/file.h"
 #include "core/id.h"
@@ -187,7 +188,12 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     if (err)
         return err;
     id_token(app->instance_id, APP_INSTANCE_CHARS);
-    return registry_open(&app->registry, &(struct registry_options){.driver = "static"});
+    struct registry_instance *fixed;
+    size_t fixed_count = app_remote_instances(c, app->arena, &fixed);
+    err = registry_open(
+        &app->registry,
+        &(struct registry_options){.driver = "static", .fixed = fixed, .fixed_count = fixed_count});
+    return err ? err : app_split_create(&app->split, c, app->registry, problem);
 }
 
 enum err app_platform_start(struct app *app, struct strbuf *problem)
@@ -212,6 +218,7 @@ enum err app_platform_start(struct app *app, struct strbuf *problem)
 
 void app_platform_stop(struct app *app)
 {
+    app_split_destroy(&app->split);
     registry_close(&app->registry);
     bus_close(&app->bus);
     blob_close(&app->blob);

@@ -8,11 +8,11 @@
 #include "app/app_control.h"
 #include "app/app_internal.h"
 #include "app/app_operate.h"
+#include "app/app_split.h"
 #include "convert/convert.h"
 #include "core/mem.h"
 #include "net/static.h"
 #include "services/auth/auth.h"
-#include "services/common/erase.h"
 #include "services/file/file.h"
 #include "services/gateway/gateway.h"
 #include "services/media/media.h"
@@ -53,65 +53,7 @@ struct app_services {
     ProtobufCService *presence;
 };
 
-/* ---- what can be known without starting ---- */
-
-const struct edge_route_table *const app_route_tables[] = {
-    &user_routes,      &auth_routes,     &media_routes,   &meeting_routes,
-    &signaling_routes, &file_routes,     &message_routes, &group_routes,
-    &contact_routes,   &presence_routes, &webhook_routes, &task_routes};
-const size_t app_route_table_count = ARRAY_LEN(app_route_tables);
-const struct edge_socket *const app_sockets[] = {&gateway_frames, &signaling_frames};
-const size_t app_socket_count = ARRAY_LEN(app_sockets);
-
-/* Each service that keeps something of people, and works on this queue. */
-const char *const app_erase_queues[] = {ERASE_QUEUE("auth"), ERASE_QUEUE("meeting"),
-                                        ERASE_QUEUE("message"), ERASE_QUEUE("file"),
-                                        ERASE_QUEUE("presence")};
-const size_t app_erase_queue_count = ARRAY_LEN(app_erase_queues);
-
-static const struct {
-    const struct store_migration *list;
-    const size_t *count;
-} migrations[] = {
-    {user_migrations, &user_migration_count},
-    {auth_migrations, &auth_migration_count},
-    {media_migrations, &media_migration_count},
-    {meeting_migrations, &meeting_migration_count},
-    {file_migrations, &file_migration_count},
-    {message_migrations, &message_migration_count},
-    {presence_migrations, &presence_migration_count},
-};
-
-const struct store_migration *app_migrations(struct arena *arena, size_t *count)
-{
-    *count = 0;
-    for (size_t i = 0; i < ARRAY_LEN(migrations); i++)
-        *count += *migrations[i].count;
-    struct store_migration *all = arena_array(arena, struct store_migration, *count);
-    size_t at = 0;
-    for (size_t i = 0; i < ARRAY_LEN(migrations); i++) {
-        for (size_t j = 0; j < *migrations[i].count; j++)
-            all[at++] = migrations[i].list[j];
-    }
-    return all;
-}
-
 /* ---- starting ---- */
-
-/* The service lives here, behind its own share of threads, and whoever looks for it may know. */
-static ProtobufCService *runs_here(const struct app *app, ProtobufCService *implementation)
-{
-    const struct registry_instance here = {implementation->descriptor->short_name, app->instance_id,
-                                           "", 0};
-    enum err err = registry_announce(app->registry, &here);
-    if (err)
-        log_error(NULL, "cannot announce service %s: %s", here.service, err_text(err));
-    return rpc_local_create(implementation,
-                            &(struct rpc_local_options){
-                                .workers.thread_count = (unsigned)app->config->service_threads,
-                                .is_packing = app->config->is_packing_calls,
-                            });
-}
 
 static struct media_options media_options(const struct app_config *c)
 {
@@ -129,6 +71,10 @@ static enum err start_auth(struct app *app, const struct password_options *passw
     const int64_t hour_ms = 3600 * 1000;
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
+    if (!app_runs(c, "auth")) {
+        s->auth = app_runs_elsewhere(app, &auth_routes);
+        return ERR_OK;
+    }
     enum err err = auth_create(
         &s->auth_service, &(struct auth_deps){.store = app->store,
                                               .bus = app->bus,
@@ -141,14 +87,18 @@ static enum err start_auth(struct app *app, const struct password_options *passw
                                               .refresh_ms = c->jwt_refresh_expire_hours * hour_ms,
                                               .password = *password});
     if (!err)
-        s->auth = runs_here(app, auth_rpc(s->auth_service));
+        s->auth = app_runs_here(app, auth_rpc(s->auth_service));
     return err;
 }
 
-static enum err start_meetings(struct app *app, const struct password_options *password)
+static enum err start_meeting(struct app *app, const struct password_options *password)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
+    if (!app_runs(c, "meeting")) {
+        s->meeting = app_runs_elsewhere(app, &meeting_routes);
+        return ERR_OK;
+    }
     enum err err = meeting_create(
         &s->meeting_service,
         &(struct meeting_deps){.user = s->user,
@@ -162,17 +112,27 @@ static enum err start_meetings(struct app *app, const struct password_options *p
                                .public_url = c->public_url,
                                .may_bots_create = c->may_bots_create,
                                .capacity_default = c->meeting_capacity});
-    if (err)
-        return err;
-    s->meeting = runs_here(app, meeting_rpc(s->meeting_service));
-    err = signaling_create(&s->signaling_service,
-                           &(struct signaling_deps){.auth = s->auth,
-                                                    .meeting = s->meeting,
-                                                    .media = s->media,
-                                                    .bus = app->bus,
-                                                    .resume_ms = c->signaling_resume_s * 1000});
     if (!err)
-        s->signaling = runs_here(app, signaling_rpc(s->signaling_service));
+        s->meeting = app_runs_here(app, meeting_rpc(s->meeting_service));
+    return err;
+}
+
+static enum err start_signaling(struct app *app)
+{
+    const struct app_config *c = app->config;
+    struct app_services *s = app->services;
+    if (!app_runs(c, "signaling")) {
+        s->signaling = app_runs_elsewhere(app, &signaling_routes);
+        return ERR_OK;
+    }
+    enum err err = signaling_create(
+        &s->signaling_service, &(struct signaling_deps){.auth = s->auth,
+                                                        .meeting = s->meeting,
+                                                        .media = s->media,
+                                                        .bus = app->bus,
+                                                        .resume_ms = c->signaling_resume_s * 1000});
+    if (!err)
+        s->signaling = app_runs_here(app, signaling_rpc(s->signaling_service));
     return err;
 }
 
@@ -181,6 +141,10 @@ static enum err start_files(struct app *app)
     const int64_t hour_ms = 3600 * 1000;
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
+    if (!app_runs(c, "file")) {
+        s->file = app_runs_elsewhere(app, &file_routes);
+        return ERR_OK;
+    }
     enum err err = convert_create(&s->convert, &(struct convert_options){0});
     if (!err)
         err = file_create(&s->file_service,
@@ -194,7 +158,7 @@ static enum err start_files(struct app *app)
                                               .upload_ms = c->file_upload_hours * hour_ms,
                                               .orphan_ms = c->file_orphan_hours * hour_ms});
     if (!err)
-        s->file = runs_here(app, file_rpc(s->file_service));
+        s->file = app_runs_here(app, file_rpc(s->file_service));
     return err;
 }
 
@@ -202,6 +166,10 @@ static enum err start_tasks(struct app *app)
 {
     const struct config_list *ranges = &app->config->webhook_ranges;
     struct app_services *s = app->services;
+    if (!app_runs(app->config, "task")) {
+        s->task = app_runs_elsewhere(app, &task_routes);
+        return ERR_OK;
+    }
     struct guard_range *allowed = arena_array(app->arena, struct guard_range, ranges->count);
     size_t count = 0;
     for (size_t i = 0; i < ranges->count; i++) /* checked when it was read */
@@ -218,7 +186,7 @@ static enum err start_tasks(struct app *app)
                                                    .allowed = allowed,
                                                    .allowed_count = count});
     if (!err)
-        s->task = runs_here(app, task_rpc(s->task_service));
+        s->task = app_runs_here(app, task_rpc(s->task_service));
     return err;
 }
 
@@ -226,6 +194,13 @@ static enum err start_messages(struct app *app)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
+    if (!app_runs(c, "message")) {
+        s->message = app_runs_elsewhere(app, &message_routes);
+        s->group = app_runs_elsewhere(app, &group_routes);
+        s->contact = app_runs_elsewhere(app, &contact_routes);
+        s->webhook = app_runs_elsewhere(app, &webhook_routes);
+        return ERR_OK;
+    }
     enum err err = message_create(
         &s->message_service,
         &(struct message_deps){.user = s->user,
@@ -244,68 +219,113 @@ static enum err start_messages(struct app *app)
                                .retention_every_ms = c->retention_every_s * 1000});
     if (err)
         return err;
-    s->message = runs_here(app, message_rpc(s->message_service));
-    s->group = runs_here(app, message_group_rpc(s->message_service));
-    s->contact = runs_here(app, message_contact_rpc(s->message_service));
-    s->webhook = runs_here(app, message_webhook_rpc(s->message_service));
-    err = presence_create(&s->presence_service, &(struct presence_deps){.message = s->message,
-                                                                        .contact = s->contact,
-                                                                        .store = app->store,
-                                                                        .cache = app->cache,
-                                                                        .bus = app->bus,
-                                                                        .loop = s->timers});
-    if (err)
-        return err;
-    s->presence = runs_here(app, presence_rpc(s->presence_service));
-    err = start_tasks(app);
-    if (err)
-        return err;
-    return gateway_create(&s->gateway, &(struct gateway_deps){.auth = s->auth,
-                                                              .message = s->message,
-                                                              .group = s->group,
-                                                              .contact = s->contact,
-                                                              .presence = s->presence,
-                                                              .bus = app->bus,
-                                                              .is_unlimited = !c->is_rate_limited});
+    s->message = app_runs_here(app, message_rpc(s->message_service));
+    s->group = app_runs_here(app, message_group_rpc(s->message_service));
+    s->contact = app_runs_here(app, message_contact_rpc(s->message_service));
+    s->webhook = app_runs_here(app, message_webhook_rpc(s->message_service));
+    return ERR_OK;
 }
 
-static enum err start_services(struct app *app)
+static enum err start_presence(struct app *app)
+{
+    struct app_services *s = app->services;
+    if (!app_runs(app->config, "presence")) {
+        s->presence = app_runs_elsewhere(app, &presence_routes);
+        return ERR_OK;
+    }
+    enum err err =
+        presence_create(&s->presence_service, &(struct presence_deps){.message = s->message,
+                                                                      .contact = s->contact,
+                                                                      .store = app->store,
+                                                                      .cache = app->cache,
+                                                                      .bus = app->bus,
+                                                                      .loop = s->timers});
+    if (err)
+        return err;
+    s->presence = app_runs_here(app, presence_rpc(s->presence_service));
+    return ERR_OK;
+}
+
+static enum err start_gateway(struct app *app)
+{
+    struct app_services *s = app->services;
+    if (!app_runs(app->config, "gateway"))
+        return ERR_OK;
+    return gateway_create(&s->gateway,
+                          &(struct gateway_deps){.auth = s->auth,
+                                                 .message = s->message,
+                                                 .group = s->group,
+                                                 .contact = s->contact,
+                                                 .presence = s->presence,
+                                                 .bus = app->bus,
+                                                 .is_unlimited = !app->config->is_rate_limited});
+}
+
+static enum err start_user(struct app *app, const struct password_options *password)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
-    const struct password_options password = {.ops = c->password_ops,
-                                              .memory_bytes = c->password_memory_bytes};
+    if (!app_runs(c, "user")) {
+        s->user = app_runs_elsewhere(app, &user_routes);
+        return ERR_OK;
+    }
+    enum err err =
+        user_create(&s->user_service,
+                    &(struct user_deps){.store = app->store,
+                                        .bus = app->bus,
+                                        .blob = app->blob,
+                                        .registration = (enum user_registration)c->registration,
+                                        .bots_max = c->bots_max ? c->bots_max : -1,
+                                        .erase_queues = app_erase_queues,
+                                        .erase_queue_count = app_erase_queue_count,
+                                        .password = *password});
+    if (!err)
+        s->user = app_runs_here(app, user_rpc(s->user_service));
+    return err;
+}
 
-    enum err err = loop_create(&s->timers, "timers");
-    if (err)
-        return err;
-    err = user_create(&s->user_service,
-                      &(struct user_deps){.store = app->store,
-                                          .bus = app->bus,
-                                          .blob = app->blob,
-                                          .registration = (enum user_registration)c->registration,
-                                          .bots_max = c->bots_max ? c->bots_max : -1,
-                                          .erase_queues = app_erase_queues,
-                                          .erase_queue_count = app_erase_queue_count,
-                                          .password = password});
-    if (err)
-        return err;
-    s->user = runs_here(app, user_rpc(s->user_service));
-    err = start_auth(app, &password);
-    if (err)
-        return err;
-
-    err = media_create(
+static enum err start_media(struct app *app)
+{
+    const struct app_config *c = app->config;
+    struct app_services *s = app->services;
+    if (!app_runs(c, "media")) {
+        s->media = app_runs_elsewhere(app, &media_routes);
+        return ERR_OK;
+    }
+    enum err err = media_create(
         &s->media_service,
         &(struct media_deps){.store = app->store, .bus = app->bus, .options = media_options(c)});
     if (err)
         return err;
-    s->media = runs_here(app, media_rpc(s->media_service));
+    s->media = app_runs_here(app, media_rpc(s->media_service));
     app->report.media_port = media_port(s->media_service);
-    err = start_meetings(app, &password);
+    return ERR_OK;
+}
+
+static enum err start_services(struct app *app)
+{
+    const struct password_options password = {.ops = app->config->password_ops,
+                                              .memory_bytes = app->config->password_memory_bytes};
+    enum err err = loop_create(&app->services->timers, "timers");
+    if (!err)
+        err = start_user(app, &password);
+    if (!err)
+        err = start_auth(app, &password);
+    if (!err)
+        err = start_media(app);
+    if (!err)
+        err = start_meeting(app, &password);
+    if (!err)
+        err = start_signaling(app);
     if (!err)
         err = start_files(app);
-    return err ? err : start_messages(app);
+    if (!err)
+        err = start_messages(app);
+    if (!err)
+        err = start_presence(app);
+    if (!err)
+        err = start_tasks(app);
+    return err ? err : start_gateway(app);
 }
 
 static bool is_store_ready(void *arg)
@@ -330,7 +350,7 @@ static enum err start_edge(struct app *app)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
-    const struct edge_mount mounts[] = {
+    const struct edge_mount all[] = {
         {&user_routes, s->user},           {&auth_routes, s->auth},
         {&media_routes, s->media},         {&meeting_routes, s->meeting},
         {&signaling_routes, s->signaling}, {&file_routes, s->file},
@@ -338,20 +358,28 @@ static enum err start_edge(struct app *app)
         {&contact_routes, s->contact},     {&presence_routes, s->presence},
         {&webhook_routes, s->webhook},     {&task_routes, s->task},
     };
-    const struct edge_ws_row ws_rows[] = {
-        {"/ws/signaling", accept_signaling, s->signaling_service},
-        {"/ws/im", accept_messages, s->gateway},
-    };
+    struct edge_mount mounts[ARRAY_LEN(all)];
+    struct edge_ws_row ws_rows[2];
+    size_t mount_count = 0, ws_count = 0;
+    /* A gateway has all the rows; another process those of its own services. */
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (s->gateway || app_is_here(app, all[i].table))
+            mounts[mount_count++] = all[i];
+    if (s->signaling_service)
+        ws_rows[ws_count++] =
+            (struct edge_ws_row){"/ws/signaling", accept_signaling, s->signaling_service};
+    if (s->gateway)
+        ws_rows[ws_count++] = (struct edge_ws_row){"/ws/im", accept_messages, s->gateway};
     const struct edge_check checks[] = {
         {"store", is_store_ready, app},
     };
     return edge_create(&app->edge,
                        &(struct edge_options){.mounts = mounts,
-                                              .mount_count = ARRAY_LEN(mounts),
+                                              .mount_count = mount_count,
                                               .sockets = app_sockets,
                                               .socket_count = app_socket_count,
                                               .ws_rows = ws_rows,
-                                              .ws_row_count = ARRAY_LEN(ws_rows),
+                                              .ws_row_count = ws_count,
                                               .checks = checks,
                                               .check_count = ARRAY_LEN(checks),
                                               .auth = s->auth,
@@ -429,27 +457,27 @@ void app_topology_stop(struct app *app)
     bus_stop_tasks(app->bus);
     bus_stop_events(app->bus);
     gateway_destroy(&s->gateway);
-    rpc_local_destroy(&s->presence);
+    app_leave(&s->presence);
     presence_destroy(&s->presence_service);
-    rpc_local_destroy(&s->message);
-    rpc_local_destroy(&s->group);
-    rpc_local_destroy(&s->contact);
-    rpc_local_destroy(&s->task);
+    app_leave(&s->message);
+    app_leave(&s->group);
+    app_leave(&s->contact);
+    app_leave(&s->task);
     task_destroy(&s->task_service);
-    rpc_local_destroy(&s->webhook);
+    app_leave(&s->webhook);
     message_destroy(&s->message_service);
-    rpc_local_destroy(&s->file);
+    app_leave(&s->file);
     file_destroy(&s->file_service);
     convert_destroy(&s->convert);
-    rpc_local_destroy(&s->signaling);
+    app_leave(&s->signaling);
     signaling_destroy(&s->signaling_service);
-    rpc_local_destroy(&s->meeting);
+    app_leave(&s->meeting);
     meeting_destroy(&s->meeting_service);
-    rpc_local_destroy(&s->media);
+    app_leave(&s->media);
     media_destroy(&s->media_service);
-    rpc_local_destroy(&s->auth);
+    app_leave(&s->auth);
     auth_destroy(&s->auth_service);
-    rpc_local_destroy(&s->user);
+    app_leave(&s->user);
     user_destroy(&s->user_service);
     edge_destroy(&app->edge); /* after the answers that go through it */
     loop_destroy(&s->timers);

@@ -37,9 +37,10 @@ const char *cli_take_value(int *argc, char **argv, const char *name)
 {
     size_t n = strlen(name);
     for (int i = 1; i < *argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, n) != 0)
+        size_t dashes = strspn(argv[i], "-"); /* one does, too: -config=FILE */
+        if (dashes < 1 || dashes > 2 || strncmp(argv[i] + dashes, name, n) != 0)
             continue;
-        const char *value = argv[i] + 2 + n;
+        const char *value = argv[i] + dashes + n;
         if (*value == '=') {
             take(argc, argv, i, 1);
             return value + 1;

@@ -100,7 +100,7 @@ static void bound_stop(int64_t drain_ms)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-static int serve(const char *path)
+static int serve(const char *path, const char *services)
 {
     sigset_t set;
     struct arena *arena = arena_create();
@@ -108,7 +108,7 @@ static int serve(const char *path)
     struct strbuf problem = {0};
     struct app *app = NULL;
     block_signals(&set);
-    enum err err = app_config_load(path, arena, &config, &problem);
+    enum err err = app_config_load_for(path, services, arena, &config, &problem);
     if (!err) {
         set_log(&config);
         app_config_unknown(say_unknown, NULL);
@@ -133,16 +133,19 @@ static int serve(const char *path)
 static int run(int argc, char **argv)
 {
     const char *path = cli_take_value(&argc, argv, "config");
+    const char *services = cli_take_value(&argc, argv, "services");
     if (!cli_has_words(&cli_serve, argc, argv, 0))
         return 2;
-    return serve(path);
+    return serve(path, services);
 }
 
 const struct cli_command cli_serve = {
     .name = "serve",
     .summary = "Runs the server (the default).",
-    .usage = "parlance [serve] [--config FILE]",
-    .about = "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n\n"
+    .usage = "parlance [serve] [--config FILE] [--services user,auth,...]",
+    .about = "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n"
+             "  --services LIST  the services of this process, instead of all (services.run); the\n"
+             "                 others are found by services.remote\n\n"
              "Every option has a default, and every one can be set from the environment too:\n"
              "http.port is PARLANCE_HTTP_PORT. `parlance check-config --example` prints a file\n"
              "with all of them.\n\n"

@@ -1,0 +1,36 @@
+/*
+ * app_split: services in several processes. Which of them run here, where the others are, and by
+ * which ports other processes reach ours. With all of them here and gRPC not asked for, nothing of
+ * this exists.
+ */
+#pragma once
+
+#include "app/app_config.h"
+#include "registry/registry.h"
+#include "rpc/rpc.h"
+
+struct app;
+struct app_split;
+
+/* Whether this service (as services.run calls it) runs in this process. */
+bool app_runs(const struct app_config *config, const char *service);
+/* The instances of services.remote, for the registry. In the arena. */
+size_t app_remote_instances(const struct app_config *config, struct arena *arena,
+                            struct registry_instance **out);
+
+/* The connections to others, when anything runs elsewhere or is to be served. */
+MUST_USE enum err app_split_create(struct app_split **out, const struct app_config *config,
+                                   struct registry *registry, struct strbuf *problem);
+/* A service that lives in another process. */
+ProtobufCService *app_split_remote(struct app_split *split,
+                                   const ProtobufCServiceDescriptor *service);
+/* Serves what lives here to other processes: offered one by one, then all at once. Accept NULL. */
+void app_split_offer(struct app_split *split, ProtobufCService *service);
+MUST_USE enum err app_split_serve(struct app_split *split, struct strbuf *problem);
+/* Certificates are read again. */
+void app_split_reload(struct app_split *split);
+void app_split_drain(struct app_split *split);
+/* Nobody comes in any more; before the services go. */
+void app_split_close(struct app_split *split);
+/* After the services that are called. */
+void app_split_destroy(struct app_split **split);
