@@ -277,12 +277,21 @@ static Webhook__WebhookInfo *create(struct managing *m)
     return out;
 }
 
+/* The system itself has no webhooks. */
+static bool is_somebody(struct rpc_call *call)
+{
+    if (who_id(call)[0])
+        return true;
+    rpc_fail(call, ERR_UNAUTHENTICATED, "%s", err_text(ERR_UNAUTHENTICATED));
+    return false;
+}
+
 WEBHOOK_HANDLER(webhook_on_create, CreateWebhookRequest, WebhookInfo)
 {
     struct managing *m =
         message_op_create(WEBHOOK_OF(rpc), data, sizeof(*m), &in->base, (ProtobufCClosure)closure);
     bool is_allowed = who_require(m->op.call, ROLE_USER) && who_require_person(m->op.call) &&
-                      who_id(m->op.call)[0] && take_new(m, m->op.in);
+                      is_somebody(m->op.call) && take_new(m, m->op.in);
     closure(is_allowed ? create(m) : NULL, data);
 }
 
