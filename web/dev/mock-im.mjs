@@ -112,6 +112,10 @@ const states = {
 };
 const not_found = { error: { code: "not_found", message: "There is no such conversation.", request_id: "mock" } };
 
+const invitation = (conversation_id, user_id, inviter_id, title, note) => ({
+  conversation_id, user_id, inviter_id, state: "offered", note, created_at_ms: Date.now(), expires_at_ms: Date.now() + 14 * 1440 * minuteMs, kind: "group", title, avatar_url: "", member_count: 12,
+});
+
 const answers = {
   ping: () => ({ server_time_ms: Date.now() }), open: () => ({}), typing: () => ({}), mark_delivered: () => ({}),
   set_own: ({ id, ...fields }) => ((conversations.get(id).own = { ...conversations.get(id).own, ...fields }), shape(conversations.get(id))),
@@ -176,7 +180,15 @@ const answers = {
     change(c, "reaction", m, { emoji, is_removed });
     return m;
   },
-  search: ({ query }) => ({ messages: [...conversations.values()].flatMap((c) => c.messages).filter((m) => m.content?.text.toLowerCase().includes(query.toLowerCase())).slice(0, 30), next_cursor: "" }),
+  search: ({ query = "", sender_id, id, kind }) => ({
+    messages: [...conversations.values()].filter((c) => !id || c.id === id).flatMap((c) => c.messages).filter((m) =>
+      m.content?.text.toLowerCase().includes(query.toLowerCase()) && (!sender_id || m.sender_id === sender_id) && (!kind || m.content.kind === kind)).slice(0, 30),
+    next_cursor: query === "line" ? "more" : "",
+  }),
+  list_invitations: () => ({ invitations: scene.isInvited ? [invitation("c9", me, "u2", "Hiking in the Alps", "We meet on the second Saturday of each month."), invitation("c10", me, "u4", "读书会", "")] : [], next_cursor: "" }),
+  list_group_invitations: ({ id }) => ({ invitations: [invitation(id, "u9", me, "Design team", "")], next_cursor: "" }),
+  list_invite_links: ({ id }) => ({ links: [{ id: "l1", conversation_id: id, created_by: me, created_at_ms: Date.now(), expires_at_ms: Date.now() + 7 * 1440 * minuteMs, max_uses: 10, use_count: 3 }] }),
+  create_invite_link: ({ id }) => ({ id: "l2", conversation_id: id, token: "mock_token-".padEnd(43, "x"), created_by: me, created_at_ms: Date.now(), expires_at_ms: Date.now(), max_uses: 0, use_count: 0 }),
   create_group: ({ title, user_ids }) => {
     const c = conversation(`g${conversations.size}`, "group", { title, members: [me, ...user_ids] }, [], 0, Date.now());
     conversations.set(c.id, c);

@@ -10,6 +10,7 @@ const usual = {
   away: -1, // whose connection is broken
   isHost: true,
   isReachable: true, // the socket
+  isInvited: false, // to two groups
   isRich: false, // all that messages can be, in the first conversation
   hasFiles: false, // pictures, a film, a voice and a file, there
   isUploadStuck: false, // what is uploaded does not arrive

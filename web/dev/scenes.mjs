@@ -456,6 +456,55 @@ export const scenes = {
     await page.locator(".chat-list a[href*='at=']").first().waitFor();
     return page;
   },
+  "chat-search-page": async (open, v) => {
+    const page = await chat(open, v);
+    await page.goto(new URL("/search?q=line&kind=text", page.url()).href);
+    await page.locator(".found-list a").first().waitFor();
+    return page;
+  },
+  "chat-search-empty": async (open, v) => {
+    const page = await chat(open, v);
+    await page.goto(new URL("/search", page.url()).href);
+    await page.locator(".search-body .chat-hint").waitFor();
+    return page;
+  },
+  "chat-invited": async (open, v) => {
+    const page = await chat(open, v, "", { isInvited: true });
+    await page.locator(".offer").first().waitFor();
+    return page;
+  },
+  "chat-new-link": async (open, v) => {
+    const page = await scenes["chat-members"](open, v);
+    await page.getByRole("button", { name: /^(Create link|创建链接)$/ }).click();
+    await page.locator("dialog[open] .btn-primary").click();
+    await page.locator(".new-link").waitFor();
+    return page;
+  },
+  "chat-invite": async (open, v) => {
+    const page = await scenes["chat-members"](open, v);
+    await page.getByRole("button", { name: /^(Add people|添加成员)$/ }).click();
+    await page.locator("dialog[open] .segment").nth(1).click();
+    return page;
+  },
+  "chat-attach": async (open, v) => {
+    const page = await chat(open, v, "c1");
+    await page.locator(".composer [aria-haspopup=menu]").click();
+    await page.locator(".menu-item").first().waitFor();
+    return page;
+  },
+  "chat-place": async (open, v) => {
+    const page = await scenes["chat-attach"](open, v);
+    await page.locator(".menu-item").nth(1).click();
+    await page.locator("dialog[open]").waitFor();
+    await page.locator("dialog[open] .btn-primary").click();
+    return page;
+  },
+  "chat-card": async (open, v) => {
+    const page = await scenes["chat-attach"](open, v);
+    await page.locator(".menu-item").nth(2).click();
+    await page.locator("dialog[open] .choice").first().waitFor();
+    return page;
+  },
   "chat-new-group": async (open, v) => {
     const page = await chat(open, v);
     await page.locator(".chat-side-head .icon-btn").first().click();
