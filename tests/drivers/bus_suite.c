@@ -1,6 +1,7 @@
 /*
  * bus_suite: what every bus promises. Run as `bus_suite DRIVER`. Here: events published outside
- * transactions; the outbox is in bus_outbox_suite.c, tasks in bus_tasks_suite.c and bus_lanes_suite.c.
+ * transactions; the outbox is in bus_outbox_suite.c, tasks in bus_tasks_suite.c, their lanes in
+ * bus_lanes_suite.c.
  */
 #include "bus_fixture.h"
 
