@@ -1,0 +1,74 @@
+// A crowd comes into one group as fast as it can. Who talks there meanwhile is not refused and not slowed into errors; each is
+// let in once, or told clearly to come later; and the log of it all has no hole.
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { test } from 'node:test';
+import { ok } from '../check.mjs';
+import { makeDataDir, run, startServer } from '../server.mjs';
+import { Talker } from '../talker.mjs';
+
+const PEOPLE = 8;
+const ROUNDS = Number(process.env.JOINS ?? 20); // each joins and leaves so often
+
+test('a crowd at one door', { timeout: 60_000 }, async () => {
+  const env = { PARLANCE_HTTP_RATE_LIMITS: 'true' };
+  const dataDir = makeDataDir();
+  let server = await startServer({ dataDir });
+  const owner = await server.register('owner');
+  const other = await server.register('other');
+  const group = ok(await owner.post('/api/v1/groups', { kind: 'group', title: 'All', join_rule: 'open', user_ids: [other.user.id] }));
+  const aside = ok(await owner.post('/api/v1/groups', { kind: 'group', title: 'Aside', user_ids: [other.user.id] }));
+  const people = [];
+  for (let i = 0; i < PEOPLE; i += 1) people.push(await server.register(`guest${i}`));
+  await server.stop({ keepData: true });
+  server = await startServer({ dataDir, env });
+  for (const client of [owner, other, ...people]) client.base = server.url;
+  const answers = { 200: 0, 429: 0 };
+  let isOver = false;
+  const come = async (client) => {
+    for (let i = 0; i < ROUNDS; i += 1) for (const what of ['join', 'leave']) {
+      const reply = await client.post(`/api/v1/groups/${group.id}/${what}`);
+      answers[reply.status] = (answers[reply.status] ?? 0) + 1;
+      if (reply.status === 429) assert.ok(Number(reply.headers.get('retry-after')) > 0 && reply.body.error.message, reply.text);
+    }
+  };
+  const said = { [group.id]: 0, [aside.id]: 0 };
+  let slowest = 0;
+  const talk = async (client, id) => {
+    const wire = await Talker.open(server, client);
+    while (!isOver) {
+      const from = Date.now();
+      await wire.ok('send_message', { conversation_id: id, client_msg_id: `${client.user.username} ${said[id]}`, content: { text: 'meanwhile' } });
+      slowest = Math.max(slowest, Date.now() - from);
+      said[id] += 1;
+      await new Promise((resolve) => { setTimeout(resolve, 10); });
+    }
+    await wire.close();
+  };
+  const talking = [talk(owner, group.id), talk(other, aside.id)];
+  const from = Date.now();
+  await Promise.all(people.map(come));
+  const ms = Date.now() - from;
+  isOver = true;
+  await Promise.all(talking);
+  assert.deepEqual(Object.keys(answers).sort(), ['200', '429'], JSON.stringify(answers));
+  for (const [client, id] of [[owner, group.id], [other, aside.id]]) {
+    const now = ok(await client.get(`/api/v1/conversations/${id}`));
+    assert.equal(now.last_seq, said[id]);
+    let rev = 0;
+    for (let more = true; more;) {
+      const list = ok(await client.get(`/api/v1/conversations/${id}/changes?after_rev=${rev}&limit=500`));
+      for (const change of list.changes) {
+        assert.equal(change.rev, rev + 1);
+        rev = change.rev;
+      }
+      more = list.has_more;
+    }
+    assert.equal(rev, now.rev);
+  }
+  await server.stop({ keepData: true });
+  const verdict = run(['verify'], { dataDir });
+  assert.equal(verdict.status, 0, verdict.stderr);
+  rmSync(dataDir, { recursive: true, force: true });
+  console.log(`# ${answers[200]} in and out, ${answers[429]} told to wait, in ${ms} ms; ${said[group.id]} + ${said[aside.id]} messages, the slowest ${slowest} ms`);
+});
