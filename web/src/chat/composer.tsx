@@ -38,12 +38,10 @@ interface Props {
   onEditLast: () => void;
 }
 
-// What is written and not sent: of a thread on this page only, of the conversation on all of one's devices.
+// What is written and not sent: of a thread in this browser only, of the conversation on all of one's devices.
 function useDraft(store: ChatStore, id: string, threadSeq: number) {
   const key = threadSeq ? `${id}/${threadSeq}` : id;
-  const read = () => (threadSeq ? (store.drafts.get(key) ?? "") : store.draftOf(id));
-  const keep = (text: string) => void (threadSeq ? store.drafts.set(key, text) : store.keepDraft(id, text));
-  return { key, read, keep };
+  return { key, read: () => store.draftOf(key), keep: (text: string) => store.keepDraft(key, text) };
 }
 
 // Into the composer's tray, from wherever they come.

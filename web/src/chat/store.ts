@@ -10,54 +10,46 @@ import { toast } from "../ui/toast";
 import type { LinkState, Wire } from "./link";
 import { isQuiet } from "./inbox";
 import { applyAll, applyChange, emptyLog, mergeHistory, updateConversation, type Log } from "./log";
+import { Marks } from "./marks";
 import { Members } from "./members";
-import { newId } from "./ids";
 import type * as outbox from "./outbox";
 import { knownPeople, recallPeople } from "./people";
 import type { Snapshot } from "./local";
 import { Sender } from "./sender";
 import { Shelf } from "./shelf";
+import { StoreDeeds } from "./store-deeds";
+import { Threads } from "./threads";
 import { openWire } from "./shared-link";
 import { Typing } from "./typing";
-import type { Change, ChangeList, Content, Conversation, History, Member, Message, Own, Receipt, SyncReply } from "./types";
-
-export interface Thread {
-  log: Log;
-  state: "loading" | "ready" | "failed";
-  // Drawn from what this browser kept; what happened since is not in it yet.
-  isStale?: boolean;
-}
+import type { Change, ChangeList, Conversation, History, Member, Message, Receipt, SyncReply } from "./types";
 
 const conversationsMost = 200;
 const openMost = 20;
-// More are held than are asked for at once; the others wait in the browser's database.
-const threadsMost = 40;
 const pageMost = 60;
 const pagePauseMs = 2_000;
 const syncEveryMs = 60_000;
 const deliveredPauseMs = 400;
-const draftPauseMs = 1_200;
 const conversationsHeld = 1_000;
 const warmAfterMs = 3_000;
 
-export class ChatStore {
+export class ChatStore extends StoreDeeds {
   readonly link = signal<LinkState>("connecting");
   readonly isLoaded = signal(false);
   readonly conversations = signal<Map<string, Conversation>>(new Map());
   readonly hasMore = signal(false);
-  readonly threads = signal<Map<string, Thread>>(new Map());
-  // Older or newer messages are on their way; apart from the threads, which are not drawn anew for it.
-  readonly paging = signal<ReadonlySet<string>>(new Set());
+  private readonly held = new Threads();
+  readonly threads = this.held.list;
+  readonly paging = this.held.paging;
   private readonly belonging = new Members();
   readonly members = this.belonging.lists;
   // A message one is sent to; the thread shows it.
   readonly sought = signal<{ id: string; seq: number } | null>(null);
   readonly sorted = computed(() => [...this.conversations.value.values()].sort((a, b) => b.active_at_ms - a.active_at_ms));
-  readonly drafts = new Map<string, string>();
   // Who else listens to what the server tells by itself: presence, notifications.
   readonly heard = new Set<(name: string, body: unknown) => void>();
 
   private readonly sender: Sender;
+  private readonly marks: Marks;
   private readonly typist = new Typing((id) => void this.request("typing", { id }).catch(() => undefined));
   private readonly socket: Wire;
   private readonly shelf = new Shelf();
@@ -74,6 +66,12 @@ export class ChatStore {
 
   // `guestToken`: of somebody without an account, of whom nothing is kept and who shares nothing with other tabs.
   constructor(readonly me: string, guestToken?: () => string) {
+    super();
+    this.marks = new Marks(guestToken ? "" : me, {
+      request: (name, body) => this.request(name, body),
+      isOpen: () => this.link.value === "open",
+      onRefused: (id) => void this.reload(id),
+    });
     this.sender = new Sender(me, {
       request: (name, body) => this.request(name, body),
       isOpen: () => this.link.value === "open",
@@ -113,6 +111,7 @@ export class ChatStore {
   close(): void {
     this.shelf.close();
     this.sender.close();
+    this.marks.close();
     this.typist.close();
     clearInterval(this.syncTimer);
     this.timers.forEach(clearTimeout);
@@ -134,24 +133,19 @@ export class ChatStore {
       recallPeople(kept.people);
       this.cursor = kept.cursor;
       this.hasMore.value = kept.hasMore;
-      this.conversations.value = new Map(kept.conversations.map((c) => [c.id, c]));
+      this.conversations.value = new Map(kept.conversations.map((c) => [c.id, this.marks.over(c)]));
       if (kept.cursor) this.isLoaded.value = true;
     };
     const look = () => ({
-      cursor: this.cursor, hasMore: this.hasMore.value, conversations: this.conversations.value, logs: this.wholeLogs.value, people: knownPeople.value,
+      cursor: this.cursor, hasMore: this.hasMore.value, conversations: this.conversations.value, logs: this.held.whole.value, people: knownPeople.value,
     });
     return this.shelf.open(this.me, take, look, () => toast(t("chat.notKept"), "info"));
   }
 
-  // Logs that lack nothing between their first message and the end.
-  private readonly wholeLogs = computed(
-    () => new Map([...this.threads.value].filter(([, t]) => t.state === "ready" && !t.isStale && !t.log.hasNewer).map(([id, t]) => [id, t.log])),
-  );
-
   private async drawThread(id: string): Promise<void> {
     await this.isDrawn;
     const log = await this.shelf.log(id);
-    if (log && !this.threads.value.has(id)) this.setThread(id, { log, state: "ready", isStale: true });
+    if (log && !this.threads.value.has(id)) this.held.set(id, { log, state: "ready", isStale: true });
   }
 
   private warm(): Promise<void> {
@@ -164,6 +158,7 @@ export class ChatStore {
   private async onReady(): Promise<void> {
     await this.isDrawn;
     await this.sync();
+    void this.marks.tell();
     await this.sender.resume();
     this.soon("warm", warmAfterMs, () => void this.warm());
     while (this.hasMore.value && this.link.value === "open" && this.conversations.value.size < conversationsHeld) {
@@ -194,7 +189,7 @@ export class ChatStore {
   }
 
   private reset(reply: SyncReply): void {
-    this.conversations.value = new Map((reply.conversations ?? []).map((c) => [c.id, c]));
+    this.conversations.value = new Map((reply.conversations ?? []).map((c) => [c.id, this.marks.over(c)]));
     this.hasMore.value = reply.has_more;
     this.listCursor = "";
     this.shelf.drop(this.conversations.value.keys());
@@ -205,7 +200,7 @@ export class ChatStore {
     if (!list) return;
     if (list.rev === 0) return this.forget(id);
     const thread = this.threads.value.get(id);
-    if (thread) this.setThread(id, { log: applyAll(thread.log, list.changes ?? [], this.me), isStale: list.has_more });
+    if (thread) this.held.set(id, { log: applyAll(thread.log, list.changes ?? [], this.me), isStale: list.has_more });
     if (list.has_more) void this.catchUp(id);
   }
 
@@ -221,7 +216,7 @@ export class ChatStore {
         const now = this.threads.value.get(id);
         if (!now) break;
         const log = applyAll(now.log, list.changes ?? [], this.me);
-        this.setThread(id, { log: list.has_more ? log : { ...log, rev: Math.max(log.rev, list.rev) }, isStale: list.has_more });
+        this.held.set(id, { log: list.has_more ? log : { ...log, rev: Math.max(log.rev, list.rev) }, isStale: list.has_more });
         if (!list.has_more || !list.changes?.length) break;
       }
     } catch (error) {
@@ -236,16 +231,15 @@ export class ChatStore {
   private putConversations(list: Conversation[]): void {
     if (!list.length) return;
     const next = new Map(this.conversations.value);
-    for (const c of list) next.set(c.id, c);
+    for (const c of list) next.set(c.id, this.marks.over(c));
     this.conversations.value = next;
   }
 
   private forget(id: string): void {
-    const [conversations, threads] = [new Map(this.conversations.value), new Map(this.threads.value)];
+    const conversations = new Map(this.conversations.value);
     conversations.delete(id);
-    threads.delete(id);
     this.conversations.value = conversations;
-    this.threads.value = threads;
+    this.held.drop(id);
   }
 
   async reload(id: string): Promise<void> {
@@ -304,7 +298,7 @@ export class ChatStore {
     if (thread?.state === "ready") {
       const { log, verdict } = applyChange(thread.log, change, this.me);
       if (verdict === "hole") void this.catchUp(id);
-      else this.setThread(id, { log });
+      else this.held.set(id, { log });
     }
     if (change.member) this.belonging.put(change.member);
     const m = change.message;
@@ -335,11 +329,6 @@ export class ChatStore {
 
   // ---- threads ----
 
-  private setThread(id: string, fields: Partial<Thread>): void {
-    const before = this.threads.value.get(id) ?? { log: emptyLog(), state: "loading" };
-    this.threads.value = new Map(this.threads.value).set(id, { ...before, ...fields });
-  }
-
   // Shows a conversation: its receipts and typing are told from now on. `aroundSeq`: at an older place.
   async open(id: string, aroundSeq = 0): Promise<void> {
     if (this.openId && this.openId !== id) void this.request("open", { id: this.openId, is_closed: true }).catch(() => undefined);
@@ -352,7 +341,7 @@ export class ChatStore {
     const isHeld = !aroundSeq || thread?.log.messages.some((m) => m.seq === aroundSeq);
     if (!thread || thread.state === "failed" || !isHeld || this.isFarBehind(id)) await this.load(id, aroundSeq || this.firstUnread(id));
     else if (thread.isStale) await this.catchUp(id);
-    this.letThreadsGo();
+    this.held.letGo(this.openId);
   }
 
   // So much was said since it was kept that loading it anew is less than catching up.
@@ -361,17 +350,6 @@ export class ChatStore {
     const lastSeq = this.conversations.value.get(id)?.last_seq ?? 0;
     const held = thread?.log.messages[thread.log.messages.length - 1]?.seq ?? 0;
     return thread?.isStale === true && lastSeq - held > pageMost;
-  }
-
-  // The ones opened longest ago.
-  private letThreadsGo(): void {
-    const opened = this.threads.value.get(this.openId);
-    const next = new Map(this.threads.value);
-    if (!opened) return;
-    next.delete(this.openId);
-    next.set(this.openId, opened);
-    for (const id of next.keys()) if (next.size > threadsMost) next.delete(id);
-    this.threads.value = next;
   }
 
   // With more unread than a page holds one begins there and not at the end.
@@ -388,18 +366,18 @@ export class ChatStore {
 
   // Changes that happen while the history is on its way are asked for afterwards, from the revision known before.
   async load(id: string, aroundSeq = 0): Promise<void> {
-    this.setThread(id, { state: "loading" });
+    this.held.set(id, { state: "loading" });
     try {
       if (!this.conversations.value.has(id)) this.putConversations([await this.request<Conversation>("get_conversation", { id })]);
       const rev = this.conversations.value.get(id)?.rev ?? 0;
       const page = await this.request<History>("get_message_history", {
         id, limit: pageMost, ...(aroundSeq ? { around_seq: aroundSeq } : {}),
       });
-      this.setThread(id, { log: mergeHistory(emptyLog(rev), page, "fresh"), state: "ready", isStale: false });
+      this.held.set(id, { log: mergeHistory(emptyLog(rev), page, "fresh"), state: "ready", isStale: false });
       await this.catchUp(id);
     } catch (error) {
       if (errorCode(error) === "not_found") this.forget(id);
-      this.setThread(id, { state: "failed" });
+      this.held.set(id, { state: "failed" });
     }
   }
 
@@ -409,25 +387,18 @@ export class ChatStore {
     const edge = where === "older" ? messages[0] : messages[messages.length - 1];
     if (!thread || this.paging.peek().has(id) || !edge || !thread.log[where === "older" ? "hasOlder" : "hasNewer"]) return;
     if (this.link.value !== "open" || Date.now() < this.pageAgainAtMs) return;
-    this.setPaging(id, true);
+    this.held.setPaging(id, true);
     try {
       const page = await this.request<History>("get_message_history", {
         id, limit: pageMost, ...(where === "older" ? { before_seq: edge.seq } : { after_seq: edge.seq }),
       });
       const now = this.threads.value.get(id);
-      if (now) this.setThread(id, { log: this.unlessMoreCame(id, mergeHistory(now.log, page, where)) });
+      if (now) this.held.set(id, { log: this.unlessMoreCame(id, mergeHistory(now.log, page, where)) });
     } catch {
       this.pageAgainAtMs = Date.now() + pagePauseMs;
     } finally {
-      this.setPaging(id, false);
+      this.held.setPaging(id, false);
     }
-  }
-
-  private setPaging(id: string, isPaging: boolean): void {
-    const next = new Set(this.paging.peek());
-    if (isPaging) next.add(id);
-    else next.delete(id);
-    this.paging.value = next;
   }
 
   // What was said while the last page was on its way is neither in it nor was there an end to append it to.
@@ -461,21 +432,18 @@ export class ChatStore {
     const c = this.conversations.value.get(id);
     if (!c?.own || seq < 1 || (seq <= c.own.read_seq && !c.own.is_marked_unread)) return;
     this.putConversations([{ ...c, own: { ...c.own, read_seq: Math.max(seq, c.own.read_seq), unread_count: 0, mention_count: 0, is_marked_unread: false } }]);
-    this.request("mark_as_read", { id, seq }).catch(() => void this.reload(id));
+    this.marks.read(id, Math.max(seq, c.own.read_seq));
   }
 
-  tellTyping(id: string): void {
-    this.typist.tellOwn(id);
-  }
+  tellTyping = (id: string): void => this.typist.tellOwn(id);
 
+  // `to` may also be a thread of a conversation, "id/seq".
   keepDraft(to: string, draft: string): void {
-    this.drafts.set(to, draft);
-    if (!to.startsWith("u:"))
-      this.soon(`draft ${to}`, draftPauseMs, () => void this.request("set_own", { id: to, draft }).catch(() => undefined));
+    this.marks.keepDraft(to, draft);
   }
 
   draftOf(to: string): string {
-    return this.drafts.get(to) ?? this.conversations.value.get(to)?.own?.draft ?? "";
+    return this.marks.draftOf(to) ?? this.conversations.value.get(to)?.own?.draft ?? "";
   }
 
   // ---- writing ----
@@ -486,57 +454,19 @@ export class ChatStore {
     this.typist.endOwn();
   }
 
-  sendAgain(id: string): void {
-    this.sender.sendAgain(id);
-  }
+  sendAgain = (id: string): void => this.sender.sendAgain(id);
 
-  discard(id: string): void {
-    this.sender.discard(id);
-  }
+  discard = (id: string): void => this.sender.discard(id);
 
-  // ---- what one does to messages; each throws what the server says ----
-
-  async edit(m: Message, content: Content): Promise<void> {
-    await this.request("edit_message", { id: m.conversation_id, seq: m.seq, content });
-  }
-
-  // Deleted for oneself: gone from what this page holds.
-  async hide(id: string, seqs: number[]): Promise<void> {
-    await this.request("delete_for_me", { id, seqs });
+  protected async dropMessages(id: string, seqs: number[]): Promise<void> {
     const thread = this.threads.value.get(id);
-    if (thread) this.setThread(id, { log: { ...thread.log, messages: thread.log.messages.filter((m) => !seqs.includes(m.seq)) } });
+    if (thread) this.held.set(id, { log: { ...thread.log, messages: thread.log.messages.filter((m) => !seqs.includes(m.seq)) } });
     if (seqs.includes(this.conversations.value.get(id)?.last_message?.seq ?? 0)) await this.reload(id);
-  }
-
-  // What is one's own of a conversation: quiet_until_ms, is_pinned, is_archived, draft.
-  async setOwn(id: string, fields: Partial<Own>): Promise<void> {
-    this.adopt(await this.request<Conversation>("set_own", { id, ...fields }));
   }
 
   // A conversation as an answer brought it.
   adopt(c: Conversation): void {
     this.putConversations([{ ...this.conversations.value.get(c.id), ...c }]);
-  }
-
-  async recall(m: Message): Promise<void> {
-    await this.request("recall_message", { id: m.conversation_id, seq: m.seq });
-  }
-
-  async react(m: Message, emoji: string): Promise<void> {
-    const is_removed = m.reactions?.some((r) => r.emoji === emoji && r.is_mine) ?? false;
-    await this.request("react", { id: m.conversation_id, seq: m.seq, emoji, is_removed });
-  }
-
-  // `clientId` is the wish's, however often it is tried: an answer that got lost makes no second group.
-  async createGroup(clientId: string, title: string, userIds: string[], kind: "group" | "channel" = "group"): Promise<string> {
-    const c = await this.request<Conversation>("create_group", { kind, title, user_ids: userIds, client_id: clientId });
-    this.putConversations([c]);
-    return c.id;
-  }
-
-  async leaveGroup(id: string): Promise<void> {
-    await this.request("leave_group", { id });
-    await this.reload(id);
   }
 
   // Every message this page or this browser holds.
@@ -546,8 +476,6 @@ export class ChatStore {
     return [...logs.values()].flatMap((log) => log.messages);
   }
 }
-
-export { newId };
 
 let current: ChatStore | null = null;
 

@@ -1,0 +1,164 @@
+// How far one has read and what one has begun to write, kept in the browser until the server knows it: made without a
+// connection, or on a page that is closed at once, it is told later. Both may be told twice: reading only goes forward, and a
+// draft takes the place of the one before. Drafts of threads, and to people with whom there is no conversation yet, stay here.
+import { errorCode } from "../app/errors";
+import { pauseMs } from "../app/pause";
+import { isLasting } from "./outbox";
+import type { Conversation } from "./types";
+
+const busy = { firstMs: 2_000, mostMs: 60_000 };
+const draftPauseMs = 1_200;
+const draftsMost = 100;
+
+interface Mark {
+  read?: number;
+  draft?: string;
+  atMs: number;
+}
+
+export interface MarksOptions {
+  request: <T>(name: string, body: object) => Promise<T>;
+  isOpen: () => boolean;
+  // The server will not have it: what is true there is asked for.
+  onRefused: (id: string) => void;
+}
+
+const isTold = (to: string): boolean => !/[:/]/.test(to);
+
+export class Marks {
+  private readonly marks = new Map<string, Mark>();
+  // What was written on this page, whether or not it was told.
+  private readonly drafts = new Map<string, string>();
+  private readonly prefix: string;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private isTelling = false;
+  private tries = 0;
+  private isOver = false;
+
+  // `me` "": of somebody without an account nothing is kept.
+  constructor(me: string, private readonly options: MarksOptions) {
+    this.prefix = me && `parlance.draft.${me}.`;
+    this.recall();
+    addEventListener("storage", this.onStorage);
+  }
+
+  // Nothing more is kept: the account's things may be about to go.
+  close(): void {
+    this.isOver = true;
+    clearTimeout(this.timer);
+    removeEventListener("storage", this.onStorage);
+  }
+
+  // ---- kept ----
+
+  private recall(): void {
+    if (!this.prefix) return;
+    try {
+      const keys = Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i) ?? "").filter((k) => k.startsWith(this.prefix));
+      for (const key of keys) this.take(key, localStorage.getItem(key));
+    } catch {
+      // storage refused: they last as long as the page
+    }
+    const local = [...this.marks].filter(([to]) => !isTold(to)).sort((a, b) => b[1].atMs - a[1].atMs);
+    for (const [to] of local.slice(draftsMost)) this.put(to, {});
+  }
+
+  private take(key: string, text: string | null): void {
+    const to = key.slice(this.prefix.length);
+    try {
+      const mark = JSON.parse(text ?? "null") as Mark | null;
+      if (mark && typeof mark === "object") this.marks.set(to, mark);
+      else this.marks.delete(to);
+    } catch {
+      this.marks.delete(to);
+    }
+  }
+
+  // Another tab's.
+  private onStorage = (e: StorageEvent): void => {
+    if (this.prefix && e.key?.startsWith(this.prefix)) this.take(e.key, e.newValue);
+  };
+
+  private put(to: string, fields: Omit<Mark, "atMs">): void {
+    const mark: Mark = { ...fields, atMs: Date.now() };
+    const isEmpty = !mark.read && mark.draft === undefined;
+    if (isEmpty) this.marks.delete(to);
+    else this.marks.set(to, mark);
+    if (!this.prefix || this.isOver) return;
+    try {
+      if (isEmpty) localStorage.removeItem(this.prefix + to);
+      else localStorage.setItem(this.prefix + to, JSON.stringify(mark));
+    } catch {
+      // as above
+    }
+  }
+
+  // ---- made ----
+
+  read(id: string, seq: number): void {
+    const before = this.marks.get(id) ?? { atMs: 0 };
+    this.put(id, { ...before, read: Math.max(seq, before.read ?? 0) });
+    void this.tell();
+  }
+
+  keepDraft(to: string, draft: string): void {
+    this.drafts.set(to, draft);
+    const { draft: _, ...rest } = this.marks.get(to) ?? { atMs: 0 };
+    this.put(to, draft || isTold(to) ? { ...rest, draft } : rest);
+    if (isTold(to)) this.tellAfter(draftPauseMs);
+  }
+
+  // undefined: none here; the server may have one.
+  draftOf(to: string): string | undefined {
+    return this.drafts.get(to) ?? this.marks.get(to)?.draft;
+  }
+
+  // A conversation as it will be when the server has heard all.
+  over(c: Conversation): Conversation {
+    const read = this.marks.get(c.id)?.read ?? 0;
+    if (!c.own || read <= c.own.read_seq) return c;
+    const unread_count = Math.min(c.own.unread_count, Math.max(0, c.last_seq - read));
+    return { ...c, own: { ...c.own, read_seq: read, unread_count, mention_count: Math.min(c.own.mention_count, unread_count), is_marked_unread: false } };
+  }
+
+  // ---- told ----
+
+  private tellAfter(ms: number): void {
+    clearTimeout(this.timer);
+    if (!this.isOver) this.timer = setTimeout(() => void this.tell(), ms);
+  }
+
+  async tell(): Promise<void> {
+    if (this.isTelling) return;
+    this.isTelling = true;
+    try {
+      for (const id of [...this.marks.keys()].filter(isTold)) if (this.options.isOpen()) await this.tellOne(id);
+      this.tries = 0;
+      if ([...this.marks.keys()].some(isTold) && this.options.isOpen()) this.tellAfter(draftPauseMs); // made meanwhile
+    } catch (error) {
+      // Without a connection the next one begins anew.
+      if (errorCode(error) !== "offline") this.tellAfter(pauseMs(this.tries++, busy));
+    } finally {
+      this.isTelling = false;
+    }
+  }
+
+  private async tellOne(id: string): Promise<void> {
+    const { read, draft } = this.marks.get(id) ?? {};
+    if (read) await this.ask(id, "mark_as_read", { id, seq: read });
+    if (draft !== undefined) await this.ask(id, "set_own", { id, draft });
+    // What was added meanwhile is told next time.
+    const now = this.marks.get(id);
+    if (!now) return;
+    this.put(id, { ...(now.read && now.read !== read ? { read: now.read } : {}), ...(now.draft !== undefined && now.draft !== draft ? { draft: now.draft } : {}) });
+  }
+
+  private async ask(id: string, name: string, body: object): Promise<void> {
+    try {
+      await this.options.request(name, body);
+    } catch (error) {
+      if (!isLasting(errorCode(error))) throw error;
+      this.options.onRefused(id);
+    }
+  }
+}
