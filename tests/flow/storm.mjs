@@ -195,7 +195,7 @@ export class Storm {
     const [owner] = this.devices;
     const here = this.devices.filter((d) => !(this.isOut && d.user === this.mover.user));
     const { rev } = await owner.wire.ok('get_conversation', { id: this.group });
-    for (let tries = 0; tries < 50 && here.some((d) => d.held.get(this.group) < rev); tries += 1) await pause(20);
+    for (let tries = 0; tries < 250 && here.some((d) => d.held.get(this.group) < rev); tries += 1) await pause(20);
     for (const d of this.devices) {
       await d.wire.settle();
       d.note('settled', this.group, { asked: d.note('asking', this.group) });
