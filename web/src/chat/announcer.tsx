@@ -25,10 +25,10 @@ export function Announcer({ store, id }: { store: ChatStore; id: string }) {
     if (told.length) setLines((before) => [...before, ...told].slice(-toldMost));
   }, [messages]);
   return (
-    <ol class="sr-only" role="log" aria-label={t("chat.announced")}>
+    <div class="sr-only" role="log" aria-label={t("chat.announced")}>
       {lines.map((l) => (
-        <li key={l.seq}>{l.text}</li>
+        <p key={l.seq}>{l.text}</p>
       ))}
-    </ol>
+    </div>
   );
 }
