@@ -258,6 +258,8 @@ static int64_t dispatch(struct bus_tasks *t)
     c->tasks = t;
     c->must_release = t->must_release;
     c->must_forget = clock_mono_ms() >= t->next_forget_ms;
+    if (c->must_forget) /* here, since every process has this thread, whatever runs in it */
+        clock_trust_keep();
     pthread_mutex_lock(&t->lock);
     c->queue_count = t->queue_count;
     memcpy(c->queues, t->queues, sizeof(c->queues));

@@ -9,12 +9,12 @@
 
 #include "core/base.h"
 
-/* Where it was believed last, by an earlier life of this program; a file of one number, which need
- * not be there. Before whoever asks. */
+/* Where it was believed last, by an earlier life of this program, and since when it is doubted (0:
+ * not); a file of two numbers, which need not be there. Before whoever asks. */
 void clock_trust_load(const char *path);
 /* Warns, once a leap, with what to do. */
 bool clock_is_trusted(void);
-/* Writes where it is believed now into that file, once an hour at most. May block. */
+/* Writes both into that file: at a new doubt, else once an hour at most. May block. */
 void clock_trust_keep(void);
 /* Forgets everything: for tests. */
 void clock_trust_reset(void);

@@ -117,12 +117,48 @@ static void test_a_restart_remembers(void **state)
     wall_ms = NOW_2100;
     restart();
     assert_false(clock_is_trusted());
-    clock_trust_keep(); /* writes nothing */
+    clock_trust_keep(); /* that it is doubted */
     restart();
     assert_false(clock_is_trusted());
     wall_ms = NOW_2026 + DAY;
     restart();
     assert_true(clock_is_trusted());
+}
+
+/* Off for a month, then on for some hours each day: steady all the same. */
+static void test_short_days_convince(void **state)
+{
+    clock_trust_keep();
+    wall_ms += 30 * DAY;
+    restart();
+    assert_false(clock_is_trusted());
+    clock_trust_keep();
+    pass(8 * HOUR);
+    assert_false(clock_is_trusted());
+    wall_ms += 15 * HOUR;
+    restart();
+    assert_false(clock_is_trusted());
+    clock_trust_keep();
+    pass(2 * HOUR);
+    assert_true(clock_is_trusted());
+    clock_trust_keep();
+    restart();
+    assert_true(clock_is_trusted());
+}
+
+/* Each start at the same wrong time: no life gets older by the one before. */
+static void test_the_same_wrong_start_convinces_nobody(void **state)
+{
+    clock_trust_keep();
+    for (int i = 0; i < 10; i++) {
+        wall_ms = NOW_2100;
+        restart();
+        assert_false(clock_is_trusted());
+        clock_trust_keep();
+        pass(8 * HOUR);
+        assert_false(clock_is_trusted());
+        clock_trust_keep();
+    }
 }
 
 static void test_a_clock_never_set(void **state)
@@ -163,6 +199,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_restart_remembers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_clock_never_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_damaged_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_short_days_convince, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_same_wrong_start_convinces_nobody, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
