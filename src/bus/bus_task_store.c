@@ -172,10 +172,9 @@ enum err bus_task_renew(struct store_tx *tx, const struct bus_claim *c, int64_t 
 static enum err finish_row(struct store_tx *tx, const struct bus_claim *c, int64_t retry_ms,
                            int64_t forget_ms, bool is_last)
 {
-    if (c->put_off_ms) /* the count is the fence, so it is the bound that gives way */
+    if (c->put_off_ms) /* the count stays a fence: a claim that lost its lease is still below */
         return store_run(tx,
-                         "UPDATE bus_tasks SET state = ?, due_ms = ?,"
-                         " attempts_max = attempts_max + 1"
+                         "UPDATE bus_tasks SET state = ?, due_ms = ?, attempts = attempts - 1"
                          " WHERE id = ? AND state = ? AND attempts = ?",
                          "iiiii", (int64_t)BUS_TASK_WAITING, clock_wall_ms() + c->put_off_ms, c->id,
                          (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt);
