@@ -126,11 +126,14 @@ bool file_lock_find(struct file_locks *locks, const char *holder, char id[ID_SIZ
 /* ---- file_hold.c: what somebody is about to refer to is not removed ---- */
 void file_hold_start(struct file_service *svc);
 void file_hold_end(struct file_service *svc);
-/* Before it is looked at whether the file is there. For a minute. */
-void file_hold_take(struct file_service *svc, const char *id);
+/* Before it is looked at whether the file is there. For a minute. False: it is barred. */
+bool file_hold_take(struct file_service *svc, const char *id);
 /* The reference is noted, or will not come. */
 void file_hold_drop(struct file_service *svc, const char *id);
 bool file_hold_has(struct file_service *svc, const char *id);
+/* Nobody takes it until it is unbarred, after the commit of its end. False: somebody holds it. */
+bool file_hold_bar(struct file_service *svc, const char *id);
+void file_hold_unbar(struct file_service *svc, const char *id);
 void file_hold_sweep(struct file_service *svc);
 
 /* ---- file_hash.c ---- */

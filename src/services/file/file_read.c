@@ -213,13 +213,24 @@ static enum err check_claimed(const struct claiming *c)
     return ERR_OK;
 }
 
-/* All of them, or none any more. A text that is no id is nobody's file. */
-static void hold_claimed(const struct claiming *c, void (*fn)(struct file_service *, const char *))
+static void drop_claimed(const struct claiming *c, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (id_is_valid(c->in->ids[i]))
+            file_hold_drop(c->svc, c->in->ids[i]);
+    }
+}
+
+/* All of them, or none. A text that is no id is nobody's file. */
+static bool hold_claimed(const struct claiming *c)
 {
     for (size_t i = 0; i < c->in->n_ids; i++) {
-        if (id_is_valid(c->in->ids[i]))
-            fn(c->svc, c->in->ids[i]);
+        if (id_is_valid(c->in->ids[i]) && !file_hold_take(c->svc, c->in->ids[i])) {
+            drop_claimed(c, i);
+            return false;
+        }
     }
+    return true;
 }
 
 static File__ClaimReply *claim(struct file_service *svc, struct rpc_call *call,
@@ -230,14 +241,14 @@ static File__ClaimReply *claim(struct file_service *svc, struct rpc_call *call,
         rpc_fail(call, ERR_INVALID_ARGUMENT, "attachments: at most 20");
         return NULL;
     }
-    hold_claimed(&c, file_hold_take);
-    enum err err = store_read(svc->deps.store, find_claimed, &c);
+    bool is_held = hold_claimed(&c);
+    enum err err = is_held ? store_read(svc->deps.store, find_claimed, &c) : ERR_UNAVAILABLE;
     if (!err)
         err = check_claimed(&c);
     if (!err && c.is_stale)
         err = store_write_sync(svc->deps.store, 0, touch_claimed, &c);
-    if (err)
-        hold_claimed(&c, file_hold_drop);
+    if (err && is_held)
+        drop_claimed(&c, in->n_ids);
     if (err == ERR_NOT_FOUND)
         rpc_fail(call, ERR_NOT_FOUND, "attachments: there is no such file of yours");
     else if (err == ERR_FAILED_PRECONDITION)

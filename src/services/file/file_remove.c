@@ -18,16 +18,22 @@
 /* ---- one file ---- */
 
 struct removing {
-    struct file_service *svc;
     const char *id;
 };
 
 static enum err mark_job(struct store_tx *tx, void *arg)
 {
     const struct removing *r = arg;
-    if (file_hold_has(r->svc, r->id))
-        return ERR_FAILED_PRECONDITION;
     return file_store_mark_deleted(tx, r->id);
+}
+
+static enum err mark(struct file_service *svc, struct removing *r)
+{
+    if (!file_hold_bar(svc, r->id))
+        return ERR_FAILED_PRECONDITION;
+    enum err err = store_write_essential_sync(svc->deps.store, 0, mark_job, r);
+    file_hold_unbar(svc, r->id);
+    return err;
 }
 
 static enum err delete_job(struct store_tx *tx, void *arg)
@@ -54,11 +60,11 @@ static enum err remove_bytes(struct file_service *svc, const char *id)
 
 enum err file_remove(struct file_service *svc, const char *id)
 {
-    struct removing r = {svc, id};
+    struct removing r = {.id = id};
     struct file_lock *lock = file_lock_enter(svc->locks, id, HOLDER);
     if (!lock)
         return ERR_UNAVAILABLE;
-    enum err err = store_write_essential_sync(svc->deps.store, 0, mark_job, &r);
+    enum err err = mark(svc, &r);
     if (!err)
         err = remove_bytes(svc, id);
     if (!err)
