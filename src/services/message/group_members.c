@@ -195,6 +195,8 @@ enum err group_let_go(struct store_tx *tx, struct message_op *op, struct message
                                                       : MESSAGE__MEMBER_STATE__REFUSED;
     m->role = MESSAGE__MEMBER_ROLE__MEMBER;
     enum err err = was_in ? count_in(tx, op, -1) : ERR_OK;
+    if (!err && m->state == MESSAGE__MEMBER_STATE__BANNED) /* may have been invited back */
+        err = group_forget_invitation(tx, op->c.num, m->user_id);
     if (!err)
         err = message_change_member(tx, op, m);
     return err || !was_in ? err : group_prune_invitations(tx, op);

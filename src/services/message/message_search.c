@@ -299,25 +299,24 @@ static enum err bound_by_time(struct store_tx *tx, struct searching *s)
     return err;
 }
 
-/* Two lists, the newest first, into one of at most `room`. */
-static size_t merge_hits(struct arena *arena, struct hit *into, size_t count,
-                         const struct hit *more, size_t more_count, size_t room)
-{
-    struct hit *old = arena_array(arena, struct hit, count);
-    if (count)
-        memcpy(old, into, count * sizeof(*old));
-    size_t a = 0, b = 0, n = 0;
-    while (n < room && (a < count || b < more_count)) {
-        bool is_old = b == more_count || (a < count && old[a].m.lsn > more[b].m.lsn);
-        into[n++] = is_old ? old[a++] : more[b++];
-    }
-    return n;
-}
-
+/* The newest first. Beside them as much room twice more: whoever asks may belong to very many
+ * conversations. */
 struct found {
-    struct hit *hits;
+    struct hit *hits, *old, *more;
     size_t count, room;
 };
+
+/* What is in `more` comes in, as far as there is room. */
+static void merge_hits(struct found *f, size_t more_count)
+{
+    memcpy(f->old, f->hits, f->count * sizeof(*f->old));
+    size_t a = 0, b = 0, n = 0;
+    while (n < f->room && (a < f->count || b < more_count)) {
+        bool is_old = b == more_count || (a < f->count && f->old[a].m.lsn > f->more[b].m.lsn);
+        f->hits[n++] = is_old ? f->old[a++] : f->more[b++];
+    }
+    f->count = n;
+}
 
 /* Hits above this one alone are wanted: the worst of those found, once there are enough. */
 static int64_t worst_lsn(const struct found *found)
@@ -329,17 +328,15 @@ static enum err add_hits(struct store_tx *tx, struct searching *s, const struct 
                          size_t count, struct found *found)
 {
     struct arena *arena = s->op.call->arena;
-    struct hit *more = arena_array(arena, struct hit, found->room);
     size_t n = 0;
     struct store_stmt *st =
         query_hits(tx, s, places, count, MAX(worst_lsn(found), count == 1 ? places->above_lsn : 0));
     for (; n < found->room && store_step(st); n++) {
-        message_log_read(st, arena, &more[n].m);
-        more[n].conversation_id = store_text(st, MESSAGE_COLUMN_COUNT, arena);
+        message_log_read(st, arena, &found->more[n].m);
+        found->more[n].conversation_id = store_text(st, MESSAGE_COLUMN_COUNT, arena);
     }
-    enum err err = store_finish(st);
-    found->count = merge_hits(arena, found->hits, found->count, more, n, found->room);
-    return err;
+    merge_hits(found, n);
+    return store_finish(st);
 }
 
 /* Some hundred conversations at once; those of which much is closed to the asker, each by itself
@@ -417,6 +414,8 @@ static enum err search_job(struct store_tx *tx, struct message_op *op)
     op->reply = reply;
     struct found found = {.room = (size_t)HITS_LOOKED_AT(s->limit)};
     found.hits = arena_array(arena, struct hit, found.room);
+    found.old = arena_array(arena, struct hit, found.room);
+    found.more = arena_array(arena, struct hit, found.room);
     enum err err = bound_by_time(tx, s);
     if (!err)
         err = find_hits(tx, s, &found);
@@ -455,6 +454,8 @@ MESSAGE_HANDLER(message_on_search, SearchRequest, SearchReply)
     s->terms = take_query(call, own);
     if (own->sender_id[0] && !id_is_valid(own->sender_id))
         rpc_fail(call, ERR_INVALID_ARGUMENT, "sender_id: expected the id of a user");
+    if (own->_kind_case && (unsigned)own->kind > MESSAGE__CONTENT_KIND__SYSTEM)
+        rpc_fail(call, ERR_INVALID_ARGUMENT, "kind: there is no such kind");
     if (own->from_ms < 0 || own->to_ms < 0)
         rpc_fail(call, ERR_INVALID_ARGUMENT, "from_ms, to_ms: expected times");
     if (own->cursor[0] && !str_to_i64(str_from(own->cursor), &s->below_lsn))

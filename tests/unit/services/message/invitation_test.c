@@ -167,6 +167,14 @@ static void test_blocks_and_bans(void **state UNUSED)
     ban.is_banned = true;
     assert_non_null(ask(w, w->group, "RemoveMember", &ban, &ann));
     assert_string_equal(outcome(invite(&ann, id, &cleo)), "refused");
+    id = group_of(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&cleo));
+    assert_true(leave_group(w, &cleo, id));
+    assert_string_equal(outcome(invite(&ann, id, &cleo)), "invited");
+    ban.id = (char *)id;
+    assert_non_null(ask(w, w->group, "RemoveMember", &ban, &ann)); /* ends that, too */
+    assert_int_equal(waiting(&cleo), 0);
+    assert_null(answer_to(&cleo, id, true));
+    assert_int_equal(answer.err, ERR_NOT_FOUND);
 }
 
 static void test_asked_first(void **state UNUSED)
