@@ -9,6 +9,7 @@
 
 #include "app/app_internal.h"
 #include "app/app_split.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "telemetry/telemetry.h"
@@ -83,10 +84,12 @@ void app_reload(struct app *app)
 
 void app_drain(struct app *app)
 {
+    int64_t until_ms = clock_mono_ms() + app->config->drain_ms;
+    app_split_leave(app->split);
     edge_drain(app->edge);
     app_topology_drain(app);
     app_front_drain(app);
-    app_split_drain(app->split);
+    app_split_drain(app->split, until_ms);
 }
 
 void app_destroy(struct app **app_)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "app/app_internal.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "net/tls.h"
@@ -244,11 +245,18 @@ void app_split_reload(struct app_split *split)
 
 /* ---- down ---- */
 
-void app_split_drain(struct app_split *split)
+void app_split_leave(struct app_split *split)
 {
     for (size_t i = 0; split && i < ARRAY_LEN(units); i++)
         if (split->servers[i])
-            rpc_server_drain(split->servers[i], split->config->drain_ms);
+            rpc_server_leave(split->servers[i]);
+}
+
+void app_split_drain(struct app_split *split, int64_t until_ms)
+{
+    for (size_t i = 0; split && i < ARRAY_LEN(units); i++)
+        if (split->servers[i])
+            rpc_server_drain(split->servers[i], MAX(until_ms - clock_mono_ms(), (int64_t)100));
 }
 
 void app_split_close(struct app_split *split)

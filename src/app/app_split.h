@@ -29,7 +29,10 @@ void app_split_offer(struct app_split *split, ProtobufCService *service);
 MUST_USE enum err app_split_serve(struct app_split *split, struct strbuf *problem);
 /* Certificates are read again. */
 void app_split_reload(struct app_split *split);
-void app_split_drain(struct app_split *split);
+/* Other processes are told to go elsewhere: all servers at once. */
+void app_split_leave(struct app_split *split);
+/* What they asked before may end; until_ms: monotonic. */
+void app_split_drain(struct app_split *split, int64_t until_ms);
 /* Nobody comes in any more; before the services go. */
 void app_split_close(struct app_split *split);
 /* After the services that are called. */

@@ -110,7 +110,7 @@ static const struct h2_service_handler handler = {.on_open = health_on_open,
 
 struct h2_service h2_health_service(struct h2_health *health)
 {
-    return (struct h2_service){"grpc.health.v1.Health", &handler, health};
+    return (struct h2_service){"grpc.health.v1.Health", &handler, health, REQUEST_MAX_BYTES};
 }
 
 void h2_health_stop(struct h2_health *h)

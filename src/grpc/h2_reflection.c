@@ -12,6 +12,7 @@
 
 #define REQUEST_MAX_BYTES 4096
 #define UNSENT_MAX_BYTES (1 << 20)
+#define STREAMS_MAX 32 /* at once, of everybody: whoever may connect may ask */
 
 typedef Reflection__ServerReflectionRequest request_t;
 typedef Reflection__ServerReflectionResponse response_t;
@@ -22,6 +23,7 @@ struct h2_reflection {
     struct h2_contracts *contracts;
     char **services;
     size_t count;
+    unsigned open;
 };
 
 static void list_services(const struct h2_reflection *r, struct arena *arena, response_t *response)
@@ -100,7 +102,13 @@ static void answer(const struct h2_reflection *r, const request_t *request, stru
 
 static bool reflection_on_open(void *arg, struct h2_stream *s, const char *method)
 {
-    return strcmp(method, "ServerReflectionInfo") == 0;
+    struct h2_reflection *r = arg;
+    if (strcmp(method, "ServerReflectionInfo") != 0)
+        return false;
+    if (++r->open > STREAMS_MAX)
+        h2_stream_finish(s, &(struct h2_status){.err = ERR_RESOURCE_EXHAUSTED,
+                                                .message = "too many ask at once"});
+    return true;
 }
 
 static void send_response(struct h2_stream *s, const response_t *response, struct arena *arena)
@@ -141,6 +149,8 @@ static void reflection_on_end(void *arg, struct h2_stream *s)
 
 static void reflection_on_gone(void *arg, struct h2_stream *s)
 {
+    struct h2_reflection *r = arg;
+    r->open--;
 }
 
 static const struct h2_service_handler handler = {.on_open = reflection_on_open,
@@ -150,8 +160,10 @@ static const struct h2_service_handler handler = {.on_open = reflection_on_open,
 
 void h2_reflection_services(struct h2_reflection *r, struct h2_service out[H2_REFLECTION_SERVICES])
 {
-    out[0] = (struct h2_service){"grpc.reflection.v1.ServerReflection", &handler, r};
-    out[1] = (struct h2_service){"grpc.reflection.v1alpha.ServerReflection", &handler, r};
+    out[0] = (struct h2_service){"grpc.reflection.v1.ServerReflection", &handler, r,
+                                 REQUEST_MAX_BYTES};
+    out[1] = (struct h2_service){"grpc.reflection.v1alpha.ServerReflection", &handler, r,
+                                 REQUEST_MAX_BYTES};
 }
 
 enum err h2_reflection_create(struct h2_reflection **out, const void *contracts, size_t n,

@@ -279,7 +279,7 @@ static void fill_options(struct h2_server *server, const struct h2_server_option
     DEFAULT(streams_max, 1000);
     DEFAULT(connections_max, 1000);
     DEFAULT(unfinished_max_bytes, (size_t)64 << 20);
-    DEFAULT(resets_max, 200);
+    DEFAULT(resets_max, 1000); /* so many may reach their deadline at once */
     DEFAULT(keepalive_ms, 60000);
     DEFAULT(ping_timeout_ms, 20000);
     DEFAULT(handshake_timeout_ms, 10000);

@@ -27,6 +27,7 @@ struct h2_service {
     const char *name; /* "parlance.user.v1.User" */
     const struct h2_service_handler *handler;
     void *arg;
+    uint32_t message_max_bytes; /* of a request; 0: the server's */
 };
 
 struct h2_server_options {
@@ -40,7 +41,7 @@ struct h2_server_options {
     uint32_t streams_max;         /* at once, of a connection; 0: 1,000 */
     uint32_t connections_max;     /* 0: 1,000 */
     size_t unfinished_max_bytes;  /* of messages not whole yet, of a connection; 0: 64 MiB */
-    uint32_t resets_max;          /* in a row, then 50 a second; 0: 200 */
+    uint32_t resets_max;          /* in a row, then 50 a second; 0: 1,000 */
     int64_t keepalive_ms;         /* PING after such a silence; 0: 60,000 */
     int64_t ping_timeout_ms;      /* 0: 20,000 */
     int64_t handshake_timeout_ms; /* 0: 10,000 */

@@ -88,6 +88,7 @@ void h2_stream_finish(struct h2_stream *s, const struct h2_status *status)
     if (s->half.is_gone || s->is_finished)
         return;
     s->is_finished = true;
+    s->half.in.max_bytes = 0; /* what still comes is not kept */
     write_trailers(&s->half.trailers, status);
     if (s->is_begun)
         h2_half_end(&s->half);
@@ -105,6 +106,7 @@ static void refuse_http(struct h2_stream *s, const char *http_status)
 {
     nghttp2_nv nv[] = {h2_nv(":status", http_status)};
     s->is_begun = s->is_finished = true;
+    s->half.in.max_bytes = 0;
     nghttp2_submit_response(s->half.conn->session, s->half.id, nv, 1, NULL);
     h2_conn_touch(s->half.conn);
 }
@@ -142,6 +144,8 @@ static void dispatch(struct h2_stream *s, const char *path)
         refuse(s, ERR_UNIMPLEMENTED, "no such service here");
         return;
     }
+    if (s->service->message_max_bytes)
+        s->half.in.max_bytes = s->service->message_max_bytes;
     s->is_open = true; /* on_open may finish it already */
     if (s->service->handler->on_open(s->service->arg, s, slash + 1))
         return;

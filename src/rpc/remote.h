@@ -59,7 +59,9 @@ struct rpc_server_options {
  * one of us. ALREADY_EXISTS: the port is taken. */
 MUST_USE enum err rpc_server_create(struct rpc_server **out, const struct rpc_server_options *opt);
 uint16_t rpc_server_port(const struct rpc_server *server);
-/* Health says NOT_SERVING, clients are told to go, calls in work may end. Not on a loop. */
+/* Health says NOT_SERVING, clients are told to go. Waits for nobody. Not on a loop. */
+void rpc_server_leave(struct rpc_server *server);
+/* The same, and calls in work may end. Not on a loop. */
 void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms);
 /* Before the services. Accepts NULL. */
 void rpc_server_destroy(struct rpc_server **server);

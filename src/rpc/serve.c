@@ -259,9 +259,15 @@ static void stop_health(void *arg)
     h2_health_stop(server->health);
 }
 
-void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms)
+void rpc_server_leave(struct rpc_server *server)
 {
     loop_call(h2_io_loop(server->io), stop_health, server);
+    (void)h2_server_drain(server->h2, 0);
+}
+
+void rpc_server_drain(struct rpc_server *server, int64_t timeout_ms)
+{
+    rpc_server_leave(server);
     size_t left = h2_server_drain(server->h2, timeout_ms);
     if (left)
         log_warn(NULL, "%zu connections of other processes did not end in time", left);
