@@ -48,8 +48,9 @@ static enum err read_url(struct store_db *db, const char *url)
     char *problem = NULL;
     PQconninfoOption *all = PQconninfoParse(url, &problem);
     if (!all) {
-        log_error(NULL, "store: the address of PostgreSQL: %s",
-                  problem ? problem : "out of memory");
+        /* libpq's words quote the address, and with it the password. */
+        log_error(NULL, "store: the address of PostgreSQL cannot be read; in a password %%, /, ?, "
+                        "#, @ and : are written as %%25, %%2F and so on");
         PQfreemem(problem);
         return ERR_INVALID_ARGUMENT;
     }
