@@ -266,7 +266,15 @@ static void life_with_a_failed_sync(struct world *w)
     powerloss_arm(&(struct powerloss){.seed = w->seed});
 }
 
-/* Databases, each with some cuts; stops at the first that cannot be opened any more. */
+/* Nothing can be read any more: all that was acknowledged is lost. */
+static void note_ruin(struct world *w)
+{
+    w->unsound++;
+    for (int id = 0; id < w->next_row; id++)
+        w->lost += w->is_acked[id];
+}
+
+/* Databases, each with some cuts; goes on with the next when one cannot be opened any more. */
 static void run_cuts(struct world *w, int databases, int cuts_each)
 {
     for (int d = 0; d < databases; d++) {
@@ -276,7 +284,7 @@ static void run_cuts(struct world *w, int databases, int cuts_each)
         for (int i = 0; i < cuts_each; i++) {
             life_with_a_cut(w);
             if (world_open(w) != ERR_OK) {
-                w->unsound++;
+                note_ruin(w);
                 break;
             }
             take_census(w);

@@ -421,7 +421,7 @@ export const scenes = {
   },
   "chat-scheduled": async (open, v) => {
     const page = await scenes["chat-conversation-menu"](open, v);
-    await page.locator(".menu-item").nth(1).click();
+    await page.locator(".menu-item", { hasText: /Scheduled messages|定时消息/ }).click();
     await page.locator(".side-panel .upload").waitFor();
     return page;
   },
