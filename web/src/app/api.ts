@@ -35,7 +35,10 @@ function leave(): void {
   signedIn.value = null;
 }
 
+// `isWanted`: the person signed out. Without a connection the server could not take its cookies back: without this one no page
+// begins where they left off (restore).
 function forget(isWanted = false): void {
+  if (isWanted) document.cookie = "parlance_csrf=; Path=/; Max-Age=0; SameSite=Strict";
   leave();
   forgetAll(isWanted);
 }
@@ -81,7 +84,9 @@ async function renewNow(): Promise<boolean> {
     adopt((await response.json()) as LoginReply);
     return true;
   } catch (error) {
-    if (error instanceof ApiError && (error.code === "offline" || error.status >= 500)) throw error;
+    // Too many at once, a proxy's page: that is no answer about the sign-in.
+    const isRefused = error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
+    if (!isRefused) throw error;
     forget();
     return false;
   }
