@@ -147,3 +147,23 @@ test("the socket breaks: the tabs hear of it, and what was asked fails", async (
   hub.onMessage(a, { type: "bye" });
   hub.onMessage(b, { type: "bye" });
 });
+
+test("a token that is refused is not offered again: a new one is asked for", async () => {
+  FakeSocket.made = [];
+  const hub = new Hub();
+  const tab = new Tab(hub, "stale");
+  hub.onMessage(tab, { type: "hello" });
+  const [socket] = FakeSocket.made;
+  assert.ok(socket);
+  // As the gateway does: the answer first, then the end.
+  socket.send = (text) => {
+    const { id } = JSON.parse(text) as { id: number };
+    queueMicrotask(() => socket.onmessage({ data: JSON.stringify({ id, error: { code: "unauthenticated", message: "", request_id: "" } }) }));
+    setTimeout(() => socket.onclose({ code: 4401 }), 0);
+  };
+  await rest();
+  hub.onMessage(tab, { type: "retry" });
+  await rest();
+  assert.deepEqual(tab.heard.flatMap((m) => (m.type === "token" ? m.isRefused : [])), [false, true]);
+  hub.onMessage(tab, { type: "bye" });
+});

@@ -118,8 +118,10 @@ export class Link implements Wire {
       if (bearer === null) return this.close();
       this.isRenewing = false;
       if (this.socket === socket) await this.request("authenticate", { token: bearer });
-    } catch {
-      this.lost(socket, this.isRenewing ? 4401 : 1006);
+    } catch (error) {
+      // The answer comes before the server closes.
+      const isRefused = error instanceof ApiError && error.code === "unauthenticated";
+      this.lost(socket, isRefused || this.isRenewing ? 4401 : 1006);
     }
   }
 
