@@ -115,8 +115,9 @@ export class Local {
     return { cursor: cursor ?? "", hasMore: hasMore ?? false, conversations, people };
   }
 
-  thread(id: string): Promise<KeptThread | undefined> {
-    return done(this.db.transaction("threads").objectStore("threads").get(id)) as Promise<KeptThread | undefined>;
+  // Async, so that a database which was closed (a newer page of another tab, say) rejects and does not throw.
+  async thread(id: string): Promise<KeptThread | undefined> {
+    return (await done(this.db.transaction("threads").objectStore("threads").get(id))) as KeptThread | undefined;
   }
 
   async threadIds(): Promise<Set<string>> {
