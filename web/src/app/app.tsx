@@ -87,7 +87,8 @@ export function App() {
       ) : !Content || (view.tab && !who) || (isForm && who === undefined) ? (
         <Splash />
       ) : view.tab ? (
-        <Shell tab={view.tab}>
+        // Nothing that one account's pages hold is drawn for the next.
+        <Shell key={who?.user.id} tab={view.tab}>
           <Content />
         </Shell>
       ) : (

@@ -95,6 +95,7 @@ function placeOf(to: string): string {
 async function adopt(parcel: Parcel): Promise<void> {
   if (bundles.peek().some((b) => b.parcel.key === parcel.key) || !(await hold(parcel.key))) return;
   const files = await parcelFiles(parcel);
+  if (store?.me !== parcel.account) return letGo(parcel.key); // signed out meanwhile
   if (!files || bundles.peek().some((b) => b.parcel.key === parcel.key)) {
     if (!files) void dropParcel(parcel).then(() => letGo(parcel.key));
     return;
@@ -164,7 +165,7 @@ function release(): void {
   if (!store) return;
   for (const bundle of bundles.peek()) {
     const files = bundle.uploadIds.flatMap((id) => uploads.peek().get(id) ?? []);
-    if (files.length !== bundle.uploadIds.length || !files.every((u) => u.state === "ready")) continue;
+    if (bundle.parcel.account !== store.me || files.length !== bundle.uploadIds.length || !files.every((u) => u.state === "ready")) continue;
     const { key, content, replyToSeq, threadSeq } = bundle.parcel;
     // What turned out to be no picture makes the message one of plain files.
     const isAllOfKind = files.every((u) => u.kind === content.kind);
