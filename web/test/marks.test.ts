@@ -18,21 +18,23 @@ Object.assign(globalThis, {
 });
 beforeEach(() => storage.clear());
 
-function make(fail: (name: string) => string = () => "", me = "u1") {
+function make(fail: (name: string, id: string) => string = () => "", me = "u1", reply: object = {}) {
   const asked: [string, object][] = [];
   const refused: string[] = [];
   const link = { isOpen: true };
+  const told: Conversation[] = [];
   const marks = new Marks(me, {
+    onTold: (c) => told.push(c),
     isOpen: () => link.isOpen,
     onRefused: (id) => refused.push(id),
     request: async <T>(name: string, body: object) => {
       asked.push([name, body]);
-      const code = fail(name);
+      const code = fail(name, (body as { id: string }).id);
       if (code) throw new ApiError(code, code, "", 0);
-      return {} as T;
+      return reply as T;
     },
   });
-  return { marks, asked, refused, link };
+  return { marks, asked, refused, link, told };
 }
 
 const c = (read_seq: number, unread_count: number): Conversation => ({
@@ -97,4 +99,27 @@ test("nothing of a guest is kept, nothing is kept after the end", () => {
   marks.close();
   marks.keepDraft("c/4", "late");
   assert.equal(storage.size, 0);
+});
+
+test("a conversation in trouble holds up no other", async () => {
+  const { marks, asked, link } = make((_, id) => (id === "bad" ? "internal" : ""));
+  link.isOpen = false;
+  marks.read("bad", 3);
+  marks.read("good", 4);
+  await rest();
+  link.isOpen = true;
+  await marks.tell();
+  assert.ok(asked.some(([, body]) => (body as { id: string }).id === "good"));
+  assert.deepEqual([...storage.keys()], ["parlance.draft.u1.bad"]);
+  marks.close();
+});
+
+test("what was told is the server's: another device's draft is seen again", async () => {
+  const { marks, told } = make(undefined, "u1", { id: "c", own: { draft: "" } });
+  marks.keepDraft("c", "");
+  await marks.tell();
+  assert.deepEqual([marks.draftOf("c"), told.length], [undefined, 1]);
+  marks.keepDraft("c", "new");
+  assert.equal(marks.draftOf("c"), "new");
+  marks.close();
 });

@@ -19,6 +19,8 @@ interface Mark {
 export interface MarksOptions {
   request: <T>(name: string, body: object) => Promise<T>;
   isOpen: () => boolean;
+  // The server's answer, with the draft that was told.
+  onTold: (c: Conversation) => void;
   // The server will not have it: what is true there is asked for.
   onRefused: (id: string) => void;
 }
@@ -76,7 +78,9 @@ export class Marks {
 
   // Another tab's.
   private onStorage = (e: StorageEvent): void => {
-    if (this.prefix && e.key?.startsWith(this.prefix)) this.take(e.key, e.newValue);
+    if (!this.prefix || !e.key?.startsWith(this.prefix)) return;
+    this.take(e.key, e.newValue);
+    this.drafts.delete(e.key.slice(this.prefix.length)); // what stands there is newer than what was written here
   };
 
   private put(to: string, fields: Omit<Mark, "atMs">): void {
@@ -132,7 +136,9 @@ export class Marks {
     if (this.isTelling) return;
     this.isTelling = true;
     try {
-      for (const id of [...this.marks.keys()].filter(isTold)) if (this.options.isOpen()) await this.tellOne(id);
+      let problem: unknown;
+      for (const id of [...this.marks.keys()].filter(isTold)) if (this.options.isOpen()) await this.tellOne(id).catch((error) => (problem ??= error)); // one holds up no other
+      if (problem) throw problem;
       this.tries = 0;
       if ([...this.marks.keys()].some(isTold) && this.options.isOpen()) this.tellAfter(draftPauseMs); // made meanwhile
     } catch (error) {
@@ -146,19 +152,26 @@ export class Marks {
   private async tellOne(id: string): Promise<void> {
     const { read, draft } = this.marks.get(id) ?? {};
     if (read) await this.ask(id, "mark_as_read", { id, seq: read });
-    if (draft !== undefined) await this.ask(id, "set_own", { id, draft });
+    const told = draft === undefined ? null : await this.ask<Conversation>(id, "set_own", { id, draft });
+    // From now on the server's counts: other devices write it, too.
+    if (told?.own && this.drafts.get(id) === draft) {
+      this.options.onTold(told);
+      this.drafts.delete(id);
+    }
     // What was added meanwhile is told next time.
     const now = this.marks.get(id);
     if (!now) return;
     this.put(id, { ...(now.read && now.read !== read ? { read: now.read } : {}), ...(now.draft !== undefined && now.draft !== draft ? { draft: now.draft } : {}) });
   }
 
-  private async ask(id: string, name: string, body: object): Promise<void> {
+  // null: refused for good.
+  private async ask<T>(id: string, name: string, body: object): Promise<T | null> {
     try {
-      await this.options.request(name, body);
+      return await this.options.request<T>(name, body);
     } catch (error) {
       if (!isLasting(errorCode(error))) throw error;
       this.options.onRefused(id);
+      return null;
     }
   }
 }

@@ -70,7 +70,7 @@ export class ChatStore extends StoreDeeds {
     this.marks = new Marks(guestToken ? "" : me, {
       request: (name, body) => this.request(name, body),
       isOpen: () => this.link.value === "open",
-      onRefused: (id) => void this.reload(id),
+      onTold: (c) => this.adopt(c), onRefused: (id) => void this.reload(id),
     });
     this.sender = new Sender(me, {
       request: (name, body) => this.request(name, body),
