@@ -123,3 +123,12 @@ test("what was told is the server's: another device's draft is seen again", asyn
   assert.equal(marks.draftOf("c"), "new");
   marks.close();
 });
+
+test("what is written to somebody new goes on in the conversation that began", () => {
+  const { marks } = make();
+  marks.keepDraft("u:u2", "and another th");
+  marks.move("u:u2", "c");
+  assert.deepEqual([marks.draftOf("u:u2"), marks.draftOf("c")], ["", "and another th"]);
+  assert.deepEqual([...storage.keys()], ["parlance.draft.u1.c"]);
+  marks.close();
+});

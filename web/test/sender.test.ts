@@ -43,6 +43,7 @@ function make(answer: Answer, planned: Outgoing[] = []) {
   const sender = new Sender("u1", {
     isOpen: () => true,
     logOf: () => undefined,
+    onMoved: () => undefined,
     onPlanned: (o) => planned.push(o),
     request: async <T>(_: string, body: object) => {
       asked.push(body as Record<string, unknown>);

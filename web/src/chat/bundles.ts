@@ -108,12 +108,24 @@ async function adoptAll(account: string): Promise<void> {
   for (const parcel of await keptParcels(account)) if (store?.me === account) await adopt(parcel);
 }
 
+// Whom one wrote to has a conversation by now: what was chosen for it is shown there.
+function follow(from: string, to: string): void {
+  const ids = trays.peek().get(from) ?? [];
+  if (ids.length) trays.value = new Map(trays.peek()).set(from, []).set(to, [...(trays.peek().get(to) ?? []), ...ids]);
+  const move = (b: Bundle): Bundle => (b.parcel.to === from ? { ...b, parcel: { ...b.parcel, to } } : b);
+  if (bundles.peek().some((b) => b.parcel.to === from)) bundles.value = bundles.peek().map(move);
+}
+
 // What pages that are gone have left is carried on, now and from time to time.
 export function carryOn(by: ChatStore): () => void {
   store = by;
   void adoptAll(by.me);
   const timer = setInterval(() => void adoptAll(by.me), adoptEveryMs);
-  return () => clearInterval(timer);
+  const stop = effect(() => by.moved.value.forEach((to, from) => follow(from, to)));
+  return () => {
+    clearInterval(timer);
+    stop();
+  };
 }
 
 // ---- written ----

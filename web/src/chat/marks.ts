@@ -112,6 +112,14 @@ export class Marks {
     if (isTold(to)) this.tellAfter(draftPauseMs);
   }
 
+  // Whom one wrote to has a conversation by now: what is being written goes on there.
+  move(from: string, to: string): void {
+    const draft = this.draftOf(from);
+    if (!draft) return;
+    this.keepDraft(from, "");
+    this.keepDraft(to, draft);
+  }
+
   // undefined: none here; the server may have one.
   draftOf(to: string): string | undefined {
     return this.drafts.get(to) ?? this.marks.get(to)?.draft;

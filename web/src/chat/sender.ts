@@ -19,6 +19,8 @@ export interface SenderOptions {
   request: <T>(name: string, body: object) => Promise<T>;
   isOpen: () => boolean;
   logOf: (conversationId: string) => Log | undefined;
+  // A conversation began; told before `moved` is.
+  onMoved: (from: string, to: string) => void;
   // The server has it and will send it at its time.
   onPlanned: (item: outbox.Outgoing) => void;
 }
@@ -160,7 +162,10 @@ export class Sender {
     try {
       const reply = await this.options.request<SendReply>("send_message", { ...outbox.requestOf(o), client_msg_id: o.clientMsgId });
       this.pauses.delete(o.to);
-      if (o.to.startsWith("u:")) this.moved.value = new Map(this.moved.value).set(o.to, reply.conversation_id);
+      if (o.to.startsWith("u:")) {
+        this.options.onMoved(o.to, reply.conversation_id);
+        this.moved.value = new Map(this.moved.value).set(o.to, reply.conversation_id);
+      }
       this.box.value = outbox.acknowledged(this.box.value, o.clientMsgId, reply.conversation_id, reply.seq);
       outbox.forget(this.me, o.clientMsgId);
       if (o.sendAtMs && !reply.seq) {

@@ -76,6 +76,7 @@ export class ChatStore extends StoreDeeds {
       request: (name, body) => this.request(name, body),
       isOpen: () => this.link.value === "open",
       logOf: (id) => this.threads.value.get(id)?.log,
+      onMoved: (from, to) => this.marks.move(from, to),
       onPlanned: (item) => toast(t("chat.scheduledFor", { when: dateTimeText(item.sendAtMs ?? 0) }), "good"),
     });
     this.isDrawn = guestToken ? Promise.resolve() : this.drawKept();
