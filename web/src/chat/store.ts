@@ -362,6 +362,7 @@ export class ChatStore extends StoreDeeds {
   leave(id: string): void {
     if (this.openId !== id) return;
     this.openId = "";
+    if (this.sought.value?.id === id) this.sought.value = null; // one comes back to the end, or to another message
     void this.request("open", { id, is_closed: true }).catch(() => undefined);
   }
 
