@@ -1,6 +1,6 @@
 // What an invitation link opens: whoever is not signed in does that first; then where it leads, and coming in.
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { Link2Off, UserPlus } from "lucide-preact";
 import { signedIn } from "../app/api";
 import { errorCode, errorText } from "../app/errors";
@@ -23,6 +23,15 @@ function keptToken(): string {
     return token || (sessionStorage.getItem(keptAs) ?? "");
   } catch {
     return token;
+  }
+}
+
+// It has done what it was for, or never will.
+function dropToken(): void {
+  try {
+    sessionStorage.removeItem(keptAs);
+  } catch {
+    // nothing was kept
   }
 }
 
@@ -53,9 +62,20 @@ function useJoin(token: string) {
   const [isBad, setBad] = useState(false);
   const [problem, setProblem] = useState("");
   const [isBusy, setBusy] = useState(false);
-  const fail = (error: unknown) => (errorCode(error) === "not_found" || errorCode(error) === "invalid_argument" ? setBad(true) : setProblem(errorText(error)));
+  const fail = (error: unknown) => {
+    const isLost = errorCode(error) === "not_found" || errorCode(error) === "invalid_argument";
+    if (!isLost) return setProblem(errorText(error));
+    dropToken();
+    setBad(true);
+  };
   const isIn = Boolean(signedIn.value);
-  const look = () => (setProblem(""), lookAt(token).then(setView, fail));
+  const look = () => {
+    setProblem("");
+    return lookAt(token).then((seen) => {
+      if (seen.is_member) dropToken();
+      setView(seen);
+    }, fail);
+  };
   useEffect(() => {
     if (isIn && token) void look();
   }, [isIn, token]);
@@ -64,6 +84,7 @@ function useJoin(token: string) {
     setProblem("");
     try {
       const c = await joinBy(token);
+      dropToken();
       if (c.own?.state === "active") go(`/c/${c.id}`, true);
       else if (view) setView({ ...view, hasAsked: true });
     } catch (error) {
@@ -75,8 +96,12 @@ function useJoin(token: string) {
 }
 
 export default function JoinPage() {
+  const token = useMemo(keptToken, [location.hash]);
+  return <Join key={token} token={token} />; // another link in the same tab begins anew
+}
+
+function Join({ token }: { token: string }) {
   const who = signedIn.value;
-  const [token] = useState(keptToken);
   const { view, isBad, problem, isBusy, join, look } = useJoin(token);
   useTitle(t("chat.link.joinTitle"));
   useEffect(() => {
