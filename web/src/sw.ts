@@ -12,7 +12,7 @@ const scope = globalThis as unknown as {
 const prefix = "parlance-";
 const cacheName = prefix + __BUILD__;
 const patienceMs = 4_000;
-const pages = /^\/(c(\/.*)?|m\/.*|settings|admin|login|register)?\/?$/;
+const pages = /^\/(c(\/.*)?|m\/.*|search|join|settings|admin|login|register)?\/?$/;
 
 scope.addEventListener("install", (e) => e.waitUntil(caches.open(cacheName).then((cache) => cache.addAll(["/", ...__SHELL__]))));
 
