@@ -125,13 +125,11 @@ function Results({ store, results: r, q }: { store: ChatStore; results: Results;
 
 export default function SearchPage({ store }: { store: ChatStore }) {
   const q = questionOf(place.value.query);
-  const [words, setWords] = useState(q.words);
+  const { words } = q;
   const [areFiltersOpen, setFiltersOpen] = useState(() => filterCount(q) > 0 || matchMedia("(min-width: 721px)").matches);
   const field = useRef<HTMLInputElement>(null);
   const results = useResults(store, q);
-  const change = (fields: Partial<Question>) => go(addressOf({ ...q, words, ...fields }), true);
-  // Another question by a link or the way back.
-  useEffect(() => setWords(q.words), [q.words]);
+  const change = (fields: Partial<Question>) => go(addressOf({ ...q, ...fields }), true);
   useEffect(() => field.current?.focus(), []);
   const count = filterCount(q);
   return (
@@ -158,9 +156,9 @@ export default function SearchPage({ store }: { store: ChatStore }) {
             aria-label={t("chat.search")}
             placeholder={t("chat.search")}
             value={words}
-            onInput={(e) => (setWords(e.currentTarget.value), change({ words: e.currentTarget.value }))}
+            onInput={(e) => change({ words: e.currentTarget.value })}
           />
-          {words && <IconButton icon={X} size={16} label={t("chat.searchEnd")} onClick={() => (setWords(""), change({ words: "" }), field.current?.focus())} />}
+          {words && <IconButton icon={X} size={16} label={t("chat.searchEnd")} onClick={() => (change({ words: "" }), field.current?.focus())} />}
         </div>
         {areFiltersOpen && <Filters store={store} q={q} onChange={change} />}
         <p class="sr-only" role="status">
