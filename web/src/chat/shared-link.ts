@@ -14,14 +14,21 @@ const requestLimitMs = 20_000;
 class SharedLink implements Wire {
   private readonly port: MessagePort;
   private readonly asked = new Asked(requestLimitMs);
-  private isHeard = false;
+  private heardAtMs = 0;
+  private isOver = false;
   private readonly helloTimer: ReturnType<typeof setTimeout>;
+  private readonly onDead: () => void;
 
   constructor(worker: SharedWorker, private readonly options: LinkOptions, onDead: () => void) {
     this.port = worker.port;
-    const dead = () => !this.isHeard && (this.close(), onDead());
-    worker.onerror = dead;
-    this.helloTimer = setTimeout(dead, helloLimitMs);
+    this.onDead = () => {
+      if (this.isOver) return;
+      this.close();
+      onDead();
+    };
+    const unheard = () => !this.heardAtMs && this.onDead();
+    worker.onerror = unheard;
+    this.helloTimer = setTimeout(unheard, helloLimitMs);
     this.port.onmessage = (e: MessageEvent<ToTab>) => this.onMessage(e.data);
     addEventListener("pagehide", this.bye);
     addEventListener("pageshow", this.hello);
@@ -45,6 +52,7 @@ class SharedLink implements Wire {
   retryNow = (): void => this.post({ type: "retry" });
 
   close(): void {
+    this.isOver = true;
     clearTimeout(this.helloTimer);
     removeEventListener("pagehide", this.bye);
     removeEventListener("pageshow", this.hello);
@@ -55,12 +63,16 @@ class SharedLink implements Wire {
     this.asked.rejectAll("offline", "closed");
   }
 
+  // A worker that lives answers in time, if only that it got no answer: browsers do not tell when one was killed.
   request<T>(name: string, body: object = {}): Promise<T> {
-    return this.asked.ask<T>(name, (id) => this.post({ type: "ask", id, name, body }));
+    const askedAtMs = Date.now();
+    const answer = this.asked.ask<T>(name, (id) => this.post({ type: "ask", id, name, body }));
+    answer.catch((error) => error instanceof ApiError && error.code === "deadline_exceeded" && this.heardAtMs < askedAtMs && this.onDead());
+    return answer;
   }
 
   private onMessage(m: ToTab): void {
-    this.isHeard = true;
+    this.heardAtMs = Date.now();
     clearTimeout(this.helloTimer);
     if (m.type === "state") this.options.onState(m.state);
     else if (m.type === "ready") this.options.onReady();
