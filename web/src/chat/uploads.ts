@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { onAccountChange } from "../app/account-change";
 import { call } from "../app/api";
-import { errorText } from "../app/errors";
+import { errorCode, errorText } from "../app/errors";
 import { t } from "../i18n/i18n";
 import { claimOf, kindOf, type FileKind } from "./files";
 import { Tus, type TusState } from "./tus";
@@ -123,7 +123,8 @@ async function check(id: number, fileId: string): Promise<void> {
       }
       if (info.state === "refused") return refuse(id, 415);
     } catch (error) {
-      if (i === checksMost - 1) return change(id, { state: "failed", error: errorText(error) });
+      if (errorCode(error) === "offline") i--; // without connection one waits
+      else if (i === checksMost - 1) return change(id, { state: "failed", error: errorText(error) });
     }
     await new Promise((resolve) => setTimeout(resolve, checkEveryMs));
   }
