@@ -132,3 +132,40 @@ test("what is written to somebody new goes on in the conversation that began", (
   assert.deepEqual([...storage.keys()], ["parlance.draft.u1.c"]);
   marks.close();
 });
+
+test("a draft that is refused is kept here, and not told again", async () => {
+  const { marks, asked, refused } = make((name) => (name === "set_own" ? "permission_denied" : ""));
+  marks.keepDraft("c", "lost?");
+  await marks.tell();
+  marks.read("c", 3);
+  await rest();
+  assert.deepEqual([asked.map(([name]) => name), refused], [["set_own", "mark_as_read"], ["c"]]);
+  marks.close();
+  const next = make();
+  await next.marks.tell();
+  assert.deepEqual([next.marks.draftOf("c"), next.asked], ["lost?", []]);
+  next.marks.keepDraft("c", "changed");
+  await next.marks.tell();
+  assert.deepEqual([next.asked, storage.size], [[["set_own", { id: "c", draft: "changed" }]], 0]);
+  next.marks.close();
+});
+
+test("what another tab wrote while a draft was told is not lost", async () => {
+  const { marks } = make((name) => {
+    if (name === "set_own") storage.set("parlance.draft.u1.c", JSON.stringify({ draft: "older and more", atMs: Date.now() + 1 }));
+    return "";
+  }, "u1", { id: "c", own: { draft: "older" } });
+  marks.keepDraft("c", "older");
+  await marks.tell();
+  assert.equal((JSON.parse(storage.get("parlance.draft.u1.c") ?? "{}") as { draft?: string }).draft, "older and more");
+  assert.equal(marks.draftOf("c"), "older and more");
+  marks.close();
+});
+
+test("of a draft of the page before the server's answer counts, too", async () => {
+  storage.set("parlance.draft.u1.c", JSON.stringify({ draft: "kept", atMs: 1 }));
+  const { marks, told } = make(undefined, "u1", { id: "c", own: { draft: "kept" } });
+  await marks.tell();
+  assert.deepEqual([told.length, storage.size], [1, 0]);
+  marks.close();
+});

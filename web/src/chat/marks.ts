@@ -1,6 +1,7 @@
 // How far one has read and what one has begun to write, kept in the browser until the server knows it: made without a
 // connection, or on a page that is closed at once, it is told later. Both may be told twice: reading only goes forward, and a
-// draft takes the place of the one before. Drafts of threads, and to people with whom there is no conversation yet, stay here.
+// draft takes the place of the one before. Drafts of threads, to people with whom there is no conversation yet, and those that
+// the server refuses, stay here.
 import { errorCode } from "../app/errors";
 import { pauseMs } from "../app/pause";
 import { isLasting } from "./outbox";
@@ -13,6 +14,8 @@ const draftsMost = 100;
 interface Mark {
   read?: number;
   draft?: string;
+  // The server will not have the draft.
+  isLocal?: true;
   atMs: number;
 }
 
@@ -26,6 +29,16 @@ export interface MarksOptions {
 }
 
 const isTold = (to: string): boolean => !/[:/]/.test(to);
+const isWaiting = ([to, mark]: [string, Mark]): boolean => isTold(to) && Boolean(mark.read || (mark.draft !== undefined && !mark.isLocal));
+
+function parse(text: string | null): Mark | null {
+  try {
+    const mark = JSON.parse(text ?? "null") as Mark | null;
+    return mark && typeof mark === "object" ? mark : null;
+  } catch {
+    return null;
+  }
+}
 
 export class Marks {
   private readonly marks = new Map<string, Mark>();
@@ -61,18 +74,25 @@ export class Marks {
     } catch {
       // storage refused: they last as long as the page
     }
-    const local = [...this.marks].filter(([to]) => !isTold(to)).sort((a, b) => b[1].atMs - a[1].atMs);
+    const local = [...this.marks].filter((entry) => !isWaiting(entry)).sort((a, b) => b[1].atMs - a[1].atMs);
     for (const [to] of local.slice(draftsMost)) this.put(to, {});
   }
 
   private take(key: string, text: string | null): void {
     const to = key.slice(this.prefix.length);
+    const mark = parse(text);
+    if (mark) this.marks.set(to, mark);
+    else this.marks.delete(to);
+  }
+
+  // Another tab may have written a newer one, of which this tab has not heard yet.
+  private newest(to: string): Mark | undefined {
+    const known = this.marks.get(to);
     try {
-      const mark = JSON.parse(text ?? "null") as Mark | null;
-      if (mark && typeof mark === "object") this.marks.set(to, mark);
-      else this.marks.delete(to);
+      const kept = this.prefix ? parse(localStorage.getItem(this.prefix + to)) : null;
+      return kept && kept.atMs >= (known?.atMs ?? 0) ? kept : known;
     } catch {
-      this.marks.delete(to);
+      return known;
     }
   }
 
@@ -100,14 +120,14 @@ export class Marks {
   // ---- made ----
 
   read(id: string, seq: number): void {
-    const before = this.marks.get(id) ?? { atMs: 0 };
+    const before = this.newest(id) ?? { atMs: 0 };
     this.put(id, { ...before, read: Math.max(seq, before.read ?? 0) });
     void this.tell();
   }
 
   keepDraft(to: string, draft: string): void {
     this.drafts.set(to, draft);
-    const { draft: _, ...rest } = this.marks.get(to) ?? { atMs: 0 };
+    const { draft: _, isLocal: _was, ...rest } = this.newest(to) ?? { atMs: 0 };
     this.put(to, draft || isTold(to) ? { ...rest, draft } : rest);
     if (isTold(to)) this.tellAfter(draftPauseMs);
   }
@@ -145,10 +165,10 @@ export class Marks {
     this.isTelling = true;
     try {
       let problem: unknown;
-      for (const id of [...this.marks.keys()].filter(isTold)) if (this.options.isOpen()) await this.tellOne(id).catch((error) => (problem ??= error)); // one holds up no other
+      for (const [id] of [...this.marks].filter(isWaiting)) if (this.options.isOpen()) await this.tellOne(id).catch((error) => (problem ??= error)); // one holds up no other
       if (problem) throw problem;
       this.tries = 0;
-      if ([...this.marks.keys()].some(isTold) && this.options.isOpen()) this.tellAfter(draftPauseMs); // made meanwhile
+      if ([...this.marks].some(isWaiting) && this.options.isOpen()) this.tellAfter(draftPauseMs); // made meanwhile
     } catch (error) {
       // Without a connection the next one begins anew.
       if (errorCode(error) !== "offline") this.tellAfter(pauseMs(this.tries++, busy));
@@ -158,18 +178,20 @@ export class Marks {
   }
 
   private async tellOne(id: string): Promise<void> {
-    const { read, draft } = this.marks.get(id) ?? {};
+    const { read, draft, isLocal } = this.marks.get(id) ?? {};
     if (read) await this.ask(id, "mark_as_read", { id, seq: read });
-    const told = draft === undefined ? null : await this.ask<Conversation>(id, "set_own", { id, draft });
+    const told = draft === undefined || isLocal ? null : await this.ask<Conversation>(id, "set_own", { id, draft });
     // From now on the server's counts: other devices write it, too.
-    if (told?.own && this.drafts.get(id) === draft) {
+    if (told?.own && (this.drafts.get(id) ?? draft) === draft) {
       this.options.onTold(told);
       this.drafts.delete(id);
     }
-    // What was added meanwhile is told next time.
-    const now = this.marks.get(id);
+    // What was added meanwhile is told next time; a draft that is refused is nowhere else.
+    const now = this.newest(id);
     if (!now) return;
-    this.put(id, { ...(now.read && now.read !== read ? { read: now.read } : {}), ...(now.draft !== undefined && now.draft !== draft ? { draft: now.draft } : {}) });
+    const isNew = now.draft !== undefined && now.draft !== draft;
+    const isRefused = Boolean(now.draft) && !isNew && !told;
+    this.put(id, { ...(now.read && now.read !== read ? { read: now.read } : {}), ...(isNew || isRefused ? { draft: now.draft } : {}), ...(isRefused ? { isLocal: true } : {}) });
   }
 
   // null: refused for good.
