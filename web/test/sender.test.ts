@@ -38,9 +38,9 @@ const say = (text: string) => ({ content: { kind: "text" as const, text } });
 
 type Answer = (body: Record<string, unknown>) => unknown;
 
-function make(answer: Answer, planned: Outgoing[] = []) {
+function make(answer: Answer, planned: Outgoing[] = [], me = "u1") {
   const asked: Record<string, unknown>[] = [];
-  const sender = new Sender("u1", {
+  const sender = new Sender(me, {
     isOpen: () => true,
     logOf: () => undefined,
     onMoved: () => undefined,
@@ -144,6 +144,29 @@ test("a tab that lives and does not get it out is not waited for for ever", asyn
   await sender.pump();
   assert.deepEqual(asked.map((a) => a["client_msg_id"]), ["k1"]);
   sender.close();
+});
+
+test("nothing of a guest is kept, nor found", async () => {
+  storage.set("parlance.unsent..k1", JSON.stringify({ clientMsgId: "k1", to: "c", atMs: 1, state: "pending", error: "", seq: 0, ...say("x") }));
+  const { sender, asked } = make(busy, [], "");
+  assert.deepEqual(sender.box.value, []);
+  sender.send("c", say("hello"));
+  await rest();
+  assert.deepEqual([asked.length, sender.box.value.length, storage.size], [1, 1, 1], "it waits on the page alone");
+  sender.close();
+});
+
+test("after the end nothing more is sent, and nothing is written back", async () => {
+  let answer: () => void = () => undefined;
+  const { sender, asked } = make(() => new Promise((_, reject) => (answer = () => reject(new ApiError("unavailable", "busy", "", 503)))));
+  sender.send("c", say("1"));
+  sender.send("d", say("2"));
+  await rest();
+  sender.close();
+  storage.clear(); // as a sign-out does
+  answer();
+  await rest();
+  assert.deepEqual([asked.length, storage.size], [1, 0]);
 });
 
 test("one wish, one id", () => {

@@ -4,7 +4,8 @@ import { signedIn } from "../app/api";
 import { loadMessages } from "../i18n/i18n";
 import { startNotices } from "./notify";
 import { startPresence } from "./presence";
-import { chatStore, type ChatStore } from "./store";
+import { chatStore } from "./current-store";
+import type { ChatStore } from "./store";
 
 let running: ChatStore | null = null;
 let stop: (() => void) | null = null;

@@ -9,7 +9,8 @@ import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
 import { Conversation } from "./conversation";
 import { knowAs } from "./people";
-import { chatStore, ChatStore } from "./store";
+import { chatStore } from "./current-store";
+import { ChatStore } from "./store";
 
 // The chat hears of who comes in a moment after they are in.
 const askAgainMs = 700;

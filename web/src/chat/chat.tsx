@@ -10,7 +10,8 @@ import { useChatKeys } from "./chat-keys";
 import { ConversationList } from "./list";
 import { Conversation } from "./conversation";
 import { keepPages } from "./offline";
-import { chatStore, type ChatStore } from "./store";
+import { chatStore } from "./current-store";
+import type { ChatStore } from "./store";
 
 const SearchPage = lazy(() => import("./search-page"));
 const KeysDialog = lazy(() => import("./keys-dialog"));

@@ -71,11 +71,12 @@ export function requestOf(o: Pick<Outgoing, "to"> & Saying): object {
   };
 }
 
-// ---- kept in the browser, one key an item: tabs do not overwrite one another ----
+// ---- kept in the browser, one key an item: tabs do not overwrite one another. `me` "": nothing is ----
 
 const prefix = (me: string) => `parlance.unsent.${me}.`;
 
 export function keep(me: string, o: Outgoing): void {
+  if (!me) return;
   try {
     localStorage.setItem(prefix(me) + o.clientMsgId, JSON.stringify(o));
   } catch {
@@ -101,7 +102,7 @@ export function read(text: string | null): Outgoing | null {
 }
 
 // Whose key in the storage it is; empty: none of ours.
-export const idOfKey = (me: string, key: string | null): string => (key?.startsWith(prefix(me)) ? key.slice(prefix(me).length) : "");
+export const idOfKey = (me: string, key: string | null): string => (me && key?.startsWith(prefix(me)) ? key.slice(prefix(me).length) : "");
 
 export function kept(me: string): Outgoing[] {
   const found: Outgoing[] = [];

@@ -43,12 +43,14 @@ export class Sender {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private letGo: () => void = () => undefined;
 
+  // `me` "": of somebody without an account nothing is kept.
   constructor(private readonly me: string, private readonly options: SenderOptions) {
     this.box.value = outbox.kept(me);
     addEventListener("storage", this.onStorage);
     this.holdTab();
   }
 
+  // Nothing more is sent or kept: the account's things may be about to go.
   close(): void {
     this.isOver = true;
     removeEventListener("storage", this.onStorage);
@@ -102,7 +104,7 @@ export class Sender {
   private put(item: outbox.Outgoing): void {
     const isKnown = this.box.value.some((o) => o.clientMsgId === item.clientMsgId);
     this.box.value = isKnown ? this.box.value.map((o) => (o.clientMsgId === item.clientMsgId ? item : o)) : [...this.box.value, item];
-    outbox.keep(this.me, item);
+    if (!this.isOver) outbox.keep(this.me, item);
   }
 
   // `clientMsgId`: of something that may have been sent before under it.
@@ -139,7 +141,7 @@ export class Sender {
     this.isPumping = true;
     try {
       await this.takeOver();
-      for (let item; this.options.isOpen() && (item = this.next()); ) if (!(await this.sendOne(item))) break;
+      for (let item; !this.isOver && this.options.isOpen() && (item = this.next()); ) if (!(await this.sendOne(item))) break;
     } finally {
       this.isPumping = false;
       this.pumpLater();

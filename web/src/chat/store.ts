@@ -1,7 +1,7 @@
-// The chat of the signed-in person: conversations, logs and the outbox as signals, kept true over the socket. One for the
-// page, alive from the first look at it to the sign-out. What it makes of changes stands in log.ts and outbox.ts.
+// The chat of one person: conversations, logs and the outbox as signals, kept true over the socket. Which one a page has
+// stands in current-store.ts, what is made of changes in log.ts and outbox.ts.
 import { computed, effect, signal } from "@preact/signals";
-import { ApiError, renew, signedIn, token } from "../app/api";
+import { renew, token } from "../app/api";
 import { errorCode } from "../app/errors";
 import { dateTimeText } from "../app/dates";
 import { unreadMessages } from "../app/unread";
@@ -67,12 +67,13 @@ export class ChatStore extends StoreDeeds {
   // `guestToken`: of somebody without an account, of whom nothing is kept and who shares nothing with other tabs.
   constructor(readonly me: string, guestToken?: () => string) {
     super();
-    this.marks = new Marks(guestToken ? "" : me, {
+    const account = guestToken ? "" : me;
+    this.marks = new Marks(account, {
       request: (name, body) => this.request(name, body),
       isOpen: () => this.link.value === "open",
       onTold: (c) => this.adopt(c), onRefused: (id) => void this.reload(id),
     });
-    this.sender = new Sender(me, {
+    this.sender = new Sender(account, {
       request: (name, body) => this.request(name, body),
       isOpen: () => this.link.value === "open",
       logOf: (id) => this.threads.value.get(id)?.log,
@@ -89,7 +90,7 @@ export class ChatStore extends StoreDeeds {
       void this.sync();
       void this.sender.pump(); // what a tab that is gone has left
     }, syncEveryMs);
-    this.socket = openWire(guestToken ? "" : me, {
+    this.socket = openWire(account, {
       token: async (isRefused) => (guestToken ? guestToken() : isRefused && !(await renew()) ? null : token()),
       onState: (state) => (this.link.value = state),
       onReady: () => void this.onReady(),
@@ -478,23 +479,3 @@ export class ChatStore extends StoreDeeds {
     return [...logs.values()].flatMap((log) => log.messages);
   }
 }
-
-let current: ChatStore | null = null;
-
-// The store of whoever is signed in; somebody else's is closed first.
-export function chatStore(): ChatStore {
-  const me = signedIn.peek()?.user.id;
-  if (!me) throw new ApiError("unauthenticated", "nobody is signed in", "", 401);
-  if (current?.me !== me) {
-    current?.close();
-    current = new ChatStore(me);
-  }
-  return current;
-}
-
-effect(() => {
-  if (current && signedIn.value?.user.id !== current.me) {
-    current.close();
-    current = null;
-  }
-});

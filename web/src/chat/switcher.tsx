@@ -5,9 +5,9 @@ import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { displayName, useUserSearch } from "../pages/people-picker";
 import { Avatar } from "../ui/avatar";
+import { chatStore } from "./current-store";
 import { inboxOf, isUnread } from "./inbox";
 import { pictureOf, titleOf } from "./people";
-import { chatStore } from "./store";
 
 interface Place {
   id: string;
