@@ -6,16 +6,21 @@ export interface Place {
   query: URLSearchParams;
 }
 
-function current(): Place {
-  return { path: location.pathname, query: new URLSearchParams(location.search) };
-}
+const placeOf = (at: { pathname: string; search: string }): Place => ({ path: at.pathname, query: new URLSearchParams(at.search) });
+const current = (): Place => placeOf(location);
 
 export const place = signal<Place>(current());
 
+// Safari refuses more than 100 new addresses in 30 seconds, which fast typing reaches: then the place alone changes, and the
+// next address that is taken says all.
 export function go(to: string, isReplacing = false): void {
-  if (isReplacing) history.replaceState(null, "", to);
-  else history.pushState(null, "", to);
-  place.value = current();
+  try {
+    if (isReplacing) history.replaceState(null, "", to);
+    else history.pushState(null, "", to);
+    place.value = current();
+  } catch {
+    place.value = placeOf(new URL(to, location.href));
+  }
   scrollTo(0, 0);
 }
 
