@@ -130,6 +130,10 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onSent
     sent();
     field.current?.focus();
   };
+  const remove = (upload: number) => {
+    unchoose(draft.key, upload);
+    if (tray.length === 1) field.current?.focus(); // the row that had the focus was the last
+  };
   const insert = (emoji: string) => {
     const el = field.current;
     setEmojisShown(false);
@@ -185,7 +189,7 @@ export function Composer({ store, id, name, threadSeq = 0, doing, onDone, onSent
       )}
       {areEmojisShown && <EmojiPanel onPick={insert} onClose={() => (setEmojisShown(false), field.current?.focus())} />}
       <MentionList mentioning={mentioning} />
-      {tray.length > 0 && <UploadList list={tray} onRemove={(u) => unchoose(draft.key, u)} />}
+      {tray.length > 0 && <UploadList list={tray} onRemove={remove} />}
       {isSpeaking && <Recorder onVoice={sendSpoken} onClose={() => (setSpeaking(false), requestAnimationFrame(() => field.current?.focus()))} />}
       <div class="composer-row" hidden={isSpeaking}>
         {mayAttach && (

@@ -9,6 +9,7 @@ import { PeoplePicker } from "../pages/people-picker";
 import { Avatar } from "../ui/avatar";
 import { Button, Field, IconButton, Segmented } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
+import { useFocusKept } from "../ui/focus-kept";
 import { toast, toastError } from "../ui/toast";
 import { act, useContacts, type Contact } from "./contacts";
 import { offers } from "./invitations";
@@ -70,6 +71,7 @@ function AddContact({ store, onDone }: { store: ChatStore; onDone: () => void })
 export default function ContactsDialog({ store, onClose }: { store: ChatStore; onClose: () => void }) {
   const [tab, setTab] = useState("friend");
   const { contacts, reload } = useContacts(store);
+  const keeping = useFocusKept();
   const run = (work: Promise<unknown>) => void work.catch(toastError).then(reload);
   const write = (c: Contact) => {
     onClose();
@@ -80,7 +82,7 @@ export default function ContactsDialog({ store, onClose }: { store: ChatStore; o
   const none = (list: Contact[]) => contacts && !list.length && <p class="chat-hint">{t("chat.contact.none")}</p>;
   return (
     <Dialog title={t("chat.contacts")} onClose={onClose}>
-      <div class="chat-new form">
+      <div class="chat-new form" {...keeping}>
         <Segmented
           label={t("chat.contacts")}
           isLabelHidden

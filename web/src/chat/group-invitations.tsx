@@ -8,6 +8,7 @@ import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Button, IconButton, Select } from "../ui/controls";
 import { Dialog } from "../ui/dialog";
+import { useFocusKept } from "../ui/focus-kept";
 import { toastError } from "../ui/toast";
 import { linkAddress, revoke, useGroupInvitations } from "./invitations";
 import { nameOf, personOf } from "./people";
@@ -92,11 +93,12 @@ export function GroupInvitations({ store, c }: { store: ChatStore; c: Conversati
   const hasLinks = mayManage(c);
   const { invited, links, reload } = useGroupInvitations(store, c, hasLinks);
   const [isMaking, setMaking] = useState(false);
+  const keeping = useFocusKept();
   const end = (link: InviteLink) => void store.request("revoke_invite_link", { id: c.id, link_id: link.id }).catch(toastError).then(reload);
   return (
     <>
       {invited.length > 0 && (
-        <section>
+        <section {...keeping}>
           <h3 class="chat-part">{t("chat.invite.pending")}</h3>
           <ul>
             {invited.map((i) => (
@@ -113,7 +115,7 @@ export function GroupInvitations({ store, c }: { store: ChatStore; c: Conversati
         </section>
       )}
       {hasLinks && (
-        <section>
+        <section {...keeping}>
           <h3 class="chat-part">{t("chat.link.title")}</h3>
           <ul>
             {links.map((l) => (

@@ -5,6 +5,7 @@ import { go } from "../app/router";
 import { t } from "../i18n/i18n";
 import { Avatar } from "../ui/avatar";
 import { Button } from "../ui/controls";
+import { useFocusKept } from "../ui/focus-kept";
 import { toast, toastError } from "../ui/toast";
 import { answer } from "./invitations";
 import { nameOf } from "./people";
@@ -55,9 +56,10 @@ interface Props {
 }
 
 export function Offers({ store, offers, onGone = () => undefined }: Props) {
+  const keeping = useFocusKept();
   if (!offers.length) return null;
   return (
-    <section class="offers" aria-label={t("chat.invite.offers")}>
+    <section class="offers" {...keeping} aria-label={t("chat.invite.offers")}>
       <h2 class="chat-part">{t("chat.invite.offers")}</h2>
       <ul>
         {offers.map((o) => (

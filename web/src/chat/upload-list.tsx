@@ -2,6 +2,7 @@
 import { CircleAlert, FileText, LoaderCircle, Pause, Play, RotateCw, X } from "lucide-preact";
 import { t } from "../i18n/i18n";
 import { IconButton } from "../ui/controls";
+import { useFocusKept } from "../ui/focus-kept";
 import { sizeText } from "./files";
 import { pause, resume, type Upload } from "./uploads";
 
@@ -53,8 +54,9 @@ function Row({ u, onRemove }: { u: Upload; onRemove: () => void }) {
 }
 
 export function UploadList({ list, onRemove }: { list: Upload[]; onRemove: (id: number) => void }) {
+  const keeping = useFocusKept();
   return (
-    <ul class="uploads">
+    <ul class="uploads" {...keeping}>
       {list.map((u) => (
         <Row key={u.id} u={u} onRemove={() => onRemove(u.id)} />
       ))}
