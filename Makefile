@@ -102,7 +102,7 @@ bench:
 
 bench-%:
 	@tools/deps.sh bench
-	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(MAKE) --no-print-directory web $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 	@ROUNDS="$(ROUNDS)" BENCH_SECONDS="$(SECONDS)" CASES="$(CASES)" PEERS="$(PEERS)" \
 	  PARLANCE_BUILD=$(abspath $(BUILD)) python3 bench/bench_$*.py
