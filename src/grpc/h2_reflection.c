@@ -160,8 +160,8 @@ static const struct h2_service_handler handler = {.on_open = reflection_on_open,
 
 void h2_reflection_services(struct h2_reflection *r, struct h2_service out[H2_REFLECTION_SERVICES])
 {
-    out[0] = (struct h2_service){"grpc.reflection.v1.ServerReflection", &handler, r,
-                                 REQUEST_MAX_BYTES};
+    out[0] =
+        (struct h2_service){"grpc.reflection.v1.ServerReflection", &handler, r, REQUEST_MAX_BYTES};
     out[1] = (struct h2_service){"grpc.reflection.v1alpha.ServerReflection", &handler, r,
                                  REQUEST_MAX_BYTES};
 }
