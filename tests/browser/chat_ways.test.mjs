@@ -66,6 +66,10 @@ scene('search: filters with and without words, further pages, the place itself, 
   await ada.until(async () => assert.ok((await results.count()) >= 1));
 });
 
+// Where the focus is after the row that had it went away: the name of a control, or the words of a heading.
+const keepsFocus = (who, where) =>
+  who.until(async () => assert.equal(await who.page.evaluate(() => document.activeElement.ariaLabel ?? document.activeElement.textContent), where));
+
 scene('an invitation: offered, declined, offered again, taken back, accepted', async (stage) => {
   const [ada, bo, cy] = await people(stage, 'Ada', 'Bo', 'Cy');
   const id = await groupOf(ada, 'Book circle', { is_consent_needed: true });
@@ -86,6 +90,7 @@ scene('an invitation: offered, declined, offered again, taken back, accepted', a
   await cy.page.locator('.offer', { hasText: 'Ada invites you' }).waitFor();
   await panel.getByRole('button', { name: 'Take back the invitation of Cy' }).click();
   await cy.page.locator('.offer').waitFor({ state: 'detached' });
+  await keepsFocus(ada, 'Take back the invitation of Bo'); // the row that is left
   await bo.page.getByRole('button', { name: 'Accept the invitation to Book circle' }).click();
   await bo.page.waitForURL(new RegExp(`/c/${id}`));
   await bo.say('Glad to be here');
@@ -94,6 +99,7 @@ scene('an invitation: offered, declined, offered again, taken back, accepted', a
   await cy.page.getByRole('button', { name: 'Decline the invitation to Book circle' }).click();
   await ada.page.getByText('Cy declined the invitation to Book circle').waitFor();
   await cy.page.locator('.offer').waitFor({ state: 'detached' });
+  await keepsFocus(cy, 'No messages yet');
   await panel.getByRole('button', { name: 'Take back the invitation of' }).waitFor({ state: 'detached' });
 });
 
@@ -127,6 +133,7 @@ scene('a link: made, opened after signing in, revoked', async (stage) => {
   await panel.getByText('used 1 of 10 times').waitFor();
   await panel.getByRole('button', { name: 'Revoke this link' }).click();
   await panel.getByText('There is no link yet.').waitFor();
+  await keepsFocus(ada, 'Invitation links');
   await cy.page.goto(`${cy.person.base}/join${link.hash}`);
   await cy.page.getByRole('heading', { name: 'This link does not work any more' }).waitFor();
 });
