@@ -62,6 +62,7 @@ static void add_request(struct strbuf *out, uint32_t stream, uint8_t flags, cons
     add_header(&block, ":method", "POST");
     add_header(&block, ":scheme", "http");
     add_header(&block, ":path", path);
+    add_header(&block, ":authority", "test"); /* or nghttp2 takes none of it */
     add_header(&block, "te", "trailers");
     if (!more_name || strcmp(more_name, "content-type") != 0)
         add_header(&block, "content-type", "application/grpc");
@@ -148,6 +149,26 @@ static void test_rapid_reset(void **state)
     strbuf_deinit(&in);
 }
 
+/* HEADERS of stream 1, which end it: an answer, or words of refusal. */
+static bool has_answer(const struct strbuf *in)
+{
+    const uint8_t *p = (const uint8_t *)in->p;
+    for (size_t at = 0; at + 9 <= in->n;) {
+        size_t n = (size_t)p[at] << 16 | (size_t)p[at + 1] << 8 | p[at + 2];
+        if (p[at + 3] == 1 && (p[at + 4] & 1) && p[at + 8] == 1 && at + 9 + n <= in->n)
+            return true;
+        at += 9 + n;
+    }
+    return false;
+}
+
+static bool is_answered(int fd, struct strbuf *in)
+{
+    for (int tries = 0; tries < 100 && !has_answer(in); tries++)
+        read_to_end(fd, 50, in);
+    return has_answer(in);
+}
+
 static void test_too_many_streams(void **state)
 {
     struct grpc_fixture f = {.server_options.streams_max = 10};
@@ -162,7 +183,7 @@ static void test_too_many_streams(void **state)
     close(fd);
     must_still_serve(&f);
     fixture_stop(&f);
-    assert_true(f.opened <= 11);
+    assert_in_range(f.opened, 10, 11);
     strbuf_deinit(&in);
 }
 
@@ -211,9 +232,8 @@ static void test_requests(void **state)
         struct strbuf out = begin();
         add_request(&out, 1, 1, cases[i].path, cases[i].name, cases[i].value);
         send_all(fd, &out);
-        read_to_end(fd, 50, &in);
-        /* nghttp2 writes our words with Huffman codes: what counts is that there is no OK. */
-        assert_true(in.n > 20);
+        /* nghttp2 writes our words with Huffman codes: that it is no OK shows in f.opened */
+        assert_true(is_answered(fd, &in));
         close(fd);
         strbuf_deinit(&in);
     }
@@ -247,8 +267,7 @@ static void test_messages(void **state)
         add_request(&out, 1, 0, "/test.Echo/Echo", NULL, NULL);
         add_frame(&out, 0, cases[i].flags, 1, cases[i].bytes, cases[i].n);
         send_all(fd, &out);
-        read_to_end(fd, 50, &in);
-        assert_true(in.n > 20);
+        assert_true(is_answered(fd, &in));
         close(fd);
         strbuf_deinit(&in);
     }
