@@ -9,7 +9,7 @@ import { eventually, makeDataDir, run, startServer } from '../server.mjs';
 import { Talker } from '../talker.mjs';
 
 const YEAR_2100 = Date.UTC(2100, 0, 2);
-const YEAR_1970 = 1000;
+const YEAR_1970 = Date.UTC(1970, 0, 2); // not the first second: no token is of 0
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 describe('the server\'s clock', () => {

@@ -28,6 +28,7 @@ export function SidePanel({ title, onClose, children, isFlush }: Props) {
       aria-label={title}
       onKeyDown={(e) => {
         if (e.key !== "Escape" || e.defaultPrevented) return;
+        if (e.target instanceof Element && e.target.closest("dialog")) return; // that dialog's own
         e.preventDefault();
         e.stopPropagation();
         onClose();
