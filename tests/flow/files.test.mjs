@@ -455,9 +455,9 @@ describe('files in messages', () => {
   test('a message for later keeps its files; who takes it back lets them go', async () => {
     const id = await upload(alice, Buffer.from('for later'));
     const later = ok(await send(alice, { to_user_id: bob.user.id, content: { kind: 'file', attachments: [{ file_id: id }] }, send_at_ms: Date.now() + 3600_000 }));
-    await eventually(async () => { refused(await alice.delete(`/api/v1/files/${id}`), 'failed_precondition'); });
+    await eventually(async () => { refused(await alice.delete(`/api/v1/files/${id}`), 'failed_precondition'); }, { ms: 10_000 });
     ok(await alice.delete(`/api/v1/conversations/${later.conversation_id}/scheduled/${later.scheduled_id}`));
-    await eventually(async () => (await alice.delete(`/api/v1/files/${id}`)).status === 200);
+    await eventually(async () => (await alice.delete(`/api/v1/files/${id}`)).status === 200, { ms: 10_000 });
   });
 });
 
