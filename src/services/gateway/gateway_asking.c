@@ -6,7 +6,6 @@
 
 struct asking {
     struct net_ticket ticket;
-    uint64_t socket;
     bool is_packed, has_id;
     int64_t id;
     uint32_t field;
@@ -141,7 +140,6 @@ struct asking *gateway_asking_create(struct gateway_socket *s, const Gateway__Cl
     char request_id[ID_SIZE];
     id_make(request_id);
     a->ticket = s->ticket;
-    a->socket = s->id;
     a->is_packed = s->is_packed;
     a->has_id = frame->_id_case != 0;
     a->id = frame->id;

@@ -273,7 +273,8 @@ static void take_views(struct member *m, struct view_ask *a)
         if (!w)
             continue;
         Presence__PresenceInfo *seen = view_take(a, w, view);
-        if (a->asking ? (take_news(w, seen), true) : !w->doubt && take_news(w, seen))
+        bool is_news = (a->asking || !w->doubt) && take_news(w, seen);
+        if (a->asking || is_news)
             reply.presences[reply.n_presences++] = seen;
     }
     reply.count = (int32_t)m->watch_count;

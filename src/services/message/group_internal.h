@@ -36,8 +36,8 @@ enum err group_invite(struct store_tx *tx, struct message_op *op, const char *us
                       const char *note, Message__Invitation **out);
 /* Somebody came in, by whatever way. */
 enum err group_forget_invitation(struct store_tx *tx, int64_t num, const char *user_id);
-/* After a change of op->c, or of a member: those whose makers might not invite any more are over.
- */
+/* After a change of op->c, or of a member: those whose makers might not invite any more are over;
+ * what was declined stays so. */
 enum err group_prune_invitations(struct store_tx *tx, struct message_op *op);
 /* Somebody blocks somebody. */
 enum err group_drop_invitations_by(struct store_tx *tx, const char *user_id,

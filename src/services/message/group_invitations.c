@@ -82,10 +82,11 @@ enum err group_prune_invitations(struct store_tx *tx, struct message_op *op)
 {
     return store_run(tx,
                      "DELETE FROM message_invitations WHERE conversation_num = ? AND (? = 1"
-                     " OR NOT EXISTS (SELECT 1 FROM message_members m WHERE m.conversation_num ="
-                     " message_invitations.conversation_num AND m.user_id ="
-                     " message_invitations.inviter_id AND m.state = 0 AND (m.role > 0 OR ? = 1)))",
-                     "iii", op->c.num, (int64_t)op->c.is_dissolved,
+                     " OR (state = ? AND NOT EXISTS (SELECT 1 FROM message_members m"
+                     " WHERE m.conversation_num = message_invitations.conversation_num"
+                     " AND m.user_id = message_invitations.inviter_id AND m.state = 0"
+                     " AND (m.role > 0 OR ? = 1))))",
+                     "iiii", op->c.num, (int64_t)op->c.is_dissolved, (int64_t)ROW_OFFERED,
                      (int64_t)may_members_add(&op->c));
 }
 

@@ -148,6 +148,22 @@ static void test_who_invites(void **state UNUSED)
     assert_int_equal(answer.err, ERR_NOT_FOUND);
 }
 
+/* Who lost the right to invite, and has it again, has still been told no. */
+static void test_no_outlasts_the_right_to_ask(void **state UNUSED)
+{
+    const char *id = group_of(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(&bob));
+    let_members_add(id, true);
+    assert_string_equal(outcome(invite(&bob, id, &cleo)), "invited");
+    assert_non_null(answer_to(&cleo, id, false));
+    let_members_add(id, false);
+    let_members_add(id, true);
+    assert_string_equal(outcome(invite(&bob, id, &cleo)), "refused");
+    assert_true(leave_group(w, &bob, id));
+    add_member(w, &ann, id, &bob);
+    assert_string_equal(outcome(invite(&bob, id, &cleo)), "refused");
+    assert_int_equal(waiting(&cleo), 0);
+}
+
 static void test_blocks_and_bans(void **state UNUSED)
 {
     const char *id = group_of(&ann, MESSAGE__JOIN_RULE__INVITED, MEMBERS(NULL));
@@ -406,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_yes_and_no),
         TEST(test_who_invites),
+        TEST(test_no_outlasts_the_right_to_ask),
         TEST(test_blocks_and_bans),
         TEST(test_asked_first),
         TEST(test_contacts_alone_are_added),
