@@ -13,9 +13,10 @@ struct app;
 
 /* What the person who started it wants to know. Texts are the app's. */
 struct app_report {
-    uint16_t http_port;
-    uint16_t https_port; /* 0: no TLS */
-    uint16_t media_port; /* 0: no media */
+    uint16_t http_port;       /* the first one; 0: none */
+    uint16_t https_port;      /* 0: no TLS */
+    uint16_t management_port; /* 0: none */
+    uint16_t media_port;      /* 0: no media */
     const char *data_dir;
     const char *const *notes; /* what was made on this start */
     size_t note_count;

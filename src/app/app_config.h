@@ -28,6 +28,11 @@ struct app_config {
     const char *http_host;
     int64_t http_port;
     int64_t https_port;
+    struct {
+        int64_t user, auth, media, meeting, signaling, file, message, presence, task;
+    } http_ports;
+    const char *management_host; /* "": none */
+    int64_t management_port;
     int64_t http_loops;
     bool has_tls;
     const char *tls_cert;

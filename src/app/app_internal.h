@@ -12,6 +12,7 @@
 
 #define APP_NOTES_MAX 8
 #define APP_LOOPS_MAX 64
+#define APP_SERVERS_MAX 16 /* one a service, HTTPS, management */
 #define APP_INSTANCE_CHARS 22
 
 struct app_services; /* topology.c */
@@ -44,8 +45,8 @@ struct app {
     struct net_tls *tls;
     struct loop *loops[APP_LOOPS_MAX];
     size_t loop_count;
-    struct net_server *http;
-    struct net_server *https;
+    struct net_server *servers[APP_SERVERS_MAX];
+    size_t server_count;
 };
 
 extern const char *const app_erase_queues[]; /* app_known.c */

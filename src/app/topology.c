@@ -387,6 +387,7 @@ static enum err start_edge(struct app *app)
                                               .bus = app->bus,
                                               .allowed_origins = c->allowed_origins.items,
                                               .allowed_origin_count = c->allowed_origins.count,
+                                              .is_measured_apart = c->management_host[0] != '\0',
                                               .are_metrics_public = c->are_metrics_public,
                                               .is_rate_limited = c->is_rate_limited,
                                               .trusted_proxies = c->trusted_proxies.items,

@@ -39,17 +39,18 @@ static void say_unknown(void *arg UNUSED, struct str name)
 /* For people; the log says the same for machines. */
 static void say_hello(const struct app_report *r)
 {
-    char text[200] = "";
+    char http[80] = "without HTTP", https[80] = "";
+    if (r->http_port)
+        snprintf(http, sizeof(http), "http://localhost:%u", r->http_port);
     if (r->https_port)
-        snprintf(text, sizeof(text), " and https://localhost:%u", r->https_port);
-    log_info(NULL, "parlance %s is ready: http://localhost:%u%s, data in %s", PARLANCE_VERSION,
-             r->http_port, text, r->data_dir);
+        snprintf(https, sizeof(https), " and https://localhost:%u", r->https_port);
+    log_info(NULL, "parlance %s is ready: %s%s, data in %s", PARLANCE_VERSION, http, https,
+             r->data_dir);
     for (size_t i = 0; i < r->note_count; i++)
         log_info(NULL, "%s", r->notes[i]);
     if (!isatty(STDERR_FILENO))
         return;
-    fprintf(stderr, "\n  Parlance %s is ready.\n\n    http://localhost:%u\n", PARLANCE_VERSION,
-            r->http_port);
+    fprintf(stderr, "\n  Parlance %s is ready.\n\n    %s\n", PARLANCE_VERSION, http);
     if (r->https_port)
         fprintf(stderr,
                 "    https://localhost:%u   (other machines need this one for camera and "

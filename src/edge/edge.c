@@ -136,6 +136,22 @@ struct http_options edge_http_options(struct edge *edge, bool is_tls)
     };
 }
 
+static void on_management(void *arg, struct http_request *req)
+{
+    edge_manage(arg, req);
+}
+
+struct http_options edge_management_options(struct edge *edge)
+{
+    return (struct http_options){
+        .on_request = on_management,
+        .write_error = write_error,
+        .arg = edge,
+        .fixed_headers = COMMON_HEADERS,
+        .body_max_bytes = 1024,
+    };
+}
+
 /* ---- life ---- */
 
 static void on_auth_event(void *arg, const struct bus_event *event UNUSED)

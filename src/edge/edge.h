@@ -128,6 +128,7 @@ struct edge_options {
     const char *const *allowed_origins; /* "https://example.org"; "*": any, without credentials */
     size_t allowed_origin_count;
     const struct static_table *web;     /* NULL: built without the web client */
+    bool is_measured_apart;             /* /metrics is for edge_management_options alone */
     bool are_metrics_public;            /* else /metrics answers loopback and private addresses, and
                                            administrators */
     const char *const *trusted_proxies; /* ranges ("10.0.0.0/8") whose X-Forwarded-For and -Proto
@@ -144,6 +145,9 @@ MUST_USE enum err edge_create(struct edge **out, const struct edge_options *opt)
 void edge_destroy(struct edge **edge);
 /* For net_server_create; the edge must outlive the server. */
 struct http_options edge_http_options(struct edge *edge, bool is_tls);
+/* For a server of its own, on an address of operators: /health, /ready and /metrics, and nothing
+ * else. */
+struct http_options edge_management_options(struct edge *edge);
 /* /ready says no from now on. */
 void edge_drain(struct edge *edge);
 

@@ -75,10 +75,18 @@ static void on_metrics_asked(struct edge_job *j, struct http_request *req)
 
 static void on_metrics(struct edge *e, struct http_request *req)
 {
-    if (e->opt.are_metrics_public || is_near(e, req))
+    if (e->opt.is_measured_apart)
+        edge_reply_error(e, req, ERR_NOT_FOUND, "Metrics are on the management port.");
+    else if (e->opt.are_metrics_public || is_near(e, req))
         reply_metrics(req);
     else
         edge_job_start(e, req, on_metrics_asked);
+}
+
+/* Whoever reaches this address may know. */
+static void on_measured(struct edge *e UNUSED, struct http_request *req)
+{
+    reply_metrics(req);
 }
 
 static void on_openapi(struct edge *e, struct http_request *req)
@@ -91,25 +99,45 @@ static void on_asyncapi(struct edge *e, struct http_request *req)
     reply_json(req, 200, &e->asyncapi);
 }
 
-static const struct {
+struct builtin {
     struct str path;
     void (*fn)(struct edge *e, struct http_request *req);
-} builtins[] = {
+};
+
+static const struct builtin builtins[] = {
     {{"/health", 7}, on_health},           {{"/ready", 6}, on_ready},
     {{"/metrics", 8}, on_metrics},         {{"/openapi.json", 13}, on_openapi},
     {{"/asyncapi.json", 14}, on_asyncapi},
 };
 
-bool edge_builtin(struct edge *e, struct http_request *req)
+static const struct builtin management[] = {
+    {{"/health", 7}, on_health},
+    {{"/ready", 6}, on_ready},
+    {{"/metrics", 8}, on_measured},
+};
+
+static bool answer(struct edge *e, struct http_request *req, const struct builtin *list,
+                   size_t count)
 {
-    for (size_t i = 0; i < ARRAY_LEN(builtins); i++) {
-        if (!str_eq(req->path, builtins[i].path))
+    for (size_t i = 0; i < count; i++) {
+        if (!str_eq(req->path, list[i].path))
             continue;
         if (req->method != HTTP_METHOD_GET && req->method != HTTP_METHOD_HEAD)
             edge_reply_wrong_method(e, req, "GET, HEAD");
         else
-            builtins[i].fn(e, req);
+            list[i].fn(e, req);
         return true;
     }
     return false;
+}
+
+bool edge_builtin(struct edge *e, struct http_request *req)
+{
+    return answer(e, req, builtins, ARRAY_LEN(builtins));
+}
+
+void edge_manage(struct edge *e, struct http_request *req)
+{
+    if (!answer(e, req, management, ARRAY_LEN(management)))
+        edge_reply_error(e, req, ERR_NOT_FOUND, "Here are /health, /ready and /metrics.");
 }

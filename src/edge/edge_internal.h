@@ -253,6 +253,8 @@ struct str edge_disposition(const char *file_name, bool is_inline, struct strbuf
 /* ---- edge_builtin.c: /health /ready /metrics /openapi.json /asyncapi.json ---- */
 /* True when the path was one of them (answered). */
 bool edge_builtin(struct edge *e, struct http_request *req);
+/* The same where nothing else is served, /metrics for everybody. */
+void edge_manage(struct edge *e, struct http_request *req);
 
 /* ---- edge_cookie.c ---- */
 void edge_cookie_set(struct edge_headers *h, const ProtobufCMessage *login_reply, bool is_tls,

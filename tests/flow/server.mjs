@@ -36,6 +36,11 @@ function storeOf(dataDir) {
   return { PARLANCE_STORE_DRIVER: driver, PARLANCE_STORE_URL: databases.get(dataDir) };
 }
 
+// Any free port for each of these services: PARLANCE_HTTP_PORTS_USER and so on.
+export function servicePorts(protocol, names) {
+  return Object.fromEntries(names.map((name) => [`PARLANCE_${protocol}_PORTS_${name.toUpperCase()}`, '0']));
+}
+
 export function environment(dataDir, extra = {}) {
   return {
     ...plainEnvironment(),
@@ -44,6 +49,7 @@ export function environment(dataDir, extra = {}) {
     PARLANCE_HTTP_HOST: '127.0.0.1',
     PARLANCE_HTTP_PORT: '0',
     PARLANCE_HTTP_TLS_PORT: '0',
+    ...servicePorts('HTTP', ['user', 'signaling', 'meeting', 'media']),
     PARLANCE_TLS_ENABLED: 'false',
     PARLANCE_MEDIA_PORT: '0',
     PARLANCE_LOG_FORMAT: 'json',
@@ -91,9 +97,9 @@ export class Server {
     let isOver = false;
     this.exited.then(() => { isOver = true; });
     for (;;) {
-      const found = this.output.match(/is ready: http:\/\/localhost:(\d+)(?: and https:\/\/localhost:(\d+))?/);
+      const found = this.output.match(/is ready: (?:without HTTP|http:\/\/localhost:(\d+)(?: and https:\/\/localhost:(\d+))?),/);
       if (found) {
-        this.port = Number(found[1]);
+        this.port = Number(found[1] ?? 0);
         this.tlsPort = Number(found[2] ?? 0);
         return;
       }
