@@ -43,9 +43,12 @@ static double read_queue(void *arg)
     struct store *store = arg;
     unsigned queued = 0;
     for (unsigned i = 0; i < store->writer_count; i++) {
-        pthread_mutex_lock(&store->writers[i].lock);
-        queued += store->writers[i].queued;
-        pthread_mutex_unlock(&store->writers[i].lock);
+        struct store_writer *w = store->writers[i];
+        if (!w)
+            continue;
+        pthread_mutex_lock(&w->lock);
+        queued += w->queued;
+        pthread_mutex_unlock(&w->lock);
     }
     return queued;
 }
@@ -75,6 +78,28 @@ static struct store_options with_defaults(const struct store_options *opt)
     return o;
 }
 
+/* The writer of a shard, started if need be. */
+static enum err writer_of(struct store *store, uint32_t shard, struct store_writer **out)
+{
+    unsigned i = shard % store->writer_count;
+    enum err err = ERR_OK;
+    *out = store->writers[i];
+    if (*out)
+        return ERR_OK;
+    pthread_mutex_lock(&store->writers_lock);
+    *out = store->writers[i];
+    if (!*out) {
+        struct store_writer *w = mem_zalloc(sizeof(*w));
+        err = store_writer_start(w, store, i);
+        if (err)
+            free(w);
+        else
+            store->writers[i] = *out = w;
+    }
+    pthread_mutex_unlock(&store->writers_lock);
+    return err;
+}
+
 enum err store_open(struct store **out, const struct store_options *opt)
 {
     *out = NULL;
@@ -88,17 +113,17 @@ enum err store_open(struct store **out, const struct store_options *opt)
     store->opt = with_defaults(opt);
     list_init(&store->idle_readers);
     pthread_mutex_init(&store->readers_lock, NULL);
+    pthread_mutex_init(&store->writers_lock, NULL);
 
     enum err err = driver->open(&store->opt, &store->db);
     if (err)
         goto fail;
-    unsigned count = driver->writer_count(store->db);
-    store->writers = mem_zalloc(count * sizeof(*store->writers));
-    for (; store->writer_count < count; store->writer_count++) {
-        err = store_writer_start(&store->writers[store->writer_count], store);
-        if (err)
-            goto fail;
-    }
+    store->writer_count = driver->writer_count(store->db);
+    store->writers = mem_zalloc(store->writer_count * sizeof(*store->writers));
+    struct store_writer *first;
+    err = writer_of(store, 0, &first);
+    if (err)
+        goto fail;
     *out = store;
     metric_register_read(&metric_queue, read_queue, store);
     metric_register_read(&metric_writable, read_writable, store);
@@ -123,10 +148,14 @@ void store_close(struct store **storep)
         list_remove(node);
         store_link_close(&link);
     }
-    for (unsigned i = 0; i < store->writer_count; i++)
-        store_writer_stop(&store->writers[i]);
+    for (unsigned i = 0; i < store->writer_count; i++) {
+        if (store->writers[i])
+            store_writer_stop(store->writers[i]);
+        free(store->writers[i]);
+    }
     store->driver->close(&store->db);
     pthread_mutex_destroy(&store->readers_lock);
+    pthread_mutex_destroy(&store->writers_lock);
     free(store->writers);
     free(store);
 }
@@ -162,12 +191,15 @@ void store_link_close(struct store_link **linkp)
 static enum err write_start(struct store *store, uint32_t shard, const struct store_job *job,
                             bool is_essential)
 {
+    struct store_writer *writer;
     enum err err = store->driver->admit(store->db, is_essential);
+    if (!err)
+        err = writer_of(store, shard, &writer);
     if (err)
         return err;
     struct store_job *queued = mem_alloc(sizeof(*queued));
     *queued = *job;
-    err = store_writer_add(&store->writers[shard % store->writer_count], queued);
+    err = store_writer_add(writer, queued);
     if (err)
         free(queued);
     return err;
@@ -269,12 +301,14 @@ static enum err flush_run(struct store_tx *tx, void *arg)
 void store_flush(struct store *store)
 {
     for (unsigned i = 0; i < store->writer_count; i++) {
+        if (!store->writers[i])
+            continue;
         struct sync_write sync;
         sync_init(&sync, flush_run, NULL);
         struct store_job *job = mem_new(struct store_job);
         *job = (struct store_job){.fn = sync_run, .arg = &sync, .done = sync_done};
         job->is_barrier = true;
-        if (store_writer_add(&store->writers[i], job) != ERR_OK) {
+        if (store_writer_add(store->writers[i], job) != ERR_OK) {
             free(job); /* closing: nothing can follow */
             sync.is_finished = true;
         }

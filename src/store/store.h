@@ -78,7 +78,10 @@ typedef enum err store_fn(struct store_tx *tx, void *arg);
 typedef void store_done_fn(enum err err, void *arg);
 
 /*
- * Queues a write job on the shard's writer. `done` (may be NULL) runs on the writer thread after
+ * Queues a write job on the shard's writer. Writes of one shard follow one another, whichever of
+ * the processes that share the database makes them; those of two shards may not (over SQLite they
+ * do: all shards have one writer). Shard 0 is everybody's; who uses others says how what both touch
+ * stays right. `done` (may be NULL) runs on the writer thread after
  * COMMIT (or failure) and must be short: post or answer. fn calls no service and no network.
  * Refused at once, done running inside the call: ERR_UNAVAILABLE (queue full, or the store is
  * broken), ERR_RESOURCE_EXHAUSTED (disk nearly full).
@@ -117,6 +120,9 @@ MUST_USE enum err store_backup(struct store *store, const char *path,
  * if the job fails, so arg must not be something to free. Must be short: wake somebody. */
 typedef void store_hook_fn(void *arg);
 void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg);
+/* Inside a write job: fn(tx, arg) runs in the transaction, after all jobs that share it and right
+ * before COMMIT; once, however many jobs ask for the same. If it fails, all of them do. */
+void store_before_commit(struct store_tx *tx, store_fn *fn, void *arg);
 
 /* ---- statements ---- */
 /* Cached per connection by text; sql should be a literal: 256 texts are kept. Never NULL:

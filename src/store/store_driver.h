@@ -42,12 +42,16 @@ struct store_driver {
     enum err (*open)(const struct store_options *opt, struct store_db **out);
     /* After every connection was disconnected. Accepts NULL, sets it to NULL. */
     void (*close)(struct store_db **db);
-    /* How many writers, each a thread with one connection; shards are spread over them. */
+    /* How many writers there can be, each a thread with one connection; shards are spread over
+     * them. They are started when they are first written to. */
     unsigned (*writer_count)(const struct store_db *db);
     /* Any thread: ERR_OK, or why a write is refused now. */
     enum err (*admit)(const struct store_db *db, bool is_essential);
 
     enum err (*connect)(struct store_db *db, enum store_access access, struct store_conn **out);
+    /* Of a writer's connection, once, before its first transaction: whose writes it orders. Those
+     * of one shard follow one another, whichever process makes them. NULL: there is one writer. */
+    void (*assign)(struct store_conn *conn, uint32_t shard);
     /* Statements were discarded before. The writers' connections go last. */
     void (*disconnect)(struct store_conn **conn);
 

@@ -27,6 +27,12 @@ struct store_hook {
     void *arg;
 };
 
+/* Something to be done once before the batch commits. */
+struct store_seal {
+    store_fn *fn;
+    void *arg;
+};
+
 struct store_tx {
     struct store_link *link;
     struct list in_flight; /* statements not finished yet */
@@ -37,6 +43,8 @@ struct store_tx {
     bool has_statement;
     struct store_hook *hooks; /* of all jobs in the batch so far */
     size_t hook_count, hook_capacity;
+    struct store_seal *seals;
+    size_t seal_count;
 };
 
 struct store_job {
@@ -67,9 +75,10 @@ struct store_writer {
 struct store {
     const struct store_driver *driver;
     struct store_db *db;
-    struct store_options opt; /* with defaults filled in */
-    struct store_writer *writers;
+    struct store_options opt;                /* with defaults filled in */
+    _Atomic(struct store_writer *) *writers; /* NULL: nothing was written to its shards yet */
     unsigned writer_count;
+    pthread_mutex_t writers_lock; /* one is being started */
     pthread_mutex_t readers_lock;
     struct list idle_readers; /* most recently used first */
     unsigned idle_reader_count;
@@ -86,7 +95,7 @@ void store_tx_finish_all(struct store_tx *tx);
 void store_link_discard_statements(struct store_link *link);
 
 /* store_writer.c */
-enum err store_writer_start(struct store_writer *writer, struct store *store);
+enum err store_writer_start(struct store_writer *writer, struct store *store, uint32_t shard);
 /* Runs what is queued, ends the thread, closes the connection. */
 void store_writer_stop(struct store_writer *writer);
 /* ERR_OK: queued, done will be called. Anything else: refused. */

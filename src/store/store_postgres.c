@@ -2,14 +2,16 @@
  * store_postgres: the driver for PostgreSQL (libpq). The room above it is the same as over SQLite:
  * one writer with group commit and savepoints, readers with a snapshot each.
  *
- * Services rely on writes that follow one another. Several processes may share the database, so a
- * batch takes a lock first (of its schema, released with the transaction): it rides with BEGIN and
- * costs no round trip. A process that freezes while it holds the lock is cut off by the server.
+ * Services rely on writes of a shard that follow one another. Several processes may share the
+ * database, so a batch takes a lock first (of its schema and shard, released with the transaction):
+ * it rides with BEGIN and costs no round trip. A process that freezes while it holds the lock is
+ * cut off by the server.
  *
  * The connection is store_postgres_link.c, statements are store_postgres_stmt.c.
  */
 #include "store/store_postgres_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +20,8 @@
 
 #define BEGIN_WRITE "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 #define BEGIN_READ "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-#define LOCK_WRITERS "SELECT pg_advisory_xact_lock(hashtextextended(current_schema()::text, 8800))"
+#define LOCK_WRITERS "SELECT pg_advisory_xact_lock(hashtextextended(current_schema()::text, %u))"
+#define LOCK_SEED 8800u /* and the shard */
 #define SAVEPOINT "SAVEPOINT job"
 #define COMMIT "COMMIT"
 
@@ -99,7 +102,7 @@ static enum err postgres_open(const struct store_options *opt, struct store_db *
 
 static unsigned postgres_writer_count(const struct store_db *db)
 {
-    return 1;
+    return POSTGRES_WRITERS_MAX;
 }
 
 static enum err postgres_admit(const struct store_db *db, bool is_essential)
@@ -129,6 +132,11 @@ static enum err postgres_connect(struct store_db *db, enum store_access access,
     return err;
 }
 
+static void postgres_assign(struct store_conn *conn, uint32_t shard)
+{
+    snprintf(conn->lock_sql, sizeof(conn->lock_sql), LOCK_WRITERS, LOCK_SEED + shard);
+}
+
 /* ---- transactions ---- */
 
 static bool postgres_in_transaction(const struct store_conn *conn)
@@ -154,7 +162,7 @@ static enum err postgres_begin(struct store_conn *conn)
     bool is_reader = conn->access == STORE_ACCESS_READ;
     postgres_wait(conn, is_reader ? BEGIN_READ : BEGIN_WRITE);
     if (!is_reader)
-        postgres_wait(conn, LOCK_WRITERS);
+        postgres_wait(conn, conn->lock_sql);
     return ERR_OK;
 }
 
@@ -280,6 +288,7 @@ const struct store_driver store_postgres = {
     .writer_count = postgres_writer_count,
     .admit = postgres_admit,
     .connect = postgres_connect,
+    .assign = postgres_assign,
     .disconnect = postgres_disconnect,
     .begin = postgres_begin,
     .commit = postgres_commit,

@@ -8,6 +8,7 @@
 #include "store/store_driver.h"
 
 #define POSTGRES_WAITING_MAX 8
+#define POSTGRES_WRITERS_MAX 128
 
 struct store_db {
     const struct store_options *opt;
@@ -30,6 +31,7 @@ struct store_conn {
     unsigned unread;  /* exchanges whose answers nobody waits for */
     unsigned next_id; /* names of prepared statements */
     bool is_schema_known, has_deferrable;
+    char lock_sql[128]; /* takes the lock of the shard's writers */
 };
 
 struct postgres_command {

@@ -20,6 +20,9 @@
 #define ANSWER_MAX_US 40000000ll /* the server itself gives up before (statement_timeout) */
 #define RETRY_AFTER_US 500000ll  /* a server that is away is not asked by every job */
 #define SURELY_IDLE_US 1000000ll /* a connection that died before we spoke shows it at once */
+/* Jobs of a batch wait for nobody: who is silent in the middle of one has stopped, and holds the
+ * lock that all others need. */
+#define FROZEN_AFTER_MS 4000
 #define RESULTS_MAX (POSTGRES_WAITING_MAX + 2)
 
 static struct metric metric_errors = METRIC_COUNTER(
@@ -144,7 +147,7 @@ static enum err set_up(struct store_conn *conn)
              "SET standard_conforming_strings = on; SET lock_timeout = %lld;"
              "SET statement_timeout = 30000; SET idle_in_transaction_session_timeout = %d;"
              "SET default_transaction_read_only = %s",
-             (long long)conn->db->opt->busy_ms, is_reader ? 60000 : 15000,
+             (long long)conn->db->opt->busy_ms, is_reader ? 60000 : FROZEN_AFTER_MS,
              is_reader ? "on" : "off");
     enum err err = ask(conn, sql, text, sizeof(text));
     return err || is_reader ? err : check_durability(conn);

@@ -119,6 +119,16 @@ void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg)
     tx->hooks[tx->hook_count++] = (struct store_hook){fn, arg};
 }
 
+void store_before_commit(struct store_tx *tx, store_fn *fn, void *arg)
+{
+    assert(tx->is_write);
+    for (size_t i = 0; i < tx->seal_count; i++)
+        if (tx->seals[i].fn == fn && tx->seals[i].arg == arg)
+            return;
+    tx->seals = mem_realloc_array(tx->seals, tx->seal_count + 1, sizeof(*tx->seals));
+    tx->seals[tx->seal_count++] = (struct store_seal){fn, arg};
+}
+
 static enum err job_call(struct store_tx *tx, struct store_job *job)
 {
     tx->doomed = ERR_OK;
@@ -172,7 +182,19 @@ static bool any_passed(struct list *batch)
     return false;
 }
 
-static enum err batch_commit(struct store_writer *w, struct list *batch)
+static enum err run_seals(struct store_tx *tx)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < tx->seal_count && !err; i++) {
+        tx->doomed = ERR_OK;
+        err = tx->seals[i].fn(tx, tx->seals[i].arg);
+        store_tx_finish_all(tx);
+        err = err ? err : tx->doomed;
+    }
+    return err;
+}
+
+static enum err batch_commit(struct store_writer *w, struct store_tx *tx, struct list *batch)
 {
     const struct store_driver *driver = w->store->driver;
     if (!any_passed(batch)) {
@@ -180,7 +202,9 @@ static enum err batch_commit(struct store_writer *w, struct list *batch)
         return ERR_OK;
     }
     int64_t start_us = clock_mono_us();
-    enum err err = driver->commit(w->link->conn);
+    enum err err = run_seals(tx);
+    if (!err)
+        err = driver->commit(w->link->conn);
     if (err)
         driver->rollback(w->link->conn);
     metric_observe(&metric_commit, (double)(clock_mono_us() - start_us) / 1e6);
@@ -213,12 +237,13 @@ static void batch_run(struct store_writer *w, struct list *batch, unsigned count
 
     enum err err = w->store->driver->begin(w->link->conn);
     if (!err)
-        err = jobs_run(w, &tx, batch) ? batch_commit(w, batch) : ERR_UNAVAILABLE;
+        err = jobs_run(w, &tx, batch) ? batch_commit(w, &tx, batch) : ERR_UNAVAILABLE;
     if (err)
         metric_cell_add(metric_cell(&store_metric_errors, "batch", NULL, NULL), 1);
     for (size_t i = 0; !err && i < tx.hook_count; i++)
         tx.hooks[i].fn(tx.hooks[i].arg);
     free(tx.hooks);
+    free(tx.seals);
     batch_answer(batch, err);
 }
 
@@ -246,7 +271,7 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-enum err store_writer_start(struct store_writer *w, struct store *store)
+enum err store_writer_start(struct store_writer *w, struct store *store, uint32_t shard)
 {
     w->store = store;
     list_init(&w->queue);
@@ -260,6 +285,8 @@ enum err store_writer_start(struct store_writer *w, struct store *store)
     enum err err = store_link_open(store, STORE_ACCESS_WRITE, &w->link);
     if (err)
         goto fail;
+    if (store->driver->assign)
+        store->driver->assign(w->link->conn, shard);
     /* Signals are for the main thread. */
     sigset_t all, before;
     sigfillset(&all);

@@ -438,6 +438,60 @@ static void test_deferred_constraints_fail_their_job_alone(void **state)
                      ERR_FAILED_PRECONDITION);
 }
 
+/* ---- what is done once before the commit ---- */
+
+struct sealing {
+    int64_t id;
+    enum err verdict;
+    int count;
+};
+
+static enum err seal_run(struct store_tx *tx, void *arg)
+{
+    struct sealing *s = arg;
+    s->count++;
+    enum err err = store_run(tx, "INSERT INTO r VALUES (?, 7)", "i", 1000 + s->id);
+    return err ? err : s->verdict;
+}
+
+static enum err sealed_run(struct store_tx *tx, void *arg)
+{
+    static int64_t next = 1;
+    store_before_commit(tx, seal_run, arg);
+    return store_run(tx, "INSERT INTO r VALUES (?, 1)", "i", next++);
+}
+
+static void note_err(enum err err, void *arg)
+{
+    ((struct sealing *)arg)->id += err == ERR_ABORTED ? 100 : 0;
+}
+
+static void test_a_batch_is_sealed_once_or_fails_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct sealing good = {.id = 1}, bad = {.id = 2, .verdict = ERR_ABORTED};
+    struct blocker b;
+    make_table(f);
+    fixture_block(f->store, &b);
+    for (int i = 0; i < 3; i++)
+        store_write(f->store, 0, sealed_run, &good, NULL);
+    fixture_release(&b);
+    store_flush(f->store);
+    assert_int_equal(good.count, 1);
+    assert_int_equal(fixture_int(f->store, "SELECT COUNT(*) FROM r WHERE n = 1"), 3);
+    assert_int_equal(fixture_int(f->store, "SELECT COUNT(*) FROM r WHERE n = 7"), 1);
+    fixture_block(f->store, &b);
+    store_write(f->store, 0, sealed_run, &bad, note_err);
+    store_write(f->store, 0, sealed_run, &bad, note_err);
+    fixture_release(&b);
+    store_flush(f->store);
+    assert_int_equal(bad.count, 1);
+    assert_int_equal(bad.id, 202); /* both heard that it failed */
+    assert_int_equal(fixture_int(f->store, "SELECT COUNT(*) FROM r"), 4);
+    good.id = 5;
+    assert_int_equal(store_write_sync(f->store, 3, sealed_run, &good), ERR_OK); /* goes on */
+}
+
 int store_commit_suite(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
@@ -452,6 +506,7 @@ int store_commit_suite(void)
         T(test_readers_see_whole_transactions),
         T(test_a_read_is_one_snapshot),
         T(test_deferred_constraints_fail_their_job_alone),
+        T(test_a_batch_is_sealed_once_or_fails_whole),
     };
     return cmocka_run_group_tests_name("store commits", tests, NULL, NULL);
 }

@@ -196,6 +196,56 @@ static void test_a_wrong_address_is_refused(void **state)
     }
 }
 
+/* Each shard has a lock and a connection of its own; over two processes too. */
+struct other_shard {
+    struct store *same, *other;
+    enum err in_same, in_other;
+};
+
+static enum err insert_run(struct store_tx *tx, void *arg)
+{
+    return store_run(tx, "INSERT INTO r (n) VALUES (?)", "i", *(int64_t *)arg);
+}
+
+static enum err write_there(struct store *store, uint32_t shard)
+{
+    int64_t n = shard;
+    return store_write_sync(store, shard, insert_run, &n);
+}
+
+static void *write_others(void *arg)
+{
+    struct other_shard *o = arg;
+    o->in_same = write_there(o->same, 1);
+    o->in_other = write_there(o->other, 3);
+    return NULL;
+}
+
+/* Holds shard 0's lock while another thread writes to others. */
+static enum err hold_run(struct store_tx *tx, void *arg)
+{
+    pthread_t thread;
+    enum err err = store_run(tx, "INSERT INTO r (n) VALUES (100)", "");
+    if (pthread_create(&thread, NULL, write_others, arg))
+        return ERR_INTERNAL;
+    pthread_join(thread, NULL);
+    return err;
+}
+
+static void test_shards_do_not_wait_for_one_another(void **state)
+{
+    struct fixture *f = *state;
+    struct store_options opt = fixture_options(f);
+    struct other_shard o = {.same = f->store};
+    make_table(f);
+    assert_int_equal(store_open(&o.other, &opt), ERR_OK);
+    assert_int_equal(store_write_sync(f->store, 0, hold_run, &o), ERR_OK);
+    assert_int_equal(o.in_same, ERR_OK);
+    assert_int_equal(o.in_other, ERR_OK);
+    assert_int_equal(fixture_int(f->store, "SELECT SUM(n) FROM r"), 104);
+    store_close(&o.other);
+}
+
 int main(void)
 {
     fixture_driver = "postgres";
@@ -206,6 +256,7 @@ int main(void)
         T(test_a_job_that_is_cut_fails),
         T(test_a_read_that_is_cut_fails),
         T(test_two_stores_write_one_after_the_other),
+        T(test_shards_do_not_wait_for_one_another),
         T(test_types_of_other_names),
         cmocka_unit_test(test_a_wrong_address_is_refused),
     };
