@@ -13,7 +13,7 @@ test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format openssl python
 service_packages="postgresql mariadb-server" # the tests start servers of their own from them
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"
-bench_packages="janus nginx-light libnginx-mod-nchan wrk ejabberd erlang-p1-sqlite3"
+bench_packages="janus nginx-light libnginx-mod-nchan wrk ejabberd erlang-p1-sqlite3 libgrpc-dev"
 
 list_packages()
 {

@@ -20,6 +20,7 @@ struct loop {
     uv_loop_t uv;
     uv_async_t wake;
     uv_prepare_t prepare;
+    uv_idle_t own; /* the loop's own thread posted */
     uv_timer_t timer;
     pthread_t thread;
     char name[16];

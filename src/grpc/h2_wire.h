@@ -53,7 +53,7 @@ enum err h2_status_from_http(int http_status);
 /* Headers by name, in the order of their coming. Zero value is empty. */
 #define H2_METADATA_MAX_BYTES 16384 /* names, values, and 32 for each, as HTTP/2 counts */
 struct h2_metadata {
-    struct strbuf text; /* name NUL value NUL ... */
+    struct strbuf text; /* their lengths, name NUL value NUL, ... */
     size_t bytes;
 };
 /* RESOURCE_EXHAUSTED beyond the bound; INVALID_ARGUMENT: a NUL inside. */

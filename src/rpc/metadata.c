@@ -77,12 +77,12 @@ static bool is_plain(const char *text)
     return n > 0;
 }
 
-size_t rpc_metadata_write(const struct rpc_call *call, const char *secret, struct arena *arena,
-                          struct h2_pair out[RPC_METADATA_MAX_PAIRS])
+size_t rpc_metadata_write(const struct rpc_call *call, const char *authorization,
+                          struct arena *arena, struct h2_pair out[RPC_METADATA_MAX_PAIRS])
 {
     size_t n = 0;
-    if (secret && secret[0])
-        out[n++] = (struct h2_pair){"authorization", arena_printf(arena, "Bearer %s", secret)};
+    if (authorization)
+        out[n++] = (struct h2_pair){"authorization", authorization};
     if (call->request_id && is_plain(call->request_id))
         out[n++] = (struct h2_pair){"x-request-id", call->request_id};
     if (call->traceparent && is_plain(call->traceparent))

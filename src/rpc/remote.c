@@ -35,7 +35,7 @@ struct rpc_remote {
     ProtobufCService base; /* first: what callers hold */
     struct rpc_pool *pool;
     struct metric_cell **seconds; /* by method index */
-    char *path;                   /* "/parlance.user.v1.User/" */
+    char **paths;                 /* "/parlance.user.v1.User/GetUser", by method index */
     /* On the loop. */
     struct instance instances[INSTANCES_MAX];
     size_t count, next;
@@ -211,7 +211,6 @@ static void attempt_start(void *arg)
 {
     struct attempt *a = arg;
     struct rpc_remote *remote = a->remote;
-    const ProtobufCMethodDescriptor *method = &remote->base.descriptor->methods[a->method];
     int64_t left_us = a->call->deadline_us - clock_mono_us();
     struct instance *instance = pick(remote, a->call->instance);
     if (left_us <= 0 || !instance) {
@@ -227,13 +226,13 @@ static void attempt_start(void *arg)
     struct h2_pair pairs[RPC_METADATA_MAX_PAIRS];
     struct h2_call *call = h2_call_start(
         instance->channel->channel,
-        &(struct h2_call_options){
-            .path = arena_printf(arena, "%s%s", remote->path, method->name),
-            .metadata = pairs,
-            .metadata_count = rpc_metadata_write(a->call, remote->pool->secret, arena, pairs),
-            .timeout_ms = left_us / 1000 + 1,
-            .handler = &handler,
-            .arg = a});
+        &(struct h2_call_options){.path = remote->paths[a->method],
+                                  .metadata = pairs,
+                                  .metadata_count = rpc_metadata_write(
+                                      a->call, remote->pool->authorization, arena, pairs),
+                                  .timeout_ms = left_us / 1000 + 1,
+                                  .handler = &handler,
+                                  .arg = a});
     a->channel = instance->channel;
     a->channel->refs++;
     a->count++;
@@ -325,17 +324,19 @@ ProtobufCService *rpc_remote_create(struct rpc_pool *pool,
                                     const ProtobufCServiceDescriptor *descriptor)
 {
     struct rpc_remote *remote = mem_new(struct rpc_remote);
-    struct strbuf path = {0};
     remote->base = (ProtobufCService){descriptor, remote_invoke, remote_destroy};
     remote->pool = pool;
-    strbuf_printf(&path, "/%s/", descriptor->name);
-    remote->path = path.p;
     atomic_init(&remote->in_flight, 1);
     sem_init(&remote->drained, 0, 0);
     remote->seconds = mem_calloc(descriptor->n_methods + 1, sizeof(remote->seconds[0]));
-    for (unsigned i = 0; i < descriptor->n_methods; i++)
-        remote->seconds[i] =
-            metric_cell(&remote_seconds, descriptor->short_name, descriptor->methods[i].name, NULL);
+    remote->paths = mem_calloc(descriptor->n_methods + 1, sizeof(remote->paths[0]));
+    for (unsigned i = 0; i < descriptor->n_methods; i++) {
+        const char *name = descriptor->methods[i].name;
+        struct strbuf path = {0};
+        remote->seconds[i] = metric_cell(&remote_seconds, descriptor->short_name, name, NULL);
+        strbuf_printf(&path, "/%s/%s", descriptor->name, name);
+        remote->paths[i] = path.p;
+    }
     registry_watch(pool->registry, descriptor->short_name, on_changed, remote);
     return &remote->base;
 }
@@ -360,6 +361,8 @@ void rpc_remote_destroy(ProtobufCService **base)
     loop_call(remote->pool->loop, drop_instances, remote);
     sem_destroy(&remote->drained);
     free(remote->seconds);
-    free(remote->path);
+    for (unsigned i = 0; i < remote->base.descriptor->n_methods; i++)
+        free(remote->paths[i]);
+    free(remote->paths);
     free(remote);
 }
