@@ -8,6 +8,7 @@
 #include "cache/cache_driver.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/span.h"
 
 #define KEY_MAX_BYTES 512
 #define VALUE_MAX_BYTES (1u << 20)
@@ -17,6 +18,12 @@ struct cache {
     const struct cache_driver *driver;
     struct cache_impl *impl;
 };
+
+static void start_span(const struct cache *cache, struct span *span, const char *name)
+{
+    span_start_child(span, name, SPAN_CLIENT);
+    span_add_text(span, "db.system", cache->driver->name);
+}
 
 static const struct cache_driver *const drivers[] = {
     &cache_memory,
@@ -62,8 +69,15 @@ static bool is_key(struct str key)
 
 enum err cache_get(struct cache *cache, struct str key, struct arena *arena, struct str *value)
 {
+    struct span span;
     *value = STR_NULL;
-    return is_key(key) ? cache->driver->get(cache->impl, key, arena, value) : ERR_INVALID_ARGUMENT;
+    if (!is_key(key))
+        return ERR_INVALID_ARGUMENT;
+    start_span(cache, &span, "cache.get");
+    enum err err = cache->driver->get(cache->impl, key, arena, value);
+    span_add_text(&span, "parlance.cache", err ? "miss" : "hit");
+    span_end(&span, err == ERR_NOT_FOUND ? ERR_OK : err);
+    return err;
 }
 
 static enum err put(struct cache *cache, struct str key, struct str value, int64_t ttl_ms,
@@ -71,7 +85,11 @@ static enum err put(struct cache *cache, struct str key, struct str value, int64
 {
     if (!is_key(key) || value.n > VALUE_MAX_BYTES || ttl_ms < 0)
         return ERR_INVALID_ARGUMENT;
-    return cache->driver->put(cache->impl, key, value, ttl_ms, mode);
+    struct span span;
+    start_span(cache, &span, "cache.put");
+    enum err err = cache->driver->put(cache->impl, key, value, ttl_ms, mode);
+    span_end(&span, err == ERR_ALREADY_EXISTS ? ERR_OK : err);
+    return err;
 }
 
 enum err cache_set(struct cache *cache, struct str key, struct str value, int64_t ttl_ms)
@@ -86,7 +104,13 @@ enum err cache_add(struct cache *cache, struct str key, struct str value, int64_
 
 enum err cache_delete(struct cache *cache, struct str key)
 {
-    return is_key(key) ? cache->driver->remove(cache->impl, key) : ERR_INVALID_ARGUMENT;
+    struct span span;
+    if (!is_key(key))
+        return ERR_INVALID_ARGUMENT;
+    start_span(cache, &span, "cache.delete");
+    enum err err = cache->driver->remove(cache->impl, key);
+    span_end(&span, err);
+    return err;
 }
 
 enum err cache_increment(struct cache *cache, struct str key, int64_t delta, int64_t ttl_ms,
@@ -95,5 +119,9 @@ enum err cache_increment(struct cache *cache, struct str key, int64_t delta, int
     *value = 0;
     if (!is_key(key) || ttl_ms < 0)
         return ERR_INVALID_ARGUMENT;
-    return cache->driver->increment(cache->impl, key, delta, ttl_ms, value);
+    struct span span;
+    start_span(cache, &span, "cache.increment");
+    enum err err = cache->driver->increment(cache->impl, key, delta, ttl_ms, value);
+    span_end(&span, err);
+    return err;
 }

@@ -8,7 +8,8 @@ static inline int64_t clock_mono_ms(void)
 {
     return clock_mono_us() / 1000;
 }
-int64_t clock_wall_ms(void); /* since 1970-01-01 UTC; may jump */
+int64_t clock_wall_us(void); /* since 1970-01-01 UTC; may jump */
+int64_t clock_wall_ms(void);
 /* 2026-01-01, before the first of these programs: a clock before this was never set. */
 #define CLOCK_FLOOR_MS INT64_C(1767225600000)
 

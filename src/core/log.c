@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/span.h"
 #include "core/str.h"
 #include "core/str_internal.h"
 
@@ -94,6 +95,17 @@ static size_t collect_scopes(const struct log_scope *scope,
     return count;
 }
 
+/* So that a line leads to its trace. */
+static void add_trace(struct strbuf *b)
+{
+    const struct span *span = span_current();
+    char id[33];
+    if (!span || !span->is_sampled)
+        return;
+    str_hex(id, span->trace_id, sizeof(span->trace_id));
+    strbuf_printf(b, ",\"trace_id\":\"%.32s\"", id);
+}
+
 static void build_json(struct strbuf *b, const char *ts, enum log_level level, const char *src,
                        const struct log_scope *scope, struct str message)
 {
@@ -109,6 +121,7 @@ static void build_json(struct strbuf *b, const char *ts, enum log_level level, c
         strbuf_addc(b, ':');
         strbuf_add_json(b, str_from(fields[i]->value));
     }
+    add_trace(b);
     strbuf_adds(b, "}\n");
 }
 

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metric.h"
+#include "core/span.h"
 #include "edge/edge.h"
 #include "net/guard.h"
 
@@ -203,6 +204,8 @@ struct edge_job {
     ProtobufCMessage *message; /* read beforehand, since the client is gone; else NULL */
     struct edge_wish wish;     /* EDGE_BLOB_REPLY */
     int64_t start_us;
+    struct span span;
+    atomic_int status;   /* of the answer; 0: none yet */
     enum err err;        /* of the validation */
     const char *problem; /* why a signature was refused */
 };
@@ -243,7 +246,7 @@ void edge_reply_wrong_method(struct edge *e, struct http_request *req, const cha
 void edge_reply_failure(struct edge_job *j, enum err err, const char *message,
                         int64_t retry_after_ms);
 void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply);
-void edge_count(const struct edge_job *j, int status);
+void edge_count(struct edge_job *j, int status);
 
 /* ---- edge_blob.c: files as answers ---- */
 void edge_reply_blob(struct edge_job *j, const ProtobufCMessage *reply);

@@ -24,10 +24,11 @@ static struct metric_cell *find_cell(const struct edge_target *t, int status)
     return metric_cell(&requests_total, t->route->path, t->route->method, text);
 }
 
-void edge_count(const struct edge_job *j, int status)
+void edge_count(struct edge_job *j, int status)
 {
     struct edge_target *t = j->match.target;
     struct metric_cell *cell = NULL;
+    j->status = status;
     if (!t)
         return;
     for (size_t i = 0; !cell && i < EDGE_STATUS_CELLS; i++) {
@@ -41,10 +42,12 @@ void edge_count(const struct edge_job *j, int status)
     }
     metric_cell_add(cell ? cell : find_cell(t, status), 1);
     metric_cell_observe(t->seconds, (double)(clock_mono_us() - j->start_us) / 1e6);
+    const struct span *before = span_enter(&j->span);
     if (status >= 500)
         log_warn(&j->call->log, "%s %s: %d", t->route->method, t->route->path, status);
     else
         log_debug(&j->call->log, "%s %s: %d", t->route->method, t->route->path, status);
+    span_leave(before);
 }
 
 /* ---- headers ---- */

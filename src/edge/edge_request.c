@@ -41,6 +41,42 @@ static const char *keep_address(struct arena *arena, const struct net_address *a
     return arena_strdup(arena, text);
 }
 
+/* ---- the trace ---- */
+
+/* A request begins a trace, or goes on with the one that it names. */
+static void start_span(struct edge_job *j, const struct http_request *req)
+{
+    struct rpc_call *call = j->call;
+    char text[SPAN_TRACEPARENT_SIZE];
+    call->traceparent = keep(call->arena, http_request_header(req, "traceparent"), 60);
+    span_start(&j->span, NULL, SPAN_SERVER, call->traceparent);
+    if (!j->span.is_known)
+        return;
+    span_traceparent(&j->span, text);
+    call->traceparent = arena_strdup(call->arena, text);
+    j->span.service = "edge";
+}
+
+/* Before the call begins: later its arena may be the handler's. */
+static void name_span(struct edge_job *j, const char *method, const char *route)
+{
+    if (!j->span.is_sampled)
+        return;
+    j->span.name = arena_printf(j->call->arena, "%s %s", method, route);
+    span_add_text(&j->span, "http.request.method", method);
+    span_add_text(&j->span, "http.route", route);
+    span_add_text(&j->span, "parlance.request_id", j->call->request_id);
+}
+
+static void end_span(struct edge_job *j)
+{
+    if (j->status)
+        span_add_number(&j->span, "http.response.status_code", j->status);
+    span_end(&j->span, j->status >= 500 ? ERR_INTERNAL : ERR_OK);
+}
+
+/* ---- a job ---- */
+
 static struct edge_job *job_create(struct edge *e, struct http_request *req)
 {
     struct rpc_call *call = rpc_call_create(NULL);
@@ -60,7 +96,7 @@ static struct edge_job *job_create(struct edge *e, struct http_request *req)
     call->request_id = arena_strdup(call->arena, req->id);
     call->remote_addr = keep_address(call->arena, &j->client.address);
     call->user_agent = keep(call->arena, http_request_header(req, "User-Agent"), 300);
-    call->traceparent = keep(call->arena, http_request_header(req, "traceparent"), 60);
+    start_span(j, req);
     call->log = log_scope(NULL, "request_id", call->request_id);
     return j;
 }
@@ -69,6 +105,7 @@ void edge_job_destroy(struct edge_job *j)
 {
     struct edge *e = j->edge;
     struct rpc_call *call = j->call;
+    end_span(j);
     rpc_call_unref(&call);
     edge_job_ended(e);
 }
@@ -298,6 +335,7 @@ static void ask_auth(struct edge_job *j, unsigned method, const ProtobufCMessage
     struct rpc_call *call = rpc_call_create(NULL);
     call->user = j;
     call->request_id = j->call->request_id;
+    call->traceparent = j->call->traceparent;
     call->remote_addr = j->call->remote_addr;
     call->log = j->call->log;
     call->is_idempotent = method == j->edge->validate_method; /* a signature is good once */
@@ -368,6 +406,7 @@ void edge_request_start(struct edge *e, struct http_request *req, const struct e
     struct edge_job *j = job_create(e, req);
     j->match = *match;
     j->next = ask_service;
+    name_span(j, match->target->route->method, match->target->route->path);
     for (size_t i = 0; i < match->param_count; i++) /* the path belongs to the request */
         j->match.values[i].p = str_arena(j->call->arena, match->values[i]);
     find_out_who(j, req);
@@ -390,6 +429,7 @@ void edge_request_abort(struct edge *e, struct http_request *req, const struct e
     j->match = *match;
     j->match.param_count = 0; /* they are in the message, and the path goes */
     j->next = tell_cut;
+    name_span(j, match->target->route->method, match->target->route->path);
     req->has_more_body = false;
     j->message = edge_message_read(match, req, true, j->call->arena, &problem);
     strbuf_deinit(&problem);
@@ -404,6 +444,7 @@ void edge_ws_start(struct edge *e, struct http_request *req, const struct edge_w
     struct edge_job *j = job_create(e, req);
     j->ws_row = row;
     j->next = open_socket;
+    name_span(j, "GET", row->path);
     find_out_who(j, req);
 }
 
@@ -412,5 +453,6 @@ void edge_job_start(struct edge *e, struct http_request *req,
 {
     struct edge_job *j = job_create(e, req);
     j->next = next;
+    name_span(j, "GET", "/metrics");
     find_out_who(j, req);
 }

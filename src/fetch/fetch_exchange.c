@@ -69,6 +69,35 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
     return n;
 }
 
+/* ---- the trace ---- */
+
+/* The host alone: a path may be a secret between two servers. */
+static const char *host_of(const char *text, struct arena *arena)
+{
+    CURLU *url = curl_url();
+    char *host = NULL;
+    if (url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK)
+        curl_url_get(url, CURLUPART_HOST, &host, 0);
+    const char *copy = arena_strdup(arena, host);
+    curl_free(host);
+    curl_url_cleanup(url);
+    return copy;
+}
+
+/* A request on behalf of something recorded tells the other server what it belongs to. */
+static void start_span(struct fetch_exchange *x, const struct fetch_request *r)
+{
+    const char *method = r->method ? r->method : r->body.n ? "POST" : "GET";
+    char text[SPAN_TRACEPARENT_SIZE];
+    span_start_child(&x->span, "fetch", SPAN_CLIENT);
+    if (!x->span.is_sampled)
+        return;
+    span_add_text(&x->span, "http.request.method", arena_strdup(x->arena, method));
+    span_add_text(&x->span, "server.address", host_of(r->url, x->arena));
+    span_traceparent(&x->span, text);
+    x->lines = curl_slist_append(x->lines, arena_printf(x->arena, "traceparent: %s", text));
+}
+
 /* ---- the request ---- */
 
 static bool has_part(CURLU *url, CURLUPart part)
@@ -166,6 +195,7 @@ static void set_content(struct fetch_exchange *x, const struct fetch_setup *setu
     /* What libcurl would add by itself: forms, and a wait before bigger bodies. */
     x->lines = curl_slist_append(x->lines, "Expect:");
     x->lines = curl_slist_append(x->lines, "Content-Type:");
+    start_span(x, r);
     for (size_t i = 0; i < r->header_count; i++)
         add_line(x, r->headers[i].name, r->headers[i].value);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, x->lines);
@@ -236,7 +266,9 @@ enum err fetch_exchange_end(struct fetch_exchange **x_, CURLcode code)
         x->response.status = (int)status;
         x->response.body = strbuf_str(&x->body);
         x->response.problem = "";
+        span_add_number(&x->span, "http.response.status_code", status);
     }
+    span_end(&x->span, err ? err : status >= 400 ? ERR_UNKNOWN : ERR_OK);
     x->done(x->arg, err, &x->response);
     curl_easy_cleanup(x->easy);
     curl_slist_free_all(x->lines);

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 
 #include "core/list.h"
+#include "core/span.h"
 #include "fetch/fetch.h"
 
 #define FETCH_HEADERS_MAX 64
@@ -25,6 +26,7 @@ struct fetch_exchange {
     char curl_text[CURL_ERROR_SIZE];
     struct fetch_header headers[FETCH_HEADERS_MAX];
     struct fetch_response response;
+    struct span span;
     fetch_done_fn *done;
     void *arg;
 };

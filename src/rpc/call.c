@@ -29,11 +29,13 @@ struct rpc_call *rpc_call_create(const struct rpc_call *like)
         /* The parent stays, so what belongs to it can be borrowed. */
         state->parent = rpc_call_ref((struct rpc_call *)(uintptr_t)like);
         call->request_id = like->request_id;
-        call->traceparent = like->traceparent;
+        call->traceparent = rpc_span_traceparent(rpc_state((struct rpc_call *)(uintptr_t)like));
         call->who = like->who;
         call->remote_addr = like->remote_addr;
         call->user_agent = like->user_agent;
         call->log = like->log;
+    } else {
+        call->traceparent = rpc_span_here(arena);
     }
     return call;
 }

@@ -11,7 +11,6 @@
 #include "core/loop.h"
 #include "core/mem.h"
 #include "core/metric.h"
-#include "core/span.h"
 #include "rpc/rpc_internal.h"
 
 static struct metric call_seconds =
@@ -65,6 +64,7 @@ static void local_closed(const ProtobufCMessage *reply, void *data)
     ProtobufCClosure closure = state->closure;
     struct arena *packed = NULL;
     count_call(service, state, reply != NULL);
+    rpc_span_end(state, reply ? ERR_OK : state->fail_err);
     if (reply && service->is_packing) {
         packed = arena_create();
         reply = repack(reply, packed);
@@ -79,7 +79,7 @@ static void local_closed(const ProtobufCMessage *reply, void *data)
     rpc_call_unref(&call);
 }
 
-static void run_handler(struct rpc_call_state *state)
+static void invoke_handler(struct rpc_call_state *state)
 {
     struct rpc_local *service = state->service;
     ProtobufCService *implementation = service->implementation;
@@ -97,6 +97,17 @@ static void run_handler(struct rpc_call_state *state)
         local_closed(NULL, state);
     }
     arena_destroy(&arena);
+}
+
+static void run_handler(struct rpc_call_state *state)
+{
+    if (!state->span) {
+        invoke_handler(state);
+        return;
+    }
+    rpc_span_enter(state);
+    invoke_handler(state);
+    rpc_span_leave(state);
 }
 
 /* On a thread of the share: what waited too long is not begun any more. */
@@ -125,6 +136,8 @@ static void local_invoke(ProtobufCService *base, unsigned method, const Protobuf
     state->method = method;
     state->closure = closure;
     state->input = input;
+    rpc_span_start(state, base->descriptor, method,
+                   state->is_from_outside ? SPAN_SERVER : SPAN_INTERNAL);
     if (!loop_current()) {
         run_handler(state);
         return;

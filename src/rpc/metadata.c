@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "grpc/h2_wire.h"
+#include "rpc/rpc_internal.h"
 
 static const char *const roles[] = {
     [ROLE_NONE] = "none", [ROLE_GUEST] = "guest", [ROLE_USER] = "user", [ROLE_ADMIN] = "admin"};
@@ -85,8 +86,9 @@ size_t rpc_metadata_write(const struct rpc_call *call, const char *authorization
         out[n++] = (struct h2_pair){"authorization", authorization};
     if (call->request_id && is_plain(call->request_id))
         out[n++] = (struct h2_pair){"x-request-id", call->request_id};
-    if (call->traceparent && is_plain(call->traceparent))
-        out[n++] = (struct h2_pair){"traceparent", call->traceparent};
+    const char *traceparent = rpc_span_traceparent(rpc_state((struct rpc_call *)(uintptr_t)call));
+    if (traceparent && is_plain(traceparent))
+        out[n++] = (struct h2_pair){"traceparent", traceparent};
     if (call->who)
         out[n++] = (struct h2_pair){"parlance-identity", rpc_identity_write(call->who, arena)};
     if (call->remote_addr)

@@ -82,6 +82,7 @@ static void end_call(struct attempt *a, const ProtobufCMessage *reply)
     struct rpc_remote *remote = a->remote;
     struct rpc_call *call = a->call;
     count_call(a, reply != NULL);
+    rpc_span_end(rpc_state(call), reply ? ERR_OK : rpc_state(call)->fail_err);
     if (!rpc_state(call)->is_managed)
         rpc_call_settle(rpc_state(call), reply);
     a->closure(reply, call);
@@ -257,6 +258,7 @@ static void remote_invoke(ProtobufCService *base, unsigned method, const Protobu
     atomic_fetch_add(&remote->in_flight, 1);
     if (!rpc_state(call)->is_managed)
         rpc_call_start_clock(call);
+    rpc_span_start(rpc_state(call), base->descriptor, method, SPAN_CLIENT);
     loop_post(remote->pool->loop, attempt_start, a);
 }
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "core/list.h"
+#include "core/span.h"
 #include "rpc/rpc.h"
 
 struct rpc_local;
@@ -44,12 +45,32 @@ struct rpc_call_state {
     ProtobufCClosure closure;
     int64_t start_us;
     bool is_managed; /* started by rpc_sync or rpc_async, not by a bare stub */
+
+    /* Of the invocation in work; trace.c. */
+    bool is_from_outside;          /* another process asks: may begin a trace */
+    const char *traceparent;       /* NULL: the caller's */
+    struct span *span;             /* NULL: not recorded */
+    const struct span *outer_span; /* current where the handler runs, before it */
 };
 
 static inline struct rpc_call_state *rpc_state(struct rpc_call *call)
 {
     return (struct rpc_call_state *)call;
 }
+
+/* ---- trace.c ---- */
+
+/* An invocation begins, on the thread that asks. */
+void rpc_span_start(struct rpc_call_state *state, const ProtobufCServiceDescriptor *service,
+                    unsigned method, enum span_kind kind);
+void rpc_span_end(struct rpc_call_state *state, enum err err);
+/* What is handed on to those who are called for this call; NULL: nothing is known. */
+const char *rpc_span_traceparent(const struct rpc_call_state *state);
+/* A new call that is made for nobody: what this thread is at, if anything. */
+const char *rpc_span_here(struct arena *arena);
+/* Around the handler. */
+void rpc_span_enter(struct rpc_call_state *state);
+void rpc_span_leave(struct rpc_call_state *state);
 
 /* Hands the handler's error over to the caller. */
 void rpc_call_settle(struct rpc_call_state *state, const ProtobufCMessage *reply);

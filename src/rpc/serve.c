@@ -13,6 +13,7 @@
 #include "grpc/h2_reflection.h"
 #include "rpc/metadata.h"
 #include "rpc/remote.h"
+#include "rpc/rpc_internal.h"
 
 #define TIMEOUT_MAX_MS 600000
 #define OWN_SERVICES (1 + H2_REFLECTION_SERVICES)
@@ -154,6 +155,7 @@ static void call_on_message(void *arg, struct h2_stream *s, const uint8_t *bytes
         return;
     }
     served->call = rpc_call_create(NULL);
+    rpc_state(served->call)->is_from_outside = true;
     served->request =
         rpc_message_unpack(d->methods[served->method].input, served->call->arena, bytes, n);
     if (!served->request)

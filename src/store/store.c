@@ -186,7 +186,21 @@ void store_link_close(struct store_link **linkp)
     free(link);
 }
 
+void store_span_start(const struct store *store, struct span *span, const char *name)
+{
+    span_start_child(span, name, SPAN_CLIENT);
+    span_add_text(span, "db.system", store->driver->name);
+}
+
 /* ---- writes ---- */
+
+/* A write that belongs to something recorded is recorded too: from here until it is durable. */
+static struct span *start_write_span(const struct store *store)
+{
+    struct span span;
+    store_span_start(store, &span, "store.write");
+    return span.is_sampled ? mem_dup(&span, sizeof(span)) : NULL;
+}
 
 static enum err write_start(struct store *store, uint32_t shard, const struct store_job *job,
                             bool is_essential)
@@ -199,9 +213,10 @@ static enum err write_start(struct store *store, uint32_t shard, const struct st
         return err;
     struct store_job *queued = mem_alloc(sizeof(*queued));
     *queued = *job;
+    queued->span = start_write_span(store);
     err = store_writer_add(writer, queued);
     if (err)
-        free(queued);
+        store_job_free(&queued);
     return err;
 }
 
@@ -344,9 +359,8 @@ static void reader_give_back(struct store *store, struct store_link *link)
         store_link_close(&link);
 }
 
-static enum err read_with(struct store *store, store_fn *fn, void *arg, bool is_single)
+static enum err read_on_link(struct store *store, store_fn *fn, void *arg, bool is_single)
 {
-    int64_t start_us = clock_mono_us();
     struct store_link *link;
     enum err err = reader_take(store, &link);
     if (err)
@@ -365,6 +379,16 @@ static enum err read_with(struct store *store, store_fn *fn, void *arg, bool is_
     if (!is_single)
         store->driver->rollback(link->conn); /* nothing was written: the cheap way to end */
     reader_give_back(store, link);
+    return err;
+}
+
+static enum err read_with(struct store *store, store_fn *fn, void *arg, bool is_single)
+{
+    int64_t start_us = clock_mono_us();
+    struct span span;
+    store_span_start(store, &span, "store.read");
+    enum err err = read_on_link(store, fn, arg, is_single);
+    span_end(&span, err);
     metric_observe(&metric_read, (double)(clock_mono_us() - start_us) / 1e6);
     return err;
 }

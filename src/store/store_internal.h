@@ -7,6 +7,7 @@
 #include "core/list.h"
 #include "core/map.h"
 #include "core/metric.h"
+#include "core/span.h"
 #include "store/store_driver.h"
 
 #define STATEMENT_SLOTS 128
@@ -53,7 +54,8 @@ struct store_job {
     void *arg;
     store_done_fn *done;
     int64_t queued_us;
-    bool is_barrier; /* may exceed the limit of the queue */
+    bool is_barrier;   /* may exceed the limit of the queue */
+    struct span *span; /* NULL: not recorded */
     enum err err;
 };
 
@@ -89,6 +91,9 @@ enum err store_link_open(struct store *store, enum store_access access, struct s
 void store_link_close(struct store_link **link);
 extern struct metric store_metric_errors;
 
+/* Begins a span of what this thread is at. */
+void store_span_start(const struct store *store, struct span *span, const char *name);
+
 /* store_stmt.c */
 /* Resets what a job left in flight. */
 void store_tx_finish_all(struct store_tx *tx);
@@ -100,5 +105,6 @@ enum err store_writer_start(struct store_writer *writer, struct store *store, ui
 void store_writer_stop(struct store_writer *writer);
 /* ERR_OK: queued, done will be called. Anything else: refused. */
 enum err store_writer_add(struct store_writer *writer, struct store_job *job);
+void store_job_free(struct store_job **job);
 /* Whether this thread is a writer's (of any store): there one must not wait for a write. */
 bool store_writer_is_current(void);

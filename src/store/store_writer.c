@@ -129,11 +129,30 @@ void store_before_commit(struct store_tx *tx, store_fn *fn, void *arg)
     tx->seals[tx->seal_count++] = (struct store_seal){fn, arg};
 }
 
+void store_job_free(struct store_job **job)
+{
+    free((*job)->span);
+    free(*job);
+    *job = NULL;
+}
+
+/* What the job publishes belongs to its trace. */
+static enum err job_fn(struct store_tx *tx, struct store_job *job)
+{
+    if (!job->span)
+        return job->fn(tx, job->arg);
+    const struct span *before = span_enter(job->span);
+    span_add_number(job->span, "parlance.queued_us", clock_mono_us() - job->queued_us);
+    enum err err = job->fn(tx, job->arg);
+    span_leave(before);
+    return err;
+}
+
 static enum err job_call(struct store_tx *tx, struct store_job *job)
 {
     tx->doomed = ERR_OK;
     tx->changes = 0;
-    enum err err = job->fn(tx, job->arg);
+    enum err err = job_fn(tx, job);
     store_tx_finish_all(tx);
     return err ? err : tx->doomed;
 }
@@ -223,9 +242,11 @@ static void batch_answer(struct list *batch, enum err batch_err)
         metric_cell_add(err ? failed : passed, 1);
         metric_observe(&metric_write, (double)(now_us - job->queued_us) / 1e6);
         list_remove(node);
+        if (job->span)
+            span_end(job->span, err);
         if (job->done)
             job->done(err, job->arg);
-        free(job);
+        store_job_free(&job);
     }
 }
 

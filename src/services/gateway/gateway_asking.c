@@ -4,16 +4,20 @@
  */
 #include "services/gateway/gateway_socket.h"
 
+#include "core/span.h"
+
 struct asking {
     struct net_ticket ticket;
     bool is_packed, has_id;
     int64_t id;
     uint32_t field;
     struct rpc_call *call;
+    struct span span;
     const Gateway__ClientFrame *request; /* in the call's arena */
     struct ws_frame *frame;              /* the answer */
     struct identity who;                 /* authenticate: what the token says; role none: refused */
     bool is_refused;
+    enum err err;
 };
 
 void gateway_fill_error(Gateway__ServerFrame *frame, Gateway__ErrorInfo *error, enum err err,
@@ -55,6 +59,7 @@ static void answer(struct asking *a, Gateway__ServerFrame *frame)
         frame->id = a->id;
     }
     a->frame = gateway_encode(frame, a->is_packed);
+    span_end(&a->span, a->err);
     rpc_call_unref(&a->call);
     net_ticket_post(a->ticket, on_answered, a);
 }
@@ -65,6 +70,7 @@ static void answer_error(struct asking *a, enum err err, const char *message)
     Gateway__ErrorInfo error;
     char text[sizeof(a->call->message)];
     snprintf(text, sizeof(text), "%s", message);
+    a->err = err;
     gateway_fill_error(&frame, &error, err, text, a->call->request_id);
     error.retry_after_ms = a->call->retry_after_ms;
     answer(a, &frame);
@@ -133,6 +139,22 @@ static void on_validated(const ProtobufCMessage *message, struct rpc_call *call)
     answer(a, &frame);
 }
 
+/* Each request is the beginning of a trace: sockets live for hours. */
+static void start_span(struct asking *a)
+{
+    char text[SPAN_TRACEPARENT_SIZE];
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(a->request->base.descriptor, a->field);
+    span_start(&a->span, field ? field->name : "request", SPAN_SERVER, NULL);
+    if (!a->span.is_known)
+        return;
+    a->span.service = "gateway";
+    span_add_text(&a->span, "parlance.socket", "im");
+    span_add_text(&a->span, "parlance.request_id", a->call->request_id);
+    span_traceparent(&a->span, text);
+    a->call->traceparent = arena_strdup(a->call->arena, text);
+}
+
 struct asking *gateway_asking_create(struct gateway_socket *s, const Gateway__ClientFrame *frame,
                                      struct rpc_call *call)
 {
@@ -148,6 +170,7 @@ struct asking *gateway_asking_create(struct gateway_socket *s, const Gateway__Cl
     a->call = call;
     call->user = a;
     call->request_id = arena_strdup(call->arena, request_id);
+    start_span(a);
     call->remote_addr = arena_strdup(call->arena, s->remote_addr);
     if (s->who)
         call->who = gateway_socket_who(s, call->arena);

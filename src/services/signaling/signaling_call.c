@@ -35,8 +35,12 @@ static void on_loop(void *arg)
     struct pending *p = arg;
     struct signaling_hub *hub = p->hub;
     struct signaling_socket *s = p->socket_id ? signaling_socket_find(hub, p->socket_id) : NULL;
-    if (p->done && !hub->is_ending)
+    if (p->done && !hub->is_ending) {
+        const struct span span = s ? s->span : (struct span){0};
+        const struct span *before = span_enter(&span);
         p->done(hub, s, p->request_id, p->reply, p->call);
+        span_leave(before);
+    }
     signaling_free(p->reply);
     rpc_call_unref(&p->call);
     free(p);

@@ -13,6 +13,7 @@
 #include "core/map.h"
 #include "core/mem.h"
 #include "core/metric.h"
+#include "core/span.h"
 #include "core/str.h"
 #include "net/ticket.h"
 #include "rpc/rpc.h"
@@ -122,7 +123,9 @@ struct signaling_socket {
     struct member *member;
     char request_id[ID_SIZE];
     char remote_addr[64];
-    bool is_busy; /* a request is in work; later frames wait, so order is kept */
+    bool is_busy;     /* a request is in work; later frames wait, so order is kept */
+    struct span span; /* of that request */
+    enum err span_err;
     struct list waiting_frames;
     size_t waiting_count;
 };

@@ -25,6 +25,7 @@ void signaling_reply_ok(struct signaling_socket *s, int64_t id)
 void signaling_reply_error(struct signaling_socket *s, int64_t id, enum err err,
                            const char *message)
 {
+    s->span_err = err;
     Signaling__ErrorFrame frame = SIGNALING__ERROR_FRAME__INIT;
     frame.type = (char *)"error";
     if (id != SIGNALING_NO_ID) {
@@ -352,6 +353,26 @@ static const struct {
     {"reaction", NEEDS_ROOM, on_reaction},
 };
 
+/* Each request is the beginning of a trace: sockets live for hours. */
+static void start_span(struct signaling_socket *s, const char *type)
+{
+    span_start(&s->span, type, SPAN_SERVER, NULL);
+    s->span.service = "signaling";
+    s->span_err = ERR_OK;
+    span_add_text(&s->span, "parlance.socket", "signaling");
+    span_add_text(&s->span, "parlance.request_id", s->request_id);
+}
+
+/* The copy lives as long as it is current, whatever becomes of the socket. */
+static bool run_request(struct signaling_socket *s, request_fn *fn, const Signaling__ClientFrame *f)
+{
+    const struct span span = s->span;
+    const struct span *before = span_enter(&span);
+    bool is_done = fn(s, f);
+    span_leave(before);
+    return is_done;
+}
+
 bool signaling_request(struct signaling_socket *s, const Signaling__ClientFrame *f)
 {
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
@@ -367,7 +388,8 @@ bool signaling_request(struct signaling_socket *s, const Signaling__ClientFrame 
                                   "Join a room first.");
             return true;
         }
-        return requests[i].fn(s, f);
+        start_span(s, requests[i].type);
+        return run_request(s, requests[i].fn, f);
     }
     signaling_reply_error(s, signaling_frame_id(f), ERR_UNIMPLEMENTED, "Unknown type of frame.");
     return true;

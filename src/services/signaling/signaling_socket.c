@@ -284,6 +284,7 @@ static void socket_open(const struct inbound *in)
 void signaling_socket_destroy(struct signaling_socket *s)
 {
     loop_timer_stop(&s->timer);
+    span_end(&s->span, ERR_CANCELLED);
     map64_remove(s->hub->sockets, s->id);
     LIST_FOREACH(&s->waiting_frames, node)
     {
@@ -320,6 +321,8 @@ static bool handle_frame(struct signaling_socket *s, const struct inbound *in)
                               problem.n ? problem.p : "not a frame");
     strbuf_deinit(&problem);
     arena_destroy(&arena);
+    if (is_done)
+        span_end(&s->span, s->span_err);
     return is_done;
 }
 
@@ -340,6 +343,7 @@ static void take_frame(struct signaling_socket *s, struct inbound *in)
 void signaling_socket_done(struct signaling_socket *s)
 {
     s->is_busy = false;
+    span_end(&s->span, s->span_err);
     while (!s->is_busy && !list_is_empty(&s->waiting_frames)) {
         struct inbound *in = LIST_ENTRY(s->waiting_frames.next, struct inbound, in_queue);
         list_remove(&in->in_queue);
