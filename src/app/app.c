@@ -21,6 +21,12 @@ const char *app_path(const struct app *app, const char *name)
     return arena_printf(app->arena, "%s/%s", app->config->data_dir, name);
 }
 
+const char *app_blob_dir(const struct app_config *config, struct arena *arena)
+{
+    return config->blob_dir[0] ? config->blob_dir
+                               : arena_printf(arena, "%s/blobs", config->data_dir);
+}
+
 void app_note(struct app *app, const char *fmt, ...)
 {
     char text[400];

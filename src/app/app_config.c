@@ -110,6 +110,9 @@ static const struct config_row rows[] = {
                 "What keeps the tables: SQLite in the data directory, or a server."),
     CONFIG_SECRET(C, store_url, "store.url", NULL, &store_form,
                   "Where that server is; several hosts for one that fails over."),
+    CONFIG_TEXT(C, blob_dir, "blob.dir", "",
+                "Where pictures and files lie, when several processes share them; empty: in the "
+                "data directory."),
     CONFIG_FORM(C, public_url, "public_url", "", &site_form,
                 "How people reach this server, for links. Empty: as they came."),
     CONFIG_ENUM(C, log_level, "log.level", "info", log_levels,
@@ -268,6 +271,8 @@ static const char *problem_of(const struct app_config *c)
         return "store.url: expected store.driver, too";
     if (!is_embedded && !c->store_url[0])
         return "store.driver: expected store.url, too";
+    if (is_embedded && c->blob_dir[0])
+        return "blob.dir: expected store.driver, too";
     if (!c->tls_cert[0] != !c->tls_key[0])
         return "tls.cert and tls.key: expected both or neither";
     if (c->has_tls && c->http_port && c->http_port == c->https_port)

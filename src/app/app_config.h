@@ -21,6 +21,7 @@ struct app_config {
     const char *data_dir;
     int store_driver; /* index into app_store_drivers */
     const char *store_url;
+    const char *blob_dir; /* "": blobs/ in the data directory */
     const char *public_url;
     int log_level; /* enum log_level */
     int log_format;

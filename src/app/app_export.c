@@ -70,9 +70,9 @@ static enum err on_blob(void *arg, const char *blob, const char *path)
 {
     struct exporting *x = arg;
     char sum[ARCHIVE_SUM_CHARS + 1];
-    char *blobs = archive_join(x->e->data_dir, "blobs"), *copied = archive_join(x->stage, blob);
+    char *copied = archive_join(x->stage, blob);
     char *wanted = archive_join(x->stage, path), *dir = archive_join(x->stage, "files");
-    enum err err = archive_copy(blobs, x->stage, blob, &x->e->progress, sum);
+    enum err err = archive_copy(x->e->blob_dir, x->stage, blob, &x->e->progress, sum);
     if (!err)
         err = file_make_dirs(dir, 0700);
     if (!err && rename(copied, wanted) != 0)
@@ -83,7 +83,6 @@ static enum err on_blob(void *arg, const char *blob, const char *path)
         *slash = '\0';
         rmdir(copied);
     }
-    free(blobs);
     free(copied);
     free(wanted);
     free(dir);

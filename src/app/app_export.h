@@ -7,7 +7,7 @@
 
 struct app_export {
     struct store *store;
-    const char *data_dir;
+    const char *blob_dir;
     const char *login;     /* name, e-mail or id */
     const char *directory; /* absolute; nothing may be there */
     struct archive_progress progress;

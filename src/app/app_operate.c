@@ -51,7 +51,7 @@ static enum err backup(struct app_operate *o, struct archive_state *state, struc
 
 static enum err export(struct app_operate *o, struct archive_state *state, struct strbuf *problem) {
     struct app_export e = {.store = o->opt.store,
-                           .data_dir = o->opt.data_dir,
+                           .blob_dir = o->opt.blob_dir,
                            .login = o->login,
                            .directory = o->directory,
                            .progress = {.fn = on_progress, .arg = o}};

@@ -12,7 +12,7 @@ struct app_operate;
 
 struct app_operate_options {
     struct store *store;
-    const char *data_dir, *version;
+    const char *data_dir, *blob_dir, *version;
     struct bus *bus;
     const char *const *erase_queues; /* whose tasks are counted by GetErasing */
     size_t erase_queue_count;

@@ -183,8 +183,8 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
                                   .driver = "memory", .store = app->store, .task_threads = 14});
     if (err)
         return err;
-    err = blob_open(&app->blob,
-                    &(struct blob_options){.driver = "files", .root = app_path(app, "blobs")});
+    err =
+        blob_open(&app->blob, &(struct blob_options){.driver = "files", .root = app_blob_dir(app->config, app->arena)});
     if (err)
         return err;
     id_token(app->instance_id, APP_INSTANCE_CHARS);

@@ -100,6 +100,8 @@ const char *app_split_problem(const struct app_config *c)
     if ((c->has_grpc || !runs_all(c)) && !has_cert && !c->grpc_secret[0])
         return "services of several processes: expected grpc.secret, or grpc.tls_cert, "
                "grpc.tls_key and grpc.tls_ca, by which they know one another";
+    if (c->store_driver && !runs_all(c) && !c->jwt_secret[0])
+        return "services of several processes: expected jwt.secret, the same for all of them";
     return NULL;
 }
 

@@ -403,6 +403,7 @@ static void start_control(struct app *app)
     s->operate_service = app_operate_create(
         &(struct app_operate_options){.store = app->store,
                                       .data_dir = app->config->data_dir,
+                                      .blob_dir = app_blob_dir(app->config, app->arena),
                                       .version = app->version,
                                       .bus = app->bus,
                                       .erase_queues = app_erase_queues,

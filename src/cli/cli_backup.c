@@ -133,13 +133,14 @@ static enum err write_here(const struct app_config *config, struct store *store,
                            struct strbuf *problem)
 {
     struct show s = {0};
+    struct arena *arena = arena_create();
     struct app_backup backup = {.store = store,
                                 .data_dir = config->data_dir,
                                 .directory = directory,
                                 .version = PARLANCE_VERSION,
                                 .progress = {.fn = on_progress, .arg = &s}};
     struct app_export export = {.store = store,
-                                .data_dir = config->data_dir,
+                                .blob_dir = app_blob_dir(config, arena),
                                 .directory = directory,
                                 .login = login,
                                 .progress = {.fn = on_progress, .arg = &s}};
@@ -147,6 +148,7 @@ static enum err write_here(const struct app_config *config, struct store *store,
         login[0] ? app_export_write(&export, problem) : app_backup_write(&backup, problem);
     show_end();
     *files = login[0] ? export.progress.state.file_count : backup.progress.state.file_count;
+    arena_destroy(&arena);
     return err;
 }
 

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { databaseOf } from '../services/services.mjs';
+import { enginesOf, isSplit, shape, startDeployment } from './deployment.mjs';
 import { mustBeAsDocumented } from './schema.mjs';
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
@@ -27,13 +28,13 @@ function plainEnvironment() {
 // PARLANCE_TEST_STORE=postgres runs every scenario over a real server (tests/services/run.mjs starts it); a data
 // directory has a database of its own there.
 const databases = new Map();
-export const notSqlite = ![undefined, '', 'sqlite'].includes(process.env.PARLANCE_TEST_STORE) && 'for SQLite alone';
+const storeDriver = process.env.PARLANCE_TEST_STORE || (shape ? 'postgres' : 'sqlite');
+export const notSqlite = storeDriver !== 'sqlite' && 'for SQLite alone';
 
 function storeOf(dataDir) {
-  const driver = process.env.PARLANCE_TEST_STORE;
   if (!notSqlite) return {};
   if (!databases.has(dataDir)) databases.set(dataDir, databaseOf(path.basename(dataDir)));
-  return { PARLANCE_STORE_DRIVER: driver, PARLANCE_STORE_URL: databases.get(dataDir) };
+  return { PARLANCE_STORE_DRIVER: storeDriver, PARLANCE_STORE_URL: databases.get(dataDir) };
 }
 
 // Any free port for each of these services: PARLANCE_HTTP_PORTS_USER and so on.
@@ -46,6 +47,7 @@ export function environment(dataDir, extra = {}) {
     ...plainEnvironment(),
     PARLANCE_DATA_DIR: dataDir,
     ...storeOf(dataDir),
+    ...enginesOf(dataDir),
     PARLANCE_HTTP_HOST: '127.0.0.1',
     PARLANCE_HTTP_PORT: '0',
     PARLANCE_HTTP_TLS_PORT: '0',
@@ -132,8 +134,18 @@ export class Server {
   }
 }
 
-// `wrap` is what runs it: ['prlimit', '--nofile=1024'].
-export async function startServer({ env = {}, args = ['serve'], dataDir, wrap = [], program: main = binary } = {}) {
+// `wrap` is what runs it: ['prlimit', '--nofile=1024']. PARLANCE_TEST_SHAPE=split makes several processes of a plain one.
+export async function startServer(options = {}) {
+  const { env = {}, args = ['serve'], dataDir, wrap = [], program = binary } = options;
+  const isPlain = args.length === 1 && args[0] === 'serve' && !wrap.length && program === binary && !env.PARLANCE_GRPC_ENABLED;
+  if (!isSplit || !isPlain) return startProcess(options);
+  const dir = dataDir ?? makeDataDir();
+  return startDeployment({
+    Server, start: startProcess, dataDir: dir, isOwnDir: !dataDir, env: { ...storeOf(dir), ...enginesOf(dir), ...env },
+  });
+}
+
+async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], program: main = binary } = {}) {
   const dir = dataDir ?? makeDataDir();
   const [program, ...rest] = [...wrap, main, ...args];
   const child = spawn(program, rest, { env: environment(dir, env), stdio: ['ignore', 'pipe', 'pipe'] });

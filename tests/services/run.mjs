@@ -1,33 +1,42 @@
-// Runs a command with a real server at its side and ends as it does; 77 (skipped) when the server cannot be had.
+// Runs a command with real servers at its side and ends as it does; 77 (skipped) when one of them cannot be had.
 //   node tests/services/run.mjs postgres build/tests/drivers/store_suite postgres
-// The command finds the server in PARLANCE_TEST_POSTGRES_URL (or _MYSQL_URL).
+//   node tests/services/run.mjs postgres,redis node --test tests/flow/messages.test.mjs
+// The command finds each in PARLANCE_TEST_POSTGRES_URL, PARLANCE_TEST_REDIS_URL and so on.
 import { spawn } from 'node:child_process';
 import { Missing, startService } from './services.mjs';
 
-const [name, program, ...args] = process.argv.slice(2);
+const [names, program, ...args] = process.argv.slice(2);
 if (!program) {
-  console.error('usage: node tests/services/run.mjs postgres|mysql COMMAND [ARGUMENT...]');
+  console.error('usage: node tests/services/run.mjs postgres|mysql|redis|...[,...] COMMAND [ARGUMENT...]');
   process.exit(2);
 }
 
-async function start() {
+const servers = [];
+const stopAll = () => Promise.all(servers.map((server) => server.stop()));
+
+async function start(name) {
   try {
     return await startService(name);
   } catch (problem) {
     if (!(problem instanceof Missing)) throw problem;
     console.error(`skipped: no ${name} server: ${problem.message}`);
+    await stopAll();
     return process.exit(77);
   }
 }
 
-const server = await start();
-const env = { ...process.env, [`PARLANCE_TEST_${name.toUpperCase()}_URL`]: server.url,
-  [`PARLANCE_TEST_${name.toUpperCase()}_PID`]: String(server.pid) };
+const env = { ...process.env };
+for (const name of names.split(',')) {
+  const server = await start(name);
+  servers.push(server);
+  env[`PARLANCE_TEST_${name.toUpperCase()}_URL`] = server.url;
+  env[`PARLANCE_TEST_${name.toUpperCase()}_PID`] = String(server.pid);
+}
 const child = spawn(program, args, { env, stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 const code = await new Promise((resolve) => {
   child.once('error', (problem) => { console.error(problem.message); resolve(127); });
   child.once('exit', (status, signal) => resolve(signal ? 1 : status));
 });
-await server.stop();
+await stopAll();
 process.exit(code);
