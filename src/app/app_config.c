@@ -17,6 +17,7 @@ extern char **environ;
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
 const char *const app_store_drivers[] = {"sqlite", "postgres", NULL};
+const char *const app_bus_drivers[] = {"memory", "redis", "kafka", "rabbitmq", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
 static const char *const addings[] = {"everybody", "contacts", NULL};
 
@@ -72,6 +73,11 @@ static bool is_store(struct str text)
     return str_starts(text, STR("postgres://")) || str_starts(text, STR("postgresql://"));
 }
 
+static bool is_broker(struct str text)
+{
+    return str_find(text, ':') > 0;
+}
+
 static bool is_long_enough(struct str text)
 {
     return text.n >= APP_SECRET_MIN_CHARS && text.n <= APP_SECRET_MAX_CHARS;
@@ -100,6 +106,8 @@ static const struct config_form ip_form = {"an IP address", is_ip};
 static const struct config_form stun_form = {"a server as stun:host:port", is_stun};
 static const struct config_form store_form = {"postgres://user:password@host:port/database",
                                               is_store};
+static const struct config_form broker_form = {
+    "redis://, rediss://, kafka://, amqp:// or amqps:// and its address", is_broker};
 static const struct config_form secret_form = {"32 to 4096 characters", is_long_enough};
 
 /* ---- the table ---- */
@@ -113,6 +121,13 @@ static const struct config_row rows[] = {
     CONFIG_TEXT(C, blob_dir, "blob.dir", "",
                 "Where pictures and files lie, when several processes share them; empty: in the "
                 "data directory."),
+    CONFIG_ENUM(C, event_bus, "event_bus.type", "memory", app_bus_drivers,
+                "What carries events between processes; memory: they stay in this one."),
+    CONFIG_SECRET(C, event_bus_url, "event_bus.url", NULL, &broker_form, "Where that broker is."),
+    CONFIG_ENUM(C, message_queue, "message_queue.type", "memory", app_bus_drivers,
+                "What carries tasks that are due; memory: the database alone."),
+    CONFIG_SECRET(C, message_queue_url, "message_queue.url", NULL, &broker_form,
+                  "Where that broker is. Empty: as event_bus.url, if it is of the same type."),
     CONFIG_FORM(C, public_url, "public_url", "", &site_form,
                 "How people reach this server, for links. Empty: as they came."),
     CONFIG_ENUM(C, log_level, "log.level", "info", log_levels,
@@ -273,6 +288,12 @@ static const char *problem_of(const struct app_config *c)
         return "store.driver: expected store.url, too";
     if (is_embedded && c->blob_dir[0])
         return "blob.dir: expected store.driver, too";
+    if ((c->event_bus != 0) != (c->event_bus_url[0] != 0))
+        return "event_bus.type and event_bus.url: expected both or neither";
+    if (c->message_queue && !c->message_queue_url[0] && c->message_queue != c->event_bus)
+        return "message_queue.type: expected message_queue.url, too";
+    if (!c->message_queue && c->message_queue_url[0])
+        return "message_queue.url: expected message_queue.type, too";
     if (!c->tls_cert[0] != !c->tls_key[0])
         return "tls.cert and tls.key: expected both or neither";
     if (c->has_tls && c->http_port && c->http_port == c->https_port)

@@ -9,6 +9,8 @@
 enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
 /* "sqlite", "postgres": as store.h knows them. */
 extern const char *const app_store_drivers[];
+/* "memory", "redis", "kafka", "rabbitmq": as bus.h knows them. */
+extern const char *const app_bus_drivers[];
 enum app_adding { APP_ADDING_EVERYBODY, APP_ADDING_CONTACTS };
 
 enum app_registration {
@@ -22,6 +24,8 @@ struct app_config {
     int store_driver; /* index into app_store_drivers */
     const char *store_url;
     const char *blob_dir; /* "": blobs/ in the data directory */
+    int event_bus, message_queue; /* indices into app_bus_drivers */
+    const char *event_bus_url, *message_queue_url;
     const char *public_url;
     int log_level; /* enum log_level */
     int log_format;

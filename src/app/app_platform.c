@@ -165,9 +165,41 @@ static enum err migrate(struct app *app, struct strbuf *problem)
 
 /* ---- all of it ---- */
 
+/* Who must hear of each event once, whether or not one of them has ever run. */
+static const struct {
+    const char *channel, *group;
+} groups[] = {
+    {"file_refs", "file"},      {"audit_events", "auth"},      {"user_events", "auth"},
+    {"user_events", "meeting"}, {"meeting_events", "message"},
+};
+
+/* A broker that is away is no error: see /ready. */
+static enum err open_bus(struct app *app, struct strbuf *problem)
+{
+    const struct app_config *c = app->config;
+    bool is_one_broker = !c->message_queue_url[0] && c->message_queue == c->event_bus;
+    struct bus_options opt = {
+        .driver = app_bus_drivers[c->event_bus],
+        .url = c->event_bus_url,
+        .task_driver = app_bus_drivers[c->message_queue],
+        .task_url = is_one_broker ? c->event_bus_url : c->message_queue_url,
+        .process = app->instance_id,
+        .store = app->store,
+        .task_threads = 14,
+    };
+    enum err err = bus_open(&app->bus, &opt);
+    if (err == ERR_INVALID_ARGUMENT)
+        strbuf_adds(problem, "event_bus or message_queue: this build has no such driver, or the "
+                             "url is none of it (the log says which)");
+    for (size_t i = 0; !err && i < ARRAY_LEN(groups); i++)
+        bus_expect_group(app->bus, groups[i].channel, groups[i].group);
+    return err;
+}
+
 static enum err open_stores(struct app *app, struct strbuf *problem)
 {
     const struct app_config *c = app->config;
+    id_token(app->instance_id, APP_INSTANCE_CHARS);
     enum err err = app_store_open(&app->store, c, problem);
     if (err)
         return err;
@@ -179,15 +211,13 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
                                                           .max_bytes = (size_t)c->cache_bytes});
     if (err)
         return err;
-    err = bus_open(&app->bus, &(struct bus_options){
-                                  .driver = "memory", .store = app->store, .task_threads = 14});
+    err = open_bus(app, problem);
     if (err)
         return err;
     err =
         blob_open(&app->blob, &(struct blob_options){.driver = "files", .root = app_blob_dir(app->config, app->arena)});
     if (err)
         return err;
-    id_token(app->instance_id, APP_INSTANCE_CHARS);
     struct registry_instance *fixed;
     size_t fixed_count = app_remote_instances(c, app->arena, &fixed);
     err = registry_open(

@@ -162,9 +162,9 @@ static void warn_of_remotes(const struct app_config *c)
             log_warn(NULL, "service %s runs neither here nor anywhere that services.remote names",
                      units[i].name);
     }
-    if (!runs_all(c))
-        log_warn(NULL, "the bus is this process's own: events and tasks of services elsewhere do "
-                       "not come here");
+    if (!runs_all(c) && !c->event_bus)
+        log_warn(NULL, "event_bus.type is memory, so the bus is this process's own: events of "
+                       "services elsewhere do not come here");
 }
 
 enum err app_split_create(struct app_split **out, const struct app_config *config,

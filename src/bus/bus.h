@@ -1,11 +1,33 @@
 /*
  * bus: what happened (events, to everyone who listens) and what should be done (tasks, to one
- * worker each). Events published inside a store transaction (bus_publish_tx) leave through the
- * outbox: if the transaction commits they are delivered, at least once. Events published outside
- * are delivered at most once.
+ * worker each). Embedded, both stay in this process; over a broker (Redis, Kafka, RabbitMQ) they
+ * go to all processes of the deployment. The promises are the same:
+ *
+ * - bus_publish: at most once, at once. This process's own plain subscribers hear it without the
+ *   broker, those of other processes through it. Nothing is promised to groups.
+ * - bus_publish_tx, in a store transaction: if it commits, the event leaves through the outbox, at
+ *   least once. The own plain subscribers hear it as soon as it is committed, broker or no broker;
+ *   other processes and all groups through the broker. A broker that is away delays, never loses.
+ * - A plain subscriber (bus_subscribe) exists in each process: for sockets and caches in memory. It
+ *   hears while it lives and its process is linked. After a lost link, when what was published
+ *   meanwhile may be missing, who asked by bus_on_gap is told: read anew what you keep. What comes
+ *   back to the process that published it is not given to its plain subscribers twice.
+ * - A group (bus_subscribe_group) is all the subscribers of one channel with one group name, in
+ *   whatever processes: each event of bus_publish_tx goes to one of them. For rows and effects.
+ *   What comes while none of them lives waits for one. An event whose handler did not return
+ *   (crash, lost link, a stop) comes again, there or elsewhere: effects must be idempotent.
+ * - Order: events of one channel with one key reach a group in the order of their commits, one
+ *   after the other. Plain subscribers hear events of one key in order as far as one process
+ *   published them; between those of two processes there is no order (versions are in the events).
+ *   One that comes again may come after younger ones.
+ * - What is no event (garbage from outside, a version from the future, one that ended its reader
+ *   again and again) goes to the dead letters of the broker; it holds nobody up.
+ * - Back-pressure: handlers that are slow make their broker wait (durable events) or lose events
+ *   (bus_publish; counted), never grow without bound.
  *
  * Order of life: store_open, bus_open, everyone subscribes, bus_start, ..., bus_close, store_close.
- * Nothing leaves the outbox and no task runs before bus_start, or it would find nobody listening.
+ * Nothing leaves the outbox, no task runs and nothing comes from a broker before bus_start, or it
+ * would find nobody listening.
  */
 #pragma once
 
@@ -18,19 +40,28 @@ struct store;
 struct store_tx;
 
 struct bus_options {
-    const char *driver;    /* "memory" */
+    const char *driver;      /* who carries events: "memory" (NULL), "redis", "kafka", ... */
+    const char *url;         /* where that broker is */
+    const char *task_driver; /* who carries tasks that are due; NULL, "memory": they stay in SQL */
+    const char *task_url;
+    const char *process;   /* the name of this process among all; NULL: one is made */
+    const char *prefix;    /* of topics, streams, queues; NULL: "meeting." */
     struct store *store;   /* outbox and tasks live here; NULL: events only */
     unsigned thread_count; /* delivery threads; 0: 2 */
     unsigned queue_max;    /* events waiting per delivery thread; 0: 8,192 */
     unsigned task_threads; /* 0: 4 */
     int64_t lease_ms;      /* a task whose process died runs elsewhere after this; 0: 30,000 */
+    int64_t owner_ms;      /* so long a process may be silent before others take over; 0: 10,000 */
     int64_t retry_ms;      /* wait before the second attempt, doubling; 0: 1,000 */
     int64_t retry_max_ms;  /* 0: 3,600,000 */
     int64_t task_keep_ms;  /* how long a finished task's idempotency key is known; 0: 30 days */
 };
 
 MUST_USE enum err bus_open(struct bus **out, const struct bus_options *opt);
-/* Lets the outbox and the tasks go, the ones left by an earlier run first. Once. */
+/* The name of this process among all that share the broker. */
+const char *bus_process(const struct bus *bus);
+/* Lets the outbox and the tasks go, the ones left by an earlier run first, and joins the broker's
+ * channels. Once. Does not wait for the broker. */
 void bus_start(struct bus *bus);
 /* Before the first subscriber goes away for good: nothing leaves the outbox any more, and what has
  * left it was handled (waits for that, 5 s at most) or comes again at the next start. Else the last
@@ -47,6 +78,9 @@ struct bus_event {
     const char *key;     /* order is kept per key */
     struct str payload;  /* packed protobuf or JSON, as the channel says; a NUL follows it */
     const char *id;      /* for handlers: the same when an event comes again; "" if at most once */
+    const char *source;  /* for handlers: the process that published it */
+    int64_t at_ms;       /* for handlers: when it was published, wall clock */
+    const char *traceparent; /* of who published it; NULL or "": none */
 };
 
 /* Runs on the bus's delivery threads, events of one key in order. Must be short or hand over. The
@@ -57,6 +91,15 @@ typedef void bus_event_fn(void *arg, const struct bus_event *event);
 /* `name` tells subscribers apart in metrics. Returns an id for bus_unsubscribe. */
 int bus_subscribe(struct bus *bus, const char *channel, const char *name, bus_event_fn *fn,
                   void *arg);
+/* One of the group `group` (also its name in metrics): see above. */
+int bus_subscribe_group(struct bus *bus, const char *channel, const char *group, bus_event_fn *fn,
+                        void *arg);
+/* The group exists, also while nobody of it has ever lived: its events are kept. Before bus_start;
+ * every process that publishes on the channel says so (app/topology). */
+void bus_expect_group(struct bus *bus, const char *channel, const char *group);
+/* After a lost link is there again: plain subscribers may have missed something. fn gets an event
+ * of type "gap" without a payload, on a delivery thread. Never called by "memory". */
+int bus_on_gap(struct bus *bus, const char *name, bus_event_fn *fn, void *arg);
 /* After it returns fn does not run any more (but for the run that calls it). */
 void bus_unsubscribe(struct bus *bus, int id);
 
@@ -65,6 +108,16 @@ void bus_publish(struct bus *bus, const struct bus_event *event);
 /* At least once, after the commit of the surrounding job. */
 MUST_USE enum err bus_publish_tx(struct bus *bus, struct store_tx *tx,
                                  const struct bus_event *event);
+
+/* ---- how it stands (for /ready and operators; never an error of the process) ---- */
+struct bus_health {
+    const char *events, *tasks;             /* names of the drivers */
+    bool has_events, has_tasks;             /* linked now; true for "memory" */
+    int64_t events_down_ms, tasks_down_ms;  /* for so long not */
+    int64_t outbox_count, outbox_oldest_ms; /* waiting to leave (-1: unknown), and the
+                                             * age of the oldest */
+};
+void bus_health(struct bus *bus, struct bus_health *out);
 
 /* ---- tasks ---- */
 struct bus_task {

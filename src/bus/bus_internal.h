@@ -4,14 +4,19 @@
 #include <pthread.h>
 
 #include "bus/bus_driver.h"
+#include "bus/bus_envelope.h"
 #include "store/store.h"
+
+#define BUS_PROCESS_MAX 64
 
 struct bus_outbox;
 struct bus_tasks;
 
 struct bus {
-    const struct bus_driver *driver;
-    struct bus_impl *impl;
+    struct bus_local *local;
+    struct bus_link *link;      /* NULL: events stay in this process */
+    struct bus_link *task_link; /* NULL: tasks stay in SQL */
+    char process[BUS_PROCESS_MAX];
     struct bus_options opt;    /* with defaults filled in */
     struct bus_outbox *outbox; /* NULL without a store, as tasks */
     struct bus_tasks *tasks;
@@ -24,9 +29,73 @@ void bus_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), 
 void bus_cond_init(pthread_cond_t *cond);
 void bus_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t timeout_ms);
 
+/* bus_local.c */
+/* An event has been handled: every handler returned. Once, from any thread, never inside give. */
+typedef void bus_ack_fn(void *arg, int64_t token);
+enum bus_audience { BUS_TO_ALL, BUS_TO_PLAIN, BUS_TO_GROUP };
+struct bus_handing {
+    enum bus_audience audience;
+    const char *group;
+    bus_ack_fn *ack; /* NULL: at most once */
+    void *arg;
+    int64_t token;
+    bool is_patient; /* waits for room instead of dropping; not from handlers */
+};
+struct bus_listener {
+    const char *channel, *group, *name;
+    bus_event_fn *fn;
+    void *arg;
+};
+#define BUS_GAP_CHANNEL "bus.gap" /* never leaves the process */
+struct bus_local *bus_local_create(const struct bus_options *opt);
+int bus_local_subscribe(struct bus_local *local, const struct bus_listener *listener);
+void bus_local_unsubscribe(struct bus_local *local, int id);
+bool bus_local_has(struct bus_local *local, const char *channel, const char *group);
+/* False: no room (or stopping); no ack will come. */
+bool bus_local_give(struct bus_local *local, const struct bus_event *event,
+                    const struct bus_handing *how);
+/* Waits for the handlers that run; no other begins, no ack comes any more. */
+void bus_local_stop(struct bus_local *local);
+void bus_local_destroy(struct bus_local **local);
+
+/* bus_link.c: the link to a broker. */
+struct bus_link_hooks {
+    const char *driver, *url;
+    const char *carries; /* "events", "tasks" */
+    /* Linked; is_back: after a loss. On the driver's thread, as the next. */
+    void (*up)(struct bus *bus, bool is_back);
+    /* The answer to bus_link_send. */
+    void (*sent)(struct bus *bus, int64_t token, enum err err);
+    /* See bus_link_receive; bus_link_settle follows for a group. */
+    enum err (*hear)(struct bus *bus, const struct bus_envelope *e, const char *group,
+                     uint64_t receipt);
+};
+enum err bus_link_open(struct bus_link **out, struct bus *bus, const struct bus_link_hooks *hooks);
+/* From now on channels are joined. Accepts NULL, as most. */
+void bus_link_start(struct bus_link *link);
+/* Nothing that comes is taken any more; sending goes on. */
+void bus_link_quiesce(struct bus_link *link);
+/* After the handlers have ended. */
+void bus_link_close(struct bus_link **link);
+void bus_link_want(struct bus_link *link, const char *channel, const char *group);
+/* Leaves what nobody here hears any more. */
+void bus_link_prune(struct bus_link *link);
+void bus_link_expect(struct bus_link *link, const char *channel, const char *group);
+/* At most once; not NULL, as the next three. */
+void bus_link_publish(struct bus_link *link, const struct bus_event *event);
+/* Durably; ERR_UNAVAILABLE: not taken, no answer comes. */
+enum err bus_link_send(struct bus_link *link, const struct bus_envelope *e, int64_t token);
+void bus_link_settle(struct bus_link *link, uint64_t receipt);
+bool bus_link_is_up(struct bus_link *link, int64_t *down_ms);
+const char *bus_link_driver(const struct bus_link *link);
+
 /* bus_outbox.c */
 struct bus_outbox *bus_outbox_create(struct bus *bus);
 void bus_outbox_start(struct bus_outbox *outbox);
+/* Linked: what waits for the broker may go. Any thread, as the next. */
+void bus_outbox_linked(struct bus_outbox *outbox);
+/* The answer to a row that was sent. */
+void bus_outbox_sent(struct bus_outbox *outbox, int64_t id, enum err err);
 /* Ends the relay. Acks may still come until the driver is stopped. */
 void bus_outbox_stop(struct bus_outbox *outbox);
 /* Ends the relay and waits for what it handed over; an ack that comes later does not count. */

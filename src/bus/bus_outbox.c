@@ -1,12 +1,12 @@
 /*
  * bus_outbox: events that must not be lost. bus_publish_tx writes a row in the caller's
- * transaction; after the commit the relay's thread reads rows in order, hands them to the driver,
- * and deletes them when the driver says that they arrived. What a crash leaves is delivered by the
- * next start.
+ * transaction; after the commit the relay's thread reads rows in order and hands each over twice:
+ * here, to the handlers of this process, and, if there is a broker, there. It is deleted when it
+ * was handled here and the broker has it. What a crash leaves comes at the next start.
  *
- * A row in flight stays in a set until its deletion is committed, so reading anew from the
- * beginning (now and then, for ids that were committed out of order by several writers) delivers
- * nothing twice.
+ * Here and there have a cursor each, so that a broker that is away holds up nobody here. What is
+ * known of a row (below) stays in a map until its deletion is committed, so reading anew from the
+ * beginning delivers nothing twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +19,11 @@
 #include "core/mem.h"
 #include "core/metric.h"
 
-#define READ_MAX 256       /* rows read at once */
-#define IN_FLIGHT_MAX 4096 /* rows handed over and not deleted yet */
-#define BUSY_WAIT_MS 5     /* the driver has no room */
-#define IDLE_WAIT_MS 1000  /* also how long a failed deletion waits */
+#define READ_MAX 256 /* rows read at once */
+#define IN_FLIGHT_MAX \
+    4096 /* rows handed over and not deleted yet, but for those that wait for a link */
+#define BUSY_WAIT_MS 5    /* the driver has no room */
+#define IDLE_WAIT_MS 1000 /* also how long a failed deletion waits */
 #define RESCAN_EVERY_US 1000000
 #define SETTLE_US 5000000
 
@@ -30,6 +31,14 @@ static struct metric metric_in_flight =
     METRIC_GAUGE("parlance_bus_outbox_in_flight", "Outbox events handed over, not yet confirmed.");
 static struct metric metric_errors =
     METRIC_COUNTER("parlance_bus_outbox_errors_total", "Reads and deletions that failed.", "what");
+
+/* What is known of a row. */
+enum {
+    ROW_GIVEN = 1,   /* to the handlers here */
+    ROW_HEARD = 2,   /* by them all */
+    ROW_SENDING = 4, /* to the broker */
+    ROW_SENT = 8,    /* it has it */
+};
 
 struct bus_outbox {
     struct bus *bus;
@@ -39,16 +48,18 @@ struct bus_outbox {
     pthread_cond_t changed;
     /* guarded by lock: */
     bool is_stopping;
-    bool is_committed;       /* there may be new rows */
-    bool is_woken;           /* anything changed: committed, arrived, deleted */
-    bool is_deleting;        /* a deletion is on its way */
-    bool is_settled;         /* subscribers go: who arrives now may have met nobody */
-    size_t unhandled;        /* handed over, and not arrived */
-    struct map64 *in_flight; /* row id -> the outbox itself */
-    int64_t *arrived;        /* row ids to delete */
+    bool is_committed;    /* there may be new rows */
+    bool is_woken;        /* anything changed: committed, arrived, deleted */
+    bool is_deleting;     /* a deletion is on its way */
+    bool is_settled;      /* subscribers go: who arrives now may have met nobody */
+    size_t pending;       /* handed over here or there, and not answered */
+    size_t busy;          /* rows of which something is pending, or that are to be deleted */
+    struct map64 *rows;   /* id -> what is known of it */
+    int64_t resend_after; /* the broker has not taken what comes after this; or INT64_MAX */
+    int64_t *arrived;     /* row ids to delete */
     size_t arrived_count, arrived_capacity;
     /* the relay's: */
-    int64_t cursor; /* rows up to here were looked at */
+    int64_t here, there; /* rows up to here were looked at */
     int64_t rescanned_us;
 };
 
@@ -56,7 +67,7 @@ static double read_in_flight(void *arg)
 {
     struct bus_outbox *o = arg;
     pthread_mutex_lock(&o->lock);
-    size_t count = map64_count(o->in_flight);
+    size_t count = o->busy;
     pthread_mutex_unlock(&o->lock);
     return (double)count;
 }
@@ -65,7 +76,8 @@ struct bus_outbox *bus_outbox_create(struct bus *bus)
 {
     struct bus_outbox *o = mem_new(struct bus_outbox);
     o->bus = bus;
-    o->in_flight = map64_create();
+    o->rows = map64_create();
+    o->resend_after = INT64_MAX;
     pthread_mutex_init(&o->lock, NULL);
     bus_cond_init(&o->changed);
     metric_register_read(&metric_in_flight, read_in_flight, o);
@@ -90,10 +102,11 @@ enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_e
     char id[ID_SIZE];
     id_make(id);
     enum err err = store_run(tx,
-                             "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload)"
-                             " VALUES (?, ?, ?, ?, ?)",
-                             "ssssb", id, event->channel, event->type, event->key ? event->key : "",
-                             event->payload.p, event->payload.n);
+                             "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload,"
+                             " at_ms, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                             "ssssbis", id, event->channel, event->type,
+                             event->key ? event->key : "", event->payload.p, event->payload.n,
+                             clock_wall_ms(), event->traceparent ? event->traceparent : "");
     if (!err)
         store_on_commit(tx, on_commit, bus->outbox);
     return err;
@@ -119,8 +132,8 @@ static enum err page_read(struct store_tx *tx, void *arg)
     struct page *p = arg;
     struct store_stmt *st =
         store_query(tx,
-                    "SELECT id, event_id, channel, type, event_key, payload FROM bus_outbox"
-                    " WHERE id > ? ORDER BY id LIMIT ?",
+                    "SELECT id, event_id, channel, type, event_key, payload, at_ms, traceparent"
+                    " FROM bus_outbox WHERE id > ? ORDER BY id LIMIT ?",
                     "ii", p->after, p->count_max);
     while (p->count < READ_MAX && store_step(st)) {
         struct row *row = &p->rows[p->count++];
@@ -130,6 +143,8 @@ static enum err page_read(struct store_tx *tx, void *arg)
         row->event.type = store_text(st, 3, p->arena);
         row->event.key = store_text(st, 4, p->arena);
         row->event.payload.p = store_blob(st, 5, p->arena, &row->event.payload.n);
+        row->event.at_ms = store_int(st, 6);
+        row->event.traceparent = store_text(st, 7, p->arena);
     }
     return store_finish(st);
 }
@@ -144,62 +159,155 @@ static void add_arrived(struct bus_outbox *o, int64_t id)
     o->arrived[o->arrived_count++] = id;
 }
 
-static void on_arrival(void *arg, int64_t id)
+/* ---- what is known of a row; lock held ---- */
+
+static unsigned row_get(const struct bus_outbox *o, int64_t id)
+{
+    return (unsigned)(uintptr_t)map64_get(o->rows, (uint64_t)id);
+}
+
+static bool row_is_over(const struct bus_outbox *o, unsigned known)
+{
+    unsigned needed = o->bus->link ? ROW_HEARD | ROW_SENT : ROW_HEARD;
+    return (known & needed) == needed;
+}
+
+static bool row_is_busy(const struct bus_outbox *o, unsigned known)
+{
+    return (known & (ROW_GIVEN | ROW_HEARD)) == ROW_GIVEN || (known & ROW_SENDING) ||
+           row_is_over(o, known);
+}
+
+static void row_set(struct bus_outbox *o, int64_t id, unsigned known)
+{
+    unsigned before = row_get(o, id);
+    o->busy += (size_t)row_is_busy(o, known) - (size_t)row_is_busy(o, before);
+    if (known)
+        map64_set(o->rows, (uint64_t)id, (void *)(uintptr_t)known);
+    else
+        map64_remove(o->rows, (uint64_t)id);
+    if (row_is_over(o, known) && !row_is_over(o, before))
+        add_arrived(o, id);
+}
+
+/* ---- here ---- */
+
+static void wake(struct bus_outbox *o)
+{
+    o->is_woken = true;
+    pthread_cond_broadcast(&o->changed);
+}
+
+static void on_heard(void *arg, int64_t id)
 {
     struct bus_outbox *o = arg;
     pthread_mutex_lock(&o->lock);
-    o->unhandled--;
+    o->pending--;
     if (!o->is_settled)
-        add_arrived(o, id);
-    o->is_woken = true;
-    pthread_cond_broadcast(&o->changed);
+        row_set(o, id, row_get(o, id) | ROW_HEARD);
+    wake(o);
     pthread_mutex_unlock(&o->lock);
 }
 
-/* Claims the row for this delivery; false when it is in flight already. */
-static bool mark_in_flight(struct bus_outbox *o, int64_t id)
+/* Marks a step as begun; false when it was before. */
+static bool begin(struct bus_outbox *o, int64_t id, unsigned step, unsigned done)
 {
     pthread_mutex_lock(&o->lock);
-    bool is_new = map64_get(o->in_flight, (uint64_t)id) == NULL;
-    if (is_new)
-        map64_set(o->in_flight, (uint64_t)id, o);
-    o->unhandled += is_new;
+    unsigned known = row_get(o, id);
+    bool is_new = !(known & (step | done));
+    if (is_new) {
+        row_set(o, id, known | step);
+        o->pending++;
+    }
     pthread_mutex_unlock(&o->lock);
     return is_new;
 }
 
-static void unmark_in_flight(struct bus_outbox *o, int64_t id)
+static void take_back(struct bus_outbox *o, int64_t id, unsigned step)
 {
     pthread_mutex_lock(&o->lock);
-    map64_remove(o->in_flight, (uint64_t)id);
-    o->unhandled--;
+    row_set(o, id, row_get(o, id) & ~step);
+    o->pending--;
     pthread_mutex_unlock(&o->lock);
 }
 
-/* Hands rows over in order; false when the driver has no room and the rest must wait. */
-static bool page_deliver(struct bus_outbox *o, const struct page *p)
+/* False: no room now. */
+static bool give_here(struct bus_outbox *o, const struct row *row)
 {
-    for (size_t i = 0; i < p->count; i++) {
-        const struct row *row = &p->rows[i];
-        if (mark_in_flight(o, row->id)) {
-            enum err err =
-                o->bus->driver->deliver(o->bus->impl, &row->event, on_arrival, o, row->id);
-            if (err) {
-                unmark_in_flight(o, row->id);
-                return false;
-            }
-        }
-        o->cursor = row->id;
-    }
-    return true;
+    struct bus_handing how = {.audience = o->bus->link ? BUS_TO_PLAIN : BUS_TO_ALL,
+                              .ack = on_heard,
+                              .arg = o,
+                              .token = row->id};
+    if (!begin(o, row->id, ROW_GIVEN, ROW_HEARD) ||
+        bus_local_give(o->bus->local, &row->event, &how))
+        return true;
+    take_back(o, row->id, ROW_GIVEN);
+    return false;
 }
+
+/* ---- there ---- */
+
+void bus_outbox_sent(struct bus_outbox *o, int64_t id, enum err err)
+{
+    pthread_mutex_lock(&o->lock);
+    o->pending--;
+    unsigned known = row_get(o, id) & ~(unsigned)ROW_SENDING;
+    row_set(o, id, err ? known : known | ROW_SENT);
+    if (err) {
+        o->resend_after = MIN(o->resend_after, id - 1);
+        o->is_committed = true;
+    }
+    wake(o);
+    pthread_mutex_unlock(&o->lock);
+}
+
+void bus_outbox_linked(struct bus_outbox *o)
+{
+    on_commit(o);
+}
+
+static bool give_there(struct bus_outbox *o, const struct row *row)
+{
+    if (!begin(o, row->id, ROW_SENDING, ROW_SENT) ||
+        bus_link_send(o->bus->link, &(struct bus_envelope){.event = row->event}, row->id) == ERR_OK)
+        return true;
+    take_back(o, row->id, ROW_SENDING);
+    return false;
+}
+
+/* ---- the relay's reading ---- */
 
 static size_t room_in_flight(struct bus_outbox *o)
 {
     pthread_mutex_lock(&o->lock);
-    size_t count = map64_count(o->in_flight);
+    size_t busy = o->busy;
     pthread_mutex_unlock(&o->lock);
-    return count < IN_FLIGHT_MAX ? IN_FLIGHT_MAX - count : 0;
+    return busy < IN_FLIGHT_MAX ? IN_FLIGHT_MAX - busy : 0;
+}
+
+/* Which way is open, and how far the rows were looked at. */
+struct ways {
+    bool is_here_open, is_there_open;
+};
+
+static int64_t first_after(const struct bus_outbox *o, const struct ways *w)
+{
+    return MIN(w->is_here_open ? o->here : INT64_MAX, w->is_there_open ? o->there : INT64_MAX);
+}
+
+static void page_deliver(struct bus_outbox *o, const struct page *p, struct ways *w)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        const struct row *row = &p->rows[i];
+        if (w->is_here_open && row->id > o->here) {
+            w->is_here_open = give_here(o, row);
+            o->here = w->is_here_open ? row->id : o->here;
+        }
+        if (w->is_there_open && row->id > o->there) {
+            w->is_there_open = give_there(o, row);
+            o->there = w->is_there_open ? row->id : o->there;
+        }
+    }
 }
 
 enum relay_end {
@@ -210,38 +318,49 @@ enum relay_end {
 };
 
 /* One page of rows; *is_end when it was the last. */
-static enum relay_end relay_page(struct bus_outbox *o, bool *is_end)
+static enum relay_end relay_page(struct bus_outbox *o, struct ways *w, bool *is_end)
 {
     size_t room = room_in_flight(o);
+    struct ways before = *w;
     *is_end = true;
     if (room == 0)
         return RELAY_FULL;
     struct page *p = mem_new(struct page);
-    p->after = o->cursor;
+    p->after = first_after(o, w);
     p->count_max = (int64_t)MIN(room, READ_MAX);
     p->arena = arena_create();
     enum relay_end end = RELAY_DONE;
     if (store_read(o->bus->opt.store, page_read, p) != ERR_OK) {
         metric_cell_add(metric_cell(&metric_errors, "read", NULL, NULL), 1);
         end = RELAY_FAILED;
-    } else if (!page_deliver(o, p)) {
-        end = RELAY_BUSY;
     } else {
-        *is_end = (int64_t)p->count < p->count_max;
+        page_deliver(o, p, w);
+        *is_end = (int64_t)p->count < p->count_max || (!w->is_here_open && !w->is_there_open);
+        if (before.is_here_open != w->is_here_open || before.is_there_open != w->is_there_open)
+            end = RELAY_BUSY;
     }
     arena_destroy(&p->arena);
     free(p);
     return end;
 }
 
+/* A link that is lost on the way says so by failures, each of which sets resend_after. */
 static enum relay_end relay_all(struct bus_outbox *o)
 {
-    enum relay_end end;
+    enum relay_end end, worst = RELAY_DONE;
+    int64_t down_ms;
+    struct ways ways = {.is_here_open = true,
+                        .is_there_open = o->bus->link && bus_link_is_up(o->bus->link, &down_ms)};
     bool is_end;
-    do
-        end = relay_page(o, &is_end);
-    while (!is_end);
-    return end;
+    pthread_mutex_lock(&o->lock);
+    o->there = MIN(o->there, o->resend_after);
+    o->resend_after = INT64_MAX;
+    pthread_mutex_unlock(&o->lock);
+    do {
+        end = relay_page(o, &ways, &is_end);
+        worst = MAX(worst, end);
+    } while (!is_end);
+    return worst;
 }
 
 /* ---- deletion ---- */
@@ -274,7 +393,7 @@ static void deletion_done(enum err err, void *arg)
         if (err)
             add_arrived(o, d->ids[i]); /* once more, not at once: nobody is woken */
         else
-            map64_remove(o->in_flight, (uint64_t)d->ids[i]);
+            row_set(o, d->ids[i], 0);
     }
     o->is_deleting = false;
     if (!err)
@@ -332,7 +451,7 @@ static void *relay_main(void *arg)
     do {
         if (clock_mono_us() - o->rescanned_us > RESCAN_EVERY_US) {
             o->rescanned_us = clock_mono_us();
-            o->cursor = 0;
+            o->here = o->there = 0;
             must_read = true;
         }
         if (must_read || end != RELAY_DONE)
@@ -365,7 +484,7 @@ void bus_outbox_settle(struct bus_outbox *o)
     bus_outbox_stop(o);
     int64_t until_us = clock_mono_us() + SETTLE_US;
     pthread_mutex_lock(&o->lock);
-    while (o->unhandled && clock_mono_us() < until_us)
+    while (o->pending && clock_mono_us() < until_us)
         bus_cond_wait(&o->changed, &o->lock, 100);
     o->is_settled = true;
     pthread_mutex_unlock(&o->lock);
@@ -386,7 +505,7 @@ void bus_outbox_destroy(struct bus_outbox **op)
         if (round == 0)
             delete_arrived(o);
     }
-    map64_destroy(&o->in_flight);
+    map64_destroy(&o->rows);
     pthread_cond_destroy(&o->changed);
     pthread_mutex_destroy(&o->lock);
     free(o->arrived);

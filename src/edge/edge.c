@@ -245,6 +245,7 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
     e->tokens = edge_tokens_create();
     e->limits = edge_limits_create();
     e->subscription = bus_subscribe(opt->bus, "auth_events", "edge", on_auth_event, e);
+    e->gap_subscription = bus_on_gap(opt->bus, "edge", on_auth_event, e);
     if (opt->auth) {
         e->validate_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateToken");
         e->signature_method = (unsigned)rpc_method_find(opt->auth->descriptor, "ValidateSignature");
@@ -279,6 +280,7 @@ void edge_destroy(struct edge **edge)
     if (!e)
         return;
     bus_unsubscribe(e->opt.bus, e->subscription);
+    bus_unsubscribe(e->opt.bus, e->gap_subscription);
     /* An answer may be out, and its worker still counting it. */
     edge_job_ended(e);
     while (sem_wait(&e->ended) != 0)

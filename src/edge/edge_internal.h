@@ -143,7 +143,7 @@ struct edge {
     bool is_any_origin_allowed;
     struct guard_range *proxies;
     size_t proxy_count;
-    int subscription;
+    int subscription, gap_subscription;
     _Atomic bool is_draining;
     struct strbuf openapi, asyncapi;
     struct strbuf cors_takes, cors_gives; /* names of headers that pages of others may use */

@@ -191,14 +191,20 @@ static void test_a_late_id_is_found(void **state)
     sem_init(&gate.is_entered, 0, 0);
     sem_init(&gate.may_leave, 0, 0);
     bus_subscribe(f->bus, "c", "gate", on_gate, &gate);
-    assert_int_equal(fixture_exec(f->store, "INSERT INTO bus_outbox VALUES"
-                                            " (100, 'event 100', 'c', 't', 'k', 'x')"),
-                     ERR_OK);
+    assert_int_equal(
+        fixture_exec(
+            f->store,
+            "INSERT INTO bus_outbox (id, event_id, channel, type, event_key, payload) VALUES"
+            " (100, 'event 100', 'c', 't', 'k', 'x')"),
+        ERR_OK);
     bus_start(f->bus);
     sem_wait(&gate.is_entered);
-    assert_int_equal(fixture_exec(f->store, "INSERT INTO bus_outbox VALUES"
-                                            " (99, 'event 99', 'c', 't', 'k', 'x')"),
-                     ERR_OK);
+    assert_int_equal(
+        fixture_exec(
+            f->store,
+            "INSERT INTO bus_outbox (id, event_id, channel, type, event_key, payload) VALUES"
+            " (99, 'event 99', 'c', 't', 'k', 'x')"),
+        ERR_OK);
     usleep(1300000); /* it has looked back by now: once the gate is open both come, each once */
     sem_post(&gate.may_leave);
     sem_post(&gate.may_leave);

@@ -101,9 +101,9 @@ static void on_user_event(void *arg, const struct bus_event *event)
 void auth_events_start(struct auth_service *svc)
 {
     svc->audit_subscription =
-        bus_subscribe(svc->deps.bus, "audit_events", "auth", on_audit_event, svc);
+        bus_subscribe_group(svc->deps.bus, "audit_events", "auth", on_audit_event, svc);
     svc->user_subscription =
-        bus_subscribe(svc->deps.bus, "user_events", "auth", on_user_event, svc);
+        bus_subscribe_group(svc->deps.bus, "user_events", "auth", on_user_event, svc);
 }
 
 void auth_events_stop(struct auth_service *svc)

@@ -216,7 +216,7 @@ static void on_ref(void *arg, const struct bus_event *event)
 
 void file_refs_start(struct file_service *svc)
 {
-    svc->subscription = bus_subscribe(svc->deps.bus, "file_refs", "file", on_ref, svc);
+    svc->subscription = bus_subscribe_group(svc->deps.bus, "file_refs", "file", on_ref, svc);
 }
 
 void file_refs_stop(struct file_service *svc)

@@ -73,7 +73,7 @@ static void on_user_event(void *arg, const struct bus_event *e)
 void meeting_events_start(struct meeting_service *svc)
 {
     svc->user_subscription =
-        bus_subscribe(svc->deps.bus, "user_events", "meeting", on_user_event, svc);
+        bus_subscribe_group(svc->deps.bus, "user_events", "meeting", on_user_event, svc);
 }
 
 void meeting_events_stop(struct meeting_service *svc)

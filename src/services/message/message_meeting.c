@@ -168,7 +168,7 @@ static void on_event(void *arg, const struct bus_event *event)
 void message_meeting_start(struct message_service *svc)
 {
     svc->meeting_subscription =
-        bus_subscribe(svc->deps.bus, "meeting_events", "message", on_event, svc);
+        bus_subscribe_group(svc->deps.bus, "meeting_events", "message", on_event, svc);
 }
 
 void message_meeting_stop(struct message_service *svc)

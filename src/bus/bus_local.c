@@ -1,7 +1,7 @@
 /*
- * bus_memory: events within this process. A few delivery threads, each with a bounded queue; an
- * event's key chooses the thread, which is what keeps the order of one key. Without a key, the
- * channel does.
+ * bus_local: events on their way to this process's handlers, whoever brought them. A few delivery
+ * threads (lanes), each with a bounded queue; an event's key chooses the lane, which is what keeps
+ * the order of one key. Without a key, the channel does.
  *
  * Handlers run outside every lock. A subscription that is being run is pinned: unsubscribe waits
  * for the runs to end, unless it is called from the run itself.
@@ -30,6 +30,7 @@ struct subscription {
     struct list node;
     int id;
     char *channel;
+    char *group; /* NULL: plain */
     struct metric_cell *handle_seconds;
     bus_event_fn *fn;
     void *arg;
@@ -40,23 +41,22 @@ struct subscription {
 struct delivery {
     struct list node;
     struct bus_event event;
-    bus_ack_fn *ack; /* NULL: at most once */
-    void *ack_arg;
-    int64_t token;
-    char bytes[]; /* what event points to */
+    struct bus_handing how;
+    char bytes[]; /* what event and how.group point to */
 };
 
 struct lane {
-    struct bus_impl *impl;
+    struct bus_local *local;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
-    struct list queue; /* guarded by lock, as the next two */
+    pthread_cond_t wake, room;
+    struct list queue; /* guarded by lock, as the next three */
     unsigned queued;
+    unsigned patient; /* threads that wait for room */
     bool is_stopping;
 };
 
-struct bus_impl {
+struct bus_local {
     unsigned queue_max;
     pthread_mutex_t lock; /* of the subscriptions */
     pthread_cond_t run_ended;
@@ -71,14 +71,14 @@ static _Thread_local struct subscription *current_run;
 
 /* ---- subscriptions ---- */
 
-static int memory_subscribe(struct bus_impl *b, const char *channel, const char *name,
-                            bus_event_fn *fn, void *arg)
+int bus_local_subscribe(struct bus_local *b, const struct bus_listener *l)
 {
     struct subscription *s = mem_new(struct subscription);
-    s->channel = mem_strdup(channel);
-    s->fn = fn;
-    s->arg = arg;
-    s->handle_seconds = metric_cell(&metric_handle, name, NULL, NULL);
+    s->channel = mem_strdup(l->channel);
+    s->group = l->group ? mem_strdup(l->group) : NULL;
+    s->fn = l->fn;
+    s->arg = l->arg;
+    s->handle_seconds = metric_cell(&metric_handle, l->name, NULL, NULL);
     pthread_mutex_lock(&b->lock);
     int id = s->id = ++b->last_id;
     list_add_tail(&b->subscriptions, &s->node);
@@ -91,10 +91,11 @@ static void subscription_free(struct subscription *s)
 {
     list_remove(&s->node);
     free(s->channel);
+    free(s->group);
     free(s);
 }
 
-static struct subscription *find_subscription(struct bus_impl *b, int id)
+static struct subscription *find_subscription(struct bus_local *b, int id)
 {
     LIST_FOREACH(&b->subscriptions, node)
     {
@@ -105,7 +106,7 @@ static struct subscription *find_subscription(struct bus_impl *b, int id)
     return NULL;
 }
 
-static void memory_unsubscribe(struct bus_impl *b, int id)
+void bus_local_unsubscribe(struct bus_local *b, int id)
 {
     pthread_mutex_lock(&b->lock);
     struct subscription *s = find_subscription(b, id);
@@ -119,10 +120,28 @@ static void memory_unsubscribe(struct bus_impl *b, int id)
     pthread_mutex_unlock(&b->lock);
 }
 
+static bool is_of_group(const struct subscription *s, const char *group)
+{
+    return s->group && group ? strcmp(s->group, group) == 0 : !s->group && !group;
+}
+
+bool bus_local_has(struct bus_local *b, const char *channel, const char *group)
+{
+    bool has = false;
+    pthread_mutex_lock(&b->lock);
+    LIST_FOREACH(&b->subscriptions, node)
+    {
+        const struct subscription *s = LIST_ENTRY(node, struct subscription, node);
+        has |= !s->is_removed && strcmp(s->channel, channel) == 0 && is_of_group(s, group);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return has;
+}
+
 /* ---- delivery ---- */
 
 /* Lock held on entry and exit. */
-static void run_handler(struct bus_impl *b, struct subscription *s, const struct bus_event *event)
+static void run_handler(struct bus_local *b, struct subscription *s, const struct bus_event *event)
 {
     s->runs++;
     pthread_mutex_unlock(&b->lock);
@@ -137,18 +156,39 @@ static void run_handler(struct bus_impl *b, struct subscription *s, const struct
         pthread_cond_broadcast(&b->run_ended);
 }
 
-static void handle(struct bus_impl *b, const struct bus_event *event)
+static bool is_for(const struct subscription *s, const struct delivery *d)
 {
+    return !s->is_removed && strcmp(s->channel, d->event.channel) == 0 &&
+           (d->how.audience == BUS_TO_ALL ||
+            is_of_group(s, d->how.audience == BUS_TO_GROUP ? d->how.group : NULL));
+}
+
+/* How many heard it. */
+static unsigned handle(struct bus_local *b, const struct delivery *d)
+{
+    unsigned heard = 0;
     pthread_mutex_lock(&b->lock);
     for (struct list *node = b->subscriptions.next; node != &b->subscriptions;) {
         struct subscription *s = LIST_ENTRY(node, struct subscription, node);
-        if (!s->is_removed && strcmp(s->channel, event->channel) == 0)
-            run_handler(b, s, event); /* pinned by its run: node is still in the list */
+        if (is_for(s, d)) {
+            run_handler(b, s, &d->event); /* pinned by its run: node is still in the list */
+            heard++;
+        }
         node = node->next;
         if (s->is_removed && s->runs == 0)
             subscription_free(s);
     }
     pthread_mutex_unlock(&b->lock);
+    return heard;
+}
+
+/* What nobody of its group heard does not count as handled: another process will hear it. */
+static void finish(struct bus_local *b, struct delivery *d)
+{
+    unsigned heard = handle(b, d);
+    if (d->how.ack && (heard || d->how.audience != BUS_TO_GROUP))
+        d->how.ack(d->how.arg, d->how.token);
+    free(d);
 }
 
 static void *lane_main(void *arg)
@@ -163,11 +203,10 @@ static void *lane_main(void *arg)
         struct delivery *d = LIST_ENTRY(lane->queue.next, struct delivery, node);
         list_remove(&d->node);
         lane->queued--;
+        if (lane->patient)
+            pthread_cond_signal(&lane->room);
         pthread_mutex_unlock(&lane->lock);
-        handle(lane->impl, &d->event);
-        if (d->ack)
-            d->ack(d->ack_arg, d->token);
-        free(d);
+        finish(lane->local, d);
         pthread_mutex_lock(&lane->lock);
     }
     pthread_mutex_unlock(&lane->lock);
@@ -190,23 +229,34 @@ static char *put_text(char **at, const char *text)
     return put(at, text ? text : "", text ? strlen(text) + 1 : 1);
 }
 
-static struct delivery *copy_event(const struct bus_event *e)
+static size_t text_size(const char *text)
 {
-    size_t n = e->payload.n + strlen(e->channel) + strlen(e->type) + 5 /* NULs */;
-    n += (e->key ? strlen(e->key) : 0) + (e->id ? strlen(e->id) : 0);
+    return (text ? strlen(text) : 0) + 1;
+}
+
+static struct delivery *copy_event(const struct bus_event *e, const struct bus_handing *how)
+{
+    size_t n = e->payload.n + 1 + text_size(e->channel) + text_size(e->type) + text_size(e->key) +
+               text_size(e->id) + text_size(e->source) + text_size(e->traceparent) +
+               text_size(how->group);
     struct delivery *d = mem_alloc(sizeof(*d) + n);
     memset(d, 0, sizeof(*d));
+    d->how = *how;
     char *at = d->bytes;
     d->event.channel = put_text(&at, e->channel);
     d->event.type = put_text(&at, e->type);
     d->event.key = put_text(&at, e->key);
     d->event.id = put_text(&at, e->id);
+    d->event.source = put_text(&at, e->source);
+    d->event.traceparent = put_text(&at, e->traceparent);
+    d->event.at_ms = e->at_ms;
+    d->how.group = put_text(&at, how->group);
     d->event.payload = (struct str){put(&at, e->payload.p, e->payload.n), e->payload.n};
     *at = '\0'; /* text may be read as such */
     return d;
 }
 
-static struct lane *lane_of(struct bus_impl *b, const struct bus_event *e)
+static struct lane *lane_of(struct bus_local *b, const struct bus_event *e)
 {
     const char *key = e->key && *e->key ? e->key : e->channel;
     return &b->lanes[map_hash(key, strlen(key)) % b->lane_count];
@@ -215,7 +265,12 @@ static struct lane *lane_of(struct bus_impl *b, const struct bus_event *e)
 static bool lane_add(struct lane *lane, struct delivery *d)
 {
     pthread_mutex_lock(&lane->lock);
-    bool is_taken = lane->queued < lane->impl->queue_max;
+    lane->patient++;
+    while (d->how.is_patient && !lane->is_stopping && lane->queued >= lane->local->queue_max)
+        pthread_cond_wait(&lane->room, &lane->lock);
+    lane->patient--;
+    bool is_taken =
+        lane->queued < lane->local->queue_max && !(d->how.is_patient && lane->is_stopping);
     if (is_taken) {
         list_add_tail(&lane->queue, &d->node);
         if (lane->queued++ == 0)
@@ -225,36 +280,25 @@ static bool lane_add(struct lane *lane, struct delivery *d)
     return is_taken;
 }
 
-static void memory_publish(struct bus_impl *b, const struct bus_event *event)
+bool bus_local_give(struct bus_local *b, const struct bus_event *event,
+                    const struct bus_handing *how)
 {
-    struct delivery *d = copy_event(event);
+    struct delivery *d = copy_event(event, how);
     bool is_taken = lane_add(lane_of(b, event), d);
-    metric_cell_add(
-        metric_cell(is_taken ? &metric_events : &metric_dropped, event->channel, NULL, NULL), 1);
     if (!is_taken)
         free(d);
-}
-
-static enum err memory_deliver(struct bus_impl *b, const struct bus_event *event, bus_ack_fn *ack,
-                               void *arg, int64_t token)
-{
-    struct delivery *d = copy_event(event);
-    d->ack = ack;
-    d->ack_arg = arg;
-    d->token = token;
-    if (!lane_add(lane_of(b, event), d)) {
-        free(d);
-        return ERR_UNAVAILABLE;
-    }
-    metric_cell_add(metric_cell(&metric_events, event->channel, NULL, NULL), 1);
-    return ERR_OK;
+    if (is_taken || !how->ack) /* else it comes again */
+        metric_cell_add(
+            metric_cell(is_taken ? &metric_events : &metric_dropped, event->channel, NULL, NULL),
+            1);
+    return is_taken;
 }
 
 /* ---- opening and closing ---- */
 
 static double read_queue(void *arg)
 {
-    struct bus_impl *b = arg;
+    struct bus_local *b = arg;
     unsigned queued = 0;
     for (unsigned i = 0; i < b->lane_count; i++) {
         pthread_mutex_lock(&b->lanes[i].lock);
@@ -264,9 +308,9 @@ static double read_queue(void *arg)
     return queued;
 }
 
-static enum err memory_open(const struct bus_options *opt, struct bus_impl **out)
+struct bus_local *bus_local_create(const struct bus_options *opt)
 {
-    struct bus_impl *b = mem_zalloc(sizeof(*b) + opt->thread_count * sizeof(struct lane));
+    struct bus_local *b = mem_zalloc(sizeof(*b) + opt->thread_count * sizeof(struct lane));
     b->queue_max = opt->queue_max;
     b->lane_count = opt->thread_count;
     pthread_mutex_init(&b->lock, NULL);
@@ -274,15 +318,15 @@ static enum err memory_open(const struct bus_options *opt, struct bus_impl **out
     list_init(&b->subscriptions);
     for (unsigned i = 0; i < b->lane_count; i++) {
         struct lane *lane = &b->lanes[i];
-        lane->impl = b;
+        lane->local = b;
         list_init(&lane->queue);
         pthread_mutex_init(&lane->lock, NULL);
         pthread_cond_init(&lane->wake, NULL);
+        pthread_cond_init(&lane->room, NULL);
         bus_thread_start(&lane->thread, "bus", lane_main, lane);
     }
     metric_register_read(&metric_queue, read_queue, b);
-    *out = b;
-    return ERR_OK;
+    return b;
 }
 
 static void lane_stop(struct lane *lane)
@@ -290,25 +334,27 @@ static void lane_stop(struct lane *lane)
     pthread_mutex_lock(&lane->lock);
     lane->is_stopping = true;
     pthread_cond_signal(&lane->wake);
+    pthread_cond_broadcast(&lane->room);
     pthread_mutex_unlock(&lane->lock);
     pthread_join(lane->thread, NULL);
 }
 
-static void memory_stop(struct bus_impl *b)
+void bus_local_stop(struct bus_local *b)
 {
     for (unsigned i = 0; i < b->lane_count; i++)
         lane_stop(&b->lanes[i]);
 }
 
-static void memory_close(struct bus_impl **bp)
+void bus_local_destroy(struct bus_local **bp)
 {
-    struct bus_impl *b = *bp;
+    struct bus_local *b = *bp;
     *bp = NULL;
     metric_unregister_read(&metric_queue, b);
     for (unsigned i = 0; i < b->lane_count; i++) {
         LIST_FOREACH(&b->lanes[i].queue, node)
         free(LIST_ENTRY(node, struct delivery, node));
         pthread_cond_destroy(&b->lanes[i].wake);
+        pthread_cond_destroy(&b->lanes[i].room);
         pthread_mutex_destroy(&b->lanes[i].lock);
     }
     LIST_FOREACH(&b->subscriptions, node)
@@ -317,14 +363,3 @@ static void memory_close(struct bus_impl **bp)
     pthread_mutex_destroy(&b->lock);
     free(b);
 }
-
-const struct bus_driver bus_memory = {
-    .name = "memory",
-    .open = memory_open,
-    .stop = memory_stop,
-    .close = memory_close,
-    .subscribe = memory_subscribe,
-    .unsubscribe = memory_unsubscribe,
-    .publish = memory_publish,
-    .deliver = memory_deliver,
-};
