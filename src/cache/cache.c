@@ -8,16 +8,24 @@
 #include "cache/cache_driver.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/metric.h"
 #include "core/span.h"
 
 #define KEY_MAX_BYTES 512
 #define VALUE_MAX_BYTES (1u << 20)
 #define MAX_BYTES_DEFAULT (64u << 20)
 
+#define LOCAL_MAX_BYTES (4u << 20)
+
 struct cache {
     const struct cache_driver *driver;
     struct cache_impl *impl;
+    struct cache *local; /* NULL: this one is */
+    struct metric_cell *hits, *misses, *failures;
 };
+
+static struct metric metric_lookups =
+    METRIC_COUNTER("parlance_cache_lookups_total", "Keys asked for.", "result");
 
 static void start_span(const struct cache *cache, struct span *span, const char *name)
 {
@@ -27,6 +35,7 @@ static void start_span(const struct cache *cache, struct span *span, const char 
 
 static const struct cache_driver *const drivers[] = {
     &cache_memory,
+    &cache_redis,
 };
 
 enum err cache_open(struct cache **out, const struct cache_options *opt)
@@ -47,9 +56,14 @@ enum err cache_open(struct cache **out, const struct cache_options *opt)
     enum err err = driver->open(&own, &impl);
     if (err)
         return err;
-    *out = mem_new(struct cache);
-    **out = (struct cache){.driver = driver, .impl = impl};
-    return ERR_OK;
+    struct cache *cache = *out = mem_new(struct cache);
+    *cache = (struct cache){.driver = driver, .impl = impl};
+    cache->hits = metric_cell(&metric_lookups, "hit", NULL, NULL);
+    cache->misses = metric_cell(&metric_lookups, "miss", NULL, NULL);
+    cache->failures = metric_cell(&metric_lookups, "error", NULL, NULL);
+    if (driver->is_up)
+        err = cache_open(&cache->local, &(struct cache_options){.max_bytes = LOCAL_MAX_BYTES});
+    return err;
 }
 
 void cache_close(struct cache **cachep)
@@ -58,8 +72,24 @@ void cache_close(struct cache **cachep)
     *cachep = NULL;
     if (!cache)
         return;
+    cache_close(&cache->local);
     cache->driver->close(&cache->impl);
     free(cache);
+}
+
+bool cache_is_shared(const struct cache *cache)
+{
+    return cache->driver->is_up != NULL;
+}
+
+bool cache_is_up(struct cache *cache)
+{
+    return !cache->driver->is_up || cache->driver->is_up(cache->impl);
+}
+
+struct cache *cache_local(struct cache *cache)
+{
+    return cache->local ? cache->local : cache;
 }
 
 static bool is_key(struct str key)

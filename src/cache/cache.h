@@ -1,7 +1,8 @@
 /*
  * cache: keys with expiry; holds nothing that cannot be rebuilt. Thread-safe. Keys are 1 to 512
  * bytes, values at most 1 MiB (ERR_INVALID_ARGUMENT beyond). ttl_ms 0: no expiry, until room is
- * needed.
+ * needed. A shared cache may be away: then each call ends at once with ERR_UNAVAILABLE. With one,
+ * no call may be made on a loop.
  */
 #pragma once
 
@@ -12,12 +13,20 @@
 struct cache;
 
 struct cache_options {
-    const char *driver; /* "memory" */
-    size_t max_bytes;   /* 0: 64 MiB; beyond it the least recently used go */
+    const char *driver; /* "memory": of this process; "redis": shared */
+    size_t max_bytes;   /* memory: 0: 64 MiB; beyond it the least recently used go */
+    const char *url;    /* redis: see redis.h */
+    const char *prefix; /* redis: of all keys; NULL: "parlance:cache:"; at most 64 bytes */
 };
 
 MUST_USE enum err cache_open(struct cache **out, const struct cache_options *opt);
 void cache_close(struct cache **cache);
+/* Whether several processes see the same keys, and whether it answers now. */
+bool cache_is_shared(const struct cache *cache);
+bool cache_is_up(struct cache *cache);
+/* A small cache of this process alone, for what must go on while the shared one is away (limits);
+ * the same one when it is not shared. */
+struct cache *cache_local(struct cache *cache);
 /* ERR_NOT_FOUND when absent or expired. The value is copied into the arena, NUL-terminated. */
 MUST_USE enum err cache_get(struct cache *cache, struct str key, struct arena *arena,
                             struct str *value);

@@ -19,6 +19,9 @@ struct cache_driver {
     enum err (*remove)(struct cache_impl *impl, struct str key);
     enum err (*increment)(struct cache_impl *impl, struct str key, int64_t delta, int64_t ttl_ms,
                           int64_t *value);
+    /* NULL: it is of this process, and always there. */
+    bool (*is_up)(struct cache_impl *impl);
 };
 
 extern const struct cache_driver cache_memory;
+extern const struct cache_driver cache_redis;

@@ -45,8 +45,6 @@ struct cache_impl {
     struct shard shards[SHARDS_MAX];
 };
 
-static struct metric metric_lookups =
-    METRIC_COUNTER("parlance_cache_lookups_total", "Keys asked for.", "result");
 static struct metric metric_evicted =
     METRIC_COUNTER("parlance_cache_evicted_total", "Entries dropped to make room, still valid.");
 static struct metric metric_bytes =
@@ -194,7 +192,6 @@ static enum err memory_get(struct cache_impl *c, struct str key, struct arena *a
         *value = (struct str){str_arena(arena, *value), value->n};
     }
     pthread_mutex_unlock(&s->lock);
-    metric_cell_add(metric_cell(&metric_lookups, e ? "hit" : "miss", NULL, NULL), 1);
     return e ? ERR_OK : ERR_NOT_FOUND;
 }
 

@@ -1,7 +1,7 @@
 // Runs a command with real servers at its side and ends as it does; 77 (skipped) when one of them cannot be had.
 //   node tests/services/run.mjs postgres build/tests/drivers/store_suite postgres
 //   node tests/services/run.mjs postgres,redis node --test tests/flow/messages.test.mjs
-// The command finds each in PARLANCE_TEST_POSTGRES_URL, PARLANCE_TEST_REDIS_URL and so on.
+// The command finds each in PARLANCE_TEST_POSTGRES_URL, PARLANCE_TEST_REDIS_URL (also of redis-tls, redis-cluster) and so on.
 import { spawn } from 'node:child_process';
 import { Missing, startService } from './services.mjs';
 
@@ -29,8 +29,9 @@ const env = { ...process.env };
 for (const name of names.split(',')) {
   const server = await start(name);
   servers.push(server);
-  env[`PARLANCE_TEST_${name.toUpperCase()}_URL`] = server.url;
-  env[`PARLANCE_TEST_${name.toUpperCase()}_PID`] = String(server.pid);
+  const prefix = `PARLANCE_TEST_${name.split('-')[0].toUpperCase()}`;
+  env[`${prefix}_URL`] = server.url;
+  env[`${prefix}_PID`] = String(server.pid);
 }
 const child = spawn(program, args, { env, stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));

@@ -1,7 +1,7 @@
-// Real database servers for tests: Debian's own, each on a free port of 127.0.0.1 in a temporary directory, as a user
+// Real servers for tests: Debian's own, each on a free port of 127.0.0.1 in a temporary directory, as a user
 // without rights (PostgreSQL refuses root), stopped by its process id. A server that cannot be had throws Missing.
 //
-//   const server = await startService('postgres');     // or 'mysql'
+//   const server = await startService('postgres');     // or another of `starters`, below
 //   server.url                                         // postgres://parlance:...@127.0.0.1:40123/parlance
 //   await server.end('SIGKILL'); server.start();       // the same again, on the same data
 //   await server.stop();
@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { startRedis, startRedisCluster, startRedisSentinel, startRedisTls } from './redis.mjs';
 
 const READY_MS = 30_000;
 const STOP_MS = 15_000;
@@ -18,7 +19,7 @@ const STOP_MS = 15_000;
 // Why there is no such server here: for a test that is skipped, not failed.
 export class Missing extends Error {}
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => {
       const { port } = probe.address();
@@ -37,13 +38,13 @@ function findUser(names) {
   throw new Missing(`none of the users ${names.join(', ')} exists to run it as`);
 }
 
-function findProgram(name, places) {
+export function findProgram(name, places) {
   for (const place of [...places, ...(process.env.PATH ?? '').split(':')])
     if (place && existsSync(path.join(place, name))) return path.join(place, name);
   throw new Missing(`there is no ${name} (tools/deps.sh test installs it)`);
 }
 
-class Service {
+export class Service {
   constructor(name, users) {
     this.user = findUser(users);
     this.dir = mkdtempSync(path.join(tmpdir(), `parlance-${name}-`));
@@ -149,7 +150,14 @@ async function startMysql() {
   return server;
 }
 
-const starters = { postgres: startPostgres, mysql: startMysql };
+const starters = {
+  postgres: startPostgres,
+  mysql: startMysql,
+  redis: startRedis,
+  'redis-tls': startRedisTls,
+  'redis-sentinel': startRedisSentinel,
+  'redis-cluster': startRedisCluster,
+};
 
 export function startService(name) {
   if (!starters[name]) throw new Error(`no service is called ${name}`);
