@@ -7,8 +7,8 @@
 
 ProtobufCService *app_runs_here(const struct app *app, ProtobufCService *implementation)
 {
-    const struct registry_instance here = {implementation->descriptor->short_name, app->instance_id,
-                                           "", 0};
+    const struct registry_instance here = {
+        .service = implementation->descriptor->short_name, .id = app->instance_id, .address = ""};
     enum err err = registry_announce(app->registry, &here);
     if (err)
         log_error(NULL, "cannot announce service %s: %s", here.service, err_text(err));

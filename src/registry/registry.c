@@ -1,18 +1,18 @@
 /*
- * registry: the room's front. Checks names, keeps the list of instances that a driver fills, and
- * tells watchers. The list is short (services times processes) and seldom changes: it is walked.
+ * registry: the room's front. Checks names, keeps the list of instances that this process announces
+ * and a driver learns, and tells watchers. The list is short (services times processes) and seldom
+ * changes: it is walked.
  */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/list.h"
+#include <jansson.h>
+
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metric.h"
-#include "registry/registry_driver.h"
+#include "registry/registry_internal.h"
 
-#define NAME_MAX_CHARS 64
 #define ADDRESS_MAX_CHARS 255
 
 static struct metric instances =
@@ -21,6 +21,8 @@ static struct metric instances =
 struct entry {
     struct list link; /* ordered by service, then id */
     struct registry_instance instance;
+    bool is_own;   /* announced here */
+    bool is_fixed; /* by the configuration */
 };
 
 struct watch {
@@ -30,36 +32,57 @@ struct watch {
     void *arg;
 };
 
-struct registry {
-    const struct registry_driver *driver;
-    struct registry_impl *impl;
-    pthread_mutex_t lock; /* of the lists; held while watchers hear of a change */
-    struct list entries;
-    struct list watches;
-};
-
 static const struct registry_driver *const drivers[] = {
     &registry_static,
+    &registry_etcd,
 };
 
-/* ---- names ---- */
+/* ---- what is one ---- */
 
-static bool is_name(const char *text)
+bool registry_is_name(const char *text, size_t max_chars)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                   "0123456789._-";
-    return text && *text && strlen(text) <= NAME_MAX_CHARS && !text[strspn(text, allowed)];
+    return text && *text && strlen(text) <= max_chars && !text[strspn(text, allowed)];
 }
 
-static bool is_instance(const struct registry_instance *i)
+static bool is_object(const char *metadata)
+{
+    if (!metadata)
+        return true;
+    size_t n = strlen(metadata);
+    json_t *json = n <= REGISTRY_VALUE_MAX_BYTES
+                       ? json_loadb(metadata, n, JSON_REJECT_DUPLICATES, NULL)
+                       : NULL;
+    bool is = json_is_object(json);
+    json_decref(json);
+    return is;
+}
+
+bool registry_is_instance(const struct registry_instance *i)
 {
     bool is_here = i->address && !i->address[0] && !i->port;
     bool is_there = i->address && i->address[0] && i->port &&
                     strlen(i->address) <= ADDRESS_MAX_CHARS && !strpbrk(i->address, " \t\r\n/");
-    return is_name(i->service) && is_name(i->id) && (is_here || is_there);
+    return registry_is_name(i->service, REGISTRY_NAME_MAX_CHARS) &&
+           registry_is_name(i->id, REGISTRY_NAME_MAX_CHARS) && (is_here || is_there) &&
+           is_object(i->metadata);
 }
 
 /* ---- the list, under the lock ---- */
+
+/* Whether who asks for `service` means this instance. */
+static bool is_meant(const struct registry *r, const char *service,
+                     const struct registry_instance *i)
+{
+    if (strcmp(i->service, service) == 0)
+        return true;
+    for (size_t at = 0; at < r->alias_count; at++)
+        if (strcmp(r->aliases[at].name, service) == 0 &&
+            strcmp(r->aliases[at].target, i->service) == 0)
+            return true;
+    return false;
+}
 
 static int compare(const struct registry_instance *a, const char *service, const char *id)
 {
@@ -88,43 +111,69 @@ static size_t collect(struct registry *r, const char *service, struct arena *are
 {
     size_t count = 0, at = 0;
     LIST_FOREACH(&r->entries, node)
-    count += strcmp(LIST_ENTRY(node, struct entry, link)->instance.service, service) == 0;
+    count += is_meant(r, service, &LIST_ENTRY(node, struct entry, link)->instance);
     *out = arena_array(arena, struct registry_instance, count);
     LIST_FOREACH(&r->entries, node)
     {
         const struct registry_instance *i = &LIST_ENTRY(node, struct entry, link)->instance;
-        if (strcmp(i->service, service) == 0)
+        if (is_meant(r, service, i))
             (*out)[at++] = (struct registry_instance){
-                .service = arena_strdup(arena, i->service),
+                .service = arena_strdup(arena, service),
                 .id = arena_strdup(arena, i->id),
                 .address = arena_strdup(arena, i->address),
                 .port = i->port,
+                .metadata = arena_strdup(arena, i->metadata),
             };
     }
     return count;
 }
 
-static void tell(struct registry *r, const char *service)
+static void count_instances(struct registry *r, const char *service)
+{
+    size_t count = 0;
+    LIST_FOREACH(&r->entries, node)
+    count += strcmp(LIST_ENTRY(node, struct entry, link)->instance.service, service) == 0;
+    metric_cell_set(metric_cell(&instances, service, NULL, NULL), (double)count);
+}
+
+/* Everybody who watches what this instance is, was or will be of. */
+static void tell(struct registry *r, const struct registry_instance *changed)
 {
     struct arena *arena = arena_create();
-    struct registry_instance *list;
-    size_t count = collect(r, service, arena, &list);
-    metric_cell_set(metric_cell(&instances, service, NULL, NULL), (double)count);
+    count_instances(r, changed->service);
     LIST_FOREACH(&r->watches, node)
     {
         const struct watch *w = LIST_ENTRY(node, struct watch, link);
-        if (strcmp(w->service, service) == 0)
-            w->changed(w->arg, list, count);
+        struct registry_instance *list;
+        if (!is_meant(r, w->service, changed))
+            continue;
+        size_t count = collect(r, w->service, arena, &list);
+        w->changed(w->arg, list, count);
     }
     arena_destroy(&arena);
+}
+
+static void instance_free(struct registry_instance *i)
+{
+    free((char *)(uintptr_t)i->service);
+    free((char *)(uintptr_t)i->id);
+    free((char *)(uintptr_t)i->address);
+    free((char *)(uintptr_t)i->metadata);
+}
+
+static struct registry_instance instance_copy(const struct registry_instance *i)
+{
+    return (struct registry_instance){.service = mem_strdup(i->service),
+                                      .id = mem_strdup(i->id),
+                                      .address = mem_strdup(i->address),
+                                      .port = i->port,
+                                      .metadata = mem_strdup(i->metadata ? i->metadata : "{}")};
 }
 
 static void entry_free(struct entry *e)
 {
     list_remove(&e->link);
-    free((char *)(uintptr_t)e->instance.service);
-    free((char *)(uintptr_t)e->instance.id);
-    free((char *)(uintptr_t)e->instance.address);
+    instance_free(&e->instance);
     free(e);
 }
 
@@ -135,41 +184,63 @@ static void watch_free(struct watch *w)
     free(w);
 }
 
-/* ---- for drivers ---- */
-
-enum err registry_put(struct registry *r, const struct registry_instance *i)
+/* Adds it in its place and tells. */
+static struct entry *add(struct registry *r, const struct registry_instance *i, struct list *before)
 {
-    struct list *before;
-    enum err err = ERR_ALREADY_EXISTS;
-    pthread_mutex_lock(&r->lock);
-    if (!find(r, i->service, i->id, &before)) {
-        struct entry *e = mem_new(struct entry);
-        e->instance = (struct registry_instance){.service = mem_strdup(i->service),
-                                                 .id = mem_strdup(i->id),
-                                                 .address = mem_strdup(i->address),
-                                                 .port = i->port};
-        list_add_tail(before, &e->link);
-        tell(r, i->service);
-        err = ERR_OK;
-    }
-    pthread_mutex_unlock(&r->lock);
-    return err;
+    struct entry *e = mem_new(struct entry);
+    e->instance = instance_copy(i);
+    list_add_tail(before, &e->link);
+    tell(r, i);
+    return e;
 }
 
-enum err registry_drop(struct registry *r, const char *service, const char *id)
+static void drop(struct registry *r, struct entry *e)
+{
+    struct registry_instance gone = e->instance;
+    list_remove(&e->link);
+    free(e);
+    tell(r, &gone);
+    instance_free(&gone);
+}
+
+/* ---- for drivers ---- */
+
+static bool is_same(const struct registry_instance *a, const struct registry_instance *b)
+{
+    return a->port == b->port && strcmp(a->address, b->address) == 0 &&
+           strcmp(a->metadata, b->metadata ? b->metadata : "{}") == 0;
+}
+
+bool registry_learn(struct registry *r, const struct registry_instance *i)
+{
+    struct list *before;
+    pthread_mutex_lock(&r->lock);
+    struct entry *e = find(r, i->service, i->id, &before);
+    bool is_ours = e && (e->is_own || e->is_fixed);
+    if (!e) {
+        add(r, i, before);
+    } else if (!is_ours && !is_same(&e->instance, i)) {
+        instance_free(&e->instance);
+        e->instance = instance_copy(i);
+        tell(r, i);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return !is_ours;
+}
+
+bool registry_forget(struct registry *r, const char *service, const char *id)
 {
     struct list *before;
     pthread_mutex_lock(&r->lock);
     struct entry *e = find(r, service, id, &before);
-    if (e) {
-        entry_free(e);
-        tell(r, service);
-    }
+    bool is_ours = e && (e->is_own || e->is_fixed);
+    if (e && !is_ours)
+        drop(r, e);
     pthread_mutex_unlock(&r->lock);
-    return e ? ERR_OK : ERR_NOT_FOUND;
+    return !is_ours;
 }
 
-/* ---- for everybody ---- */
+/* ---- opening ---- */
 
 static const struct registry_driver *find_driver(const char *name)
 {
@@ -183,12 +254,34 @@ static const struct registry_driver *find_driver(const char *name)
 static bool are_instances(const struct registry_instance *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_instance(&list[i]))
+        if (registry_is_instance(&list[i]))
             continue;
         log_error(NULL, "registry: instance %zu is no name, id, address and port", i + 1);
         return false;
     }
     return true;
+}
+
+static void copy_aliases(struct registry *r, const struct registry_options *opt)
+{
+    struct registry_alias *aliases = arena_array(r->arena, struct registry_alias, opt->alias_count);
+    for (size_t i = 0; i < opt->alias_count; i++)
+        aliases[i] =
+            (struct registry_alias){.name = arena_strdup(r->arena, opt->aliases[i].name),
+                                    .target = arena_strdup(r->arena, opt->aliases[i].target)};
+    r->aliases = aliases;
+    r->alias_count = opt->alias_count;
+}
+
+static enum err add_fixed(struct registry *r, const struct registry_options *opt)
+{
+    for (size_t i = 0; i < opt->fixed_count; i++) {
+        struct list *before;
+        if (find(r, opt->fixed[i].service, opt->fixed[i].id, &before))
+            return ERR_ALREADY_EXISTS;
+        add(r, &opt->fixed[i], before)->is_fixed = true;
+    }
+    return ERR_OK;
 }
 
 enum err registry_open(struct registry **out, const struct registry_options *opt)
@@ -199,10 +292,15 @@ enum err registry_open(struct registry **out, const struct registry_options *opt
         return ERR_INVALID_ARGUMENT;
     struct registry *r = mem_new(struct registry);
     r->driver = driver;
+    r->arena = arena_create();
     pthread_mutex_init(&r->lock, NULL);
     list_init(&r->entries);
     list_init(&r->watches);
-    enum err err = driver->open(r, opt, &r->impl);
+    registry_records_init(r);
+    copy_aliases(r, opt);
+    enum err err = add_fixed(r, opt);
+    if (!err)
+        err = driver->open(r, opt, &r->impl);
     if (err)
         registry_close(&r);
     *out = r;
@@ -215,24 +313,86 @@ void registry_close(struct registry **registry)
     *registry = NULL;
     if (!r)
         return;
+    pthread_mutex_lock(&r->lock);
     LIST_FOREACH(&r->watches, node)
     watch_free(LIST_ENTRY(node, struct watch, link));
+    pthread_mutex_unlock(&r->lock);
     if (r->impl)
         r->driver->close(&r->impl);
     LIST_FOREACH(&r->entries, node)
     entry_free(LIST_ENTRY(node, struct entry, link));
+    registry_records_deinit(r);
     pthread_mutex_destroy(&r->lock);
+    arena_destroy(&r->arena);
     free(r);
 }
 
+/* ---- for everybody ---- */
+
 enum err registry_announce(struct registry *r, const struct registry_instance *instance)
 {
-    return is_instance(instance) ? r->driver->announce(r->impl, instance) : ERR_INVALID_ARGUMENT;
+    struct list *before;
+    enum err err = ERR_OK;
+    if (!registry_is_instance(instance))
+        return ERR_INVALID_ARGUMENT;
+    pthread_mutex_lock(&r->lock);
+    if (r->has_left)
+        err = ERR_FAILED_PRECONDITION;
+    else if (find(r, instance->service, instance->id, &before))
+        err = ERR_ALREADY_EXISTS;
+    if (!err) {
+        add(r, instance, before)->is_own = true;
+        r->driver->announce(r->impl, instance);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return err;
+}
+
+enum err registry_update(struct registry *r, const char *service, const char *id,
+                         const char *metadata)
+{
+    struct list *before;
+    if (!metadata || !is_object(metadata))
+        return ERR_INVALID_ARGUMENT;
+    pthread_mutex_lock(&r->lock);
+    struct entry *e = find(r, service, id, &before);
+    bool is_own = e && e->is_own;
+    if (is_own && strcmp(e->instance.metadata, metadata) != 0) {
+        free((char *)(uintptr_t)e->instance.metadata);
+        e->instance.metadata = mem_strdup(metadata);
+        tell(r, &e->instance);
+        r->driver->announce(r->impl, &e->instance);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return is_own ? ERR_OK : ERR_NOT_FOUND;
 }
 
 enum err registry_withdraw(struct registry *r, const char *service, const char *id)
 {
-    return r->driver->withdraw(r->impl, service, id);
+    struct list *before;
+    pthread_mutex_lock(&r->lock);
+    struct entry *e = find(r, service, id, &before);
+    bool is_own = e && e->is_own;
+    if (is_own) {
+        drop(r, e);
+        r->driver->withdraw(r->impl, service, id);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return is_own ? ERR_OK : ERR_NOT_FOUND;
+}
+
+void registry_leave(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->has_left = true;
+    LIST_FOREACH(&r->entries, node)
+    {
+        struct entry *e = LIST_ENTRY(node, struct entry, link);
+        if (e->is_own)
+            drop(r, e);
+    }
+    pthread_mutex_unlock(&r->lock);
+    r->driver->leave(r->impl);
 }
 
 size_t registry_find(struct registry *r, const char *service, struct arena *arena,

@@ -32,8 +32,11 @@ for (const name of names.split(',')) {
   const prefix = `PARLANCE_TEST_${name.split('-')[0].toUpperCase()}`;
   env[`${prefix}_URL`] = server.url;
   env[`${prefix}_PID`] = String(server.pid);
+  Object.assign(env, server.env);
 }
 const child = spawn(program, args, { env, stdio: 'inherit' });
+// A test that asks for it (by this signal to its parent) has the servers killed and started again on the same data.
+process.on('SIGUSR2', () => servers.forEach((server) => server.end('SIGKILL').then(() => server.start())));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
 const code = await new Promise((resolve) => {
   child.once('error', (problem) => { console.error(problem.message); resolve(127); });

@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { startEtcd } from './etcd.mjs';
 import { startRedis, startRedisCluster, startRedisSentinel, startRedisTls } from './redis.mjs';
 
 const READY_MS = 30_000;
@@ -153,6 +154,7 @@ async function startMysql() {
 const starters = {
   postgres: startPostgres,
   mysql: startMysql,
+  etcd: startEtcd,
   redis: startRedis,
   'redis-tls': startRedisTls,
   'redis-sentinel': startRedisSentinel,

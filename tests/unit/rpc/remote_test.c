@@ -83,7 +83,8 @@ struct world {
 
 static void announce(struct world *w, const char *id, uint16_t port)
 {
-    const struct registry_instance i = {"Signaling", id, "127.0.0.1", port};
+    const struct registry_instance i = {
+        .service = "Signaling", .id = id, .address = "127.0.0.1", .port = port};
     assert_int_equal(registry_announce(w->registry, &i), ERR_OK);
 }
 
