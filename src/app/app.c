@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "app/app_internal.h"
@@ -38,6 +39,33 @@ void app_note(struct app *app, const char *fmt, ...)
         app->notes[app->report.note_count++] = arena_strdup(app->arena, text);
 }
 
+/* "parlance", or "parlance-user+auth" where not all services are. */
+static const char *name_service(struct app *app)
+{
+    struct strbuf name = {0};
+    const struct config_list *services = &app->config->services;
+    strbuf_adds(&name, "parlance");
+    for (size_t i = 0; i < services->count && strcmp(services->items[i], "all") != 0; i++)
+        strbuf_printf(&name, "%c%s", i ? '+' : '-', services->items[i]);
+    char *text = str_arena(app->arena, strbuf_str(&name));
+    strbuf_deinit(&name);
+    return text;
+}
+
+static enum err start_telemetry(struct app *app, struct strbuf *problem)
+{
+    struct telemetry_options opt = {.otlp_url = app->config->otlp_url,
+                                    .loki_url = app->config->loki_url,
+                                    .service = name_service(app),
+                                    .instance = app->config->instance,
+                                    .version = app->version};
+    app_ratio_ppm(str_from(app->config->trace_ratio), &opt.trace_ratio_ppm);
+    enum err err = telemetry_open(&app->telemetry, &opt);
+    if (err)
+        strbuf_printf(problem, "cannot send traces or logs: %s", err_text(err));
+    return err;
+}
+
 enum err app_create(struct app **out, const struct app_config *config, const char *version,
                     struct strbuf *problem)
 {
@@ -47,8 +75,10 @@ enum err app_create(struct app **out, const struct app_config *config, const cha
     app->version = version;
     app->report.data_dir = config->data_dir;
     app->report.notes = app->notes;
-    telemetry_start(version);
-    enum err err = app_platform_start(app, problem);
+    telemetry_count_process(version);
+    enum err err = start_telemetry(app, problem);
+    if (!err)
+        err = app_platform_start(app, problem);
     if (err)
         goto fail;
     err = app_topology_start(app);
@@ -109,6 +139,7 @@ void app_destroy(struct app **app_)
     app_topology_stop(app);
     app_front_join(app);
     app_platform_stop(app);
+    telemetry_close(&app->telemetry);
     arena_destroy(&app->arena);
     free(app);
 }

@@ -2,6 +2,8 @@
  * --help and the example file. */
 #include "app/app_config.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,6 +85,23 @@ static bool is_long_enough(struct str text)
     return text.n >= APP_SECRET_MIN_CHARS && text.n <= APP_SECRET_MAX_CHARS;
 }
 
+bool app_ratio_ppm(struct str text, unsigned *ppm)
+{
+    char copy[16], *end;
+    if (!text.n || text.n >= sizeof(copy) || !isdigit((unsigned char)text.p[0]))
+        return false;
+    snprintf(copy, sizeof(copy), "%.*s", STR_FMT(text));
+    double ratio = strtod(copy, &end);
+    *ppm = (unsigned)(CLAMP(ratio, 0.0, 1.0) * 1000000 + 0.5);
+    return *end == '\0' && ratio <= 1;
+}
+
+static bool is_ratio(struct str text)
+{
+    unsigned ppm;
+    return app_ratio_ppm(text, &ppm);
+}
+
 static bool is_remote(struct str text)
 {
     struct app_remote remote;
@@ -108,6 +127,7 @@ static const struct config_form store_form = {"postgres://user:password@host:por
                                               is_store};
 static const struct config_form broker_form = {
     "redis://, rediss://, kafka://, amqp:// or amqps:// and its address", is_broker};
+static const struct config_form ratio_form = {"a number from 0 to 1", is_ratio};
 static const struct config_form secret_form = {"32 to 4096 characters", is_long_enough};
 
 /* ---- the table ---- */
@@ -134,6 +154,15 @@ static const struct config_row rows[] = {
                 "The least important line that is logged."),
     CONFIG_ENUM(C, log_format, "log.format", "auto", log_formats,
                 "auto is text on a terminal, else JSON."),
+    CONFIG_FORM(
+        C, loki_url, "log.loki_url", "", &url_form,
+        "A Loki that gets the log too, as http://10.0.0.7:3100; standard output always does."),
+    CONFIG_FORM(C, otlp_url, "telemetry.otlp_url", "", &url_form,
+                "Where traces go by OTLP over HTTP, as http://10.0.0.7:4318. Empty: nowhere."),
+    CONFIG_FORM(C, trace_ratio, "telemetry.trace_ratio", "1", &ratio_form,
+                "The part of requests that is traced; who calls with a traceparent decides."),
+    CONFIG_TEXT(C, instance, "telemetry.instance", "",
+                "Name of this process in traces and in Loki. Empty: the host's name."),
 
     CONFIG_TEXT(C, http_host, "http.host", "", "Address to listen on; empty: all, IPv4 and IPv6."),
     CONFIG_INT(C, http_port, "http.port", 8800, 0, 65535, "",

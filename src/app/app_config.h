@@ -29,6 +29,10 @@ struct app_config {
     const char *public_url;
     int log_level; /* enum log_level */
     int log_format;
+    const char *loki_url;
+    const char *otlp_url;
+    const char *trace_ratio; /* app_ratio_ppm reads it */
+    const char *instance;
 
     const char *http_host;
     int64_t http_port;
@@ -98,6 +102,9 @@ struct app_config {
 };
 
 extern const struct config_table app_config_table;
+
+/* "0.1": 100,000. False: it is no number from 0 to 1. */
+bool app_ratio_ppm(struct str text, unsigned *ppm);
 
 /* "user=host:port", "auth=[::1]:50050" */
 struct app_remote {

@@ -16,11 +16,13 @@
 #define APP_INSTANCE_CHARS 22
 
 struct app_services; /* topology.c */
+struct telemetry;
 
 struct app {
     const struct app_config *config;
     const char *version;
     struct arena *arena;
+    struct telemetry *telemetry;
     struct app_report report;
     const char *notes[APP_NOTES_MAX];
 

@@ -65,13 +65,16 @@ void log_set_sink(log_sink_fn *fn, void *arg)
     pthread_rwlock_unlock(&sink_lock);
 }
 
-static void feed_sink(const struct strbuf *line)
+static bool has_sink(void)
 {
-    if (!__atomic_load_n(&sink_fn, __ATOMIC_RELAXED))
-        return;
+    return __atomic_load_n(&sink_fn, __ATOMIC_RELAXED) != NULL;
+}
+
+static void feed_sink(enum log_level level, const struct strbuf *line)
+{
     pthread_rwlock_rdlock(&sink_lock);
     if (sink_fn)
-        sink_fn(sink_arg, line->p, line->n);
+        sink_fn(sink_arg, level, line->p, line->n - 1);
     pthread_rwlock_unlock(&sink_lock);
 }
 
@@ -195,7 +198,12 @@ void log_write(enum log_level level, const char *file, int line, const struct lo
     else
         build_text(&b, ts, level, src, scope, (struct str){message, message_n});
     put(&b);
-    feed_sink(&b);
+    if (has_sink() && !wants_json()) {
+        strbuf_clear(&b);
+        build_json(&b, ts, level, src, scope, (struct str){message, message_n});
+    }
+    if (has_sink())
+        feed_sink(level, &b);
     strbuf_deinit(&b);
     errno = saved_errno;
 }

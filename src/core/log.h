@@ -30,9 +30,9 @@ void log_set_level(enum log_level level);
 enum log_level log_level(void);
 /* JSON lines (default when stdout is no terminal) or text. */
 void log_set_json(bool is_json);
-/* Every finished line also goes here (an exporter); called on the logging thread, must not log.
- * NULL: none. */
-typedef void log_sink_fn(void *arg, const char *line, size_t n);
+/* Every finished line also goes here (an exporter), as JSON without the line's end whatever stdout
+ * shows; called on the logging thread, must not log. NULL: none. */
+typedef void log_sink_fn(void *arg, enum log_level level, const char *line, size_t n);
 void log_set_sink(log_sink_fn *fn, void *arg);
 
 void log_write(enum log_level level, const char *file, int line, const struct log_scope *scope,

@@ -1,98 +1,131 @@
-/*
- * telemetry: the process as Prometheus' client libraries name it (process_*), read from /proc at
- * the moment of asking, and which build this is.
- */
+/* telemetry: the exporters. A span is encoded by the thread that ends it, a line is there already;
+ * each waits in the queue of its outlet. */
 #include "telemetry/telemetry.h"
 
-#include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "core/metric.h"
+#include "core/mem.h"
+#include "core/span.h"
+#include "telemetry/loki.h"
+#include "telemetry/otlp.h"
+#include "telemetry/outlet.h"
 
-static struct metric resident =
-    METRIC_GAUGE("process_resident_memory_bytes", "Memory that is really there.");
-static struct metric cpu = {.type = METRIC_TYPE_COUNTER,
-                            .name = "process_cpu_seconds_total",
-                            .help = "User and system time spent."};
-static struct metric open_fds = METRIC_GAUGE("process_open_fds", "Open descriptors.");
-static struct metric max_fds = METRIC_GAUGE("process_max_fds", "Descriptors that may be open.");
-static struct metric threads = METRIC_GAUGE("process_threads", "Threads.");
-static struct metric started =
-    METRIC_GAUGE("process_start_time_seconds", "When the process started, since 1970.");
-static struct metric build_info =
-    METRIC_GAUGE("parlance_build_info", "Always 1; the labels tell the build.", "version");
+struct telemetry {
+    struct outlet *traces, *logs; /* NULL: not wanted */
+    struct otlp_resource resource;
+    struct loki_labels labels;
+    char *service, *instance, *version;
+    char host[256];
+};
 
-/* Field `index` (from 0) of a file of /proc that holds one line of numbers. */
-static double read_field(const char *path, int index)
+static const char *const levels[] = {"debug", "info", "warn", "error", "error"};
+
+static void on_span(void *arg, const struct span *span, int64_t duration_us, int err)
 {
-    char line[1024];
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    char *at = fgets(line, sizeof(line), f);
-    fclose(f);
-    for (char *save = NULL, *word = at ? strtok_r(at, " ", &save) : NULL; word;
-         word = strtok_r(NULL, " ", &save)) {
-        if (index-- == 0)
-            return strtod(word, NULL);
+    struct telemetry *t = arg;
+    struct strbuf bytes = {0};
+    otlp_write_span(&bytes, span, duration_us, err);
+    outlet_add(t->traces, span->service ? span->service : "server", 0, strbuf_str(&bytes));
+    strbuf_deinit(&bytes);
+}
+
+static void on_line(void *arg, enum log_level level, const char *line, size_t n)
+{
+    struct telemetry *t = arg;
+    outlet_add(t->logs, levels[level], clock_wall_us() * 1000, (struct str){line, n});
+}
+
+static void pack_spans(void *arg, const struct list *items, struct strbuf *body)
+{
+    const struct telemetry *t = arg;
+    otlp_write_request(body, &t->resource, items);
+}
+
+static void pack_lines(void *arg, const struct list *items, struct strbuf *body)
+{
+    const struct telemetry *t = arg;
+    loki_write_request(body, &t->labels, items);
+}
+
+static bool is_given(const char *text)
+{
+    return text && text[0];
+}
+
+static void name_process(struct telemetry *t, const struct telemetry_options *opt)
+{
+    if (gethostname(t->host, sizeof(t->host) - 1) != 0)
+        t->host[0] = '\0';
+    t->service = mem_strdup(is_given(opt->service) ? opt->service : "parlance");
+    t->instance = mem_strdup(is_given(opt->instance) ? opt->instance : t->host);
+    t->version = mem_strdup(is_given(opt->version) ? opt->version : "");
+    t->resource = (struct otlp_resource){t->instance, t->version, t->host, getpid()};
+    t->labels = (struct loki_labels){t->service, t->instance};
+}
+
+static enum err open_outlets(struct telemetry *t, const struct telemetry_options *opt)
+{
+    enum err err = ERR_OK;
+    if (is_given(opt->otlp_url))
+        err = outlet_open(&t->traces, &(struct outlet_options){
+                                          .what = "traces",
+                                          .url = opt->otlp_url,
+                                          .path = "/v1/traces",
+                                          .content_type = "application/x-protobuf",
+                                          .pack = pack_spans,
+                                          .arg = t,
+                                      });
+    if (!err && is_given(opt->loki_url))
+        err = outlet_open(&t->logs, &(struct outlet_options){
+                                        .what = "logs",
+                                        .url = opt->loki_url,
+                                        .path = "/loki/api/v1/push",
+                                        .content_type = "application/json",
+                                        .pack = pack_lines,
+                                        .arg = t,
+                                    });
+    return err;
+}
+
+enum err telemetry_open(struct telemetry **out, const struct telemetry_options *opt)
+{
+    *out = NULL;
+    if (!is_given(opt->otlp_url) && !is_given(opt->loki_url))
+        return ERR_OK;
+    struct telemetry *t = mem_new(struct telemetry);
+    name_process(t, opt);
+    enum err err = open_outlets(t, opt);
+    if (err) {
+        telemetry_close(&t);
+        return err;
     }
-    return 0;
+    if (t->traces) {
+        span_set_ratio(opt->trace_ratio_ppm);
+        span_set_sink(on_span, t);
+    }
+    if (t->logs)
+        log_set_sink(on_line, t);
+    *out = t;
+    return ERR_OK;
 }
 
-static double read_resident(void *arg UNUSED)
+void telemetry_close(struct telemetry **telemetry)
 {
-    return read_field("/proc/self/statm", 1) * (double)sysconf(_SC_PAGESIZE);
-}
-
-static double read_cpu(void *arg UNUSED)
-{
-    struct timespec spent;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-    return (double)spent.tv_sec + (double)spent.tv_nsec / 1e9;
-}
-
-static double count_entries(const char *path)
-{
-    DIR *dir = opendir(path);
-    double count = 0;
-    if (!dir)
-        return 0;
-    for (struct dirent *entry; (entry = readdir(dir));)
-        count += entry->d_name[0] != '.';
-    closedir(dir);
-    return count;
-}
-
-static double read_open_fds(void *arg UNUSED)
-{
-    return count_entries("/proc/self/fd") - 1; /* the directory being read */
-}
-
-static double read_threads(void *arg UNUSED)
-{
-    return count_entries("/proc/self/task");
-}
-
-static double read_max_fds(void *arg UNUSED)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (double)limit.rlim_cur : 0;
-}
-
-void telemetry_start(const char *version)
-{
-    metric_register_read(&resident, read_resident, NULL);
-    metric_register_read(&cpu, read_cpu, NULL);
-    metric_register_read(&open_fds, read_open_fds, NULL);
-    metric_register_read(&max_fds, read_max_fds, NULL);
-    metric_register_read(&threads, read_threads, NULL);
-    metric_set(&started, (double)clock_wall_ms() / 1000);
-    metric_cell_set(metric_cell(&build_info, version, NULL, NULL), 1);
+    struct telemetry *t = *telemetry;
+    *telemetry = NULL;
+    if (!t)
+        return;
+    if (t->traces)
+        span_set_sink(NULL, NULL);
+    outlet_close(&t->traces); /* says in the log how it went */
+    if (t->logs)
+        log_set_sink(NULL, NULL);
+    outlet_close(&t->logs);
+    free(t->service);
+    free(t->instance);
+    free(t->version);
+    free(t);
 }

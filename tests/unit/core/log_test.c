@@ -126,9 +126,9 @@ static void levels(void **state)
     assert_non_null(strstr(text, "\"seen\""));
 }
 
-static void keep(void *arg, const char *line, size_t n)
+static void keep(void *arg, enum log_level level, const char *line, size_t n)
 {
-    snprintf(arg, 512, "%.*s", (int)n, line);
+    snprintf(arg, 512, "%s%.*s", level == LOG_INFO ? "info" : "", (int)n, line);
 }
 
 static void sink(void **state)
@@ -141,7 +141,8 @@ static void sink(void **state)
     log_info(NULL, "to stdout only");
     char *text = release();
     assert_non_null(strstr(kept, "to both"));
-    assert_memory_equal(kept, text, strlen(kept));
+    assert_memory_equal(kept, "info{", 5);
+    assert_memory_equal(kept + 4, text, strlen(kept + 4));
     assert_non_null(strstr(text, "to stdout only"));
 }
 
