@@ -7,10 +7,11 @@ FUZZ_SECONDS ?= 30
 CRASHES ?= 300
 export WEB
 
-.PHONY: help deps build run test check check-models docs format fuzz bench clean web
+.PHONY: help deps build deb run test check check-models docs format fuzz bench clean web
 help:
 	@echo "make deps    install what is missing (Debian packages, npm packages)"
 	@echo "make build   compile into $(BUILD)/; with WEB=no without Node and the browser client"
+	@echo "make deb     build, and make a Debian package of it in $(BUILD)/"
 	@echo "make run     build, and start it at http://localhost:8800"
 	@echo "make test    every test there is; the last line is 'N passed, N failed'"
 	@echo "make check   format, rooms, warnings, symbols, unit tests, fuzz corpora: under a minute"
@@ -50,6 +51,9 @@ web:
 build: deps web $(BUILD)/build.ninja
 	@if [ -f web/dist/index.html ] && ! grep -q web_table.bin $(BUILD)/build.ninja; then meson setup --reconfigure $(BUILD) > /dev/null; fi
 	@ninja -C $(BUILD)
+
+deb: build
+	@tools/build_deb.sh $(BUILD) $(BUILD)
 
 run: build
 	@exec $(BUILD)/src/parlance serve
