@@ -211,6 +211,10 @@ Auth__KeyList *auth_list_keys(struct auth_service *svc, struct rpc_call *call);
 Auth__RevokeKeyReply *auth_revoke_key(struct auth_service *svc, struct rpc_call *call,
                                       const char *id);
 
+/* ---- auth_check.c ---- */
+Auth__CheckSessionsReply *auth_check_sessions(struct auth_service *svc, struct rpc_call *call,
+                                              const Auth__CheckSessionsRequest *in);
+
 /* ---- auth_events.c ---- */
 /* auth_erase.c */
 void auth_erase_start(struct auth_service *svc);

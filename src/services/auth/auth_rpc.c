@@ -116,4 +116,11 @@ static void on_revoke_key(Auth__Auth_Service *rpc, const Auth__RevokeKeyRequest 
     closure(is_allowed ? auth_revoke_key(service_of(rpc), data, in->id) : NULL, data);
 }
 
+static void on_check_sessions(Auth__Auth_Service *rpc, const Auth__CheckSessionsRequest *in,
+                              Auth__CheckSessionsReply_Closure closure, void *data)
+{
+    bool is_allowed = who_require_system(data);
+    closure(is_allowed ? auth_check_sessions(service_of(rpc), data, in) : NULL, data);
+}
+
 const Auth__Auth_Service auth_rpc_table = AUTH__AUTH__INIT(on_);

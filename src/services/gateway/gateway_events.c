@@ -9,6 +9,7 @@ struct heard {
     bool is_typing; /* that, and no receipt */
     Presence__PresenceEvent *presence;
     struct session_news news;
+    bool is_gap;
 };
 
 static void on_loop(void *arg)
@@ -22,6 +23,8 @@ static void on_loop(void *arg)
         gateway_hub_receipt(h->gw, h->receipt);
     else if (h->presence)
         gateway_hub_presence(h->gw, h->presence);
+    else if (h->is_gap)
+        gateway_hub_gap(h->gw);
     else
         gateway_hub_session(h->gw, &h->news);
     if (h->receipt)
@@ -73,6 +76,11 @@ static void on_auth_event(void *arg, const struct bus_event *e)
         hear(&h);
 }
 
+static void on_gap(void *arg, const struct bus_event *e UNUSED)
+{
+    hear(&(struct heard){.gw = arg, .is_gap = true});
+}
+
 void gateway_events_start(struct gateway *gw)
 {
     struct bus *bus = gw->deps.bus;
@@ -81,6 +89,7 @@ void gateway_events_start(struct gateway *gw)
         bus_subscribe(bus, "message_ephemeral", "gateway", on_ephemeral_event, gw);
     gw->subscriptions[2] = bus_subscribe(bus, "auth_events", "gateway", on_auth_event, gw);
     gw->subscriptions[3] = bus_subscribe(bus, "presence_events", "gateway", on_presence_event, gw);
+    gw->subscriptions[4] = bus_on_gap(bus, "gateway", on_gap, gw);
 }
 
 void gateway_events_stop(struct gateway *gw)

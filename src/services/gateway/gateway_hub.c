@@ -244,6 +244,7 @@ void gateway_hub_start(struct gateway *gw)
     list_init(&gw->telling);
     list_init(&gw->moved);
     list_init(&gw->revoked_order);
+    list_init(&gw->stale);
     device_start(gw);
 }
 

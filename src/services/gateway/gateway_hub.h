@@ -40,6 +40,8 @@ struct user {
     } * news;
     size_t news_count;
     struct list in_round; /* gw->round: whose presence is kept fresh next */
+    struct list in_stale; /* gw->stale: what it is in is to be asked anew */
+    bool is_reloading;    /* counts in gw->reloading_count */
     unsigned round_count;
 };
 
@@ -75,6 +77,7 @@ struct member {
     struct net_ticket ticket;
     bool is_packed;
     char session_id[ID_SIZE];
+    bool is_ready; /* was told so */
     struct look {
         struct topic *topic; /* NULL: none */
         uint32_t place;      /* among topic->lookers */
@@ -132,7 +135,11 @@ struct watched {
 struct user *hub_user_get(struct gateway *gw, const char *id, bool is_guest);
 void hub_user_destroy(struct user *u);
 /* Everything is told from now on. */
-void hub_user_ready(const struct member *m);
+void hub_user_ready(struct member *m);
+/* What is known of its conversations counts no more; until hub_user_load. */
+void hub_user_forget(struct user *u);
+/* Asks for its conversations. */
+void hub_user_load(struct user *u);
 /* By an event of the log: in, or out. Kept for later while the list is on its way. */
 void hub_user_note(struct user *u, const struct news *news);
 
@@ -151,6 +158,8 @@ void topic_remove_all(struct user *u);
 void topic_open(struct member *m, const char *id);
 void topic_close(struct member *m, const char *id);
 void topic_close_all(struct member *m);
+/* What this socket looks at it will look at again, once it is known to be in it. */
+void topic_close_for_now(struct member *m);
 bool topic_is_open(const struct member *m, const struct topic *t);
 /* Arrays grow by an eighth to a quarter: counts alone say how much room there is. */
 void *array_grown(void *array, size_t count, size_t size);
@@ -166,6 +175,10 @@ void fan_add(struct fan *fan, const struct member *m);
 void fan_add_user(struct fan *fan, const struct user *u, const struct topic *but_lookers);
 /* Sends, and frees what was gathered. */
 void fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags);
+
+/* ---- gateway_gap.c: events may have been missed ---- */
+/* One who was asked for in that time is known, or gone. */
+void gap_user_done(struct user *u);
 
 /* ---- gateway_heads.c: large conversations ---- */
 /* Those who do not look at it hear soon that it has moved. */

@@ -59,6 +59,8 @@ struct gateway {
     struct list round;   /* of users, whose presence was kept fresh longest ago first */
     struct loop_timer round_timer;
     size_t round_credit;
+    struct list stale; /* users whose conversations are to be asked anew, after a gap */
+    size_t reloading_count;
     struct report *report; /* being gathered; NULL: nothing to report */
     struct loop_timer report_timer;
     struct list moved; /* large topics that moved since who does not look was told */
@@ -67,7 +69,7 @@ struct gateway {
     struct map *revoked;       /* session id -> struct revoked: sign-ins that ended just now */
     struct list revoked_order; /* the oldest first */
     char instance_id[ID_SIZE]; /* makes the names of its devices unique */
-    int subscriptions[4];
+    int subscriptions[5];
     bool is_draining;
 };
 
@@ -126,6 +128,8 @@ void gateway_hub_event(struct gateway *gw, const Message__MessageEvent *event);
 void gateway_hub_receipt(struct gateway *gw, const Message__ReceiptEvent *event);
 void gateway_hub_typing(struct gateway *gw, const Message__ReceiptEvent *event);
 void gateway_hub_presence(struct gateway *gw, Presence__PresenceEvent *event);
+/* The link to the bus was lost: something may never come. On the hub. */
+void gateway_hub_gap(struct gateway *gw);
 void gateway_hub_start(struct gateway *gw);
 void gateway_hub_drain(struct gateway *gw);
 void gateway_hub_clear(struct gateway *gw);

@@ -23,11 +23,22 @@ static void on_load_timer(void *arg)
     load_page(arg);
 }
 
-void hub_user_ready(const struct member *m)
+void hub_user_ready(struct member *m)
 {
+    m->is_ready = true;
     Gateway__Ready ready = GATEWAY__READY__INIT;
     ready.user_id = m->user->id;
     Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_READY, &ready.base);
+    struct fan fan = {0};
+    fan_add(&fan, m);
+    fan_send(&fan, &frame, 0);
+}
+
+/* Ready before, and since then something may not have come. */
+static void tell_missed(const struct member *m)
+{
+    Gateway__Missed missed = GATEWAY__MISSED__INIT;
+    Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_MISSED, &missed.base);
     struct fan fan = {0};
     fan_add(&fan, m);
     fan_send(&fan, &frame, 0);
@@ -51,6 +62,13 @@ void hub_user_note(struct user *u, const struct news *news)
     u->news[u->news_count++] = *news;
 }
 
+static void drop_news(struct user *u)
+{
+    free(u->news);
+    u->news = NULL;
+    u->news_count = 0;
+}
+
 static void finish(struct user *u)
 {
     u->is_loaded = true;
@@ -58,13 +76,16 @@ static void finish(struct user *u)
         if (u->news[i].lsn > u->load_lsn) /* else the list knows */
             apply_news(u, &u->news[i]);
     }
-    free(u->news);
-    u->news = NULL;
-    u->news_count = 0;
+    drop_news(u);
     LIST_FOREACH(&u->members, node)
     {
-        hub_user_ready(LIST_ENTRY(node, struct member, in_user));
+        struct member *m = LIST_ENTRY(node, struct member, in_user);
+        if (m->is_ready)
+            tell_missed(m);
+        else
+            hub_user_ready(m);
     }
+    gap_user_done(u);
 }
 
 static void take_page(struct user *u, const Message__Memberships *list)
@@ -121,6 +142,25 @@ static void load_page(struct user *u)
               &request.base, l->call, on_memberships, 0);
 }
 
+void hub_user_load(struct user *u)
+{
+    u->load_after = 0;
+    load_page(u);
+}
+
+void hub_user_forget(struct user *u)
+{
+    LIST_FOREACH(&u->members, node)
+    {
+        topic_close_for_now(LIST_ENTRY(node, struct member, in_user));
+    }
+    topic_remove_all(u);
+    loop_timer_stop(&u->load_timer);
+    drop_news(u);
+    u->is_loaded = false;
+    u->serial = ++u->gw->last_serial; /* a list that is on its way is of before */
+}
+
 struct user *hub_user_get(struct gateway *gw, const char *id, bool is_guest)
 {
     struct user *u = map_get(gw->users, str_from(id));
@@ -143,7 +183,8 @@ void hub_user_destroy(struct user *u)
     topic_remove_all(u);
     loop_timer_stop(&u->load_timer);
     list_remove(&u->in_round);
+    gap_user_done(u);
     map_remove(u->gw->users, str_from(u->id));
-    free(u->news);
+    drop_news(u);
     free(u);
 }

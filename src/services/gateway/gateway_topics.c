@@ -179,6 +179,17 @@ void topic_close_all(struct member *m)
     m->early = NULL;
 }
 
+void topic_close_for_now(struct member *m)
+{
+    for (size_t i = 0; i < m->look_count; i++) {
+        struct topic *t = m->open[i].topic;
+        if (!t)
+            continue;
+        look_away(&m->open[i]);
+        early_add(m, t->id);
+    }
+}
+
 /* What was opened before the person was known to be in it. */
 static void look_early(struct user *u, struct topic *t)
 {

@@ -440,6 +440,29 @@ static void test_sessions(void **state)
     assert_int_equal(answer.err, ERR_NOT_FOUND);
 }
 
+/* For who may have missed what became of them. */
+static void test_check_sessions(void **state)
+{
+    world_register(w, "alice");
+    const Auth__LoginReply *a1 = login("alice", PASSWORD), *a2 = login("alice", PASSWORD);
+    struct identity alice = who_of(a1);
+    Auth__RevokeSessionRequest end = AUTH__REVOKE_SESSION_REQUEST__INIT;
+    end.id = a2->session_id;
+    assert_non_null(ask(w, w->auth, "RevokeSession", &end, &alice));
+    char *ids[] = {a1->session_id, a2->session_id, "nonsense", "00000000000000000000000000"};
+    Auth__CheckSessionsRequest in = AUTH__CHECK_SESSIONS_REQUEST__INIT;
+    in.ids = ids;
+    in.n_ids = ARRAY_LEN(ids);
+    assert_null(ask(w, w->auth, "CheckSessions", &in, &alice)); /* for services alone */
+    assert_int_equal(answer.err, ERR_PERMISSION_DENIED);
+    const Auth__CheckSessionsReply *r = ask(w, w->auth, "CheckSessions", &in, NULL);
+    assert_non_null(r);
+    assert_int_equal(r->n_roles, ARRAY_LEN(ids));
+    assert_true(r->roles[0] >= USER__ROLE__USER);
+    for (size_t i = 1; i < r->n_roles; i++)
+        assert_int_equal(r->roles[i], USER__ROLE__NONE);
+}
+
 static void test_oldest_session_makes_room(void **state)
 {
     world_register(w, "alice");
@@ -703,6 +726,7 @@ int main(void)
         TEST(test_cookie_needs_csrf),
         TEST(test_logout),
         TEST(test_sessions),
+        TEST(test_check_sessions),
         cmocka_unit_test_setup_teardown(test_oldest_session_makes_room, setup_three_sessions,
                                         teardown),
         TEST(test_password),

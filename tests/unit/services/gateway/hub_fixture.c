@@ -9,7 +9,7 @@
 
 struct fake_list fake_lists[8];
 _Atomic int fake_hold_lists, fake_failing_lists, fake_views_asked, fake_reports, fake_tie,
-    fake_hold_views;
+    fake_hold_views, fake_failing_checks;
 struct hub hub;
 
 /* ---- the services ---- */
@@ -93,9 +93,30 @@ static Presence__Presence_Service presence = {
     .get_views = on_views,
 };
 
+static void on_check(Auth__Auth_Service *s UNUSED, const Auth__CheckSessionsRequest *in,
+                     Auth__CheckSessionsReply_Closure closure, void *data)
+{
+    struct rpc_call *call = data;
+    Auth__CheckSessionsReply reply = AUTH__CHECK_SESSIONS_REPLY__INIT;
+    reply.roles = arena_array(call->arena, User__Role, in->n_ids);
+    for (; reply.n_roles < in->n_ids; reply.n_roles++)
+        reply.roles[reply.n_roles] =
+            strcmp(in->ids[reply.n_roles], "over") == 0 ? USER__ROLE__NONE : USER__ROLE__USER;
+    if (fake_failing_checks > 0) {
+        fake_failing_checks--;
+        rpc_fail(call, ERR_UNAVAILABLE, "not now");
+    }
+    closure(rpc_failure(call) ? NULL : &reply, call);
+}
+
+static Auth__Auth_Service auth = {
+    .base = {.descriptor = &auth__auth__descriptor, .invoke = protobuf_c_service_invoke_internal},
+    .check_sessions = on_check,
+};
+
 static Group__Group_Service group = {.base = {.descriptor = &group__group__descriptor}};
 static Contact__Contact_Service contact = {.base = {.descriptor = &contact__contact__descriptor}};
-static ProtobufCService *message_local, *presence_local;
+static ProtobufCService *message_local, *presence_local, *auth_local;
 
 /* ---- what leaves ---- */
 
@@ -259,6 +280,16 @@ void settle(void)
     loop_call(hub.gw->loop, nothing, NULL);
 }
 
+static void gap_on_loop(void *arg UNUSED)
+{
+    gateway_hub_gap(hub.gw);
+}
+
+void lose_events(void)
+{
+    loop_call(hub.gw->loop, gap_on_loop, NULL);
+}
+
 /* ---- sockets ---- */
 
 struct hub_post post_of(uint64_t socket, enum hub_post_kind kind)
@@ -403,13 +434,16 @@ int hub_open(void **state UNUSED)
     log_set_level(LOG_ERROR);
     memset(fake_lists, 0, sizeof(fake_lists));
     fake_hold_lists = fake_failing_lists = fake_views_asked = fake_reports = fake_hold_views = 0;
+    fake_failing_checks = 0;
     fake_tie = PRESENCE__TIE__CONTACT;
     memset(closed, 0, sizeof(closed));
     answers = 0;
     message_local = rpc_local_create(&message.base, NULL);
     presence_local = rpc_local_create(&presence.base, NULL);
+    auth_local = rpc_local_create(&auth.base, NULL);
     assert_int_equal(bus_open(&hub.bus, &(struct bus_options){.driver = "memory"}), ERR_OK);
-    assert_int_equal(gateway_create(&hub.gw, &(struct gateway_deps){.message = message_local,
+    assert_int_equal(gateway_create(&hub.gw, &(struct gateway_deps){.auth = auth_local,
+                                                                    .message = message_local,
                                                                     .group = &group.base,
                                                                     .contact = &contact.base,
                                                                     .presence = presence_local,
@@ -426,6 +460,7 @@ int hub_close(void **state UNUSED)
     bus_close(&hub.bus);
     rpc_local_destroy(&message_local);
     rpc_local_destroy(&presence_local);
+    rpc_local_destroy(&auth_local);
     forget_frames();
     return 0;
 }

@@ -30,6 +30,8 @@ extern struct hub hub;
 int hub_open(void **state);
 int hub_close(void **state);
 
+extern _Atomic int fake_failing_checks; /* of sign-ins: so many are refused first; "over" is over */
+
 /* ---- sockets; numbers from 1 to SOCKETS_MAX - 1 ---- */
 #define SOCKETS_MAX 4096
 struct hub_post post_of(uint64_t socket, enum hub_post_kind kind);
@@ -41,6 +43,8 @@ void watch(uint64_t socket, char **user_ids, size_t count);
 
 /* After everything that was posted so far. */
 void settle(void);
+/* The link to the bus was lost, and is there again. */
+void lose_events(void);
 /* How many frames of this kind ("change") the socket got, and the last one as JSON ("" for none).
  */
 size_t frames_of(uint64_t socket, const char *kind);

@@ -313,6 +313,67 @@ static void test_ended_before_it_began(void **state UNUSED)
     assert_int_equal(closed_with(2), GATEWAY_CLOSE_SIGNED_OUT);
 }
 
+/* After a gap: sockets are told to look, memberships are those of today, looks stay, sign-ins that
+ * ended meanwhile are over, and a list of before the gap counts no more. */
+static void test_a_gap(void **state UNUSED)
+{
+    lists(2);
+    come(1, "ann");
+    come(2, "bob");
+    join(3, "bob", "over");
+    wait_frames(3, "ready", 1);
+    look(1, "c-1");
+    settle();
+    lists(1); /* both were put out of c-2, and nobody here heard of it */
+    fake_failing_checks = 1;
+    lose_events();
+    wait_frames(1, "missed", 1);
+    wait_frames(2, "missed", 1);
+    small("c-2", 7);
+    small("c-1", 8);
+    wait_frames(1, "change", 1);
+    wait_frames(2, "change", 1);
+    assert_non_null(strstr(last_of(1, "change"), "c-1"));
+    read_up_to("c-1", "bob", 8);
+    wait_frames(1, "receipt", 1);
+    assert_int_equal(frames_of(2, "receipt"), 0);
+    for (int i = 0; i < 600 && !closed_with(3); i++)
+        usleep(5000);
+    assert_int_equal(closed_with(3), GATEWAY_CLOSE_SIGNED_OUT);
+    assert_int_equal(closed_with(1) + closed_with(2), 0);
+}
+
+/* Nothing is told to who may not be in it any more; who comes while lists are awaited is ready
+ * then; a second gap asks anew; who leaves meanwhile holds nobody up. */
+static void test_gaps_that_last(void **state UNUSED)
+{
+    char ids[200][8];
+    for (int i = 0; i < 200; i++) { /* more than are asked for at a time */
+        snprintf(ids[i], sizeof(ids[i]), "u%d", i);
+        come((uint64_t)i + 10, ids[i]);
+    }
+    lists(1);
+    come(1, "ann");
+    fake_hold_lists = true;
+    lose_events();
+    small("c-1", 5);
+    join(2, "ann", "s");
+    lose_events();
+    for (uint64_t i = 10; i < 60; i++)
+        leave(i);
+    settle();
+    assert_int_equal(frames_of(1, "change") + frames_of(2, "ready") + frames_of(1, "missed"), 0);
+    fake_hold_lists = false;
+    wait_frames(1, "missed", 1);
+    wait_frames(2, "ready", 1);
+    for (uint64_t i = 60; i < 210; i++)
+        wait_frames(i, "missed", 1);
+    assert_int_equal(frames_of(2, "missed"), 0);
+    small("c-1", 6);
+    wait_frames(1, "change", 1);
+    wait_frames(2, "change", 1);
+}
+
 static void test_drain(void **state UNUSED)
 {
     come(1, "ann");
@@ -341,6 +402,8 @@ int main(void)
         HUB_TEST(test_one_device_is_signed_out),
         HUB_TEST(test_signed_out_within_a_second),
         HUB_TEST(test_ended_before_it_began),
+        HUB_TEST(test_a_gap),
+        HUB_TEST(test_gaps_that_last),
         HUB_TEST(test_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
