@@ -40,7 +40,7 @@ void rpc_span_start(struct rpc_call_state *state, const ProtobufCServiceDescript
     }
     const char *method_name = service->methods[method].name;
     span.name = arena_printf(call->arena, "%s/%s", service->name, method_name);
-    span.service = kind == SPAN_CLIENT ? find_asker(state) : service->short_name;
+    span.service = kind == SPAN_CLIENT ? find_asker(state) : service->package;
     span_add_text(&span, "rpc.system", "grpc");
     span_add_text(&span, "rpc.service", service->name);
     span_add_text(&span, "rpc.method", method_name);

@@ -5,7 +5,6 @@
  */
 #include "telemetry/otlp.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -108,12 +107,15 @@ void otlp_write_span(struct strbuf *out, const struct span *span, int64_t durati
 
 /* ---- a request ---- */
 
-/* "User" -> "parlance-user": as the registry and everybody outside calls it. */
+/* "parlance.user.v1" or "user" -> "parlance-user": as everybody outside calls it. */
 static void name_service(char out[SERVICE_MAX_BYTES], const char *service)
 {
-    size_t n = (size_t)snprintf(out, SERVICE_MAX_BYTES, "parlance-%.50s", service);
-    for (size_t i = 0; i < n; i++)
-        out[i] = (char)tolower((unsigned char)out[i]);
+    struct str rest = str_from(service), name;
+    if (str_starts(rest, STR("parlance.")))
+        rest = str_sub(rest, 9, rest.n);
+    str_cut(&rest, '.', &name);
+    name = str_sub(name, 0, 50);
+    snprintf(out, SERVICE_MAX_BYTES, "parlance-%.*s", STR_FMT(name));
 }
 
 static void write_resource(struct strbuf *out, const struct otlp_resource *r, const char *service)

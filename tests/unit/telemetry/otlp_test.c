@@ -138,13 +138,13 @@ static void a_request_groups_by_service(void **state)
     struct strbuf out = {0};
     struct list items;
     list_init(&items);
-    add(&items, "User",
+    add(&items, "parlance.user.v1",
         STR("\x2a\x01"
             "a"));
     add(&items, "edge",
         STR("\x2a\x01"
             "b"));
-    add(&items, "User",
+    add(&items, "parlance.user.v1",
         STR("\x2a\x01"
             "c"));
     otlp_write_request(&out, &resource, &items);

@@ -192,7 +192,7 @@ static void spans_and_lines_leave(void **state)
                                                                     .instance = "node-7"}),
                      ERR_OK);
     span_start(&s, "work", SPAN_INTERNAL, NULL);
-    s.service = "User";
+    s.service = "user";
     const struct span *before = span_enter(&s);
     log_warn(NULL, "a line of it");
     span_leave(before);
