@@ -66,7 +66,8 @@ struct edge_route {
     const char *raw_types; /* of a raw body or reply, for the document: "image/png image/webp";
                               NULL: application/octet-stream */
     bool is_idempotent;    /* GET is anyhow */
-    const char *summary;   /* one line for the OpenAPI document */
+    bool is_pinned;      /* requests about one :id, and the parts of one body, go to one instance */
+    const char *summary; /* one line for the OpenAPI document */
 };
 
 struct edge_route_table {

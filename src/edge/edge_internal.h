@@ -168,6 +168,9 @@ bool edge_message_has(const ProtobufCMessage *m, const ProtobufCFieldDescriptor 
 ProtobufCMessage *edge_message_read(const struct edge_match *match, const struct http_request *req,
                                     bool is_cut, struct arena *arena, struct strbuf *problem);
 
+/* The name of this request's body: the same for all its parts, and no other's. In the arena. */
+const char *edge_body_id(const struct http_request *req, struct arena *arena);
+
 /* ---- edge_origin.c ---- */
 bool edge_origin_is_allowed(void *edge, struct str origin, const struct http_request *req);
 

@@ -171,15 +171,30 @@ static bool set_headers(const struct edge_target *t, const struct http_request *
     return is_ok;
 }
 
+static pthread_once_t mark_once = PTHREAD_ONCE_INIT;
+static char process_mark[9];
+
+static void make_mark(void)
+{
+    id_token(process_mark, sizeof(process_mark) - 1);
+}
+
+/* Tickets are this process's own; others have the same ones. */
+const char *edge_body_id(const struct http_request *req, struct arena *arena)
+{
+    struct net_ticket ticket = http_request_ticket(req);
+    pthread_once(&mark_once, make_mark);
+    return arena_printf(arena, "%s-%x-%x-%llx", process_mark, ticket.shard, ticket.slot,
+                        (unsigned long long)ticket.generation);
+}
+
 /* Which part of a body this is, whatever the query says of it. */
 static void set_part(const struct edge_target *t, const struct http_request *req, bool is_cut,
                      ProtobufCMessage *m, struct arena *arena)
 {
-    struct net_ticket ticket = http_request_ticket(req);
     if (!t->route->part_bytes)
         return;
-    *(char **)member(m, t->body_id) = arena_printf(arena, "%x-%x-%llx", ticket.shard, ticket.slot,
-                                                   (unsigned long long)ticket.generation);
+    *(char **)member(m, t->body_id) = (char *)edge_body_id(req, arena);
     *(int64_t *)member(m, t->body_offset) = (int64_t)req->body_offset;
     *(protobuf_c_boolean *)member(m, t->has_more) = req->has_more_body;
     *(protobuf_c_boolean *)member(m, t->is_cut) = is_cut;

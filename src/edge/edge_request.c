@@ -208,6 +208,15 @@ static bool is_admitted(struct edge_job *j, bool is_later_part)
     return true;
 }
 
+/* Of a body in parts, and of what is asked about the same thing meanwhile. */
+static void pin(struct edge_job *j, const struct edge_match *match, const struct http_request *req)
+{
+    if (!match->target->route->is_pinned)
+        return;
+    j->call->affinity = match->param_count ? str_arena(j->call->arena, match->values[0])
+                                           : edge_body_id(req, j->call->arena);
+}
+
 static void call_service(struct edge_job *j, ProtobufCMessage *message)
 {
     const struct edge_target *t = j->match.target;
@@ -243,6 +252,7 @@ static void ask_service(struct edge_job *j, struct http_request *req)
         return;
     }
     keep_wish(j, req);
+    pin(j, &j->match, req);
     j->has_more_body = req->has_more_body;
     struct strbuf problem = {0};
     ProtobufCMessage *message = edge_message_read(&j->match, req, false, j->call->arena, &problem);
@@ -427,6 +437,7 @@ void edge_request_abort(struct edge *e, struct http_request *req, const struct e
     struct edge_job *j = job_create(e, req);
     struct strbuf problem = {0};
     j->match = *match;
+    pin(j, match, req);
     j->match.param_count = 0; /* they are in the message, and the path goes */
     j->next = tell_cut;
     name_span(j, match->target->route->method, match->target->route->path);

@@ -178,9 +178,45 @@ static enum h2_channel_state state_of(const struct instance *instance)
     return h2_channel_state(instance->channel->channel);
 }
 
-/* The next in turn that is not failing; a pinned call has no choice. */
-static struct instance *pick(struct rpc_remote *remote, const char *pinned)
+static uint64_t mix(uint64_t hash, const void *bytes, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001b3);
+    hash ^= hash >> 32;
+    return hash * UINT64_C(0xd6e8feb86659fd93);
+}
+
+/* Every process comes to the same: by what they know of an instance alike, which is its address. */
+static uint64_t rank_of(const struct instance *instance, const char *affinity)
+{
+    const struct rpc_channel *c = instance->channel;
+    uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), c->address, strlen(c->address));
+    hash = mix(hash, &c->port, sizeof(c->port));
+    return mix(hash, affinity, strlen(affinity));
+}
+
+/* The highest rank that is not failing: when one goes or comes, only its own calls move. */
+static struct instance *pick_by(struct rpc_remote *remote, const char *affinity)
+{
+    struct instance *best = NULL;
+    uint64_t best_rank = 0;
+    for (size_t i = 0; i < remote->count; i++) {
+        struct instance *instance = &remote->instances[i];
+        uint64_t rank = rank_of(instance, affinity);
+        if (state_of(instance) != H2_CHANNEL_FAILING && (!best || rank > best_rank)) {
+            best = instance;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
+/* The next in turn that is not failing; a pinned call has no choice. */
+static struct instance *pick(struct rpc_remote *remote, const struct rpc_call *call)
+{
+    const char *pinned = call->instance;
+    if (!pinned && call->affinity)
+        return pick_by(remote, call->affinity);
     for (size_t i = 0; i < remote->count; i++) {
         struct instance *instance = &remote->instances[(remote->next + i) % remote->count];
         if (pinned ? strcmp(instance->id, pinned) == 0 : state_of(instance) != H2_CHANNEL_FAILING) {
@@ -213,7 +249,7 @@ static void attempt_start(void *arg)
     struct attempt *a = arg;
     struct rpc_remote *remote = a->remote;
     int64_t left_us = a->call->deadline_us - clock_mono_us();
-    struct instance *instance = pick(remote, a->call->instance);
+    struct instance *instance = pick(remote, a->call);
     if (left_us <= 0 || !instance) {
         if (instance) {
             rpc_fail(a->call, ERR_DEADLINE_EXCEEDED, "%s", err_text(ERR_DEADLINE_EXCEEDED));

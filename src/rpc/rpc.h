@@ -39,6 +39,8 @@ struct rpc_call {
     const struct identity
         *who; /* copied into the call's arena by rpc_call_create; may be NULL: the system itself */
     const char *instance;    /* pin to one instance: meeting -> its media node */
+    const char *affinity;    /* NULL, or: what is called with the same text goes to the same
+                                instance, as long as it lives; then to another, the same for all */
     const char *remote_addr; /* the client's address, for throttling and the audit log */
     const char *user_agent;
     bool is_idempotent;

@@ -60,10 +60,10 @@ static const struct edge_header version_gives[] = {TUS, {NULL}};
 #define UPLOAD_TIMEOUT_MS 60000          /* the last part is answered when the file was looked at */
 
 /* The body, a part after the other. */
-#define BYTES_OF_UPLOAD                                                               \
-    .timeout_ms = UPLOAD_TIMEOUT_MS, .flags = EDGE_RAW_BODY, .raw_field = "bytes",    \
-    .raw_types = "application/offset+octet-stream", .body_max_bytes = BODY_MAX_BYTES, \
-    .part_bytes = FILE_PART_BYTES
+#define BYTES_OF_UPLOAD                                                         \
+    .is_pinned = true, .timeout_ms = UPLOAD_TIMEOUT_MS, .flags = EDGE_RAW_BODY, \
+    .raw_field = "bytes", .raw_types = "application/offset+octet-stream",       \
+    .body_max_bytes = BODY_MAX_BYTES, .part_bytes = FILE_PART_BYTES
 
 static const struct edge_route routes[] = {
     {.method = "OPTIONS",
@@ -88,6 +88,7 @@ static const struct edge_route routes[] = {
      .rpc = "GetUpload",
      .who = EDGE_WHO_USER,
      .ok_status = 204,
+     .is_pinned = true,
      .takes = version_takes,
      .gives = get_gives,
      .summary = "How much of an upload is here (tus 1.0)."},
@@ -107,6 +108,7 @@ static const struct edge_route routes[] = {
      .who = EDGE_WHO_USER,
      .ok_status = 204,
      .is_idempotent = true,
+     .is_pinned = true,
      .takes = version_takes,
      .gives = version_gives,
      .summary = "Gives an upload up (tus 1.0)."},

@@ -272,6 +272,45 @@ static void burst_wait(void)
     assert_int_equal(atomic_load(&left), 0);
 }
 
+static struct answer ask_about(struct world *w, const char *affinity)
+{
+    Signaling__DisconnectRequest request = SIGNALING__DISCONNECT_REQUEST__INIT;
+    struct rpc_call *call = rpc_call_create(NULL);
+    request.participant_id = (char *)(uintptr_t)"ok";
+    call->affinity = affinity;
+    const Signaling__DisconnectReply *reply =
+        rpc_sync(w->service, "Disconnect", &request.base, call);
+    struct answer a = {.count = reply ? reply->disconnected_count : -1, .err = call->err};
+    rpc_call_unref(&call);
+    return a;
+}
+
+/* What has the same affinity goes to the same instance, all together to both; when one is gone,
+ * to the other. */
+static void test_affinity(void **state UNUSED)
+{
+    struct world w;
+    char key[16];
+    world_start(&w, 2, SECRET);
+    for (int i = 0; i < 40; i++) {
+        int before[2] = {atomic_load(&runs[0]), atomic_load(&runs[1])};
+        snprintf(key, sizeof(key), "thing %d", i);
+        for (int j = 0; j < 3; j++)
+            assert_true(ask_about(&w, key).count >= 0);
+        int moved[2] = {atomic_load(&runs[0]) - before[0], atomic_load(&runs[1]) - before[1]};
+        assert_true((moved[0] == 3 && !moved[1]) || (moved[1] == 3 && !moved[0]));
+    }
+    assert_true(atomic_load(&runs[0]) >= 15 && atomic_load(&runs[1]) >= 15);
+    rpc_server_destroy(&w.servers[0]);
+    for (int i = 0; i < 40; i++) {
+        snprintf(key, sizeof(key), "thing %d", i);
+        struct answer a = ask_about(&w, key);
+        assert_true(a.count >= 0 || a.err == ERR_UNAVAILABLE); /* the first may find it dead */
+    }
+    assert_true(ask_about(&w, "thing 1").count >= 0);
+    world_stop(&w);
+}
+
 static void test_withdrawn_while_calling(void **state)
 {
     struct world w;
@@ -330,13 +369,10 @@ static void test_identity_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_what_goes_with_it),
-        cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_instances),
-        cmocka_unit_test(test_withdrawn_while_calling),
-        cmocka_unit_test(test_burst),
-        cmocka_unit_test(test_identity_text),
+        cmocka_unit_test(test_replies),   cmocka_unit_test(test_what_goes_with_it),
+        cmocka_unit_test(test_strangers), cmocka_unit_test(test_instances),
+        cmocka_unit_test(test_affinity),  cmocka_unit_test(test_withdrawn_while_calling),
+        cmocka_unit_test(test_burst),     cmocka_unit_test(test_identity_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
