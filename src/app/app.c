@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "app/app_internal.h"
+#include "app/app_registry.h"
 #include "app/app_split.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -90,6 +91,7 @@ enum err app_create(struct app **out, const struct app_config *config, const cha
         err = app_split_serve(app->split, problem);
     if (err)
         goto fail;
+    app_registry_announce(app);
     *out = app;
     return ERR_OK;
 fail:
@@ -121,6 +123,7 @@ void app_reload(struct app *app)
 void app_drain(struct app *app)
 {
     int64_t until_ms = clock_mono_ms() + app->config->drain_ms;
+    registry_leave(app->registry); /* first: nobody new comes */
     app_split_leave(app->split);
     edge_drain(app->edge);
     app_topology_drain(app);

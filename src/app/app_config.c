@@ -20,6 +20,7 @@ static const char *const log_levels[] = {"debug", "info", "warn", "error", "off"
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
 const char *const app_store_drivers[] = {"sqlite", "postgres", NULL};
 const char *const app_bus_drivers[] = {"memory", "redis", "kafka", "rabbitmq", NULL};
+const char *const app_registry_drivers[] = {"static", "etcd", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
 static const char *const addings[] = {"everybody", "contacts", NULL};
 
@@ -102,6 +103,23 @@ static bool is_ratio(struct str text)
     return app_ratio_ppm(text, &ppm);
 }
 
+/* "/parlance", "/beehive" */
+static bool is_key_prefix(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ' || text.p[i] >= 127)
+            return false;
+    return text.n > 1 && text.n <= 100 && text.p[0] == '/' && text.p[text.n - 1] != '/';
+}
+
+static bool is_host(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (strchr(" \t\r\n/[]@?#", text.p[i]))
+            return false;
+    return text.n > 0 && text.n < 256;
+}
+
 static bool is_remote(struct str text)
 {
     struct app_remote remote;
@@ -111,8 +129,12 @@ static bool is_remote(struct str text)
 static const struct config_form service_form = {
     "all, or of user, auth, media, meeting, signaling, file, message, presence, task, gateway",
     app_is_service};
-static const struct config_form remote_form = {"a service and where it is, as user=10.0.0.5:50051",
-                                               is_remote};
+static const struct config_form remote_form = {
+    "a service and where it is, as user=10.0.0.5:50051 or user=etcd://parlance-user", is_remote};
+static const struct config_form endpoint_form = {"where etcd is, as http://10.0.0.7:2379",
+                                                 app_is_endpoint};
+static const struct config_form prefix_form = {"a path as /parlance", is_key_prefix};
+static const struct config_form host_form = {"a host name or an IP address", is_host};
 static const struct config_form site_form = {
     "the beginning of an address, as https://meet.example.org", is_site};
 static const struct config_form url_form = {"an address as https://push.example.org/parlance",
@@ -271,7 +293,26 @@ static const struct config_row rows[] = {
     CONFIG_LIST(C, services, "services.run", "all", NULL, &service_form,
                 "The services of this process; --services says the same."),
     CONFIG_LIST(C, remotes, "services.remote", "", NULL, &remote_form,
-                "Where the others are, as user=10.0.0.5:50051; one may be in several places."),
+                "Where the others are, as user=10.0.0.5:50051; one may be in several places. With "
+                "registry.type etcd those that are not named here are found by themselves."),
+    CONFIG_ENUM(C, registry_type, "registry.type", "static", app_registry_drivers,
+                "How processes find one another: by services.remote alone, or through etcd."),
+    CONFIG_LIST(C, registry_endpoints, "registry.endpoints", "", NULL, &endpoint_form,
+                "The members of the etcd cluster."),
+    CONFIG_FORM(C, registry_prefix, "registry.prefix", "/parlance", &prefix_form,
+                "What all keys in etcd begin with; another for each deployment."),
+    CONFIG_TEXT(C, registry_username, "registry.username", "", "To sign in to etcd, if it asks."),
+    CONFIG_SECRET(C, registry_password, "registry.password", NULL, NULL, "Its password."),
+    CONFIG_TEXT(C, registry_tls_ca, "registry.tls_ca", "",
+                "Who signs etcd's certificate; needed for https."),
+    CONFIG_TEXT(C, registry_tls_cert, "registry.tls_cert", "",
+                "Certificate of this process for etcd, if it asks for one."),
+    CONFIG_TEXT(C, registry_tls_key, "registry.tls_key", "", "Its private key."),
+    CONFIG_INT(C, registry_lease_s, "registry.lease_s", 10, 2, 600, "s",
+               "So long after a process has died others still look for it."),
+    CONFIG_FORM(C, registry_advertise, "registry.advertise", "", &host_form,
+                "The host that others are told; empty: grpc.host, or the address by which etcd is "
+                "reached."),
     CONFIG_BOOL(C, has_grpc, "grpc.enabled", false,
                 "Serve gRPC to other processes, even if all services run here."),
     CONFIG_TEXT(C, grpc_host, "grpc.host", "", "Address for gRPC; empty: all, IPv4 and IPv6."),
@@ -329,7 +370,8 @@ static const char *problem_of(const struct app_config *c)
         return "http.port and http.tls_port: expected two different ports";
     if (c->push_url[0] && !c->push_secret[0])
         return "push.url: expected push.secret, too";
-    return app_split_problem(c);
+    const char *wrong = app_registry_problem(c);
+    return wrong ? wrong : app_split_problem(c);
 }
 
 /* The words of --services instead of services.run. */

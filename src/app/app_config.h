@@ -11,6 +11,8 @@ enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
 extern const char *const app_store_drivers[];
 /* "memory", "redis", "kafka", "rabbitmq": as bus.h knows them. */
 extern const char *const app_bus_drivers[];
+/* "static", "etcd": as registry.h knows them. */
+extern const char *const app_registry_drivers[];
 enum app_adding { APP_ADDING_EVERYBODY, APP_ADDING_CONTACTS };
 
 enum app_registration {
@@ -23,7 +25,7 @@ struct app_config {
     const char *data_dir;
     int store_driver; /* index into app_store_drivers */
     const char *store_url;
-    const char *blob_dir; /* "": blobs/ in the data directory */
+    const char *blob_dir;         /* "": blobs/ in the data directory */
     int event_bus, message_queue; /* indices into app_bus_drivers */
     const char *event_bus_url, *message_queue_url;
     const char *public_url;
@@ -96,6 +98,14 @@ struct app_config {
         int64_t user, auth, media, meeting, signaling, file, message, presence, task;
     } grpc_ports;
 
+    int registry_type; /* index into app_registry_drivers */
+    struct config_list registry_endpoints;
+    const char *registry_prefix;
+    const char *registry_username, *registry_password;
+    const char *registry_tls_ca, *registry_tls_cert, *registry_tls_key;
+    int64_t registry_lease_s;
+    const char *registry_advertise;
+
     int64_t cache_bytes;
     int64_t service_threads;
     bool is_packing_calls;
@@ -106,15 +116,20 @@ extern const struct config_table app_config_table;
 /* "0.1": 100,000. False: it is no number from 0 to 1. */
 bool app_ratio_ppm(struct str text, unsigned *ppm);
 
-/* "user=host:port", "auth=[::1]:50050" */
+/* "user=host:port", "auth=[::1]:50050", "auth=etcd://parlance-auth" */
 struct app_remote {
     struct str service, host;
     uint16_t port;
+    struct str registered; /* the name in the registry; then there is no host */
 };
 /* app_split.c; false: it is none. */
 bool app_remote_parse(struct str text, struct app_remote *out);
 /* A service of services.run, or "all". */
 bool app_is_service(struct str name);
+/* app_registry.c: "http://10.0.0.7:2379" */
+bool app_is_endpoint(struct str text);
+/* What is wrong with registry.*, or NULL. */
+const char *app_registry_problem(const struct app_config *c);
 /* What is wrong with services.* and grpc.* together, or NULL. */
 const char *app_split_problem(const struct app_config *c);
 

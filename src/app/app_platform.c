@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "app/app_internal.h"
+#include "app/app_registry.h"
 #include "app/app_split.h"
 #include "core/clock_trust.h"
 #include "core/file.h"
@@ -214,15 +215,12 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     err = open_bus(app, problem);
     if (err)
         return err;
-    err =
-        blob_open(&app->blob, &(struct blob_options){.driver = "files", .root = app_blob_dir(app->config, app->arena)});
+    err = blob_open(
+        &app->blob,
+        &(struct blob_options){.driver = "files", .root = app_blob_dir(app->config, app->arena)});
     if (err)
         return err;
-    struct registry_instance *fixed;
-    size_t fixed_count = app_remote_instances(c, app->arena, &fixed);
-    err = registry_open(
-        &app->registry,
-        &(struct registry_options){.driver = "static", .fixed = fixed, .fixed_count = fixed_count});
+    err = app_registry_open(app, problem);
     return err ? err : app_split_create(&app->split, c, app->registry, problem);
 }
 

@@ -57,6 +57,16 @@ bool app_is_service(struct str name)
     return str_eq(name, STR("all"));
 }
 
+static bool is_registered_name(struct str name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    for (size_t i = 0; i < name.n; i++)
+        if (!memchr(allowed, name.p[i], sizeof(allowed) - 1))
+            return false;
+    return name.n > 0 && name.n <= 64;
+}
+
 bool app_remote_parse(struct str text, struct app_remote *out)
 {
     uint64_t port;
@@ -64,6 +74,11 @@ bool app_remote_parse(struct str text, struct app_remote *out)
     if (!str_cut(&rest, '=', &out->service) || !app_is_service(out->service) ||
         str_eq(out->service, STR("all")))
         return false;
+    out->registered = STR_NULL;
+    if (str_starts(rest, STR("etcd://"))) {
+        out->registered = str_sub(rest, 7, rest.n);
+        return is_registered_name(out->registered);
+    }
     const char *colon = memrchr(rest.p, ':', rest.n);
     if (!colon || !str_to_u64(str_sub(rest, (size_t)(colon - rest.p) + 1, rest.n), &port) ||
         port < 1 || port > 65535)
@@ -122,12 +137,54 @@ size_t app_remote_instances(const struct app_config *config, struct arena *arena
         struct app_remote remote;
         if (!app_remote_parse(str_from(config->remotes.items[i]), &remote))
             continue; /* checked when it was read */
+        if (remote.registered.n)
+            continue;
         const struct unit *u = unit_named(remote.service);
         for (size_t j = 0; j < CONTRACTS_MAX && u->contracts[j]; j++)
             (*out)[n++] = (struct registry_instance){.service = u->contracts[j],
                                                      .id = arena_printf(arena, "static-%zu", i + 1),
                                                      .address = str_arena(arena, remote.host),
                                                      .port = remote.port};
+    }
+    return n;
+}
+
+static const char *registered_name(const struct unit *u, struct arena *arena)
+{
+    return arena_printf(arena, "parlance-%s", u->name);
+}
+
+/* What services.remote says of a service: names it by host, or under names of the registry. */
+static bool is_named(const struct app_config *config, const struct unit *u, struct arena *arena,
+                     const char **registered)
+{
+    bool is_by_host = false;
+    *registered = registered_name(u, arena);
+    for (size_t i = 0; i < config->remotes.count; i++) {
+        struct app_remote remote;
+        if (!app_remote_parse(str_from(config->remotes.items[i]), &remote) ||
+            !str_eq(remote.service, str_from(u->name)))
+            continue;
+        if (remote.registered.n)
+            *registered = str_arena(arena, remote.registered);
+        else
+            is_by_host = true;
+    }
+    return is_by_host;
+}
+
+size_t app_remote_aliases(const struct app_config *config, struct arena *arena,
+                          struct registry_alias **out)
+{
+    size_t n = 0;
+    *out = arena_array(arena, struct registry_alias, ARRAY_LEN(units) * CONTRACTS_MAX);
+    for (size_t i = 0; config->registry_type && i < ARRAY_LEN(units); i++) {
+        const char *registered;
+        if (app_runs(config, units[i].name) || is_named(config, &units[i], arena, &registered))
+            continue;
+        for (size_t j = 0; j < CONTRACTS_MAX && units[i].contracts[j]; j++)
+            (*out)[n++] =
+                (struct registry_alias){.name = units[i].contracts[j], .target = registered};
     }
     return n;
 }
@@ -152,7 +209,8 @@ static enum err load_tls(struct app_split *split, struct strbuf *problem)
 static void warn_of_remotes(const struct app_config *c)
 {
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-        bool is_known = app_runs(c, units[i].name) || !units[i].port_offset;
+        bool is_known =
+            app_runs(c, units[i].name) || !units[i].port_offset || c->registry_type != 0;
         for (size_t j = 0; j < c->remotes.count && !is_known; j++) {
             struct app_remote remote;
             is_known = app_remote_parse(str_from(c->remotes.items[j]), &remote) &&
@@ -232,6 +290,16 @@ enum err app_split_serve(struct app_split *split, struct strbuf *problem)
                      rpc_server_port(split->servers[i]));
     }
     return err;
+}
+
+void app_split_each_served(const struct app_split *split, app_served_fn *fn, void *arg)
+{
+    for (size_t i = 0; split && i < ARRAY_LEN(units); i++) {
+        struct arena *arena = arena_create();
+        if (split->servers[i])
+            fn(arg, registered_name(&units[i], arena), rpc_server_port(split->servers[i]));
+        arena_destroy(&arena);
+    }
 }
 
 void app_split_reload(struct app_split *split)

@@ -18,6 +18,11 @@ bool app_runs(const struct app_config *config, const char *service);
 size_t app_remote_instances(const struct app_config *config, struct arena *arena,
                             struct registry_instance **out);
 
+/* Under which names of the registry the services are that neither run here nor are named by host.
+ * In the arena. */
+size_t app_remote_aliases(const struct app_config *config, struct arena *arena,
+                          struct registry_alias **out);
+
 /* The connections to others, when anything runs elsewhere or is to be served. */
 MUST_USE enum err app_split_create(struct app_split **out, const struct app_config *config,
                                    struct registry *registry, struct strbuf *problem);
@@ -27,6 +32,9 @@ ProtobufCService *app_split_remote(struct app_split *split,
 /* Serves what lives here to other processes: offered one by one, then all at once. Accept NULL. */
 void app_split_offer(struct app_split *split, ProtobufCService *service);
 MUST_USE enum err app_split_serve(struct app_split *split, struct strbuf *problem);
+/* Calls fn for each service that is served to others: "parlance-user" and its port. */
+typedef void app_served_fn(void *arg, const char *registered, uint16_t port);
+void app_split_each_served(const struct app_split *split, app_served_fn *fn, void *arg);
 /* Certificates are read again. */
 void app_split_reload(struct app_split *split);
 /* Other processes are told to go elsewhere: all servers at once. */

@@ -436,9 +436,6 @@ enum err app_topology_start(struct app *app)
 
 void app_topology_drain(struct app *app)
 {
-    for (size_t i = 0; i < app_route_table_count; i++)
-        registry_withdraw(app->registry, app_route_tables[i]->service->short_name,
-                          app->instance_id);
     if (app->services && app->services->signaling_service)
         signaling_drain(app->services->signaling_service);
     if (app->services && app->services->gateway)

@@ -1,0 +1,163 @@
+// Services that find one another through a real etcd: in turn, left when they are killed, left without a failed call when
+// they stop, called on while etcd is gone, found again when it is back.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Missing, startService } from '../../services/services.mjs';
+import { SECRET } from '../grpc_client.mjs';
+import { eventually, servicePorts, startServer } from '../server.mjs';
+
+async function tryServices(...names) {
+  const started = [];
+  try {
+    for (const name of names) started.push(await startService(name));
+    return started;
+  } catch (problem) {
+    await Promise.all(started.map((server) => server.stop()));
+    if (problem instanceof Missing) return [];
+    throw problem;
+  }
+}
+
+const UNITS = ['user', 'auth', 'media', 'meeting', 'signaling', 'file', 'message', 'presence', 'task'];
+const [etcd, postgres] = await tryServices('etcd', 'postgres');
+const LEASE_MS = 2000;
+
+describe('services found through etcd', { skip: etcd ? false : 'there is no etcd, or no PostgreSQL, here' }, () => {
+  let env, front, alice;
+  const accounts = [];
+
+  const startAccounts = async () => {
+    const server = await startServer({ env, args: ['serve', '--services=user,auth'] });
+    accounts.push(server);
+    return server;
+  };
+
+  before(async () => {
+    env = {
+      CLUSTER_SECRET: SECRET,
+      JWT_SECRET: 'a secret of tokens, the same in all of the processes',
+      PARLANCE_GRPC_HOST: '127.0.0.1',
+      PARLANCE_STORE_DRIVER: 'postgres',
+      PARLANCE_STORE_URL: postgres.url,
+      PARLANCE_REGISTRY_TYPE: 'etcd',
+      PARLANCE_REGISTRY_ENDPOINTS: etcd.url,
+      PARLANCE_REGISTRY_LEASE_S: String(LEASE_MS / 1000),
+      PARLANCE_METRICS_PUBLIC: 'true',
+      ...servicePorts('GRPC', UNITS),
+    };
+    await startAccounts();
+    await startAccounts();
+    front = await startServer({ env, args: ['serve', '--services=media,meeting,signaling,file,message,presence,task,gateway'] });
+    alice = await front.register('alice');
+  });
+
+  after(async () => {
+    await front?.stop({ areErrorsExpected: true });
+    await Promise.all(accounts.map((server) => server.isGone || server.stop({ areErrorsExpected: true })));
+    await etcd.stop();
+    await postgres.stop();
+  });
+
+  const me = async () => (await alice.get('/api/v1/users/me')).status;
+  const keys = () => etcd.ctl('get', '--prefix', '/parlance/services/', '--keys-only').stdout.split('\n').filter(Boolean);
+  const instanceOf = (server) => server.log.map((line) => line.msg.match(/^registry: this process is (\S+) at/)).find(Boolean)[1];
+
+  async function callsAt(server) {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return Number(text.match(/^parlance_rpc_seconds_count\{service="User",method="GetUser"\} (\d+)/m)?.[1] ?? 0);
+  }
+
+  // Calls until `during` has ended; the statuses that were not 200.
+  async function callWhile(during) {
+    const odd = [];
+    let isOver = false, calls = 0;
+    const callers = Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        const status = await me();
+        calls++;
+        if (status !== 200) odd.push(status);
+      }
+    });
+    try {
+      await during();
+    } finally {
+      isOver = true;
+      await Promise.all(callers);
+    }
+    assert.ok(calls > 20, `only ${calls} calls`);
+    return odd;
+  }
+
+  const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+  test('what stands in etcd', () => {
+    const [first] = accounts;
+    assert.ok(keys().includes(`/parlance/services/parlance-user/${instanceOf(first)}`));
+    assert.equal(keys().filter((key) => key.startsWith('/parlance/services/parlance-auth/')).length, 2);
+    const value = JSON.parse(etcd.ctl('get', '--print-value-only', `/parlance/services/parlance-auth/${instanceOf(first)}`).stdout);
+    assert.equal(value.service_name, 'parlance-auth');
+    assert.equal(value.address, '127.0.0.1');
+    assert.ok(value.port > 0);
+    assert.equal(value.instance_id, instanceOf(first));
+    assert.ok(value.metadata.version);
+  });
+
+  test('they are called in turn', async () => {
+    const before_ = await Promise.all(accounts.map(callsAt));
+    for (let i = 0; i < 40; i++) assert.equal(await me(), 200);
+    const after_ = await Promise.all(accounts.map(callsAt));
+    after_.forEach((count, i) => assert.ok(count - before_[i] >= 15, `${before_} ${after_}`));
+  });
+
+  test('one that comes is called, one that stops is left without a failed call', async () => {
+    const [first] = accounts;
+    const odd = await callWhile(async () => {
+      const third = await startAccounts();
+      await eventually(async () => assert.ok(await callsAt(third) > 5), { ms: 5000 });
+      await first.stop();
+      first.isGone = true;
+      await sleep(300);
+    });
+    assert.deepEqual(odd, []);
+    assert.equal(keys().filter((key) => key.endsWith(instanceOf(first))).length, 0);
+  });
+
+  test('one that is killed is left within seconds', async () => {
+    const second = accounts[1];
+    const odd = await callWhile(async () => {
+      await sleep(200);
+      await second.stop({ signal: 'SIGKILL' });
+      second.isGone = true;
+      await sleep(500);
+    });
+    assert.ok(odd.length <= 4, `${odd.length} failed: ${odd}`); // those under way on it, at most
+    assert.deepEqual(await callWhile(() => sleep(500)), []);
+    await eventually(() => assert.equal(keys().filter((key) => key.endsWith(instanceOf(second))).length, 0),
+      { ms: LEASE_MS + 3000 });
+  });
+
+  test('etcd may go: what runs runs on, and who comes later is found when it is back', async () => {
+    assert.deepEqual(await callWhile(async () => {
+      await etcd.end('SIGKILL');
+      await sleep(LEASE_MS + 1000);
+    }), []);
+    const fourth = await startAccounts(); // without etcd
+    etcd.start();
+    await eventually(async () => { await me(); assert.ok(await callsAt(fourth) > 0); }, { ms: 10_000 });
+    assert.deepEqual(await callWhile(() => sleep(LEASE_MS + 500)), []);
+  });
+
+  test('a target etcd:// names a service there', async () => {
+    const other = await startServer({
+      env: { ...env, PARLANCE_SERVICES_REMOTE: 'user=etcd://parlance-user,auth=etcd://no-such-auth' },
+      args: ['serve', '--services=media,meeting,signaling,file,message,presence,task,gateway'],
+    });
+    const client = other.client();
+    client.token = alice.token;
+    assert.equal((await client.get('/api/v1/users/me')).status, 503); // nobody is called no-such-auth
+    const { port } = JSON.parse(etcd.ctl('get', '--print-value-only', '--prefix', '--limit=1', '/parlance/services/parlance-auth/').stdout);
+    etcd.ctl('put', '/parlance/services/no-such-auth/x', JSON.stringify({ address: '127.0.0.1', port }));
+    await eventually(async () => assert.equal((await client.get('/api/v1/users/me')).status, 200), { ms: 5000 });
+    await other.stop({ areErrorsExpected: true });
+  });
+});
