@@ -15,6 +15,7 @@
 
 /* Redis, Kafka and RabbitMQ add theirs. */
 const struct bus_driver *const bus_drivers[] = {
+    &bus_redis,
     NULL,
 };
 

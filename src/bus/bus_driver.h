@@ -26,6 +26,7 @@ struct bus_link_options {
     const char *url;
     const char *process; /* fit for names of queues and consumers: [A-Za-z0-9_-] */
     const char *prefix;
+    int64_t owner_ms; /* so long a process may be silent before others take over */
 };
 
 /* What is sent. Valid for the call. */
@@ -94,3 +95,4 @@ bool bus_link_topic(const struct bus_link *link, const char *channel, const char
 
 /* All drivers that are built in; the last is NULL. */
 extern const struct bus_driver *const bus_drivers[];
+extern const struct bus_driver bus_redis;

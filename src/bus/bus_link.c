@@ -396,11 +396,12 @@ enum err bus_link_open(struct bus_link **out, struct bus *bus, const struct bus_
     pthread_mutex_init(&link->joining, NULL);
     pthread_mutex_init(&link->lock, NULL);
     *out = link;
-    enum err err =
-        driver->open(link,
-                     &(struct bus_link_options){
-                         .url = link->url, .process = bus->process, .prefix = link->prefix},
-                     &link->impl);
+    enum err err = driver->open(link,
+                                &(struct bus_link_options){.url = link->url,
+                                                           .process = bus->process,
+                                                           .prefix = link->prefix,
+                                                           .owner_ms = bus->opt.owner_ms},
+                                &link->impl);
     if (err)
         bus_link_close(out);
     else
