@@ -122,6 +122,7 @@ void app_reload(struct app *app)
 
 void app_drain(struct app *app)
 {
+    app_topology_leave(app);
     int64_t until_ms = clock_mono_ms() + app->config->drain_ms;
     registry_leave(app->registry); /* first: nobody new comes */
     app_split_leave(app->split);

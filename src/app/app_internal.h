@@ -72,6 +72,8 @@ bool app_is_here(const struct app *app, const struct edge_route_table *table);
 void app_leave(ProtobufCService **service);
 
 MUST_USE enum err app_topology_start(struct app *app);
+/* What must be given to other processes first. */
+void app_topology_leave(struct app *app);
 /* Sockets are told to come back; nothing new begins. */
 void app_topology_drain(struct app *app);
 void app_topology_stop(struct app *app);

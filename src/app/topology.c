@@ -46,7 +46,7 @@ struct app_services {
     ProtobufCService *auth;
     ProtobufCService *media;
     ProtobufCService *meeting;
-    ProtobufCService *signaling;
+    ProtobufCService *signaling, *signaling_peers;
     ProtobufCService *file;
     ProtobufCService *message, *group, *contact, *webhook;
     ProtobufCService *task;
@@ -117,6 +117,18 @@ static enum err start_meeting(struct app *app, const struct password_options *pa
     return err;
 }
 
+/* With gRPC there may be other instances, and a meeting has but one owner. */
+static struct signaling_apart signaling_apart(struct app *app)
+{
+    if (!app->split)
+        return (struct signaling_apart){0};
+    app->services->signaling_peers = app_runs_elsewhere(app, &signaling_routes);
+    return (struct signaling_apart){.node_id = app->instance_id,
+                                    .registry = app->registry,
+                                    .peers = app->services->signaling_peers,
+                                    .is_media_apart = !app->services->media_service};
+}
+
 static enum err start_signaling(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -130,6 +142,7 @@ static enum err start_signaling(struct app *app)
                                                         .meeting = s->meeting,
                                                         .media = s->media,
                                                         .bus = app->bus,
+                                                        .apart = signaling_apart(app),
                                                         .resume_ms = c->signaling_resume_s * 1000});
     if (!err)
         s->signaling = app_runs_here(app, signaling_rpc(s->signaling_service));
@@ -293,8 +306,10 @@ static enum err start_media(struct app *app)
         return ERR_OK;
     }
     enum err err = media_create(
-        &s->media_service,
-        &(struct media_deps){.store = app->store, .bus = app->bus, .options = media_options(c)});
+        &s->media_service, &(struct media_deps){.store = app->store,
+                                                .bus = app->bus,
+                                                .node_id = app->split ? app->instance_id : NULL,
+                                                .options = media_options(c)});
     if (err)
         return err;
     s->media = app_runs_here(app, media_rpc(s->media_service));
@@ -434,6 +449,14 @@ enum err app_topology_start(struct app *app)
 
 /* ---- stopping: callers before those whom they call ---- */
 
+/* While others may still call: who places meetings takes them from here. */
+void app_topology_leave(struct app *app)
+{
+    struct app_services *s = app->services;
+    if (app->split && s && s->media_service && !s->signaling_service)
+        media_drain(s->media_service, app->config->drain_ms);
+}
+
 void app_topology_drain(struct app *app)
 {
     if (app->services && app->services->signaling_service)
@@ -470,6 +493,7 @@ void app_topology_stop(struct app *app)
     convert_destroy(&s->convert);
     app_leave(&s->signaling);
     signaling_destroy(&s->signaling_service);
+    app_leave(&s->signaling_peers);
     app_leave(&s->meeting);
     meeting_destroy(&s->meeting_service);
     app_leave(&s->media);

@@ -107,8 +107,8 @@ static enum err start_engine(struct media_hub *hub, const struct media_options *
 static void on_seen_timer(void *arg)
 {
     struct media_hub *hub = arg;
-    if (map_count(hub->sessions))
-        media_store_seen(hub->store);
+    if (map_count(hub->sessions) || hub->node_id[0])
+        media_store_seen(hub);
     loop_timer_start(hub->loop, &hub->seen_timer, hub->seen_every_ms, on_seen_timer, hub);
 }
 
@@ -116,6 +116,7 @@ static void start_on_loop(void *arg)
 {
     media_stats_start(arg);
     on_seen_timer(arg);
+    media_node_start(arg);
 }
 
 enum err media_create(struct media_service **out, const struct media_deps *deps)
@@ -128,11 +129,12 @@ enum err media_create(struct media_service **out, const struct media_deps *deps)
     hub->seen_every_ms = deps->options.seen_every_ms ? deps->options.seen_every_ms : 30 * 1000;
     hub->stun_urls = deps->options.stun_urls;
     hub->stun_count = deps->options.stun_count;
+    snprintf(hub->node_id, sizeof(hub->node_id), "%s", deps->node_id ? deps->node_id : "");
     hub->rooms = map_create();
     hub->sessions = map_create();
     hub->numbers = map64_create();
     hub->peers = map64_create();
-    enum err err = media_store_close_open(hub->store);
+    enum err err = media_store_close_open(hub);
     if (err)
         goto fail;
     if ((err = loop_create(&hub->loop, "media")))
@@ -155,6 +157,7 @@ static void clear_on_loop(void *arg)
     struct media_hub *hub = arg;
     loop_timer_stop(&hub->stats_timer);
     loop_timer_stop(&hub->seen_timer);
+    media_node_stop(hub);
     size_t at = 0;
     struct str key;
     void *value;
@@ -184,6 +187,11 @@ void media_destroy(struct media_service **service)
     map64_destroy(&hub->numbers);
     map64_destroy(&hub->peers);
     free(s);
+}
+
+void media_drain(struct media_service *s, int64_t timeout_ms)
+{
+    media_node_drain(&s->hub, timeout_ms);
 }
 
 ProtobufCService *media_rpc(struct media_service *s)

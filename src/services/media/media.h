@@ -32,11 +32,14 @@ struct media_options {
 struct media_deps {
     struct store *store;
     struct bus *bus;
+    const char *node_id; /* of this process among several; NULL: there is no other */
     struct media_options options;
 };
 
 /* ALREADY_EXISTS: the port is taken. */
 MUST_USE enum err media_create(struct media_service **out, const struct media_deps *deps);
+/* Takes no new rooms, and waits until those that are here have been placed on another node. */
+void media_drain(struct media_service *s, int64_t timeout_ms);
 /* Accepts NULL, sets *s to NULL. */
 void media_destroy(struct media_service **s);
 /* The implementation, to be wrapped by rpc_local_create. */

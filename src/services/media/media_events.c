@@ -6,17 +6,23 @@
 
 /* ---- out ---- */
 
-void media_events_publish(struct media_room *room, Media__MediaEvent *event)
+void media_events_publish_node(struct media_hub *hub, Media__MediaEvent *event)
 {
-    event->meeting_id = room->meeting_id;
+    event->node_id = hub->node_id;
     size_t n = media__media_event__get_packed_size(event);
     uint8_t *bytes = mem_alloc(n + 1);
     media__media_event__pack(event, bytes);
-    bus_publish(room->hub->bus, &(struct bus_event){.channel = "media_events",
-                                                    .type = event->type,
-                                                    .key = room->meeting_id,
-                                                    .payload = {(const char *)bytes, n}});
+    bus_publish(hub->bus, &(struct bus_event){.channel = "media_events",
+                                              .type = event->type,
+                                              .key = event->meeting_id,
+                                              .payload = {(const char *)bytes, n}});
     free(bytes);
+}
+
+void media_events_publish(struct media_room *room, Media__MediaEvent *event)
+{
+    event->meeting_id = room->meeting_id;
+    media_events_publish_node(room->hub, event);
 }
 
 void media_events_track(const struct media_track *t, const char *type)

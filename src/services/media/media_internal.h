@@ -30,6 +30,13 @@
 static_assert(MEDIA_SLOTS_MAX <= SDP_MAX_MEDIA, "our own offers, and answers to them, are read");
 static_assert(MEDIA_SLOTS_MAX <= SFU_MAX_CONSUMERS, "every m-line can be forwarded");
 
+/* What was measured last, and of what the next difference is taken. */
+struct media_load {
+    int64_t at_us;
+    double packets, cpu_seconds;
+    double packets_per_s, cpu_share;
+};
+
 struct media_hub {
     struct loop *loop;
     struct store *store;
@@ -50,12 +57,18 @@ struct media_hub {
     struct loop_timer stats_timer;
     struct loop_timer seen_timer;
     int64_t seen_every_ms;
+    char node_id[ID_SIZE]; /* "": there is no other node */
+    bool is_draining;
+    struct media_load load;
+    struct loop_timer sweep_timer;
 };
 
 struct media_room {
     struct media_hub *hub;
     char meeting_id[ID_SIZE];
     uint64_t number;
+    int64_t fence; /* of its place; 0: it has one place alone */
+    int64_t kept_at_ms;
     struct list sessions;
 };
 
@@ -138,6 +151,17 @@ void media_track_set_muted(struct media_track *t, bool is_muted);
 /* Announces a new track: store and room. */
 void media_track_started(struct media_track *t);
 
+/* ---- media_node.c ---- */
+void media_node_start(struct media_hub *hub);
+void media_node_stop(struct media_hub *hub);
+void media_node_write(struct media_hub *hub, Node__Node *out);
+/* false: not here, or not under this fence. */
+bool media_node_keep(struct media_hub *hub, const Media__RoomLease *lease);
+/* All its sessions are closed; the room is gone. */
+void media_room_clear(struct media_room *room);
+/* Not on the loop: says that it goes, waits until no room is left. */
+void media_node_drain(struct media_hub *hub, int64_t timeout_ms);
+
 /* ---- media_sdp.c: what we speak ---- */
 /* Codecs of an m-line that we know, with the numbers of that m-line. At most max. */
 size_t media_sdp_codecs(const struct sdp_media *m, struct sfu_codec_pt *out, size_t max);
@@ -177,15 +201,18 @@ void media_subscribe_forget(struct media_session *s, const struct media_track *t
 /* The sfu's events, on its threads: copied to the loop. */
 void media_events_on_sfu(void *arg, const struct sfu_event *event);
 void media_events_publish(struct media_room *room, Media__MediaEvent *event);
+/* Of the node itself. */
+void media_events_publish_node(struct media_hub *hub, Media__MediaEvent *event);
 void media_events_track(const struct media_track *t, const char *type);
 
 /* ---- media_store.c ---- */
 void media_store_started(const struct media_track *t);
 void media_store_stopped(const struct media_track *t);
 /* All open rows are still going on. */
-void media_store_seen(struct store *store);
-/* Rows that a crash left open are closed, at the time they were seen last. */
-MUST_USE enum err media_store_close_open(struct store *store);
+void media_store_seen(struct media_hub *hub);
+/* Rows that a crash left open are closed, at the time they were seen last; of other nodes those
+ * that have not been seen for long. */
+MUST_USE enum err media_store_close_open(struct media_hub *hub);
 
 /* ---- media_stats.c ---- */
 void media_stats_start(struct media_hub *hub);

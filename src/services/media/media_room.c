@@ -106,15 +106,34 @@ static void peer_close(struct media_hub *hub, struct media_peer *peer)
     peer->id = 0;
 }
 
+/* Whoever opened what is here under an older fence is not the owner any more. */
+static enum err check_fence(struct media_hub *hub, const Media__OpenSessionRequest *req)
+{
+    struct media_room *room = map_get(hub->rooms, str_from(req->meeting_id));
+    if (!room)
+        return hub->is_draining ? ERR_UNAVAILABLE : ERR_OK;
+    if (req->fence == room->fence)
+        return ERR_OK;
+    if (req->fence < room->fence)
+        return ERR_FAILED_PRECONDITION;
+    media_room_clear(room);
+    return ERR_OK;
+}
+
 enum err media_session_open(struct media_hub *hub, const Media__OpenSessionRequest *req,
                             struct media_session **out)
 {
+    enum err err = check_fence(hub, req);
+    if (err)
+        return err;
     if (media_session_find(hub, req->session_id))
         return ERR_ALREADY_EXISTS;
     if (map_count(hub->sessions) >= hub->session_max)
         return ERR_RESOURCE_EXHAUSTED;
     struct media_session *s = mem_zalloc(sizeof(*s));
     s->room = room_get_or_create(hub, req->meeting_id);
+    s->room->fence = req->fence;
+    s->room->kept_at_ms = clock_mono_ms();
     snprintf(s->id, sizeof(s->id), "%s", req->session_id);
     snprintf(s->participant_id, sizeof(s->participant_id), "%s", req->participant_id);
     snprintf(s->user_id, sizeof(s->user_id), "%s", req->user_id);
@@ -125,7 +144,7 @@ enum err media_session_open(struct media_hub *hub, const Media__OpenSessionReque
     list_add_tail(&s->room->sessions, &s->in_room);
     map_set(hub->sessions, str_from(s->id), s);
     metric_add(&sessions_gauge, 1);
-    enum err err = peer_open(s, &s->publisher, false);
+    err = peer_open(s, &s->publisher, false);
     if (!err)
         err = peer_open(s, &s->subscriber, true);
     if (err) {

@@ -143,6 +143,44 @@ static void handle_close_session(Media__Media_Service *service,
     closure(finish(&w), closure_data);
 }
 
+/* ---- the node ---- */
+
+static void do_node(void *arg)
+{
+    struct work *w = arg;
+    media_node_write(w->hub, w->reply);
+}
+
+static void handle_get_node(Media__Media_Service *service, const Node__GetNodeRequest *input UNUSED,
+                            Node__Node_Closure closure, void *closure_data)
+{
+    Node__Node reply = NODE__NODE__INIT;
+    struct work w = {.call = closure_data, .reply = &reply};
+    run(service, do_node, &w);
+    closure(finish(&w), closure_data);
+}
+
+static void do_keep(void *arg)
+{
+    struct work *w = arg;
+    const Media__KeepRoomsRequest *in = w->input;
+    Media__KeepRoomsReply *reply = w->reply;
+    reply->unknown_meeting_ids = arena_array(w->call->arena, char *, in->n_rooms);
+    for (size_t i = 0; i < in->n_rooms; i++) {
+        if (!media_node_keep(w->hub, in->rooms[i]))
+            reply->unknown_meeting_ids[reply->n_unknown_meeting_ids++] = in->rooms[i]->meeting_id;
+    }
+}
+
+static void handle_keep_rooms(Media__Media_Service *service, const Media__KeepRoomsRequest *input,
+                              Media__KeepRoomsReply_Closure closure, void *closure_data)
+{
+    Media__KeepRoomsReply reply = MEDIA__KEEP_ROOMS_REPLY__INIT;
+    struct work w = {.input = input, .call = closure_data, .reply = &reply};
+    run(service, do_keep, &w);
+    closure(finish(&w), closure_data);
+}
+
 /* ---- descriptions ---- */
 
 static void do_publish(void *arg)

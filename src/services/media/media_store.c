@@ -24,6 +24,9 @@ const struct store_migration media_migrations[] = {
      .version = 2,
      .sql = "ALTER TABLE media_streams ADD COLUMN seen_at_ms BIGINT NOT NULL DEFAULT 0;"
             "CREATE INDEX media_streams_by_end ON media_streams (ended_at_ms);"},
+    {.room = "media",
+     .version = 3,
+     .sql = "ALTER TABLE media_streams ADD COLUMN node_id TEXT NOT NULL DEFAULT '';"},
 };
 const size_t media_migration_count = ARRAY_LEN(media_migrations);
 
@@ -35,6 +38,7 @@ struct row {
     char session_id[ID_SIZE];
     char participant_id[ID_SIZE];
     char user_id[ID_SIZE];
+    char node_id[ID_SIZE];
     const char *kind;
     const char *source;
     const char *codec;
@@ -50,6 +54,7 @@ static struct row *row_create(const struct media_track *t)
     memcpy(row->session_id, s->id, sizeof(row->session_id));
     memcpy(row->participant_id, s->participant_id, sizeof(row->participant_id));
     memcpy(row->user_id, s->user_id, sizeof(row->user_id));
+    memcpy(row->node_id, s->room->hub->node_id, sizeof(row->node_id));
     row->kind = t->is_audio ? "audio" : "video";
     row->source = source_names[t->source];
     row->codec = sfu_codec_name(t->codec);
@@ -63,9 +68,9 @@ static enum err insert_row(struct store_tx *tx, void *arg)
     return store_run(
         tx,
         "INSERT INTO media_streams (id, meeting_id, session_id, participant_id, user_id, kind,"
-        " source, codec, started_at_ms) VALUES (?,?,?,?,?,?,?,?,?)",
-        "ssssssssi", r->id, r->meeting_id, r->session_id, r->participant_id, r->user_id, r->kind,
-        r->source, r->codec, r->at_ms);
+        " source, codec, started_at_ms, seen_at_ms, node_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        "ssssssssiis", r->id, r->meeting_id, r->session_id, r->participant_id, r->user_id, r->kind,
+        r->source, r->codec, r->at_ms, r->at_ms, r->node_id);
 }
 
 static enum err end_row(struct store_tx *tx, void *arg)
@@ -92,32 +97,57 @@ void media_store_stopped(const struct media_track *t)
     store_write(t->session->room->hub->store, 0, end_row, row_create(t), on_written);
 }
 
-static enum err mark_seen(struct store_tx *tx, void *arg UNUSED)
+/* ---- rows that go on, and rows that a crash left open ---- */
+
+struct sweep {
+    char node_id[ID_SIZE];
+    int64_t stale_ms;
+};
+
+static struct sweep sweep_of(const struct media_hub *hub)
 {
-    return store_run(tx, "UPDATE media_streams SET seen_at_ms = ? WHERE ended_at_ms IS NULL", "i",
-                     clock_wall_ms());
+    struct sweep s = {.stale_ms = 4 * hub->seen_every_ms};
+    memcpy(s.node_id, hub->node_id, sizeof(s.node_id));
+    return s;
 }
 
-static void on_marked(enum err err, void *arg UNUSED)
+/* Alone, whatever is open at the start was left so; of several nodes the others may be at it. */
+static enum err close_open_rows(struct store_tx *tx, void *arg)
+{
+    const struct sweep *s = arg;
+    int64_t before_ms = s->node_id[0] ? clock_wall_ms() - s->stale_ms : INT64_MAX;
+    return store_run(tx,
+                     "UPDATE media_streams SET ended_at_ms = CASE WHEN seen_at_ms > started_at_ms"
+                     " THEN seen_at_ms ELSE started_at_ms END"
+                     " WHERE ended_at_ms IS NULL AND seen_at_ms < ?",
+                     "i", before_ms);
+}
+
+static enum err mark_seen(struct store_tx *tx, void *arg)
+{
+    const struct sweep *s = arg;
+    enum err err = store_run(tx,
+                             "UPDATE media_streams SET seen_at_ms = ? WHERE ended_at_ms IS NULL AND"
+                             " node_id = ?",
+                             "is", clock_wall_ms(), s->node_id);
+    return err || !s->node_id[0] ? err : close_open_rows(tx, arg);
+}
+
+static void on_marked(enum err err, void *arg)
 {
     if (err)
         log_warn(NULL, "media: open streams could not be marked: %s", err_text(err));
+    free(arg);
 }
 
-void media_store_seen(struct store *store)
+void media_store_seen(struct media_hub *hub)
 {
-    store_write(store, 0, mark_seen, NULL, on_marked);
+    struct sweep s = sweep_of(hub);
+    store_write(hub->store, 0, mark_seen, mem_dup(&s, sizeof(s)), on_marked);
 }
 
-static enum err close_open_rows(struct store_tx *tx, void *arg UNUSED)
+enum err media_store_close_open(struct media_hub *hub)
 {
-    return store_run(tx,
-                     "UPDATE media_streams SET ended_at_ms = CASE WHEN seen_at_ms > started_at_ms"
-                     " THEN seen_at_ms ELSE started_at_ms END WHERE ended_at_ms IS NULL",
-                     "");
-}
-
-enum err media_store_close_open(struct store *store)
-{
-    return store_write_sync(store, 0, close_open_rows, NULL);
+    struct sweep s = sweep_of(hub);
+    return store_write_sync(hub->store, 0, close_open_rows, &s);
 }

@@ -7,6 +7,29 @@
 
 #include "user.pb-c.h"
 
+static enum err publish(struct meeting_op *op, struct store_tx *tx,
+                        const Meeting__MeetingEvent *event)
+{
+    size_t n = meeting__meeting_event__get_packed_size(event);
+    uint8_t *bytes = arena_alloc(op->call->arena, n + 1);
+    meeting__meeting_event__pack(event, bytes);
+    return bus_publish_tx(op->svc->deps.bus, tx,
+                          &(struct bus_event){.channel = "meeting_events",
+                                              .type = event->type,
+                                              .key = op->m.id,
+                                              .payload = {(const char *)bytes, n}});
+}
+
+enum err meeting_publish_place_tx(struct meeting_op *op, struct store_tx *tx, Meeting__Place *place)
+{
+    Meeting__MeetingEvent event = MEETING__MEETING_EVENT__INIT;
+    event.type = (char *)"meeting.placed";
+    event.meeting_id = (char *)op->m.id;
+    event.at_ms = clock_wall_ms();
+    event.place = place;
+    return publish(op, tx, &event);
+}
+
 enum err meeting_publish_tx(struct meeting_op *op, struct store_tx *tx, const char *type,
                             const struct meeting_person *person, const char *kind)
 {
@@ -20,14 +43,7 @@ enum err meeting_publish_tx(struct meeting_op *op, struct store_tx *tx, const ch
     event.actor_id = (char *)who_id(op->call);
     event.kind = (char *)(kind ? kind : "");
     event.at_ms = clock_wall_ms();
-    size_t n = meeting__meeting_event__get_packed_size(&event);
-    uint8_t *bytes = arena_alloc(arena, n + 1);
-    meeting__meeting_event__pack(&event, bytes);
-    return bus_publish_tx(op->svc->deps.bus, tx,
-                          &(struct bus_event){.channel = "meeting_events",
-                                              .type = event.type,
-                                              .key = op->m.id,
-                                              .payload = {(const char *)bytes, n}});
+    return publish(op, tx, &event);
 }
 
 /* ---- accounts ---- */

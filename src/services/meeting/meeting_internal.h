@@ -51,7 +51,21 @@ struct meeting_invitation {
     int64_t created_at_ms, expires_at_ms, uses_max, uses_count;
 };
 
-/* ---- meeting_store.c: all the SQL ---- */
+struct meeting_place {
+    const char *signaling_id, *media_id; /* node ids; "": nobody */
+    int64_t fence;                       /* 0: never placed */
+};
+
+/* ---- meeting_store_place.c ---- */
+/* Never placed is a place, too. */
+enum err meeting_store_find_place(struct store_tx *tx, struct arena *arena, const char *meeting_id,
+                                  struct meeting_place *out);
+/* ERR_ABORTED: the fence is another one. */
+enum err meeting_store_move_place(struct store_tx *tx, const char *meeting_id,
+                                  int64_t expected_fence, const struct meeting_place *to);
+enum err meeting_store_drop_place(struct store_tx *tx, const char *meeting_id);
+
+/* ---- meeting_store.c: all the other SQL ---- */
 /* By id or code. ERR_NOT_FOUND. */
 enum err meeting_store_find(struct store_tx *tx, struct arena *arena, const char *id,
                             struct meeting_row *out);
@@ -151,6 +165,15 @@ enum err meeting_move(struct meeting_op *op, Meeting__State to);
 /* "meeting.<type>"; person may be NULL. */
 enum err meeting_publish_tx(struct meeting_op *op, struct store_tx *tx, const char *type,
                             const struct meeting_person *person, const char *kind);
+
+/* "meeting.placed" */
+enum err meeting_publish_place_tx(struct meeting_op *op, struct store_tx *tx,
+                                  Meeting__Place *place);
+
+/* ---- meeting_place.c ---- */
+Meeting__Place *meeting_place_shape(struct arena *arena, const struct meeting_place *p);
+void *meeting_do_place(struct meeting_service *svc, struct rpc_call *call,
+                       const Meeting__PlaceMeetingRequest *in);
 
 /* meeting_erase.c */
 void meeting_erase_start(struct meeting_service *svc);

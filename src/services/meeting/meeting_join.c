@@ -334,7 +334,7 @@ void *meeting_do_leave(struct meeting_service *svc, struct rpc_call *call,
 
 /* ---- for signaling ---- */
 
-static enum err authorize_job(struct store_tx *tx UNUSED, struct meeting_op *op)
+static enum err authorize_job(struct store_tx *tx, struct meeting_op *op)
 {
     if (!op->me.id || op->m.state == MEETING__STATE__ENDED)
         return meeting_refuse(op, ERR_PERMISSION_DENIED, "Join the meeting first.");
@@ -345,7 +345,10 @@ static enum err authorize_job(struct store_tx *tx UNUSED, struct meeting_op *op)
     reply->meeting = meeting_info(arena, &op->m, &op->me);
     reply->participant = meeting_participant(arena, &op->me);
     op->reply = reply;
-    return ERR_OK;
+    struct meeting_place place;
+    enum err err = meeting_store_find_place(tx, arena, op->m.id, &place);
+    reply->place = meeting_place_shape(arena, &place);
+    return err;
 }
 
 void *meeting_do_authorize(struct meeting_service *svc, struct rpc_call *call,

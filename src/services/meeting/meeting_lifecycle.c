@@ -407,6 +407,8 @@ enum err meeting_end_tx(struct meeting_op *op, struct store_tx *tx, const char *
         err = meeting_store_update(tx, &op->m);
     if (!err)
         err = leave_all(op, tx);
+    if (!err)
+        err = meeting_store_drop_place(tx, op->m.id);
     return err ? err : meeting_publish_tx(op, tx, "ended", NULL, kind);
 }
 

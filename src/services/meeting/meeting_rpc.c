@@ -169,4 +169,11 @@ static void on_report_presence(Meeting__Meeting_Service *rpc,
     closure(is_allowed ? meeting_do_report(service_of(rpc), data, in) : NULL, data);
 }
 
+static void on_place_meeting(Meeting__Meeting_Service *rpc, const Meeting__PlaceMeetingRequest *in,
+                             Meeting__PlaceMeetingReply_Closure closure, void *data)
+{
+    bool is_allowed = who_require_system(data);
+    closure(is_allowed ? meeting_do_place(service_of(rpc), data, in) : NULL, data);
+}
+
 const Meeting__Meeting_Service meeting_rpc_table = MEETING__MEETING__INIT(on_);

@@ -38,6 +38,12 @@ const struct store_migration meeting_migrations[] = {
             "ALTER TABLE meeting_participants ADD COLUMN seen_at_ms BIGINT NOT NULL DEFAULT 0;"
             "CREATE INDEX meetings_by_state ON meetings (state);"
             "CREATE INDEX meetings_by_host ON meetings (host_id);"},
+    {.room = "meeting",
+     .version = 3,
+     .sql = "CREATE TABLE meeting_places ("
+            " meeting_id TEXT PRIMARY KEY REFERENCES meetings (id) ON DELETE CASCADE,"
+            " signaling_id TEXT NOT NULL, media_id TEXT NOT NULL, fence BIGINT NOT NULL,"
+            " placed_at_ms BIGINT NOT NULL);"},
 };
 const size_t meeting_migration_count = ARRAY_LEN(meeting_migrations);
 

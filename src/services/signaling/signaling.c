@@ -1,7 +1,7 @@
 /* signaling: creation, wiring, end. The work is in the files around it; see signaling_internal.h
  * for the map. */
 #include "services/signaling/signaling.h"
-#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_apart_internal.h"
 #include "services/signaling/signaling_socket.h"
 
 struct signaling_service {
@@ -12,6 +12,31 @@ struct signaling_service {
 static void start_on_loop(void *arg)
 {
     signaling_presence_start(arg);
+}
+
+static void cluster_create(struct signaling_hub *hub, const struct signaling_apart *apart)
+{
+    struct signaling_cluster *c = mem_new(struct signaling_cluster);
+    snprintf(c->self_id, sizeof(c->self_id), "%s", apart->node_id);
+    c->registry = apart->registry;
+    c->peers = apart->peers;
+    c->is_media_apart = apart->is_media_apart;
+    c->claims = map_create();
+    c->remotes = map_create();
+    list_init(&c->links);
+    hub->cluster = c;
+}
+
+static void cluster_destroy(struct signaling_hub *hub)
+{
+    struct signaling_cluster *c = hub->cluster;
+    if (!c)
+        return;
+    signaling_nodes_free(hub);
+    signaling_relay_free(hub);
+    map_destroy(&c->claims);
+    map_destroy(&c->remotes);
+    free(c);
 }
 
 enum err signaling_create(struct signaling_service **out, const struct signaling_deps *deps)
@@ -32,7 +57,11 @@ enum err signaling_create(struct signaling_service **out, const struct signaling
     enum err err = loop_create(&hub->loop, "signaling");
     if (err)
         goto fail;
+    if (deps->apart.node_id)
+        cluster_create(hub, &deps->apart);
     s->rpc = signaling_rpc_create(hub);
+    if (hub->cluster)
+        signaling_nodes_start(hub);
     signaling_events_start(hub);
     loop_post(hub->loop, start_on_loop, hub);
     *out = s;
@@ -73,6 +102,8 @@ static void clear_on_loop(void *arg)
     uint64_t id;
     while (map64_next(hub->sockets, &at, &id, &value))
         signaling_socket_destroy(value);
+    if (hub->cluster)
+        signaling_place_free(hub);
     /* What was just asked (media sessions to close) is answered by posts to this loop. */
     hub->is_ending = true;
     if (hub->call_count == 0)
@@ -88,6 +119,8 @@ void signaling_destroy(struct signaling_service **service)
     struct signaling_hub *hub = &s->hub;
     if (s->rpc)
         signaling_events_stop(hub);
+    if (hub->cluster)
+        signaling_nodes_stop(hub);
     if (hub->loop) {
         loop_call(hub->loop, clear_on_loop, hub);
         while (sem_wait(&hub->ended) != 0)
@@ -96,6 +129,7 @@ void signaling_destroy(struct signaling_service **service)
     sem_destroy(&hub->ended);
     loop_destroy(&hub->loop);
     signaling_rpc_destroy(&s->rpc);
+    cluster_destroy(hub);
     map64_destroy(&hub->sockets);
     map_destroy(&hub->rooms);
     map_destroy(&hub->resumes);

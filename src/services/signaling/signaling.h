@@ -13,13 +13,23 @@
 #include "edge/edge.h"
 #include "net/ws.h"
 
+struct registry;
 struct signaling_service;
+
+/* Of services apart; without a node_id all rooms are this process's. */
+struct signaling_apart {
+    const char *node_id;       /* of this process */
+    struct registry *registry; /* which other instances and media nodes there are */
+    ProtobufCService *peers;   /* Signaling as others serve it */
+    bool is_media_apart;       /* media nodes are other processes */
+};
 
 struct signaling_deps {
     ProtobufCService *auth;
     ProtobufCService *meeting;
     ProtobufCService *media;
     struct bus *bus;
+    struct signaling_apart apart;
     int64_t resume_ms;         /* 0: 30,000; how long a dropped socket may come back unseen */
     int64_t auth_timeout_ms;   /* 0: 10,000 */
     int64_t presence_every_ms; /* 0: 30,000; how often meeting is told who is here */

@@ -71,6 +71,9 @@ void signaling_call(struct signaling_hub *hub, const struct signaling_call_optio
     if (opt->socket)
         call->remote_addr = arena_strdup(call->arena, opt->socket->remote_addr);
     call->is_idempotent = opt->is_idempotent;
+    call->timeout_ms = opt->timeout_ms;
+    if (opt->instance)
+        call->instance = arena_strdup(call->arena, opt->instance);
 
     struct pending *p = mem_zalloc(sizeof(*p));
     p->hub = hub;

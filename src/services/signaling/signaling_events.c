@@ -4,7 +4,7 @@
  * Events are copied from the bus's threads to the loop.
  */
 #include "services/common/session_news.h"
-#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_apart_internal.h"
 
 struct heard {
     struct signaling_hub *hub;
@@ -71,9 +71,11 @@ static void mute_member(struct room *room, const Meeting__MeetingEvent *e)
         request.session_id = m->session_id;
         request.track_id = t->id;
         request.is_muted = true;
-        signaling_call(room->hub, &(struct signaling_call_options){.service = room->hub->media,
-                                                                   .method = "SetTrackMuted",
-                                                                   .request = &request.base});
+        signaling_call(room->hub, &(struct signaling_call_options){
+                                      .service = room->hub->media,
+                                      .method = "SetTrackMuted",
+                                      .request = &request.base,
+                                      .instance = signaling_media_instance(room)});
     }
     if (!m->socket)
         return;
@@ -133,6 +135,11 @@ static void on_meeting(struct signaling_hub *hub, const Meeting__MeetingEvent *e
     struct room *room = room_find(hub, e->meeting_id);
     if (!room)
         return;
+    if (e->place && e->place->fence > room->fence &&
+        strcmp(e->place->signaling_id, hub->cluster ? hub->cluster->self_id : "") != 0) {
+        signaling_place_lost(room);
+        return;
+    }
     if (e->meeting)
         room_set_meeting(room, e->meeting);
     struct member *m = e->participant ? room_find_member(room, e->participant->id) : NULL;
@@ -221,9 +228,11 @@ static void on_quality(struct room *room, const Media__MediaEvent *e)
 
 static void on_media(struct signaling_hub *hub, const Media__MediaEvent *e)
 {
+    if (hub->cluster && strcmp(e->type, "node.draining") == 0)
+        signaling_nodes_leave(hub, e->node_id);
     struct room *room = room_find(hub, e->meeting_id);
-    if (!room)
-        return;
+    if (!room || (hub->cluster && strcmp(e->node_id, room->media_id) != 0))
+        return; /* or of a node where the meeting was */
     bool is_stream = strncmp(e->type, "stream.", 7) == 0;
     if (is_stream && e->track && strcmp(e->type, "stream.stopped") == 0)
         room_remove_track(room, e->track->id);

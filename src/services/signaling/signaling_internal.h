@@ -40,8 +40,12 @@ enum signaling_close {
     CLOSE_REPLACED = 4409,
 };
 
+struct signaling_cluster; /* signaling_apart_internal.h */
+struct relay_link;
+
 struct signaling_hub {
     struct loop *loop;
+    struct signaling_cluster *cluster; /* NULL: all rooms are here */
     ProtobufCService *auth;
     ProtobufCService *meeting;
     ProtobufCService *media;
@@ -75,6 +79,11 @@ struct room {
     struct list members;
     struct list tracks;
     Meeting__MeetingInfo *meeting; /* own copy of what the meeting service said last */
+    /* Its place, when services run apart. */
+    char media_id[ID_SIZE]; /* node of its tracks */
+    int64_t fence;
+    int64_t move_number; /* of the move under way; 0: none */
+    bool is_held;        /* stays though it is empty for a moment */
 };
 
 enum member_state {
@@ -107,6 +116,9 @@ struct member {
     struct strbuf offer;     /* the last offer frame, until it is answered */
     int64_t offer_revision;
     bool has_offered; /* published at least once: muting on entry is done */
+    bool is_moving;   /* its media session is being opened on another node */
+    bool was_moved;   /* and its client has not heard of it yet */
+    int64_t opening_ms;
     int64_t reactions_since_ms;
     int reactions_count;
 };
@@ -128,16 +140,31 @@ struct signaling_socket {
     enum err span_err;
     struct list waiting_frames;
     size_t waiting_count;
+    char resume_token[44]; /* of the join in work */
+    /* Services apart (signaling_relay.c): the room is another instance's, or the socket is. */
+    struct relay_link *owner, *front;
+    uint64_t front_id; /* its number there */
+    int hops;
 };
 
 void signaling_socket_send(struct signaling_socket *s, const ProtobufCMessage *frame);
 void signaling_socket_send_json(struct signaling_socket *s, struct str json);
 /* The same text to many sockets, encoded once. */
-void signaling_sockets_send_json(struct net_ticket *tickets, size_t count, struct str json);
+void signaling_sockets_send_json(struct signaling_socket **sockets, size_t count, struct str json);
 void signaling_socket_close(struct signaling_socket *s, enum signaling_close code,
                             const char *reason);
 /* The request in work is answered: takes up the next frame. */
 void signaling_socket_done(struct signaling_socket *s);
+/* A socket of another instance, under a number of our own. */
+struct signaling_socket *signaling_socket_open_remote(struct signaling_hub *hub,
+                                                      struct relay_link *front, uint64_t front_id,
+                                                      const Signaling__RelayPerson *who);
+/* It signed in anew over there. */
+void signaling_socket_set_who(struct signaling_socket *s, const Signaling__RelayPerson *who);
+/* A frame of it, as if it came from here. */
+void signaling_socket_take(struct signaling_socket *s, struct str text);
+/* Closed: its member is away. */
+void signaling_socket_gone(struct signaling_socket *s);
 /* Out of the tables and freed; its member is not told. */
 void signaling_socket_destroy(struct signaling_socket *s);
 struct signaling_socket *signaling_socket_find(struct signaling_hub *hub, uint64_t id);
@@ -172,6 +199,8 @@ struct signaling_call_options {
     struct signaling_socket *socket; /* may be NULL */
     int64_t request_id;              /* handed on */
     bool is_idempotent;
+    const char *instance;     /* this one alone; NULL: any */
+    int64_t timeout_ms;       /* 0: the usual */
     signaling_reply_fn *done; /* NULL: nobody cares */
 };
 void signaling_call(struct signaling_hub *hub, const struct signaling_call_options *opt);
@@ -193,6 +222,19 @@ int64_t signaling_frame_id(const Signaling__ClientFrame *f);
 /* ---- signaling_join.c ---- */
 bool signaling_join(struct signaling_socket *s, const Signaling__ClientFrame *frame);
 bool signaling_leave(struct signaling_socket *s, const Signaling__ClientFrame *frame);
+/* The room is this process's: in. */
+void signaling_enter(struct signaling_socket *s, int64_t request_id, struct room *room,
+                     const Meeting__Participant *p);
+/* A media session for the member, under m->session_id, on the node of the room. */
+void signaling_member_open(struct member *m, struct signaling_socket *s, int64_t request_id,
+                           signaling_reply_fn *done);
+/* Which instance of media has the room's tracks; NULL: there is but one. */
+const char *signaling_media_instance(const struct room *room);
+/* The member of this media session, in any room; NULL. */
+struct member *signaling_member_of_session(struct signaling_hub *hub, const char *session_id);
+/* On the node where it was. */
+void signaling_session_close(struct signaling_hub *hub, const char *session_id,
+                             const char *instance);
 /* The socket is gone: the member is away, its time runs. */
 void signaling_member_away(struct member *m);
 /* A waiting member was admitted by the meeting service. */
@@ -213,6 +255,8 @@ struct member *room_find_member(struct room *room, const char *participant_id);
 struct member *room_find_session(struct room *room, const char *session_id);
 void room_set_track(struct room *room, const Media__Track *track);
 void room_remove_track(struct room *room, const char *track_id);
+/* All of them, and nobody is told. */
+void room_forget_tracks(struct room *room);
 /* To every joined member but `except` (may be NULL); encoded once. */
 void room_broadcast(struct room *room, const struct member *except, const ProtobufCMessage *frame);
 void room_tell_hosts(struct room *room, const ProtobufCMessage *frame);

@@ -3,7 +3,7 @@
  * person may be here, media opens a session under a name chosen here (so its first event finds its
  * member), then everybody is told.
  */
-#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_apart_internal.h"
 
 static void detach(struct member *m)
 {
@@ -35,7 +35,23 @@ static void send_waiting(struct member *m, int64_t request_id)
 
 /* ---- media session ---- */
 
-static void close_session(struct signaling_hub *hub, const char *session_id)
+/* Of the node that has the room's tracks; NULL: there is but one. */
+static const char *media_instance(struct signaling_hub *hub, const char *media_id)
+{
+    struct signaling_cluster *c = hub->cluster;
+    if (!c || !c->is_media_apart)
+        return NULL;
+    struct signaling_node *n = signaling_node_find(&c->media, media_id);
+    return n ? n->instance : "gone";
+}
+
+const char *signaling_media_instance(const struct room *room)
+{
+    return media_instance(room->hub, room->media_id);
+}
+
+void signaling_session_close(struct signaling_hub *hub, const char *session_id,
+                             const char *instance)
 {
     Media__CloseSessionRequest request = MEDIA__CLOSE_SESSION_REQUEST__INIT;
     request.session_id = (char *)session_id;
@@ -44,10 +60,11 @@ static void close_session(struct signaling_hub *hub, const char *session_id)
                             .method = "CloseSession",
                             .request = &request.base,
                             .is_idempotent = true,
+                            .instance = instance,
                         });
 }
 
-static struct member *find_session(struct signaling_hub *hub, const char *session_id)
+struct member *signaling_member_of_session(struct signaling_hub *hub, const char *session_id)
 {
     size_t at = 0;
     struct str key;
@@ -62,11 +79,26 @@ static struct member *find_session(struct signaling_hub *hub, const char *sessio
 
 /* The member went while its session was being opened; the closing may have come first. */
 static void close_if_orphan(struct signaling_hub *hub, const struct member *m,
-                            const Media__Session *session)
+                            const Media__Session *session, const char *instance)
 {
     bool is_its = m && strcmp(m->session_id, session->id) == 0;
-    if (!is_its && !find_session(hub, session->id))
-        close_session(hub, session->id);
+    if (!is_its && !signaling_member_of_session(hub, session->id))
+        signaling_session_close(hub, session->id, instance);
+}
+
+static void open_failed(struct member *m, int64_t request_id, struct rpc_call *call)
+{
+    struct signaling_socket *s = m->socket;
+    struct room *room = m->room;
+    /* Of services apart the node may have died, or the room be another's: the person stays. */
+    bool is_ours = !room->hub->cluster;
+    bool is_fenced = !is_ours && call->err == ERR_FAILED_PRECONDITION;
+    signaling_reply_error(s, request_id, is_fenced ? ERR_UNAVAILABLE : call->err, call->message);
+    if (is_fenced)
+        signaling_place_lost(room);
+    else
+        signaling_member_remove(m, "failed", is_ours);
+    signaling_socket_done(s);
 }
 
 static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int64_t request_id,
@@ -74,7 +106,7 @@ static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int
 {
     struct member *m = s ? s->member : NULL;
     if (reply)
-        close_if_orphan(hub, m, (const Media__Session *)reply);
+        close_if_orphan(hub, m, (const Media__Session *)reply, call->instance);
     if (!s)
         return; /* a member that is away runs out by its timer */
     if (!m || m->state != MEMBER_OPENING) {
@@ -82,9 +114,7 @@ static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int
         return;
     }
     if (!reply) {
-        signaling_reply_error(s, request_id, call->err, call->message);
-        signaling_member_remove(m, "failed", true);
-        signaling_socket_done(s);
+        open_failed(m, request_id, call);
         return;
     }
     m->session = signaling_copy(reply);
@@ -100,23 +130,32 @@ static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int
     signaling_socket_done(s);
 }
 
-static void open_session(struct member *m, int64_t request_id)
+void signaling_member_open(struct member *m, struct signaling_socket *s, int64_t request_id,
+                           signaling_reply_fn *done)
 {
-    m->state = MEMBER_OPENING;
     Media__OpenSessionRequest request = MEDIA__OPEN_SESSION_REQUEST__INIT;
     request.meeting_id = m->room->id;
     request.participant_id = m->participant_id;
     request.user_id = m->who.user_id;
     request.name = m->name;
     request.session_id = m->session_id;
+    request.fence = m->room->fence;
     signaling_call(m->room->hub, &(struct signaling_call_options){
                                      .service = m->room->hub->media,
                                      .method = "OpenSession",
                                      .request = &request.base,
-                                     .socket = m->socket,
+                                     .socket = s,
                                      .request_id = request_id,
-                                     .done = on_opened,
+                                     .instance = signaling_media_instance(m->room),
+                                     .timeout_ms = m->room->hub->cluster ? MEDIA_CALL_MS : 0,
+                                     .done = done,
                                  });
+}
+
+static void open_session(struct member *m, int64_t request_id)
+{
+    m->state = MEMBER_OPENING;
+    signaling_member_open(m, m->socket, request_id, on_opened);
 }
 
 /* ---- joining ---- */
@@ -131,6 +170,23 @@ static void replace_former(struct room *room, const char *participant_id)
     signaling_member_remove(former, "replaced", false);
     if (old)
         signaling_socket_close(old, CLOSE_REPLACED, "you joined from elsewhere");
+}
+
+void signaling_enter(struct signaling_socket *s, int64_t request_id, struct room *room,
+                     const Meeting__Participant *p)
+{
+    room->is_held = true; /* the former may be its last member */
+    replace_former(room, p->id);
+    room->is_held = false;
+    struct member *m = member_create(room, s, p);
+    if (p->state == MEETING__PARTICIPANT_STATE__WAITING) {
+        m->state = MEMBER_WAITING;
+        send_waiting(m, request_id);
+        tell_waiting(m);
+        signaling_socket_done(s);
+    } else {
+        open_session(m, request_id);
+    }
 }
 
 static void on_authorized(struct signaling_hub *hub, struct signaling_socket *s, int64_t request_id,
@@ -154,25 +210,18 @@ static void on_authorized(struct signaling_hub *hub, struct signaling_socket *s,
         signaling_socket_done(s);
         return;
     }
-    struct room *room = room_get_or_create(hub, r->meeting);
-    replace_former(room, p->id);
-    room = room_get_or_create(hub, r->meeting); /* the former may have been its last member */
-    struct member *m = member_create(room, s, p);
-    if (is_waiting) {
-        m->state = MEMBER_WAITING;
-        send_waiting(m, request_id);
-        tell_waiting(m);
-        signaling_socket_done(s);
-    } else {
-        open_session(m, request_id);
-    }
+    if (hub->cluster)
+        signaling_place_enter(s, request_id, r);
+    else
+        signaling_enter(s, request_id, room_get_or_create(hub, r->meeting), p);
 }
 
 static bool try_resume(struct signaling_socket *s, const Signaling__ClientFrame *frame)
 {
     struct member *m =
         frame->resume_token[0] ? map_get(s->hub->resumes, str_from(frame->resume_token)) : NULL;
-    if (!m || strcmp(m->who.user_id, s->who.user_id) != 0 || m->state == MEMBER_OPENING)
+    if (!m || strcmp(m->who.user_id, s->who.user_id) != 0 || m->state == MEMBER_OPENING ||
+        m->is_moving)
         return false;
     struct signaling_socket *old = m->socket;
     bool was_away = !old;
@@ -184,7 +233,8 @@ static bool try_resume(struct signaling_socket *s, const Signaling__ClientFrame 
     if (m->state == MEMBER_WAITING)
         send_waiting(m, signaling_frame_id(frame));
     else
-        room_send_joined(m, signaling_frame_id(frame), true);
+        room_send_joined(m, signaling_frame_id(frame), !m->was_moved);
+    m->was_moved = false;
     if (was_away)
         room_tell_changed(m);
     return true;
@@ -199,6 +249,7 @@ bool signaling_join(struct signaling_socket *s, const Signaling__ClientFrame *fr
     }
     if (try_resume(s, frame))
         return true;
+    snprintf(s->resume_token, sizeof(s->resume_token), "%s", frame->resume_token);
     Meeting__AuthorizeParticipantRequest request = MEETING__AUTHORIZE_PARTICIPANT_REQUEST__INIT;
     request.meeting_id = frame->meeting_id;
     signaling_call(s->hub, &(struct signaling_call_options){
@@ -258,7 +309,7 @@ void signaling_member_remove(struct member *m, const char *reason, bool should_t
     bool was_waiting = m->state == MEMBER_WAITING;
     bool was_joined = m->state == MEMBER_JOINED;
     if (!was_waiting)
-        close_session(room->hub, m->session_id);
+        signaling_session_close(room->hub, m->session_id, signaling_media_instance(room));
     if (should_tell_meeting)
         leave_meeting(room->hub, room->id, &m->who, NULL, SIGNALING_NO_ID, NULL);
 

@@ -3,7 +3,7 @@
  * true, or starts a call whose answer replies later and returns false; meanwhile the socket's next
  * frames wait.
  */
-#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_apart_internal.h"
 
 typedef bool request_fn(struct signaling_socket *s, const Signaling__ClientFrame *f);
 
@@ -66,6 +66,8 @@ static bool call_media(struct signaling_socket *s, const Signaling__ClientFrame 
                                .request = request,
                                .socket = s,
                                .request_id = signaling_frame_id(f),
+                               .instance = signaling_media_instance(s->member->room),
+                               .timeout_ms = s->hub->cluster ? MEDIA_CALL_MS : 0,
                                .done = done,
                            });
     return false;
@@ -98,6 +100,7 @@ static void on_validated(struct signaling_hub *hub, struct signaling_socket *s, 
     }
     signaling_socket_authenticated(s, r);
     signaling_socket_set_authenticated(s);
+    signaling_relay_who(s);
     Signaling__OkFrame frame = SIGNALING__OK_FRAME__INIT;
     frame.type = (char *)"ok";
     if (id != SIGNALING_NO_ID) {
@@ -386,6 +389,11 @@ bool signaling_request(struct signaling_socket *s, const Signaling__ClientFrame 
         if (requests[i].needs == NEEDS_ROOM && (!s->member || s->member->state != MEMBER_JOINED)) {
             signaling_reply_error(s, signaling_frame_id(f), ERR_FAILED_PRECONDITION,
                                   "Join a room first.");
+            return true;
+        }
+        if (requests[i].needs == NEEDS_ROOM && s->member->is_moving) {
+            signaling_reply_error(s, signaling_frame_id(f), ERR_UNAVAILABLE,
+                                  "The meeting's media is moving to another server.");
             return true;
         }
         start_span(s, requests[i].type);

@@ -3,7 +3,7 @@
  * Rooms exist while somebody is in them (or waits, or is away for a moment); the meeting itself
  * lives in the meeting service.
  */
-#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_apart_internal.h"
 
 static struct metric rooms_gauge =
     METRIC_GAUGE("parlance_signaling_rooms", "Rooms with somebody in them.");
@@ -48,12 +48,19 @@ static void track_destroy(struct room_track *t)
     free(t);
 }
 
-void room_release(struct room *room)
+void room_forget_tracks(struct room *room)
 {
-    if (!list_is_empty(&room->members))
-        return;
     LIST_FOREACH(&room->tracks, node)
     track_destroy(LIST_ENTRY(node, struct room_track, in_room));
+}
+
+void room_release(struct room *room)
+{
+    if (!list_is_empty(&room->members) || room->is_held)
+        return;
+    if (room->hub->cluster && room->fence > 0)
+        signaling_place_release(room);
+    room_forget_tracks(room);
     map_remove(room->hub->rooms, str_from(room->id));
     signaling_free(room->meeting);
     free(room);
@@ -127,7 +134,7 @@ static void broadcast_if(struct room *room, const ProtobufCMessage *frame,
                          bool (*is_wanted)(const struct member *m, const void *arg),
                          const void *arg)
 {
-    struct net_ticket *tickets = NULL;
+    struct signaling_socket **sockets = NULL;
     size_t count = 0, capacity = 0;
     LIST_FOREACH(&room->members, node)
     {
@@ -136,15 +143,15 @@ static void broadcast_if(struct room *room, const ProtobufCMessage *frame,
             continue;
         if (count == capacity) {
             capacity = MAX(2 * capacity, (size_t)16);
-            tickets = mem_realloc_array(tickets, capacity, sizeof(*tickets));
+            sockets = mem_realloc_array(sockets, capacity, sizeof(*sockets));
         }
-        tickets[count++] = m->socket->ticket;
+        sockets[count++] = m->socket;
     }
     struct strbuf json = {0};
     rpc_json_write(&json, frame);
-    signaling_sockets_send_json(tickets, count, strbuf_str(&json));
+    signaling_sockets_send_json(sockets, count, strbuf_str(&json));
     strbuf_deinit(&json);
-    free(tickets);
+    free(sockets);
 }
 
 static bool is_not(const struct member *m, const void *except)

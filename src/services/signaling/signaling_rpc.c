@@ -1,7 +1,7 @@
 /* signaling's RPCs: who is connected, and putting somebody out. Asked on a worker thread, answered
  * by the loop that owns the state. */
 #include "services/common/who.h"
-#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_apart_internal.h"
 
 struct signaling_rpc {
     Signaling__Signaling_Service base; /* first: a service pointer is a pointer to this */
@@ -111,6 +111,57 @@ static void handle_disconnect(Signaling__Signaling_Service *service,
     Signaling__DisconnectReply reply = SIGNALING__DISCONNECT_REPLY__INIT;
     reply.disconnected_count = d.count;
     closure(&reply, call);
+}
+
+/* ---- between instances ---- */
+
+struct asked {
+    struct signaling_hub *hub;
+    const Signaling__RelayRequest *relayed;
+    enum err err;
+    Node__Node *node;
+};
+
+static void node_on_loop(void *arg)
+{
+    struct asked *a = arg;
+    struct signaling_hub *hub = a->hub;
+    a->node->id = hub->cluster ? hub->cluster->self_id : (char *)"";
+    a->node->is_draining = hub->is_draining;
+    a->node->rooms = (int32_t)map_count(hub->rooms);
+    a->node->people = (int32_t)map64_count(hub->sockets);
+}
+
+static void handle_get_node(Signaling__Signaling_Service *service,
+                            const Node__GetNodeRequest *input UNUSED, Node__Node_Closure closure,
+                            void *closure_data)
+{
+    Node__Node reply = NODE__NODE__INIT;
+    struct asked a = {.hub = hub_of(service), .node = &reply};
+    bool is_allowed = who_require_system(closure_data);
+    if (is_allowed)
+        loop_call(a.hub->loop, node_on_loop, &a);
+    closure(is_allowed ? &reply : NULL, closure_data);
+}
+
+static void relay_on_loop(void *arg)
+{
+    struct asked *a = arg;
+    a->err = signaling_relay_take(a->hub, a->relayed);
+}
+
+static void handle_relay(Signaling__Signaling_Service *service,
+                         const Signaling__RelayRequest *input,
+                         Signaling__RelayReply_Closure closure, void *closure_data)
+{
+    Signaling__RelayReply reply = SIGNALING__RELAY_REPLY__INIT;
+    struct asked a = {.hub = hub_of(service), .relayed = input};
+    bool is_allowed = who_require_system(closure_data);
+    if (is_allowed)
+        loop_call(a.hub->loop, relay_on_loop, &a);
+    if (a.err)
+        rpc_fail(closure_data, a.err, "no instance of that name is known here");
+    closure(is_allowed && !a.err ? &reply : NULL, closure_data);
 }
 
 struct signaling_rpc *signaling_rpc_create(struct signaling_hub *hub)

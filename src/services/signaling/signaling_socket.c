@@ -3,7 +3,7 @@
  * by a number of its own. Frames travel by posts in both directions, in order. A socket's requests
  * are worked on one at a time, so an offer is answered before the mute that follows it.
  */
-#include "services/signaling/signaling_internal.h"
+#include "services/signaling/signaling_apart_internal.h"
 #include "services/signaling/signaling_socket.h"
 
 #include "net/ws.h"
@@ -99,14 +99,19 @@ static const struct ws_limits limits = {.message_max_bytes = SIGNALING_FRAME_MAX
                                         .pong_ms = 5 * 1000};
 static const char *const subprotocols[] = {"parlance.signaling.v1", NULL};
 
+static uint64_t next_id(void)
+{
+    static _Atomic uint64_t last_id;
+    return ++last_id;
+}
+
 void signaling_socket_accept(struct signaling_hub *hub, struct http_request *req,
                              const struct identity *who, ws_origin_fn *is_origin_allowed,
                              void *origin_arg)
 {
-    static _Atomic uint64_t last_id;
     struct wire *w = mem_zalloc(sizeof(*w));
     w->hub = hub;
-    w->id = ++last_id;
+    w->id = next_id();
     struct inbound *in = inbound_create(w, INBOUND_OPEN, STR(""));
     in->is_authenticated = who && who->role != ROLE_NONE;
     if (in->is_authenticated)
@@ -170,17 +175,51 @@ static void post_out(struct signaling_socket *s, struct outbound out)
 void signaling_socket_send_json(struct signaling_socket *s, struct str json)
 {
     metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), 1);
-    post_out(s, (struct outbound){.frame = ws_frame_create(WS_TEXT, json)});
+    if (s->front)
+        signaling_relay_send(s->front, &s->front_id, 1, json);
+    else
+        post_out(s, (struct outbound){.frame = ws_frame_create(WS_TEXT, json)});
 }
 
-void signaling_sockets_send_json(struct net_ticket *tickets, size_t count, struct str json)
+/* One frame to each front for all its sockets: takes them out of the list. */
+static size_t send_remote(struct signaling_socket **sockets, size_t count, struct str json)
+{
+    uint64_t *ids = mem_calloc(count, sizeof(*ids));
+    size_t left = 0, id_count;
+    do {
+        struct relay_link *front = NULL;
+        left = id_count = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (sockets[i]->front && !front)
+                front = sockets[i]->front;
+            if (front && sockets[i]->front == front)
+                ids[id_count++] = sockets[i]->front_id;
+            else
+                sockets[left++] = sockets[i];
+        }
+        if (front)
+            signaling_relay_send(front, ids, id_count, json);
+        count = left;
+    } while (id_count);
+    free(ids);
+    return count;
+}
+
+void signaling_sockets_send_json(struct signaling_socket **sockets, size_t count, struct str json)
 {
     if (!count)
         return;
-    struct ws_frame *frame = ws_frame_create(WS_TEXT, json);
     metric_cell_add(metric_cell(&frames_total, "out", NULL, NULL), (double)count);
-    ws_multicast(frame, tickets, count, 0);
+    if (sockets[0]->hub->cluster)
+        count = send_remote(sockets, count, json);
+    struct net_ticket *tickets = mem_calloc(count + 1, sizeof(*tickets));
+    for (size_t i = 0; i < count; i++)
+        tickets[i] = sockets[i]->ticket;
+    struct ws_frame *frame = ws_frame_create(WS_TEXT, json);
+    if (count)
+        ws_multicast(frame, tickets, count, 0);
     ws_frame_unref(&frame);
+    free(tickets);
 }
 
 void signaling_socket_send(struct signaling_socket *s, const ProtobufCMessage *frame)
@@ -195,6 +234,10 @@ void signaling_socket_close(struct signaling_socket *s, enum signaling_close cod
                             const char *reason)
 {
     struct outbound out = {.code = code};
+    if (s->front) {
+        signaling_relay_shut(s, code, reason);
+        return;
+    }
     snprintf(out.reason, sizeof(out.reason), "%s", reason);
     post_out(s, out);
 }
@@ -285,6 +328,8 @@ void signaling_socket_destroy(struct signaling_socket *s)
 {
     loop_timer_stop(&s->timer);
     span_end(&s->span, ERR_CANCELLED);
+    if (s->owner || s->front)
+        signaling_relay_forget(s);
     map64_remove(s->hub->sockets, s->id);
     LIST_FOREACH(&s->waiting_frames, node)
     {
@@ -297,12 +342,18 @@ void signaling_socket_destroy(struct signaling_socket *s)
     metric_add(&sockets_gauge, -1);
 }
 
-static void socket_gone(struct signaling_socket *s)
+void signaling_socket_gone(struct signaling_socket *s)
 {
     struct member *m = s->member;
     signaling_socket_destroy(s);
     if (m)
         signaling_member_away(m);
+}
+
+/* What the instance answers on which the socket landed, wherever its room is. */
+static bool is_the_fronts(const char *type)
+{
+    return strcmp(type, "auth") == 0 || strcmp(type, "ping") == 0;
 }
 
 /* Parses and dispatches one frame; true when the socket is free for the next. */
@@ -314,7 +365,9 @@ static bool handle_frame(struct signaling_socket *s, const struct inbound *in)
     ProtobufCMessage *frame = rpc_json_parse(&signaling__client_frame__descriptor,
                                              (struct str){in->text, in->n}, arena, &problem);
     bool is_done = true;
-    if (frame)
+    if (frame && s->owner && !is_the_fronts(((const Signaling__ClientFrame *)frame)->type))
+        signaling_relay_frame(s, (struct str){in->text, in->n});
+    else if (frame)
         is_done = signaling_request(s, (const Signaling__ClientFrame *)frame);
     else
         signaling_reply_error(s, SIGNALING_NO_ID, ERR_INVALID_ARGUMENT,
@@ -364,13 +417,53 @@ static void on_inbound(void *arg)
     if (in->kind == INBOUND_OPEN)
         socket_open(in);
     else if (in->kind == INBOUND_CLOSE && s)
-        socket_gone(s);
+        signaling_socket_gone(s);
     free(in);
+}
+
+/* ---- sockets of other instances ---- */
+
+void signaling_socket_set_who(struct signaling_socket *s, const Signaling__RelayPerson *who)
+{
+    s->is_authenticated = true;
+    s->who.role = (enum identity_role)who->role;
+    snprintf(s->who.user_id, sizeof(s->who.user_id), "%s", who->user_id);
+    snprintf(s->who.session_id, sizeof(s->who.session_id), "%s", who->session_id);
+    snprintf(s->who.meeting_id, sizeof(s->who.meeting_id), "%s", who->meeting_id);
+    snprintf(s->who.name, sizeof(s->who.name), "%s", who->name);
+    s->who.is_bot = who->is_bot;
+    if (s->member)
+        s->member->who = s->who;
+}
+
+struct signaling_socket *signaling_socket_open_remote(struct signaling_hub *hub,
+                                                      struct relay_link *front, uint64_t front_id,
+                                                      const Signaling__RelayPerson *who)
+{
+    struct signaling_socket *s = mem_zalloc(sizeof(*s));
+    s->hub = hub;
+    s->id = next_id();
+    s->front = front;
+    s->front_id = front_id;
+    signaling_socket_set_who(s, who);
+    snprintf(s->remote_addr, sizeof(s->remote_addr), "%s", who->remote_addr);
+    snprintf(s->request_id, sizeof(s->request_id), "%s", who->request_id);
+    list_init(&s->waiting_frames);
+    map64_set(hub->sockets, s->id, s);
+    metric_add(&sockets_gauge, 1);
+    return s;
+}
+
+void signaling_socket_take(struct signaling_socket *s, struct str text)
+{
+    struct wire w = {.hub = s->hub, .id = s->id};
+    take_frame(s, inbound_create(&w, INBOUND_FRAME, text));
 }
 
 void signaling_socket_set_authenticated(struct signaling_socket *s)
 {
-    post_out(s, (struct outbound){.is_authenticated = true});
+    if (!s->front)
+        post_out(s, (struct outbound){.is_authenticated = true});
 }
 
 /* ---- many sockets ---- */

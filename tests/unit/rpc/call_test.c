@@ -48,7 +48,12 @@ static void handle_list_connections(Signaling__Signaling_Service *service UNUSED
     closure(&reply, call);
 }
 
-static Signaling__Signaling_Service implementation = SIGNALING__SIGNALING__INIT(handle_);
+static Signaling__Signaling_Service implementation = {
+    .base = {.descriptor = &signaling__signaling__descriptor,
+             .invoke = protobuf_c_service_invoke_internal},
+    .list_connections = handle_list_connections,
+    .disconnect = handle_disconnect,
+};
 
 static ProtobufCService *service_create(bool is_packing, unsigned queue_max)
 {

@@ -68,7 +68,11 @@ static void list(const Signaling__ListConnectionsRequest *input,
     {                                                                                       \
         list(input, closure, d);                                                            \
     }                                                                                       \
-    static Signaling__Signaling_Service implementation##n = SIGNALING__SIGNALING__INIT(i##n##_)
+    static Signaling__Signaling_Service implementation##n = {                               \
+        .base = {.descriptor = &signaling__signaling__descriptor,                           \
+                 .invoke = protobuf_c_service_invoke_internal},                             \
+        .list_connections = i##n##_list_connections,                                        \
+        .disconnect = i##n##_disconnect}
 IMPLEMENTATION(0);
 IMPLEMENTATION(1);
 

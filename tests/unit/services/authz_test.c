@@ -296,6 +296,7 @@ static const struct row {
     {MEETING, "GetCalendar", "{\"id\":\"$M\"}", "u++nn++nn++++++", 0},
     {MEETING, "AuthorizeParticipant", "{\"meeting_id\":\"$M\"}", "u++nn++nn++++pp", 0},
     {MEETING, "ReportPresence", "{}", "pppppppppppppp+", 0},
+    {MEETING, "PlaceMeeting", "{\"meeting_id\":\"$M\"}", "pppppppppppppp+", 0},
 
     {MEDIA, "OpenSession", "{}", "pppppppppppppp+", 0},
     {MEDIA, "CloseSession", "{}", "pppppppppppppp+", 0},
@@ -309,9 +310,13 @@ static const struct row {
     {MEDIA, "GetCapabilities", "{}", "+++++++++++++++", 0},
     {MEDIA, "GetIceServers", "{}", "u++++++++++++++", 0},
     {MEDIA, "GetStats", "{}", "u++++++++++++++", 0},
+    {MEDIA, "GetNode", "{}", "pppppppppppppp+", 0},
+    {MEDIA, "KeepRooms", "{}", "pppppppppppppp+", 0},
 
     {SIGNALING, "ListConnections", "{}", "upppppppppppp++", 0},
     {SIGNALING, "Disconnect", "{\"participant_id\":\"$P\"}", "upppppppppppp++", 0},
+    {SIGNALING, "GetNode", "{}", "pppppppppppppp+", 0},
+    {SIGNALING, "Relay", "{}", "pppppppppppppp+", 0},
 };
 
 /* ---- asking ---- */
