@@ -256,6 +256,9 @@ static const struct config_row rows[] = {
                 "Whom one adds to a group at once; others get an invitation."),
     CONFIG_INT(C, invitation_days, "messages.invitation_days", 14, 1, 365, "days",
                "How long an invitation to a group waits for its answer."),
+    CONFIG_INT(C, shards, "messages.shards", 1, 1, 64, "",
+               "In how many parts conversations lie, each written to by one message service at a "
+               "time. Fixed once something was said."),
 
     CONFIG_LIST(C, webhook_ranges, "webhooks.allowed_addresses", "", NULL, &range_form,
                 "Addresses of one's own network that webhooks may call; else public ones alone."),

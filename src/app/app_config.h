@@ -68,6 +68,7 @@ struct app_config {
     int64_t recall_minutes;
     int64_t keep_max_s, retention_every_s;
     int64_t invitation_days;
+    int64_t shards;
     int adding; /* enum app_adding */
 
     int64_t file_max_bytes;

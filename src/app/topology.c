@@ -224,6 +224,7 @@ static enum err start_messages(struct app *app)
                                .loop = s->timers,
                                .recall_ms = c->recall_minutes * 60000,
                                .invitation_ms = c->invitation_days * 24 * 3600 * 1000,
+                               .shards = (unsigned)c->shards,
                                .is_adding_contacts_only = c->adding == APP_ADDING_CONTACTS,
                                .secret = str_from(app->jwt_secret),
                                .is_push_wanted = c->push_url[0] != '\0',

@@ -121,8 +121,9 @@ MUST_USE enum err store_backup(struct store *store, const char *path,
 typedef void store_hook_fn(void *arg);
 void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg);
 /* Inside a write job: fn(tx, arg) runs in the transaction, after all jobs that share it and right
- * before COMMIT; once, however many jobs ask for the same. If it fails, all of them do. */
-void store_before_commit(struct store_tx *tx, store_fn *fn, void *arg);
+ * before COMMIT; once, however many jobs ask for the same. If it fails, all of them do. True: the
+ * first of its batch to ask. */
+bool store_before_commit(struct store_tx *tx, store_fn *fn, void *arg);
 
 /* ---- statements ---- */
 /* Cached per connection by text; sql should be a literal: 256 texts are kept. Never NULL:

@@ -119,14 +119,15 @@ void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg)
     tx->hooks[tx->hook_count++] = (struct store_hook){fn, arg};
 }
 
-void store_before_commit(struct store_tx *tx, store_fn *fn, void *arg)
+bool store_before_commit(struct store_tx *tx, store_fn *fn, void *arg)
 {
     assert(tx->is_write);
     for (size_t i = 0; i < tx->seal_count; i++)
         if (tx->seals[i].fn == fn && tx->seals[i].arg == arg)
-            return;
+            return false;
     tx->seals = mem_realloc_array(tx->seals, tx->seal_count + 1, sizeof(*tx->seals));
     tx->seals[tx->seal_count++] = (struct store_seal){fn, arg};
+    return true;
 }
 
 void store_job_free(struct store_job **job)

@@ -48,6 +48,7 @@ export function environment(dataDir, extra = {}) {
     PARLANCE_DATA_DIR: dataDir,
     ...storeOf(dataDir),
     ...enginesOf(dataDir),
+    ...(process.env.PARLANCE_TEST_SHARDS && { PARLANCE_MESSAGES_SHARDS: process.env.PARLANCE_TEST_SHARDS }),
     PARLANCE_HTTP_HOST: '127.0.0.1',
     PARLANCE_HTTP_PORT: '0',
     PARLANCE_HTTP_TLS_PORT: '0',

@@ -98,18 +98,23 @@ enum err __wrap_message_log_rewrite(struct store_tx *tx, const struct message_ro
 /* ---- catching up ---- */
 
 enum err __real_message_store_list_since(struct store_tx *tx, struct arena *arena,
-                                         const char *user_id, int64_t since_lsn, int limit,
-                                         struct message_pair **rows, size_t *count);
+                                         const char *user_id, const struct message_heads *since,
+                                         int limit, struct message_pair **rows, size_t *count);
 enum err __wrap_message_store_list_since(struct store_tx *tx, struct arena *arena,
-                                         const char *user_id, int64_t since_lsn, int limit,
-                                         struct message_pair **rows, size_t *count);
+                                         const char *user_id, const struct message_heads *since,
+                                         int limit, struct message_pair **rows, size_t *count);
 
 enum err __wrap_message_store_list_since(struct store_tx *tx, struct arena *arena,
-                                         const char *user_id, int64_t since_lsn, int limit,
-                                         struct message_pair **rows, size_t *count)
+                                         const char *user_id, const struct message_heads *since,
+                                         int limit, struct message_pair **rows, size_t *count)
 {
-    int64_t since = has_bug("cursor_off_by_one") && since_lsn ? since_lsn + 1 : since_lsn;
-    return __real_message_store_list_since(tx, arena, user_id, since, limit, rows, count);
+    struct message_heads wrong;
+    if (since)
+        wrong = *since;
+    for (unsigned i = 0; since && has_bug("cursor_off_by_one") && i < since->count; i++)
+        wrong.lsns[i] += wrong.count == 1 ? 1 : 1LL << 31; /* of several shards lsns are times */
+    return __real_message_store_list_since(tx, arena, user_id, since ? &wrong : NULL, limit, rows,
+                                           count);
 }
 
 enum err __real_message_log_seq_at(struct store_tx *tx, int64_t num, int64_t rev, int64_t *seq);

@@ -17,9 +17,11 @@ struct user {
     char id[ID_SIZE];
     uint64_t serial; /* a list that was asked for another presence is not for this one */
     bool is_loaded;
-    bool is_guest;                /* has no presence */
-    int64_t load_after, load_lsn; /* of its list of conversations, which comes in pages */
-    struct list members;          /* its sockets */
+    bool is_guest;      /* has no presence */
+    int64_t load_after; /* of its list of conversations, which comes in pages */
+    int64_t *load_lsns; /* by shard of the log, while it comes: what the list knows */
+    size_t load_lsn_count;
+    struct list members; /* its sockets */
     /* conversations it is in: with its places in them, most of the memory of who is here */
     struct membership {
         uint32_t topic; /* its number; topic_of */
@@ -36,6 +38,7 @@ struct user {
     struct news {
         char conversation_id[ID_SIZE];
         int64_t lsn, visible_from_seq;
+        unsigned shard;
         bool is_in;
     } * news;
     size_t news_count;

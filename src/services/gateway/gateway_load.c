@@ -1,9 +1,10 @@
 /*
  * People who are here. The gateway learns a person's conversations when the first socket comes, a
  * page after the other, and follows membership by the events of the log from then on. An event that
- * came while the list was on its way is held against the lsn of its first page: the newer counts.
+ * came while the list was on its way is held against the lsns of its first page: the newer counts.
  */
 #include "core/log.h"
+#include "core/mem.h"
 #include "services/gateway/gateway_hub.h"
 
 #define LOAD_AGAIN_MS 1000
@@ -69,14 +70,27 @@ static void drop_news(struct user *u)
     u->news_count = 0;
 }
 
+static bool is_known_to_list(const struct user *u, const struct news *n)
+{
+    return n->shard < u->load_lsn_count && n->lsn <= u->load_lsns[n->shard];
+}
+
+static void drop_lsns(struct user *u)
+{
+    free(u->load_lsns);
+    u->load_lsns = NULL;
+    u->load_lsn_count = 0;
+}
+
 static void finish(struct user *u)
 {
     u->is_loaded = true;
     for (size_t i = 0; i < u->news_count; i++) {
-        if (u->news[i].lsn > u->load_lsn) /* else the list knows */
+        if (!is_known_to_list(u, &u->news[i]))
             apply_news(u, &u->news[i]);
     }
     drop_news(u);
+    drop_lsns(u);
     LIST_FOREACH(&u->members, node)
     {
         struct member *m = LIST_ENTRY(node, struct member, in_user);
@@ -92,8 +106,13 @@ static void take_page(struct user *u, const Message__Memberships *list)
 {
     for (size_t i = 0; i < list->n_conversation_ids; i++)
         topic_add(u->gw, u, list->conversation_ids[i], list->visible_from_seqs[i]);
-    if (!u->load_after) /* what is newer than the first page may be missing on any */
-        u->load_lsn = list->lsn;
+    if (!u->load_after) { /* what is newer than the first page may be missing on any */
+        drop_lsns(u);
+        u->load_lsn_count = list->n_lsns;
+        u->load_lsns = mem_calloc(list->n_lsns, sizeof(u->load_lsns[0]));
+        for (size_t i = 0; i < list->n_lsns; i++)
+            u->load_lsns[i] = list->lsns[i];
+    }
     u->load_after = list->next;
     if (u->load_after)
         load_page(u);
@@ -186,5 +205,6 @@ void hub_user_destroy(struct user *u)
     gap_user_done(u);
     map_remove(u->gw->users, str_from(u->id));
     drop_news(u);
+    drop_lsns(u);
     free(u);
 }

@@ -12,6 +12,7 @@ static void note_membership(const Message__MessageEvent *event, struct user *u)
     if (m && strcmp(m->user_id, u->id) != 0) /* it is about another one */
         return;
     struct news news = {.lsn = event->lsn,
+                        .shard = (unsigned)event->shard,
                         .visible_from_seq = event->visible_from_seq,
                         .is_in = !m || m->state == MESSAGE__MEMBER_STATE__ACTIVE};
     memcpy(news.conversation_id, id, strnlen(id, sizeof(news.conversation_id) - 1));

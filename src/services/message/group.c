@@ -166,7 +166,6 @@ static bool prepare_group(struct message_op *op)
         return false;
     }
     char *id = arena_alloc(call->arena, ID_SIZE);
-    id_make(id);
     int64_t now_ms = clock_wall_ms();
     op->c = (struct message_conversation){.id = id,
                                           .kind = in->kind,
@@ -183,11 +182,17 @@ static bool prepare_group(struct message_op *op)
                                           .first_seq = 1,
                                           .created_at_ms = now_ms,
                                           .active_at_ms = now_ms};
-    const char *key = in->client_id[0] ? message_take_client_id(call, in->client_id) : id;
+    const char *client_id = in->client_id[0] ? message_take_client_id(call, in->client_id) : NULL;
     if (rpc_failure(call))
         return false;
-    op->c.natural_key =
-        in->client_id[0] ? arena_printf(call->arena, "g:%s:%s", who_id(call), key) : id;
+    if (client_id)
+        op->key = arena_printf(call->arena, "g:%s:%s", who_id(call), client_id);
+    if (client_id)
+        shards_make_id(id, op->key, op->svc->shard_count);
+    else
+        id_make(id);
+    op->c.natural_key = op->key = client_id ? op->key : id;
+    op->c.shard = message_shard_of(op->svc, id)->index;
     return check_accounts(op, in->user_ids, in->n_user_ids);
 }
 

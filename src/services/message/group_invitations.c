@@ -420,6 +420,7 @@ GROUP_HANDLER(group_on_answer, AnswerInvitationRequest, Group__AnswerInvitationR
     struct message_op *op =
         message_op_create(GROUP_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     op->fn = answer_job;
+    op->key = ((Group__AnswerInvitationRequest *)op->in)->id;
     who_require_person(op->call);
     message_run(op, ROLE_USER);
 }

@@ -270,11 +270,35 @@ static enum err join_job(struct store_tx *tx, struct message_op *op)
     return err;
 }
 
+static enum err find_job(struct store_tx *tx, void *arg)
+{
+    struct message_op *op = arg;
+    const Group__JoinByLinkRequest *in = op->in;
+    struct link link = {0};
+    enum err err = follow(tx, op, in->token, &link);
+    op->key = op->c.id;
+    return err;
+}
+
+/* Where the token leads is where the change is made. */
+static bool find_group(struct message_op *op)
+{
+    enum err err = store_read(op->svc->deps.store, find_job, op);
+    if (err)
+        who_fail(op->call, err);
+    op->c = (struct message_conversation){0};
+    op->me = (struct message_member){0};
+    return !err;
+}
+
 GROUP_HANDLER(group_on_join_by_link, JoinByLinkRequest, Message__Conversation)
 {
     struct message_op *op =
         message_op_create(GROUP_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     op->fn = join_job;
     who_require_person(op->call); /* bots are added */
-    message_run(op, ROLE_USER);
+    if (!rpc_failure(op->call) && who_require(op->call, ROLE_USER) && find_group(op))
+        message_change(op);
+    else
+        message_refuse_now(op);
 }

@@ -175,6 +175,7 @@ GROUP_HANDLER(group_on_join, JoinGroupRequest, Message__Conversation)
     struct message_op *op =
         message_op_create(GROUP_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     op->fn = join_job;
+    op->key = ((Group__JoinGroupRequest *)op->in)->id;
     who_require_person(op->call); /* bots are added */
     message_run(op, ROLE_USER);
 }

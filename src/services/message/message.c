@@ -1,38 +1,6 @@
-/*
- * message: create, destroy, the shard. Whoever opens the service takes the shard of the log: it
- * counts the fence up, and every lsn it gives from then on is larger than any before it, whoever
- * gave that.
- */
+/* message: create, destroy. */
 #include "core/log.h"
 #include "services/message/message_internal.h"
-
-#define FENCE_SHIFT 40 /* a trillion commits per life, eight million lives */
-
-struct taking {
-    char *epoch;
-    int64_t fence;
-};
-
-static enum err take_shard(struct store_tx *tx, void *arg)
-{
-    struct taking *t = arg;
-    char fresh[ID_SIZE];
-    id_make(fresh);
-    enum err err = store_run(tx,
-                             "INSERT INTO message_shards (shard, epoch, fence) VALUES (?,?,1)"
-                             " ON CONFLICT (shard) DO UPDATE SET fence = message_shards.fence + 1",
-                             "is", (int64_t)MESSAGE_SHARD, fresh);
-    if (err)
-        return err;
-    struct store_stmt *st = store_query(
-        tx, "SELECT epoch, fence FROM message_shards WHERE shard = ?", "i", (int64_t)MESSAGE_SHARD);
-    if (store_step(st)) {
-        struct str epoch = store_str(st, 0);
-        snprintf(t->epoch, MESSAGE_EPOCH_SIZE, "%.*s", (int)epoch.n, epoch.p);
-        t->fence = store_int(st, 1);
-    }
-    return store_finish(st);
-}
 
 enum err message_create(struct message_service **out, const struct message_deps *deps)
 {
@@ -54,11 +22,10 @@ enum err message_create(struct message_service **out, const struct message_deps 
         svc->deps.group_members_max = 5000;
     if (!svc->deps.channel_members_max)
         svc->deps.channel_members_max = 200000;
-    struct taking taking = {.epoch = svc->epoch};
-    enum err err = store_write_sync(deps->store, MESSAGE_SHARD, take_shard, &taking);
-    svc->lsn = taking.fence << FENCE_SHIFT;
+    enum err err = message_shards_open(svc);
     *out = svc;
     if (err) {
+        message_shards_close(svc);
         free(svc);
         *out = NULL;
         return err;
@@ -81,7 +48,7 @@ static enum err renew_epoch(struct store_tx *tx, void *arg)
 
 enum err message_restored(struct store *store)
 {
-    return store_write_sync(store, MESSAGE_SHARD, renew_epoch, NULL);
+    return store_write_sync(store, 0, renew_epoch, NULL);
 }
 
 ProtobufCService *message_rpc(struct message_service *svc)
@@ -116,6 +83,7 @@ void message_destroy(struct message_service **svc)
     message_retention_stop(*svc);
     message_meeting_stop(*svc);
     message_search_stop(*svc);
+    message_shards_close(*svc);
     free(*svc);
     *svc = NULL;
 }

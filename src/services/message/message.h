@@ -1,9 +1,10 @@
 /*
  * message: conversations, who belongs to them, and their logs. A conversation is an append-only log
- * with two counters: seq numbers its messages, rev every durable change. One writer orders all
- * commits and stamps each with a log sequence number (lsn), so one cursor per device says what it
- * has seen. Nothing is written per recipient. What happened is published after the commit, at most
- * once: whoever misses an event sees the hole in rev.
+ * with two counters: seq numbers its messages, rev every durable change. Conversations lie in
+ * shards (message_shard.h); one writer orders the commits of a shard and stamps each with a log
+ * sequence number (lsn), so one cursor per device says what it has seen. Nothing is written per
+ * recipient. What happened is published after the commit, at most once: whoever misses an event
+ * sees the hole in rev.
  */
 #pragma once
 
@@ -32,9 +33,10 @@ struct message_deps {
     int64_t webhook_failing_max_ms; /* then an outgoing one is disabled; 0: 24 hours */
     int64_t invitation_ms;          /* to groups, until they end; 0: 14 days */
     bool is_adding_contacts_only;   /* into groups: others are invited */
+    unsigned shards;                /* of the log, fixed when the database is made; 0: 1 */
 };
 
-/* Takes the log's shard: from now on this process alone appends to it. */
+/* Over a store that is this process's alone it takes all of the log's shards. */
 MUST_USE enum err message_create(struct message_service **out, const struct message_deps *deps);
 /* The implementations, for rpc_local_create. */
 ProtobufCService *message_rpc(struct message_service *svc);

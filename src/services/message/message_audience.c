@@ -36,7 +36,12 @@ static enum err memberships_job(struct store_tx *tx, struct message_op *op)
         reply->visible_from_seqs[reply->n_visible_from_seqs++] = store_int(st, 2);
     }
     enum err err = store_finish(st);
-    return err ? err : message_log_head(tx, in->user_id, &reply->lsn);
+    struct message_heads *heads = arena_new(arena, struct message_heads);
+    if (!err)
+        err = message_shard_heads(tx, op->svc, in->user_id, heads);
+    reply->lsns = heads->lsns;
+    reply->n_lsns = heads->count;
+    return err;
 }
 
 MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships)

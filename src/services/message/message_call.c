@@ -243,6 +243,31 @@ static enum err end_call(struct store_tx *tx, struct message_op *op,
     return err ? err : forget_call(tx, call);
 }
 
+struct finding {
+    struct arena *arena;
+    const char *meeting_id, *conversation_id;
+};
+
+static enum err find_job(struct store_tx *tx, void *arg)
+{
+    struct finding *f = arg;
+    struct running_call call;
+    enum err err = read_call(
+        store_query(tx, "SELECT " CALL_COLUMNS " WHERE meeting_id = ?", "s", f->meeting_id),
+        f->arena, &call);
+    f->conversation_id = err ? NULL : call.conversation_id;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err message_call_find(struct message_op *op, const char *meeting_id,
+                           const char **conversation_id)
+{
+    struct finding f = {.arena = op->call->arena, .meeting_id = meeting_id};
+    enum err err = store_read(op->svc->deps.store, find_job, &f);
+    *conversation_id = f.conversation_id;
+    return err;
+}
+
 enum err message_call_follow(struct store_tx *tx, struct message_op *op,
                              const Meeting__MeetingEvent *event)
 {

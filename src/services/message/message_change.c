@@ -104,7 +104,7 @@ enum err message_change_message(struct store_tx *tx, struct message_op *op,
                                                       : m->content_digest};
     enum err err = message_log_rewrite(tx, m);
     if (!err && (type == MESSAGE_CHANGE_EDITED || type == MESSAGE_CHANGE_RECALLED))
-        err = message_search_again(tx, m);
+        err = message_search_again(tx, op->c.shard, m);
     if (!err)
         err = message_log_change(tx, op->svc, &op->c, &row);
     if (!err)
@@ -227,8 +227,9 @@ enum err message_change_settings(struct store_tx *tx, struct message_op *op)
 
 enum err message_change_own(struct store_tx *tx, struct message_op *op)
 {
-    op->me.own_lsn = message_next_lsn(op->svc);
-    enum err err = message_store_put_member(tx, &op->me);
+    enum err err = message_take_lsn(tx, op->svc, op->c.shard, &op->me.own_lsn);
+    if (!err)
+        err = message_store_put_member(tx, &op->me);
     if (!err)
         err = message_reply_conversation(tx, op);
     if (!err)

@@ -190,7 +190,7 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
     struct forgetting forgetting = {svc, user_id};
     enum err err = end_speakers(svc, user_id); /* before their webhooks are forgotten */
     if (!err)
-        err = store_write_essential_sync(svc->deps.store, MESSAGE_SHARD, forget_job, &forgetting);
+        err = store_write_essential_sync(svc->deps.store, 0, forget_job, &forgetting);
     if (!err)
         err = message_sweep(svc, &(struct message_sweep){query_own, erase_each, user_id});
     if (err && err != ERR_CANCELLED)

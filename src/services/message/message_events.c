@@ -10,6 +10,7 @@ static Message__MessageEvent *event_new(struct message_op *op, int64_t lsn)
     struct message_told *told = arena_new(op->call->arena, struct message_told);
     message__message_event__init(&told->event);
     told->event.lsn = lsn;
+    told->event.shard = (int32_t)op->c.shard;
     *op->told_end = told;
     op->told_end = &told->next;
     return &told->event;

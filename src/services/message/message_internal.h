@@ -19,6 +19,7 @@
 #include "services/message/message_handlers.h"
 #include "services/message/message_op.h"
 #include "services/message/message_rows.h"
+#include "services/message/message_shard.h"
 
 #include "contact.pb-c.h"
 #include "group.pb-c.h"
@@ -29,8 +30,6 @@ struct Meeting__MeetingEvent; /* as protoc-c calls it */
 
 #define MESSAGE_EMOJI_KINDS_MAX 20 /* on one message */
 #define MESSAGE_REACTORS_SHOWN 8   /* of one emoji, by name */
-#define MESSAGE_SHARD 0            /* of all there will be: one writer orders all for now */
-#define MESSAGE_EPOCH_SIZE ID_SIZE
 
 struct message_service {
     /* handlers get the service back by CONTAINER_OF */
@@ -39,11 +38,11 @@ struct message_service {
     Contact__Contact_Service contact_rpc;
     Webhook__Webhook_Service webhook_rpc;
     struct message_deps deps;
-    char epoch[MESSAGE_EPOCH_SIZE];    /* changes when the log was restored from a backup */
-    int64_t lsn;                       /* last one given; the writer alone touches it */
-    struct loop_timer index_timer;     /* on deps.loop */
-    _Atomic bool is_index_behind;      /* something was sent since */
-    _Atomic bool is_index_full;        /* the last batch was; the writer alone sets it */
+    struct message_shard *shards;
+    unsigned shard_count;
+    bool is_sealing;               /* commits check the fence of their shard */
+    struct loop_timer index_timer; /* on deps.loop */
+    unsigned index_turn;
     _Atomic bool has_webhooks;         /* outgoing ones; or there were */
     struct seal_key seal_key;          /* of their secrets */
     struct loop_timer retention_timer; /* on deps.loop */
@@ -153,6 +152,9 @@ enum err message_append_note(struct store_tx *tx, struct message_op *op, const c
                              Message__SystemNote *note);
 
 /* ---- message_call.c: meetings begun from a conversation ---- */
+/* The conversation whose call this meeting is, in op's arena; NULL: it is none. */
+enum err message_call_find(struct message_op *op, const char *meeting_id,
+                           const char **conversation_id);
 /* What happened in a meeting, if it is one of them. */
 enum err message_call_follow(struct store_tx *tx, struct message_op *op,
                              const struct Meeting__MeetingEvent *event);
@@ -222,13 +224,13 @@ const struct message_index *message_index_of(const struct store_tx *tx);
 void message_search_start(struct message_service *svc);
 void message_search_stop(struct message_service *svc);
 /* In the transaction of an edit or a recall: as the message reads now. */
-enum err message_search_again(struct store_tx *tx, const struct message_row *m);
+enum err message_search_again(struct store_tx *tx, unsigned shard, const struct message_row *m);
 /* The words that the index has of a message, perhaps ""; NULL: it is not in the index. */
 const char *message_search_terms(struct arena *arena, const struct message_row *m);
 /* Its kind, as the index has it. */
 const char *message_search_kind(struct arena *arena, const struct message_row *m);
-/* Up to where the index reaches. */
-enum err message_search_indexed(struct store_tx *tx, int64_t *lsn);
+/* Up to where the index reaches, in this shard. */
+enum err message_search_indexed(struct store_tx *tx, unsigned shard, int64_t *lsn);
 /* Whether the index is what its own copy of the words makes. Holds the writer, some seconds for a
  * million messages. */
 bool message_search_is_sound(struct store *store);

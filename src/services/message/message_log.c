@@ -16,11 +16,6 @@
  * time of day again. */
 #define CLOCK_LEAD_MAX_MS (60 * 1000)
 
-int64_t message_next_lsn(struct message_service *svc)
-{
-    return ++svc->lsn;
-}
-
 /* ---- appending ---- */
 
 /* Times do not run backwards within a conversation when the clock is corrected a little, nor when
@@ -76,10 +71,12 @@ static enum err insert_message(struct store_tx *tx, const struct message_row *m)
 enum err message_log_append(struct store_tx *tx, struct message_service *svc,
                             struct message_conversation *c, struct message_row *m)
 {
+    enum err err = message_take_lsn(tx, svc, c->shard, &m->lsn);
+    if (err)
+        return err;
     m->conversation_num = c->num;
     m->seq = c->last_seq + 1;
     m->rev = c->rev + 1;
-    m->lsn = message_next_lsn(svc);
     m->created_at_ms = next_time(c);
     m->content_digest = message_content_digest(m);
     m->chain = c->chain;
@@ -89,12 +86,12 @@ enum err message_log_append(struct store_tx *tx, struct message_service *svc,
                                 .seq = m->seq,
                                 .at_ms = m->created_at_ms};
     message_chain_on(&m->chain, &link, m->sender_id, &m->digest);
-    enum err err = insert_message(tx, m);
+    err = insert_message(tx, m);
     if (err)
         return err;
     if (store_changes(tx) == 0)
         return ERR_ALREADY_EXISTS;
-    svc->is_index_behind = true;
+    svc->shards[c->shard].is_index_behind = true;
     c->last_seq = m->seq;
     c->rev = m->rev;
     c->head_lsn = m->lsn;
@@ -109,9 +106,11 @@ enum err message_log_append(struct store_tx *tx, struct message_service *svc,
 enum err message_log_change(struct store_tx *tx, struct message_service *svc,
                             struct message_conversation *c, struct message_change_row *change)
 {
+    enum err err = message_take_lsn(tx, svc, c->shard, &change->lsn);
+    if (err)
+        return err;
     change->conversation_num = c->num;
     change->rev = c->rev + 1;
-    change->lsn = message_next_lsn(svc);
     change->last_seq = c->last_seq;
     change->at_ms = next_time(c);
     change->chain = c->chain;
@@ -121,7 +120,7 @@ enum err message_log_change(struct store_tx *tx, struct message_service *svc,
                                 .seq = change->seq,
                                 .at_ms = change->at_ms};
     message_chain_on(&change->chain, &link, change->actor_id, &change->digest);
-    enum err err = store_run(
+    err = store_run(
         tx,
         "INSERT INTO message_changes (lsn, conversation_num, rev, type, seq, last_seq, actor_id,"
         " user_id, at_ms, digest, chain) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
@@ -345,24 +344,4 @@ enum err message_log_seq_at(struct store_tx *tx, const struct message_conversati
                           : c->first_seq - 1 + MAX(0, rev - floor);
     enum err finished = store_finish(st);
     return err ? err : finished;
-}
-
-static enum err max_of(struct store_tx *tx, const char *sql, const char *user_id, int64_t *max)
-{
-    struct store_stmt *st = user_id ? store_query(tx, sql, "s", user_id) : store_query(tx, sql, "");
-    if (store_step(st) && store_int(st, 0) > *max)
-        *max = store_int(st, 0);
-    return store_finish(st);
-}
-
-enum err message_log_head(struct store_tx *tx, const char *user_id, int64_t *lsn)
-{
-    *lsn = 0;
-    enum err err = max_of(tx, "SELECT MAX(lsn) FROM message_messages", NULL, lsn);
-    if (!err)
-        err = max_of(tx, "SELECT MAX(lsn) FROM message_changes", NULL, lsn);
-    if (!err)
-        err =
-            max_of(tx, "SELECT MAX(own_lsn) FROM message_members WHERE user_id = ?", user_id, lsn);
-    return err;
 }

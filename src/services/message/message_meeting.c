@@ -31,9 +31,10 @@ static enum err make_chat(struct store_tx *tx, struct following *f, char *key)
     struct message_op *op = &f->op;
     const Meeting__MeetingInfo *meeting = f->event->meeting;
     char *id = arena_alloc(op->call->arena, ID_SIZE);
-    id_make(id);
+    shards_make_id(id, key, op->svc->shard_count);
     int64_t now_ms = clock_wall_ms();
     op->c = (struct message_conversation){.id = id,
+                                          .shard = op->shard->index,
                                           .natural_key = key,
                                           .kind = MESSAGE__CONVERSATION_KIND__MEETING,
                                           .title = meeting ? meeting->title : "",
@@ -115,6 +116,15 @@ static enum err call_job(struct store_tx *tx, struct message_op *op)
     return message_call_follow(tx, op, CONTAINER_OF(op, struct following, op)->event);
 }
 
+/* Which conversation it concerns; none: it was no call of ours. */
+static enum err find_key(struct following *f, message_op_fn *job)
+{
+    if (job == call_job)
+        return message_call_find(&f->op, f->event->meeting_id, &f->op.key);
+    f->op.key = arena_printf(f->op.call->arena, "m:%s", f->event->meeting_id);
+    return ERR_OK;
+}
+
 static enum err follow_once(struct message_service *svc, const struct bus_event *bus_event,
                             message_op_fn *job)
 {
@@ -127,7 +137,9 @@ static enum err follow_once(struct message_service *svc, const struct bus_event 
     f->event = (const Meeting__MeetingEvent *)rpc_message_unpack(
         &meeting__meeting_event__descriptor, call->arena, bus_event->payload.p,
         bus_event->payload.n);
-    enum err err = f->event ? message_change_sync(&f->op) : ERR_DATA_LOSS;
+    enum err err = f->event ? find_key(f, job) : ERR_DATA_LOSS;
+    if (!err && f->op.key)
+        err = message_change_sync(&f->op);
     rpc_call_unref(&call);
     return err;
 }

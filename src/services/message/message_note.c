@@ -39,6 +39,7 @@ MESSAGE_HANDLER(message_on_note, AppendNoteRequest, SendMessageReply)
         message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     const Message__AppendNoteRequest *own = op->in;
     op->fn = note_job;
+    op->key = own->id;
     bool is_allowed = who_require_system(op->call) &&
                       message_take_client_id(op->call, own->client_msg_id) != NULL;
     if (is_allowed && own->note)

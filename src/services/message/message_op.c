@@ -77,14 +77,24 @@ static void publish(void *op)
     message_publish_told(op);
 }
 
-static enum err run(struct store_tx *tx, void *arg)
+static enum err look(struct store_tx *tx, void *arg)
 {
     struct message_op *op = arg;
     enum err err = op->conversation_id ? message_op_enter(tx, op) : ERR_OK;
     if (!err)
         err = op->fn(tx, op);
+    return err;
+}
+
+static enum err change(struct store_tx *tx, void *arg)
+{
+    struct message_op *op = arg;
+    enum err err = op->shard ? message_shard_begin(tx, op->shard) : ERR_OK;
+    if (!err)
+        err = look(tx, op);
     if (!err && (op->told || op->receipt))
         store_on_commit(tx, publish, op);
+    message_shard_end();
     return err;
 }
 
@@ -110,24 +120,42 @@ void *message_op_create(struct message_service *svc, struct rpc_call *call, size
     return op;
 }
 
+/* Which of the store's shards a change is written in; ERR_ABORTED: not by this process. */
+static enum err find_place(struct message_op *op, uint32_t *place)
+{
+    const char *key = op->key ? op->key : op->conversation_id;
+    op->shard = key ? message_shard_of(op->svc, key) : NULL;
+    *place = op->shard ? message_shard_place(op->shard) : 0;
+    return !op->shard || message_shard_is_here(op->shard) ? ERR_OK : ERR_ABORTED;
+}
+
 void message_change(struct message_op *op)
 {
-    store_write(op->svc->deps.store, MESSAGE_SHARD, run, op, on_committed);
+    uint32_t place;
+    enum err err = find_place(op, &place);
+    if (err)
+        answer(op, err);
+    else
+        store_write(op->svc->deps.store, place, change, op, on_committed);
 }
 
 enum err message_change_sync(struct message_op *op)
 {
-    return store_write_sync(op->svc->deps.store, MESSAGE_SHARD, run, op);
+    uint32_t place;
+    enum err err = find_place(op, &place);
+    return err ? err : store_write_sync(op->svc->deps.store, place, change, op);
 }
 
 enum err message_look_sync(struct message_op *op)
 {
-    return store_read(op->svc->deps.store, run, op);
+    return store_read(op->svc->deps.store, look, op);
 }
 
 enum err message_change_essential_sync(struct message_op *op)
 {
-    return store_write_essential_sync(op->svc->deps.store, MESSAGE_SHARD, run, op);
+    uint32_t place;
+    enum err err = find_place(op, &place);
+    return err ? err : store_write_essential_sync(op->svc->deps.store, place, change, op);
 }
 
 void message_look(struct message_op *op)

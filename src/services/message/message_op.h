@@ -16,6 +16,10 @@ struct message_op {
     ProtobufCClosure closure;
     message_op_fn *fn;
     const char *conversation_id; /* NULL: fn finds it itself */
+    /* What says in which shard it changes something; NULL: conversation_id. Without either it
+     * changes what belongs to people: in the store's shard 0, where all processes' writes follow
+     * one another, and where no log can be written to. */
+    const char *key;
     enum message_needs {
         MESSAGE_NEEDS_NOTHING,
         MESSAGE_NEEDS_READ,  /* is, or was, a member: reads what it may */
@@ -24,8 +28,9 @@ struct message_op {
         MESSAGE_NEEDS_ADMIN, /* owner or admin of it */
         MESSAGE_NEEDS_OWNER,
     } needs;
-    bool is_silent; /* a refusal is not the call's: it asks about several */
-    void *in;       /* the request's copy in the call's arena */
+    bool is_silent;              /* a refusal is not the call's: it asks about several */
+    void *in;                    /* the request's copy in the call's arena */
+    struct message_shard *shard; /* of a change; NULL: none */
     /* found before fn runs */
     struct message_conversation c;
     struct message_member me;

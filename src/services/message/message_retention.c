@@ -216,7 +216,7 @@ static enum err enqueue_job(struct store_tx *tx, void *arg)
 static void on_timer(void *arg)
 {
     struct message_service *svc = arg;
-    store_write_essential(svc->deps.store, MESSAGE_SHARD, enqueue_job, svc, NULL);
+    store_write_essential(svc->deps.store, 0, enqueue_job, svc, NULL);
     loop_timer_start(svc->deps.loop, &svc->retention_timer, svc->deps.retention_every_ms, on_timer,
                      svc);
 }

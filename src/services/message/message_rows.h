@@ -23,7 +23,8 @@ struct message_digest {
 };
 
 struct message_conversation {
-    int64_t num; /* 0: none */
+    int64_t num;    /* 0: none */
+    unsigned shard; /* where its id and its key say (services/common/shards.h) */
     const char *id, *natural_key, *title, *avatar_url, *announcement, *owner_id, *meeting_id;
     Message__ConversationKind kind;
     Message__JoinRule join_rule;
@@ -121,11 +122,16 @@ struct message_pair {
     struct message_conversation c;
     struct message_member me;
 };
-/* Those of a person with something new since the lsn (0: all), the latest first; one more than
- * limit if there are more. */
+/* Those of a person with something new since these lsns, one a shard (NULL: all), the latest first;
+ * one more than limit if there are more. */
+struct message_heads;
 enum err message_store_list_since(struct store_tx *tx, struct arena *arena, const char *user_id,
-                                  int64_t since_lsn, int limit, struct message_pair **rows,
-                                  size_t *count);
+                                  const struct message_heads *since, int limit,
+                                  struct message_pair **rows, size_t *count);
+/* " AND (it moved since)" of conversations c and members m: with so many shards, ... */
+const char *message_store_moved_sql(struct arena *arena, const struct message_heads *since);
+/* ... and its parameters, from this one on. Returns the next. */
+int message_store_bind_moved(struct store_stmt *st, int at, const struct message_heads *since);
 enum err message_store_list(struct store_tx *tx, struct arena *arena, const char *user_id,
                             bool is_archived, const struct page *page, struct message_pair **rows,
                             size_t *count);
@@ -137,7 +143,6 @@ struct message_link {
 };
 void message_chain_on(struct message_digest *chain, const struct message_link *link,
                       const char *actor_id, const struct message_digest *digest);
-int64_t message_next_lsn(struct message_service *svc);
 /*
  * Appends a message: gives it seq, rev, lsn, time and chain, and moves the head of c.
  * ERR_ALREADY_EXISTS: the sender has used this client_msg_id; nothing is written.
@@ -188,5 +193,3 @@ enum err message_log_changes(struct store_tx *tx, struct arena *arena, int64_t n
                              size_t *count);
 /* Unread messages over all of a person's conversations that are not quiet. */
 enum err message_count_unread(struct store_tx *tx, const char *user_id, int64_t *count);
-/* The newest lsn that a reader of this snapshot can see. */
-enum err message_log_head(struct store_tx *tx, const char *user_id, int64_t *lsn);

@@ -179,14 +179,21 @@ static bool is_refusal(enum err err)
 struct sender_query {
     struct arena *arena;
     const char *id, *sender_id; /* of what is kept; NULL: nothing is */
+    const char *conversation_id;
 };
 
 static enum err find_sender(struct store_tx *tx, void *arg)
 {
     struct sender_query *q = arg;
     struct store_stmt *st =
-        store_query(tx, "SELECT sender_id FROM message_scheduled WHERE id = ?", "s", q->id);
-    q->sender_id = store_step(st) ? store_text(st, 0, q->arena) : NULL;
+        store_query(tx,
+                    "SELECT s.sender_id, c.id FROM message_scheduled s JOIN message_conversations c"
+                    " ON c.num = s.conversation_num WHERE s.id = ?",
+                    "s", q->id);
+    if (store_step(st)) {
+        q->sender_id = store_text(st, 0, q->arena);
+        q->conversation_id = store_text(st, 1, q->arena);
+    }
     return store_finish(st);
 }
 
@@ -198,6 +205,7 @@ static enum err check_sender(struct due *due)
     enum err err = store_read(due->op.svc->deps.store, find_sender, &q);
     if (err || !q.sender_id)
         return err;
+    due->op.key = q.conversation_id;
     err = message_check_account(due->op.svc, q.sender_id);
     return err == ERR_PERMISSION_DENIED
                ? message_refuse(&due->op, err, "The account is disabled or gone.")
@@ -220,7 +228,7 @@ static enum err on_due(void *arg, const struct bus_task *task, int attempt)
     if (is_refusal(err) || (err && attempt >= ATTEMPTS_MAX)) {
         const char *why = rpc_failure(call) ? rpc_failure_text(call) : err_text(err);
         struct failing failing = {.id = due->id, .error = why};
-        err = store_write_essential_sync(svc->deps.store, MESSAGE_SHARD, fail_job, &failing);
+        err = store_write_essential_sync(svc->deps.store, 0, fail_job, &failing);
     } else if (err) {
         log_warn(NULL, "message: scheduled message not sent yet (attempt %d): %s", attempt,
                  err_text(err));

@@ -199,5 +199,15 @@ const struct store_migration message_migrations[] = {
      " (conversation_num);"
      "CREATE INDEX message_invite_links_by_maker ON message_invite_links (created_by);"
      "CREATE INDEX message_invite_links_by_end ON message_invite_links (expires_at_ms)"},
+    {.room = "message",
+     .version = 11,
+     .sql =
+         /* owner: the message instance that appends to the shard, as others reach it; lsn: the last
+            one that was given, where it is kept (message_shard.c) */
+     "ALTER TABLE message_shards ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE message_shards ADD COLUMN lsn BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE message_conversations ADD COLUMN shard INTEGER NOT NULL DEFAULT 0;"
+     /* beat: counted up by who lives */
+     "CREATE TABLE message_instances (id TEXT PRIMARY KEY, beat BIGINT NOT NULL)"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

@@ -11,6 +11,7 @@
 
 #define INDEX_EVERY_MS 300
 #define INDEX_BATCH 200
+#define INDEX_ROUND_TURNS 200 /* a minute */
 #define QUERY_MAX 200
 #define CONVERSATIONS_AT_ONCE 500 /* of the asker, in one query of the index */
 #define CLOSED_MANY 1000      /* messages closed to the asker: they are passed by, not looked at */
@@ -59,18 +60,18 @@ static enum err index_one(struct store_tx *tx, struct arena *arena, const struct
                            message_search_kind(arena, m));
 }
 
-enum err message_search_indexed(struct store_tx *tx, int64_t *lsn)
+enum err message_search_indexed(struct store_tx *tx, unsigned shard, int64_t *lsn)
 {
-    struct store_stmt *st = store_query(tx, "SELECT lsn FROM message_indexed WHERE shard = ?", "i",
-                                        (int64_t)MESSAGE_SHARD);
+    struct store_stmt *st =
+        store_query(tx, "SELECT lsn FROM message_indexed WHERE shard = ?", "i", (int64_t)shard);
     *lsn = store_step(st) ? store_int(st, 0) : 0;
     return store_finish(st);
 }
 
-enum err message_search_again(struct store_tx *tx, const struct message_row *m)
+enum err message_search_again(struct store_tx *tx, unsigned shard, const struct message_row *m)
 {
     int64_t indexed;
-    enum err err = message_search_indexed(tx, &indexed);
+    enum err err = message_search_indexed(tx, shard, &indexed);
     if (err || m->lsn > indexed) /* not there yet */
         return err;
     struct arena *arena = arena_create();
@@ -81,64 +82,96 @@ enum err message_search_again(struct store_tx *tx, const struct message_row *m)
     return err;
 }
 
-static enum err index_rows(struct store_tx *tx, struct arena *arena, struct message_service *svc)
+/* Of several shards in one table the index takes turns at the rows; those of others are passed by.
+ */
+static struct store_stmt *query_new(struct store_tx *tx, const struct message_shard *shard,
+                                    int64_t above_lsn)
+{
+    if (shard->svc->shard_count == 1)
+        return store_query(tx,
+                           "SELECT " MESSAGE_COLUMNS " FROM message_messages m"
+                           " WHERE m.lsn > ? ORDER BY m.lsn LIMIT ?",
+                           "ii", above_lsn, (int64_t)INDEX_BATCH);
+    return store_query(tx,
+                       "SELECT " MESSAGE_COLUMNS " FROM message_messages m"
+                       " WHERE m.lsn > ? AND m.lsn & 255 = ? ORDER BY m.lsn LIMIT ?",
+                       "iii", above_lsn, (int64_t)shard->index, (int64_t)INDEX_BATCH);
+}
+
+static enum err index_rows(struct store_tx *tx, struct arena *arena, struct message_shard *shard)
 {
     int64_t lsn;
-    enum err err = message_search_indexed(tx, &lsn);
+    enum err err = message_search_indexed(tx, shard->index, &lsn);
     if (err)
         return err;
     struct message_row *rows = arena_array(arena, struct message_row, INDEX_BATCH);
     size_t count = 0;
-    struct store_stmt *st = store_query(tx,
-                                        "SELECT " MESSAGE_COLUMNS " FROM message_messages m"
-                                        " WHERE m.lsn > ? ORDER BY m.lsn LIMIT ?",
-                                        "ii", lsn, (int64_t)INDEX_BATCH);
+    struct store_stmt *st = query_new(tx, shard, lsn);
     while (count < INDEX_BATCH && store_step(st))
         message_log_read(st, arena, &rows[count++]);
     err = store_finish(st);
     for (size_t i = 0; i < count && !err; i++)
         err = index_one(tx, arena, &rows[i]);
-    if (err || !count)
+    shard->is_index_full = count == INDEX_BATCH;
+    if (count)
+        lsn = rows[count - 1].lsn;
+    if (!err && shard->svc->shard_count > 1 && !shard->is_index_full)
+        err = message_take_lsn(tx, shard->svc, shard->index, &lsn); /* nothing of ours is before */
+    else if (!count)
         return err;
-    svc->is_index_full = count == INDEX_BATCH;
-    return store_run(tx,
-                     "INSERT INTO message_indexed (shard, lsn) VALUES (?,?)"
-                     " ON CONFLICT (shard) DO UPDATE SET lsn = excluded.lsn",
-                     "ii", (int64_t)MESSAGE_SHARD, rows[count - 1].lsn);
+    return err ? err
+               : store_run(tx,
+                           "INSERT INTO message_indexed (shard, lsn) VALUES (?,?)"
+                           " ON CONFLICT (shard) DO UPDATE SET lsn = excluded.lsn",
+                           "ii", (int64_t)shard->index, lsn);
 }
 
 static enum err index_job(struct store_tx *tx, void *arg)
 {
+    struct message_shard *shard = arg;
+    enum err err = message_shard_begin(tx, shard);
     struct arena *arena = arena_create();
-    enum err err = index_rows(tx, arena, arg);
+    if (!err)
+        err = index_rows(tx, arena, shard);
     arena_destroy(&arena);
+    message_shard_end();
     return err;
 }
 
-static void index_more(struct message_service *svc);
+static void index_more(struct message_shard *shard);
 
 /* A batch that was full has more behind it, which is not for the next turn of the timer: under load
  * that would never catch up. Others' jobs come between two batches. */
 static void on_indexed(enum err err, void *arg)
 {
-    struct message_service *svc = arg;
+    struct message_shard *shard = arg;
     if (err)
-        svc->is_index_behind = true; /* at the next turn */
-    else if (svc->is_index_full && !svc->is_stopping)
-        index_more(svc);
+        shard->is_index_behind = true; /* at the next turn */
+    else if (shard->is_index_full && !shard->svc->is_stopping)
+        index_more(shard);
 }
 
-static void index_more(struct message_service *svc)
+static void index_more(struct message_shard *shard)
 {
-    svc->is_index_full = false;
-    store_write(svc->deps.store, MESSAGE_SHARD, index_job, svc, on_indexed);
+    shard->is_index_full = false;
+    store_write(shard->svc->deps.store, message_shard_place(shard), index_job, shard, on_indexed);
+}
+
+/* Now and then also where nothing was sent: how far it looked is kept, or the next time it would
+ * pass by all that was sent in other shards meanwhile. */
+static bool is_index_due(struct message_shard *shard, bool is_round)
+{
+    return message_shard_is_here(shard) &&
+           (atomic_exchange(&shard->is_index_behind, false) || is_round);
 }
 
 static void on_index_timer(void *arg)
 {
     struct message_service *svc = arg;
-    if (atomic_exchange(&svc->is_index_behind, false))
-        index_more(svc);
+    bool is_round = svc->shard_count > 1 && svc->index_turn++ % INDEX_ROUND_TURNS == 0;
+    for (unsigned i = 0; i < svc->shard_count; i++)
+        if (is_index_due(&svc->shards[i], is_round))
+            index_more(&svc->shards[i]);
     loop_timer_start(svc->deps.loop, &svc->index_timer, INDEX_EVERY_MS, on_index_timer, svc);
 }
 
@@ -150,7 +183,6 @@ static void stop_timer(void *arg)
 
 void message_search_start(struct message_service *svc)
 {
-    svc->is_index_behind = true; /* what an earlier life left */
     if (svc->deps.loop)
         loop_post(svc->deps.loop, on_index_timer, svc);
 }
@@ -171,7 +203,7 @@ static enum err compare_job(struct store_tx *tx, void *arg)
 
 bool message_search_is_sound(struct store *store)
 {
-    return store_write_essential_sync(store, MESSAGE_SHARD, compare_job, NULL) == ERR_OK;
+    return store_write_essential_sync(store, 0, compare_job, NULL) == ERR_OK;
 }
 
 /* ---- searching ---- */
@@ -410,7 +442,9 @@ static enum err search_job(struct store_tx *tx, struct message_op *op)
     struct arena *arena = op->call->arena;
     Message__SearchReply *reply = arena_new(arena, Message__SearchReply);
     message__search_reply__init(reply);
-    reply->is_indexing = op->svc->is_index_behind || op->svc->is_index_full;
+    for (unsigned i = 0; i < op->svc->shard_count; i++)
+        reply->is_indexing |=
+            op->svc->shards[i].is_index_behind || op->svc->shards[i].is_index_full;
     op->reply = reply;
     struct found found = {.room = (size_t)HITS_LOOKED_AT(s->limit)};
     found.hits = arena_array(arena, struct hit, found.room);

@@ -45,8 +45,9 @@ static enum err make_direct(struct store_tx *tx, struct sending *s)
 {
     struct message_conversation *c = &s->op.c;
     char *id = arena_alloc(s->op.call->arena, ID_SIZE);
-    id_make(id);
+    shards_make_id(id, s->natural_key, s->op.svc->shard_count);
     *c = (struct message_conversation){.id = id,
+                                       .shard = s->op.shard->index,
                                        .natural_key = s->natural_key,
                                        .kind = MESSAGE__CONVERSATION_KIND__DIRECT,
                                        .title = "",
@@ -352,6 +353,7 @@ static bool prepare_direct(struct sending *s)
 {
     struct rpc_call *call = s->op.call;
     s->natural_key = direct_key(call->arena, who_id(call), s->to_user_id);
+    s->op.key = s->natural_key;
     enum err err = store_read(s->op.svc->deps.store, look_for_direct, s);
     if (err && err != ERR_NOT_FOUND) {
         who_fail(call, err);
@@ -405,6 +407,7 @@ static bool prepare(struct sending *s)
         rpc_fail(call, ERR_INVALID_ARGUMENT, "expected conversation_id or to_user_id");
         return false;
     }
+    s->op.key = in->conversation_id;
     return s->to_user_id[0] ? prepare_direct(s) : true;
 }
 

@@ -5,8 +5,8 @@
     "c.num, c.id, c.natural_key, c.kind, c.title, c.avatar_url, c.announcement, c.owner_id,"    \
     " c.meeting_id, c.join_rule, c.is_muted, c.is_dissolved, c.retention_days, c.member_count," \
     " c.first_seq, c.last_seq, c.rev, c.head_lsn, c.chain, c.created_at_ms, c.active_at_ms,"    \
-    " c.members_may_add, c.is_consent_needed, c.members_may_mention_all"
-#define CONVERSATION_COLUMN_COUNT 24
+    " c.members_may_add, c.is_consent_needed, c.members_may_mention_all, c.shard"
+#define CONVERSATION_COLUMN_COUNT 25
 #define MEMBER_COLUMNS                                                                       \
     "m.conversation_num, m.user_id, m.role, m.state, m.nickname, m.joined_at_ms,"            \
     " m.muted_until_ms, m.visible_from_seq, m.visible_to_seq, m.visible_to_rev, m.read_seq," \
@@ -43,6 +43,7 @@ static void read_conversation(struct store_stmt *st, struct arena *arena,
     c->members_may_add = store_int(st, 21) != 0;
     c->is_consent_needed = store_int(st, 22) != 0;
     c->members_may_mention_all = store_int(st, 23) != 0;
+    c->shard = (unsigned)store_int(st, 24);
 }
 
 static enum err finish_conversation(struct store_stmt *st, struct arena *arena,
@@ -81,16 +82,16 @@ enum err message_store_insert(struct store_tx *tx, struct message_conversation *
         "INSERT INTO message_conversations (id, natural_key, kind, title, avatar_url,"
         " announcement, owner_id, meeting_id, join_rule, is_muted, is_dissolved, retention_days,"
         " member_count, first_seq, last_seq, rev, head_lsn, chain, created_at_ms, active_at_ms,"
-        " members_may_add, is_consent_needed, members_may_mention_all)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        " members_may_add, is_consent_needed, members_may_mention_all, shard)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         "ssissss"
-        "siiiiiiiiibiiiii",
+        "siiiiiiiiibiiiiii",
         c->id, c->natural_key, (int64_t)c->kind, c->title, c->avatar_url, c->announcement,
         c->owner_id, c->meeting_id, (int64_t)c->join_rule, (int64_t)c->is_muted,
         (int64_t)c->is_dissolved, c->retention_days, c->member_count, c->first_seq, c->last_seq,
         c->rev, c->head_lsn, (const void *)c->chain.bytes, sizeof(c->chain.bytes), c->created_at_ms,
         c->active_at_ms, (int64_t)c->members_may_add, (int64_t)c->is_consent_needed,
-        (int64_t)c->members_may_mention_all);
+        (int64_t)c->members_may_mention_all, (int64_t)c->shard);
     if (err)
         return err;
     struct store_stmt *st =
@@ -254,18 +255,46 @@ static enum err take_pairs(struct store_stmt *st, struct arena *arena, size_t ro
     return store_finish(st);
 }
 
-enum err message_store_list_since(struct store_tx *tx, struct arena *arena, const char *user_id,
-                                  int64_t since_lsn, int limit, struct message_pair **rows,
-                                  size_t *count)
+const char *message_store_moved_sql(struct arena *arena, const struct message_heads *since)
 {
-    struct store_stmt *st = store_query(
-        tx,
-        "SELECT " CONVERSATION_COLUMNS ", " MEMBER_COLUMNS
-        " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
-        " WHERE m.user_id = ? AND m.state IN (0, 1)" SOMETHING_SAID
-        " AND ((m.state = 0 AND c.head_lsn > ?) OR m.own_lsn > ?)"
-        " ORDER BY c.active_at_ms DESC, c.num DESC LIMIT ?",
-        "siii", user_id, since_lsn, since_lsn, (int64_t)limit + 1);
+    struct strbuf cases = {0};
+    if (!since)
+        return "";
+    if (since->count == 1)
+        return " AND ((m.state = 0 AND c.head_lsn > ?) OR m.own_lsn > ?)";
+    for (unsigned i = 0; i < since->count; i++)
+        strbuf_printf(&cases, " WHEN %u THEN ?", i);
+    const char *list = strbuf_str(&cases).p;
+    const char *sql = arena_printf(arena,
+                                   " AND ((m.state = 0 AND c.head_lsn > CASE c.shard%s END)"
+                                   " OR m.own_lsn > CASE c.shard%s END)",
+                                   list, list);
+    strbuf_deinit(&cases);
+    return sql;
+}
+
+int message_store_bind_moved(struct store_stmt *st, int at, const struct message_heads *since)
+{
+    for (int round = 0; since && round < 2; round++)
+        for (unsigned i = 0; i < since->count; i++)
+            store_bind_int(st, at++, since->lsns[i]);
+    return at;
+}
+
+enum err message_store_list_since(struct store_tx *tx, struct arena *arena, const char *user_id,
+                                  const struct message_heads *since, int limit,
+                                  struct message_pair **rows, size_t *count)
+{
+    struct store_stmt *st = store_prepare(
+        tx, arena_printf(arena,
+                         "SELECT " CONVERSATION_COLUMNS ", " MEMBER_COLUMNS
+                         " FROM message_members m JOIN message_conversations c"
+                         " ON c.num = m.conversation_num"
+                         " WHERE m.user_id = ? AND m.state IN (0, 1)" SOMETHING_SAID "%s"
+                         " ORDER BY c.active_at_ms DESC, c.num DESC LIMIT ?",
+                         message_store_moved_sql(arena, since)));
+    store_bind_text(st, 1, user_id);
+    store_bind_int(st, message_store_bind_moved(st, 2, since), (int64_t)limit + 1);
     return take_pairs(st, arena, (size_t)limit + 1, rows, count);
 }
 

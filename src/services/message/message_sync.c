@@ -181,22 +181,42 @@ MESSAGE_HANDLER(message_on_changes, GetChangesRequest, ChangeList)
 
 /* ---- the cursor: "shard.epoch.lsn", one of these for each shard, by commas ---- */
 
-static char *cursor_write(const struct message_op *op, int64_t lsn)
+static char *cursor_write(const struct message_op *op, const struct message_heads *heads)
 {
-    return arena_printf(op->call->arena, "%d.%s.%lld", MESSAGE_SHARD, op->svc->epoch,
-                        (long long)lsn);
+    struct strbuf text = {0};
+    for (unsigned i = 0; i < heads->count; i++)
+        strbuf_printf(&text, "%s%u.%s.%lld", i ? "," : "", i, heads->epochs[i],
+                      (long long)heads->lsns[i]);
+    char *cursor = str_arena(op->call->arena, strbuf_str(&text));
+    strbuf_deinit(&text);
+    return cursor;
 }
 
-/* -1: of another life of the log, or none of ours: begin anew. */
-static int64_t cursor_read(const struct message_op *op, const char *cursor)
+static bool cursor_read_one(struct str text, unsigned shard, const char *epoch, int64_t *lsn)
 {
-    struct str rest = str_from(cursor), shard, epoch;
-    int64_t number, lsn;
-    if (!str_cut(&rest, '.', &shard) || !str_cut(&rest, '.', &epoch))
-        return -1;
-    bool is_ours = str_to_i64(shard, &number) && number == MESSAGE_SHARD &&
-                   str_eq(epoch, str_from(op->svc->epoch)) && str_to_i64(rest, &lsn) && lsn >= 0;
-    return is_ours ? lsn : -1;
+    struct str number, of_epoch;
+    int64_t i;
+    return str_cut(&text, '.', &number) && str_cut(&text, '.', &of_epoch) &&
+           str_to_i64(number, &i) && i == (int64_t)shard && str_eq(of_epoch, str_from(epoch)) &&
+           str_to_i64(text, lsn) && *lsn >= 0;
+}
+
+/* What the device has seen of each shard; NULL: of another life of the log, of a future that it
+ * never had, or no cursor of ours: begin anew. */
+static const struct message_heads *cursor_read(const struct message_op *op, const char *cursor,
+                                               const struct message_heads *heads)
+{
+    struct message_heads *since = arena_new(op->call->arena, struct message_heads);
+    struct str rest = str_from(cursor), one;
+    for (; since->count < heads->count; since->count++) {
+        unsigned i = since->count;
+        bool is_last = !str_cut(&rest, ',', &one);
+        if (is_last != (i + 1 == heads->count) ||
+            !cursor_read_one(one, i, heads->epochs[i], &since->lsns[i]) ||
+            since->lsns[i] > heads->lsns[i])
+            return NULL;
+    }
+    return since;
 }
 
 /* ---- sync ---- */
@@ -240,17 +260,17 @@ static enum err fill_open(struct store_tx *tx, struct message_op *op, Message__S
     return ERR_OK;
 }
 
-static enum err fill_moved(struct store_tx *tx, struct message_op *op, int64_t since, int limit,
-                           Message__SyncReply *reply)
+static enum err fill_moved(struct store_tx *tx, struct message_op *op,
+                           const struct message_heads *since, int limit, Message__SyncReply *reply)
 {
     struct arena *arena = op->call->arena;
     struct message_pair *rows;
     size_t count;
     enum err err =
-        message_store_list_since(tx, arena, who_id(op->call), MAX(since, 0), limit, &rows, &count);
-    if (!err && since >= 0 && count > (size_t)limit) { /* too much to send as changes */
+        message_store_list_since(tx, arena, who_id(op->call), since, limit, &rows, &count);
+    if (!err && since && count > (size_t)limit) { /* too much to send as changes */
         reply->is_reset = true;
-        err = message_store_list_since(tx, arena, who_id(op->call), 0, limit, &rows, &count);
+        err = message_store_list_since(tx, arena, who_id(op->call), NULL, limit, &rows, &count);
     }
     if (err)
         return err;
@@ -269,14 +289,13 @@ static enum err sync_job(struct store_tx *tx, struct message_op *op)
     Message__SyncReply *reply = arena_new(op->call->arena, Message__SyncReply);
     message__sync_reply__init(reply);
     op->reply = reply;
-    int64_t head, since = cursor_read(op, in->cursor);
-    enum err err = message_log_head(tx, who_id(op->call), &head);
+    struct message_heads *heads = arena_new(op->call->arena, struct message_heads);
+    enum err err = message_shard_heads(tx, op->svc, who_id(op->call), heads);
     if (err)
         return err;
-    if (since > head) /* of a future that this log never had */
-        since = -1;
-    reply->is_reset = since < 0;
-    reply->cursor = cursor_write(op, head);
+    const struct message_heads *since = cursor_read(op, in->cursor, heads);
+    reply->is_reset = !since;
+    reply->cursor = cursor_write(op, heads);
     err = fill_moved(tx, op, since, limit, reply);
     if (!err)
         err = fill_open(tx, op, reply);
@@ -298,27 +317,38 @@ MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply)
 
 /* ---- heads: has this device missed anything? ---- */
 
+static struct store_stmt *query_heads(struct store_tx *tx, struct arena *arena, const char *user_id,
+                                      const struct message_heads *since, int64_t limit)
+{
+    struct store_stmt *st = store_prepare(
+        tx, arena_printf(arena,
+                         "SELECT c.id, CASE WHEN m.state = 0 THEN c.rev ELSE m.visible_to_rev END,"
+                         " CASE WHEN m.state = 0 THEN c.last_seq ELSE m.visible_to_seq END,"
+                         " m.own_lsn, c.shard FROM message_members m"
+                         " JOIN message_conversations c ON c.num = m.conversation_num"
+                         " WHERE m.user_id = ? AND m.state IN (0, 1)%s LIMIT ?",
+                         message_store_moved_sql(arena, since)));
+    store_bind_text(st, 1, user_id);
+    store_bind_int(st, message_store_bind_moved(st, 2, since), limit + 1);
+    return st;
+}
+
 static enum err heads_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__GetHeadsRequest *in = op->in;
     struct arena *arena = op->call->arena;
     int64_t limit = in->limit > 0 ? MIN(in->limit, HEADS_MAX) : HEADS_NORMAL;
-    int64_t since = cursor_read(op, in->cursor);
+    struct message_heads *heads = arena_new(arena, struct message_heads);
+    enum err err = message_shard_heads(tx, op->svc, who_id(op->call), heads);
+    const struct message_heads *since = err ? NULL : cursor_read(op, in->cursor, heads);
     Message__HeadList *reply = arena_new(arena, Message__HeadList);
     message__head_list__init(reply);
     op->reply = reply;
-    reply->is_behind = since < 0;
+    reply->is_behind = !since;
     if (reply->is_behind)
-        return ERR_OK;
+        return err;
     reply->heads = arena_array(arena, Message__Head *, (size_t)limit);
-    struct store_stmt *st = store_query(
-        tx,
-        "SELECT c.id, CASE WHEN m.state = 0 THEN c.rev ELSE m.visible_to_rev END,"
-        " CASE WHEN m.state = 0 THEN c.last_seq ELSE m.visible_to_seq END, m.own_lsn > ?"
-        " FROM message_members m JOIN message_conversations c ON c.num = m.conversation_num"
-        " WHERE m.user_id = ? AND m.state IN (0, 1)"
-        " AND ((m.state = 0 AND c.head_lsn > ?) OR m.own_lsn > ?) LIMIT ?",
-        "isiii", since, who_id(op->call), since, since, limit + 1);
+    struct store_stmt *st = query_heads(tx, arena, who_id(op->call), since, limit);
     while (store_step(st)) {
         reply->is_behind = reply->n_heads == (size_t)limit;
         if (reply->is_behind)
@@ -328,7 +358,7 @@ static enum err heads_job(struct store_tx *tx, struct message_op *op)
         head->conversation_id = store_text(st, 0, arena);
         head->rev = store_int(st, 1);
         head->last_seq = store_int(st, 2);
-        head->is_own = store_int(st, 3) != 0;
+        head->is_own = store_int(st, 3) > since->lsns[store_int(st, 4)];
         reply->heads[reply->n_heads++] = head;
     }
     return store_finish(st);

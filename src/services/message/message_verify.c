@@ -154,12 +154,22 @@ static enum err check_head(struct message_walk *w)
     return err;
 }
 
+/* Who looks for it by its id, or by its key, must come to where it is. */
+static void check_shard(struct message_walk *w)
+{
+    const struct message_conversation *c = &w->c;
+    if (c->shard != shards_find(c->id, w->shard_count) ||
+        c->shard != shards_find(c->natural_key, w->shard_count))
+        message_walk_complain(w, "it lies in another shard than its id says", 0);
+}
+
 /* ---- all of them ---- */
 
 struct verifying {
     struct message_verdict *out;
     bool is_index_sound;
-    int64_t indexed_lsn, total_terms;
+    unsigned shard_count;
+    int64_t total_terms;
 };
 
 static enum err walk_one(struct store_tx *tx, struct verifying *v, const char *id)
@@ -168,9 +178,13 @@ static enum err walk_one(struct store_tx *tx, struct verifying *v, const char *i
     struct message_walk w = {.tx = tx,
                              .out = v->out,
                              .is_index_sound = v->is_index_sound,
-                             .indexed_lsn = v->indexed_lsn,
+                             .shard_count = v->shard_count,
                              .total_terms = &v->total_terms};
     enum err err = message_store_find(tx, arena, id, &w.c);
+    if (!err)
+        err = message_search_indexed(tx, w.c.shard, &w.indexed_lsn);
+    if (!err)
+        check_shard(&w);
     if (!err)
         err = walk_lines(&w);
     if (!err)
@@ -206,7 +220,10 @@ static enum err verify_job(struct store_tx *tx, void *arg)
 {
     struct verifying *v = arg;
     struct message_walk none = {.tx = tx, .out = v->out, .total_terms = &v->total_terms};
-    enum err err = message_search_indexed(tx, &v->indexed_lsn);
+    int64_t shards;
+    enum err err =
+        message_take_number(store_query(tx, "SELECT COUNT(*) FROM message_shards", ""), &shards);
+    v->shard_count = (unsigned)shards;
     if (!err)
         err = walk_all(tx, v);
     return err ? err : message_walk_orphans(&none);

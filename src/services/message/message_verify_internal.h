@@ -7,8 +7,9 @@
 struct message_walk {
     struct store_tx *tx;
     struct message_verdict *out;
-    struct arena *arena;  /* of the window at hand */
-    int64_t indexed_lsn;  /* search knows what is up to here */
+    struct arena *arena; /* of the window at hand */
+    int64_t indexed_lsn; /* search knows what is up to here */
+    unsigned shard_count;
     bool is_index_sound;  /* it can be asked */
     int64_t *total_terms; /* messages with words, of all conversations */
     struct message_conversation c;

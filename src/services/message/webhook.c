@@ -39,6 +39,29 @@ static bool check_bot(struct message_op *op, const char *bot_id)
     return is_own;
 }
 
+struct placing {
+    struct message_op *op;
+    const char *id;
+};
+
+static enum err place_job(struct store_tx *tx, void *arg)
+{
+    const struct placing *p = arg;
+    struct webhook w;
+    enum err err = webhook_find(tx, p->op->call->arena, p->id, &w);
+    p->op->key = !err && w.conversation_num ? w.conversation_id : NULL;
+    return err;
+}
+
+void webhook_find_place(struct message_op *op, const char *id)
+{
+    struct placing placing = {op, id};
+    enum err err =
+        rpc_failure(op->call) ? ERR_OK : store_read(op->svc->deps.store, place_job, &placing);
+    if (err && err != ERR_NOT_FOUND) /* the change itself says that there is none */
+        who_fail(op->call, err);
+}
+
 /* Finds the webhook, and whether the caller may do anything with it. */
 static enum err enter(struct store_tx *tx, struct managing *m)
 {
@@ -353,6 +376,7 @@ WEBHOOK_HANDLER(webhook_on_enable, EnableWebhookRequest, WebhookInfo)
         message_op_create(WEBHOOK_OF(rpc), data, sizeof(*m), &in->base, (ProtobufCClosure)closure);
     m->op.fn = enable_job;
     m->webhook_id = ((Webhook__EnableWebhookRequest *)m->op.in)->id;
+    webhook_find_place(&m->op, m->webhook_id);
     message_run(&m->op, ROLE_USER);
 }
 
@@ -386,5 +410,6 @@ WEBHOOK_HANDLER(webhook_on_delete, DeleteWebhookRequest, DeleteWebhookReply)
         message_op_create(WEBHOOK_OF(rpc), data, sizeof(*m), &in->base, (ProtobufCClosure)closure);
     m->op.fn = delete_job;
     m->webhook_id = ((Webhook__DeleteWebhookRequest *)m->op.in)->id;
+    webhook_find_place(&m->op, m->webhook_id);
     closure(who_require(m->op.call, ROLE_USER) ? delete_webhook(m) : NULL, data);
 }

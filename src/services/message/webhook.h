@@ -50,6 +50,8 @@ enum err webhook_not_found(struct message_op *op);
 /* The account that speaks for an incoming one goes; none there is no error. */
 enum err webhook_drop_speaker(struct message_service *svc, struct rpc_call *call,
                               const char *bot_id);
+/* A change of this webhook is made where its conversation lies. */
+void webhook_find_place(struct message_op *op, const char *id);
 
 #define WEBHOOK_HANDLER(name, Request, Reply)                              \
     void name(Webhook__Webhook_Service *rpc, const Webhook__##Request *in, \

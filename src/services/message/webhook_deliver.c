@@ -220,7 +220,9 @@ WEBHOOK_HANDLER(webhook_on_report, ReportDeliveryRequest, ReportDeliveryReply)
     struct delivering *d =
         message_op_create(WEBHOOK_OF(rpc), data, sizeof(*d), &in->base, (ProtobufCClosure)closure);
     d->op.fn = report_job;
-    if (who_require_system(d->op.call))
+    bool is_allowed = who_require_system(d->op.call);
+    webhook_find_place(&d->op, in->id);
+    if (is_allowed && !rpc_failure(d->op.call))
         message_change(&d->op);
     else
         message_refuse_now(&d->op);

@@ -144,5 +144,6 @@ WEBHOOK_HANDLER(webhook_on_post, PostWebhookRequest, PostWebhookReply)
         return;
     }
     p->op.fn = post_job;
+    p->op.key = p->w.conversation_id;
     message_change(&p->op);
 }

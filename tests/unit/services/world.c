@@ -63,6 +63,13 @@ static void open_rooms(struct world *w, const struct world_options *opt)
 static const struct password_options cheap = {.ops = 1, .memory_bytes = 8192};
 static const struct rpc_local_options packing = {.is_packing = true};
 
+/* All tests of messages hold with any number of shards. */
+static unsigned shards_wanted(void)
+{
+    const char *text = getenv("PARLANCE_TEST_SHARDS");
+    return text ? (unsigned)atoi(text) : 1;
+}
+
 static void open_message(struct world *w)
 {
     must(message_create(
@@ -75,6 +82,7 @@ static void open_message(struct world *w)
                                .recall_ms = w->opt.recall_ms,
                                .group_members_max = w->opt.group_members_max,
                                .invitation_ms = w->opt.invitation_ms,
+                               .shards = shards_wanted(),
                                .is_adding_contacts_only = w->opt.is_adding_contacts_only}));
     w->message = rpc_local_create(message_rpc(w->message_service), &packing);
     w->group = rpc_local_create(message_group_rpc(w->message_service), &packing);

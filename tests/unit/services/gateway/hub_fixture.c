@@ -44,7 +44,8 @@ static void on_memberships(Message__Message_Service *s UNUSED,
         reply.n_visible_from_seqs++;
     }
     reply.next = list && to < list->count ? (int64_t)to : 0;
-    reply.lsn = list ? list->lsn : 0;
+    reply.lsns = arena_new(call->arena, int64_t);
+    reply.lsns[reply.n_lsns++] = list ? list->lsn : 0;
     closure(&reply, call);
 }
 

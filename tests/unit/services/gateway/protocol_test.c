@@ -45,8 +45,8 @@ struct device {
     int number, person;
     bool is_slow, is_ready, is_asking, has_asked, is_away;
     uint64_t link;
-    char cursor[96], next_cursor[96]; /* the next one counts when what it brought is here */
-    int64_t rev, event_rev;           /* of the last event on this connection */
+    char cursor[4096], next_cursor[4096]; /* the next one counts when what it brought is here */
+    int64_t rev, event_rev;               /* of the last event on this connection */
     int outbox[LINES_MAX], outbox_count;
     struct held held[LINES_MAX + 1];
     int holes, cuts;
@@ -123,7 +123,7 @@ struct request {
     int line;
     int64_t seq, rev;
     int person;
-    char cursor[96];
+    char cursor[4096];
 };
 
 static void send_back(struct virtual *v, const struct request *r,

@@ -339,6 +339,7 @@ static void test_in_more_conversations_than_one_query_takes(void **state UNUSED)
     tell(w, &ann, &bob, "needle one", NULL);
     assert_int_equal(store_write_sync(w->store, 0, many_conversations, NULL), ERR_OK);
     tell(w, &ann, &cleo, "needle two", NULL);
+    usleep(2000); /* within a millisecond shards have no order */
     tell(w, &ann, &bob, "needle three", NULL);
     expect_found(&ann, "needle", 3);
     Message__SearchRequest in = MESSAGE__SEARCH_REQUEST__INIT;

@@ -28,9 +28,10 @@ static int expect_problem(const char *sql, const char *problem)
 static bool is_indexed(void)
 {
     return world_count(w,
-                       "SELECT CASE WHEN (SELECT lsn FROM message_indexed) >="
-                       " (SELECT MAX(lsn) FROM message_messages) THEN 1 ELSE 0 END"
-                       " WHERE ? = ''",
+                       "SELECT CASE WHEN EXISTS (SELECT 1 FROM message_messages m"
+                       " JOIN message_conversations c ON c.num = m.conversation_num"
+                       " WHERE m.lsn > COALESCE((SELECT i.lsn FROM message_indexed i"
+                       " WHERE i.shard = c.shard), 0)) THEN 0 ELSE 1 END WHERE ? = ''",
                        "") == 1;
 }
 
