@@ -180,7 +180,7 @@ size_t app_remote_aliases(const struct app_config *config, struct arena *arena,
     *out = arena_array(arena, struct registry_alias, ARRAY_LEN(units) * CONTRACTS_MAX);
     for (size_t i = 0; config->registry_type && i < ARRAY_LEN(units); i++) {
         const char *registered;
-        if (app_runs(config, units[i].name) || is_named(config, &units[i], arena, &registered))
+        if (is_named(config, &units[i], arena, &registered) && !app_runs(config, units[i].name))
             continue;
         for (size_t j = 0; j < CONTRACTS_MAX && units[i].contracts[j]; j++)
             (*out)[n++] =

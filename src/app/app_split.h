@@ -18,8 +18,8 @@ bool app_runs(const struct app_config *config, const char *service);
 size_t app_remote_instances(const struct app_config *config, struct arena *arena,
                             struct registry_instance **out);
 
-/* Under which names of the registry the services are that neither run here nor are named by host.
- * In the arena. */
+/* Under which names of the registry the services are (other instances of those here, too), but for
+ * those that are named by host. In the arena. */
 size_t app_remote_aliases(const struct app_config *config, struct arena *arena,
                           struct registry_alias **out);
 

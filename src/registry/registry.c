@@ -106,17 +106,25 @@ static struct entry *find(struct registry *r, const char *service, const char *i
     return NULL;
 }
 
+/* The next of a service; what this process has itself is listed once, as being here. */
+static bool is_listed(struct registry *r, const char *service, const struct registry_instance *i)
+{
+    struct list *before;
+    return is_meant(r, service, i) &&
+           (strcmp(i->service, service) == 0 || !find(r, service, i->id, &before));
+}
+
 static size_t collect(struct registry *r, const char *service, struct arena *arena,
                       struct registry_instance **out)
 {
     size_t count = 0, at = 0;
     LIST_FOREACH(&r->entries, node)
-    count += is_meant(r, service, &LIST_ENTRY(node, struct entry, link)->instance);
+    count += is_listed(r, service, &LIST_ENTRY(node, struct entry, link)->instance);
     *out = arena_array(arena, struct registry_instance, count);
     LIST_FOREACH(&r->entries, node)
     {
         const struct registry_instance *i = &LIST_ENTRY(node, struct entry, link)->instance;
-        if (is_meant(r, service, i))
+        if (is_listed(r, service, i))
             (*out)[at++] = (struct registry_instance){
                 .service = arena_strdup(arena, service),
                 .id = arena_strdup(arena, i->id),
@@ -348,23 +356,33 @@ enum err registry_announce(struct registry *r, const struct registry_instance *i
     return err;
 }
 
+static void set_metadata(struct registry *r, struct entry *e, const char *metadata)
+{
+    if (strcmp(e->instance.metadata, metadata) == 0)
+        return;
+    free((char *)(uintptr_t)e->instance.metadata);
+    e->instance.metadata = mem_strdup(metadata);
+    tell(r, &e->instance);
+    r->driver->announce(r->impl, &e->instance);
+}
+
 enum err registry_update(struct registry *r, const char *service, const char *id,
                          const char *metadata)
 {
-    struct list *before;
+    enum err err = ERR_NOT_FOUND;
     if (!metadata || !is_object(metadata))
         return ERR_INVALID_ARGUMENT;
     pthread_mutex_lock(&r->lock);
-    struct entry *e = find(r, service, id, &before);
-    bool is_own = e && e->is_own;
-    if (is_own && strcmp(e->instance.metadata, metadata) != 0) {
-        free((char *)(uintptr_t)e->instance.metadata);
-        e->instance.metadata = mem_strdup(metadata);
-        tell(r, &e->instance);
-        r->driver->announce(r->impl, &e->instance);
+    LIST_FOREACH(&r->entries, node)
+    {
+        struct entry *e = LIST_ENTRY(node, struct entry, link);
+        if (!e->is_own || strcmp(e->instance.id, id) != 0 || !is_meant(r, service, &e->instance))
+            continue;
+        set_metadata(r, e, metadata);
+        err = ERR_OK;
     }
     pthread_mutex_unlock(&r->lock);
-    return is_own ? ERR_OK : ERR_NOT_FOUND;
+    return err;
 }
 
 enum err registry_withdraw(struct registry *r, const char *service, const char *id)

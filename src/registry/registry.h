@@ -22,7 +22,8 @@ struct registry_instance {
     const char *metadata; /* what it says of itself: one JSON object; NULL: {} */
 };
 
-/* Who asks for `name` finds the instances of `target`, too: contracts that share a port. */
+/* Who asks for `name` finds the instances of `target`, too: contracts that share a port. Of one id
+ * that is both only the former is listed: a service here, which others know by its port. */
 struct registry_alias {
     const char *name;   /* "Group" */
     const char *target; /* "parlance-message" */
@@ -58,8 +59,9 @@ void registry_close(struct registry **registry);
  * ALREADY_EXISTS: that id is alive. Others hear of it soon, or when the registry is back. */
 MUST_USE enum err registry_announce(struct registry *registry,
                                     const struct registry_instance *instance);
-/* New metadata of what was announced here. Cheap: of many within a short time the last one leaves.
- * NOT_FOUND: it was not announced here; INVALID_ARGUMENT: no object, or too long. */
+/* New metadata of what was announced here, under this name or one that it is an alias of ("Media"
+ * is enough for what others know as "parlance-media"). Cheap: of many within a short time the last
+ * one leaves. NOT_FOUND: it was not announced here; INVALID_ARGUMENT: no object, or too long. */
 enum err registry_update(struct registry *registry, const char *service, const char *id,
                          const char *metadata);
 /* NOT_FOUND: it was not announced here. */

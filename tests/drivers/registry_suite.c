@@ -228,8 +228,19 @@ static void test_aliases(void **state)
     assert_string_equal(list[0].service, "Message");
     assert_string_equal(list[0].address, "10.1.1.1");
     assert_int_equal(registry_find(r, "Contact", arena, &list), 0);
-    registry_leave(r);
+    /* What runs here is listed once, as being here. */
+    const struct registry_instance here = {"Message", "x", "", 0, NULL};
+    assert_int_equal(registry_announce(r, &here), ERR_OK);
+    assert_int_equal(registry_find(r, "Message", arena, &list), 1);
+    assert_int_equal(list[0].port, 0);
+    assert_int_equal(registry_find(r, "Group", arena, &list), 1);
+    assert_int_equal(list[0].port, 5);
+    assert_int_equal(registry_update(r, "Message", "x", "{\"load\":2}"), ERR_OK);
+    assert_int_equal(registry_find(r, "the-messages", arena, &list), 1);
+    assert_string_equal(list[0].metadata, "{\"load\":2}");
     assert_int_equal(heard.times, 3);
+    registry_leave(r);
+    assert_int_equal(heard.times, 4);
     assert_int_equal(heard.count, 0);
     assert_int_equal(registry_announce(r, &one), ERR_FAILED_PRECONDITION);
     registry_close(&r);
