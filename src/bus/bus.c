@@ -51,6 +51,13 @@ static const struct store_migration migrations[] = {
     {"bus", 3,
      "ALTER TABLE bus_outbox ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE bus_outbox ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';"},
+    /* Who has it: empty, and then not in the indexes, where one process has the store alone. */
+    {"bus", 4,
+     "ALTER TABLE bus_outbox ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE bus_tasks ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+     "CREATE TABLE bus_processes (id TEXT PRIMARY KEY, beat INTEGER NOT NULL);"
+     "CREATE INDEX bus_outbox_by_owner ON bus_outbox (owner, id) WHERE owner <> '';"
+     "CREATE INDEX bus_outbox_by_key ON bus_outbox (channel, event_key, id) WHERE owner <> '';"},
 };
 
 static struct bus_options with_defaults(const struct bus_options *opt)
@@ -60,7 +67,7 @@ static struct bus_options with_defaults(const struct bus_options *opt)
     o.queue_max = o.queue_max ? o.queue_max : 8192;
     o.task_threads = o.task_threads ? o.task_threads : 4;
     o.lease_ms = o.lease_ms ? o.lease_ms : 30000;
-    o.owner_ms = o.owner_ms ? o.owner_ms : 10000;
+    o.owner_ms = o.owner_ms ? o.owner_ms : 8000;
     o.prefix = o.prefix ? o.prefix : "meeting.";
     o.retry_ms = o.retry_ms ? o.retry_ms : 1000;
     o.retry_max_ms = o.retry_max_ms ? o.retry_max_ms : 3600000;
@@ -148,6 +155,7 @@ enum err bus_open(struct bus **out, const struct bus_options *opt)
     name_process(bus);
     bus->local = bus_local_create(&bus->opt);
     if (opt->store) {
+        bus->owner = bus_owner_create(bus);
         bus->outbox = bus_outbox_create(bus);
         bus->tasks = bus_tasks_create(bus);
     }
@@ -208,6 +216,7 @@ void bus_close(struct bus **busp)
         store_flush(bus->opt.store);
         bus_tasks_destroy(&bus->tasks);
         bus_outbox_destroy(&bus->outbox);
+        bus_owner_destroy(&bus->owner);
     }
     bus_local_destroy(&bus->local);
     free(bus);

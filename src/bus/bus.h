@@ -51,7 +51,8 @@ struct bus_options {
     unsigned queue_max;    /* events waiting per delivery thread; 0: 8,192 */
     unsigned task_threads; /* 0: 4 */
     int64_t lease_ms;      /* a task whose process died runs elsewhere after this; 0: 30,000 */
-    int64_t owner_ms;      /* so long a process may be silent before others take over; 0: 10,000 */
+    int64_t owner_ms;      /* so long a process may be silent before others take over; 0: 8,000 */
+    bool is_shared;        /* other processes use the store; of a server's that is taken for sure */
     int64_t retry_ms;      /* wait before the second attempt, doubling; 0: 1,000 */
     int64_t retry_max_ms;  /* 0: 3,600,000 */
     int64_t task_keep_ms;  /* how long a finished task's idempotency key is known; 0: 30 days */

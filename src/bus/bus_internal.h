@@ -9,6 +9,8 @@
 
 #define BUS_PROCESS_MAX 64
 
+struct bus_local;
+struct bus_owner;
 struct bus_outbox;
 struct bus_tasks;
 
@@ -17,8 +19,9 @@ struct bus {
     struct bus_link *link;      /* NULL: events stay in this process */
     struct bus_link *task_link; /* NULL: tasks stay in SQL */
     char process[BUS_PROCESS_MAX];
-    struct bus_options opt;    /* with defaults filled in */
-    struct bus_outbox *outbox; /* NULL without a store, as tasks */
+    struct bus_options opt;  /* with defaults filled in */
+    struct bus_owner *owner; /* NULL without a store, as the next two */
+    struct bus_outbox *outbox;
     struct bus_tasks *tasks;
 };
 
@@ -89,6 +92,25 @@ void bus_link_settle(struct bus_link *link, uint64_t receipt);
 bool bus_link_is_up(struct bus_link *link, int64_t *down_ms);
 const char *bus_link_driver(const struct bus_link *link);
 
+/* bus_owner.c: which process has what, and takes over from the dead. */
+struct bus_owner *bus_owner_create(struct bus *bus);
+/* Whether other processes use the same database. */
+bool bus_owner_is_shared(const struct bus_owner *owner);
+/* What rows of this process bear; "" where it is alone. */
+const char *bus_owner_name(const struct bus_owner *owner);
+/* False: it was silent for so long that its rows may be another's now. */
+bool bus_owner_is_valid(const struct bus_owner *owner);
+enum bus_beat {
+    BUS_BEAT_NONE,
+    BUS_BEAT_TAKEN,      /* events of the dead are ours now */
+    BUS_BEAT_STRUCK_OFF, /* ours were taken by another */
+};
+/* When it is time: says that we live, looks after the others. Blocks; one thread. */
+enum bus_beat bus_owner_beat(struct bus_owner *owner);
+int64_t bus_owner_wait_ms(const struct bus_owner *owner);
+/* Signs off. */
+void bus_owner_destroy(struct bus_owner **owner);
+
 /* bus_outbox.c */
 struct bus_outbox *bus_outbox_create(struct bus *bus);
 void bus_outbox_start(struct bus_outbox *outbox);
@@ -145,8 +167,15 @@ enum err bus_task_insert(struct store_tx *tx, const struct bus_task *task, int64
 /* What is due becomes ready; a lease that ran out gives its task back. */
 enum err bus_task_wake_due(struct store_tx *tx, int64_t now_ms);
 /* Up to `count` ready tasks of a queue, leased; they go to the front of *list. */
-enum err bus_task_claim(struct store_tx *tx, const char *queue, int64_t lease_until_ms,
-                        unsigned count, struct bus_claim **list, unsigned *claimed);
+struct bus_claiming {
+    const char *queue, *owner;
+    int64_t lease_until_ms;
+    unsigned count;
+};
+enum err bus_task_claim(struct store_tx *tx, const struct bus_claiming *how,
+                        struct bus_claim **list, unsigned *claimed);
+/* Whether a task of the queue could be claimed. */
+enum err bus_task_is_ready(struct store_tx *tx, const char *queue, bool *is_ready);
 /* When the next task is due or lease ends: INT64_MAX for never. */
 enum err bus_task_next_due(struct store_tx *tx, int64_t *due_ms);
 enum err bus_task_renew(struct store_tx *tx, const struct bus_claim *claim, int64_t until_ms);

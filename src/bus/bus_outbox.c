@@ -23,6 +23,8 @@
 #define IN_FLIGHT_MAX \
     4096 /* rows handed over and not deleted yet, but for those that wait for a link */
 #define BUSY_WAIT_MS 5    /* the driver has no room */
+#define BEHIND_WAIT_MS 20 /* another process's event goes first */
+#define LOOK_BACK 512     /* ids that writers may have in hand at a time */
 #define IDLE_WAIT_MS 1000 /* also how long a failed deletion waits */
 #define RESCAN_EVERY_US 1000000
 #define SETTLE_US 5000000
@@ -55,9 +57,11 @@ struct bus_outbox {
     size_t pending;       /* handed over here or there, and not answered */
     size_t busy;          /* rows of which something is pending, or that are to be deleted */
     struct map64 *rows;   /* id -> what is known of it */
+    bool is_behind;       /* some wait for those of another process */
     int64_t resend_after; /* the broker has not taken what comes after this; or INT64_MAX */
     int64_t *arrived;     /* row ids to delete */
     size_t arrived_count, arrived_capacity;
+    struct deletion *deleted; /* committed; see forget_deleted */
     /* the relay's: */
     int64_t here, there; /* rows up to here were looked at */
     int64_t rescanned_us;
@@ -101,12 +105,13 @@ enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_e
         return ERR_FAILED_PRECONDITION;
     char id[ID_SIZE];
     id_make(id);
-    enum err err = store_run(tx,
-                             "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload,"
-                             " at_ms, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                             "ssssbis", id, event->channel, event->type,
-                             event->key ? event->key : "", event->payload.p, event->payload.n,
-                             clock_wall_ms(), event->traceparent ? event->traceparent : "");
+    enum err err =
+        store_run(tx,
+                  "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload,"
+                  " at_ms, traceparent, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                  "ssssbiss", id, event->channel, event->type, event->key ? event->key : "",
+                  event->payload.p, event->payload.n, clock_wall_ms(),
+                  event->traceparent ? event->traceparent : "", bus_owner_name(bus->owner));
     if (!err)
         store_on_commit(tx, on_commit, bus->outbox);
     return err;
@@ -117,24 +122,42 @@ enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_e
 struct row {
     int64_t id;
     struct bus_event event;
+    bool is_behind; /* an older one of its key is another process's, and has not left yet */
 };
 
 struct page {
     int64_t after;
     int64_t count_max;
+    const char *process;
+    const char *owner; /* "": all are ours */
+    bool is_ordered;   /* with regard to the rows of others */
     struct arena *arena;
     struct row rows[READ_MAX];
     size_t count;
 };
 
+#define COLUMNS "SELECT id, event_id, channel, type, event_key, payload, at_ms, traceparent"
+#define MINE " WHERE o.owner = ? AND o.id > ? ORDER BY o.id LIMIT ?"
+
+static struct store_stmt *page_query(struct store_tx *tx, const struct page *p)
+{
+    if (!p->owner[0])
+        return store_query(tx, COLUMNS ", 0 FROM bus_outbox WHERE id > ? ORDER BY id LIMIT ?", "ii",
+                           p->after, p->count_max);
+    return store_query(tx,
+                       p->is_ordered ? COLUMNS
+                           ", EXISTS (SELECT 1 FROM bus_outbox e WHERE e.channel ="
+                           " o.channel AND e.event_key = o.event_key AND e.id < o.id AND"
+                           " e.owner <> o.owner AND e.owner <> '')"
+                           " FROM bus_outbox o" MINE
+                                     : COLUMNS ", 0 FROM bus_outbox o" MINE,
+                       "sii", p->owner, p->after, p->count_max);
+}
+
 static enum err page_read(struct store_tx *tx, void *arg)
 {
     struct page *p = arg;
-    struct store_stmt *st =
-        store_query(tx,
-                    "SELECT id, event_id, channel, type, event_key, payload, at_ms, traceparent"
-                    " FROM bus_outbox WHERE id > ? ORDER BY id LIMIT ?",
-                    "ii", p->after, p->count_max);
+    struct store_stmt *st = page_query(tx, p);
     while (p->count < READ_MAX && store_step(st)) {
         struct row *row = &p->rows[p->count++];
         row->id = store_int(st, 0);
@@ -145,6 +168,8 @@ static enum err page_read(struct store_tx *tx, void *arg)
         row->event.payload.p = store_blob(st, 5, p->arena, &row->event.payload.n);
         row->event.at_ms = store_int(st, 6);
         row->event.traceparent = store_text(st, 7, p->arena);
+        row->event.source = p->process;
+        row->is_behind = store_int(st, 8) != 0;
     }
     return store_finish(st);
 }
@@ -266,8 +291,23 @@ void bus_outbox_linked(struct bus_outbox *o)
     on_commit(o);
 }
 
+/* What must wait for another process's is looked at again soon. */
+static void put_off(struct bus_outbox *o, int64_t id)
+{
+    pthread_mutex_lock(&o->lock);
+    if (!(row_get(o, id) & (ROW_SENDING | ROW_SENT))) {
+        o->resend_after = MIN(o->resend_after, id - 1);
+        o->is_behind = true;
+    }
+    pthread_mutex_unlock(&o->lock);
+}
+
 static bool give_there(struct bus_outbox *o, const struct row *row)
 {
+    if (row->is_behind) {
+        put_off(o, row->id);
+        return true;
+    }
     if (!begin(o, row->id, ROW_SENDING, ROW_SENT) ||
         bus_link_send(o->bus->link, &(struct bus_envelope){.event = row->event}, row->id) == ERR_OK)
         return true;
@@ -276,6 +316,28 @@ static bool give_there(struct bus_outbox *o, const struct row *row)
 }
 
 /* ---- the relay's reading ---- */
+
+struct deletion {
+    struct bus_outbox *outbox;
+    struct deletion *next;
+    size_t count;
+    int64_t ids[];
+};
+
+/* Before a read, which does not see them then. Were they forgotten when they were deleted, a read
+ * that began before would bring them once more. */
+static void forget_deleted(struct bus_outbox *o)
+{
+    pthread_mutex_lock(&o->lock);
+    while (o->deleted) {
+        struct deletion *d = o->deleted;
+        o->deleted = d->next;
+        for (size_t i = 0; i < d->count; i++)
+            row_set(o, d->ids[i], 0);
+        free(d);
+    }
+    pthread_mutex_unlock(&o->lock);
+}
 
 static size_t room_in_flight(struct bus_outbox *o)
 {
@@ -320,6 +382,7 @@ enum relay_end {
 /* One page of rows; *is_end when it was the last. */
 static enum relay_end relay_page(struct bus_outbox *o, struct ways *w, bool *is_end)
 {
+    forget_deleted(o);
     size_t room = room_in_flight(o);
     struct ways before = *w;
     *is_end = true;
@@ -328,6 +391,9 @@ static enum relay_end relay_page(struct bus_outbox *o, struct ways *w, bool *is_
     struct page *p = mem_new(struct page);
     p->after = first_after(o, w);
     p->count_max = (int64_t)MIN(room, READ_MAX);
+    p->process = o->bus->process;
+    p->owner = bus_owner_name(o->bus->owner);
+    p->is_ordered = w->is_there_open;
     p->arena = arena_create();
     enum relay_end end = RELAY_DONE;
     if (store_read(o->bus->opt.store, page_read, p) != ERR_OK) {
@@ -350,11 +416,13 @@ static enum relay_end relay_all(struct bus_outbox *o)
     enum relay_end end, worst = RELAY_DONE;
     int64_t down_ms;
     struct ways ways = {.is_here_open = true,
-                        .is_there_open = o->bus->link && bus_link_is_up(o->bus->link, &down_ms)};
+                        .is_there_open = o->bus->link && bus_owner_is_valid(o->bus->owner) &&
+                                         bus_link_is_up(o->bus->link, &down_ms)};
     bool is_end;
     pthread_mutex_lock(&o->lock);
     o->there = MIN(o->there, o->resend_after);
     o->resend_after = INT64_MAX;
+    o->is_behind = false;
     pthread_mutex_unlock(&o->lock);
     do {
         end = relay_page(o, &ways, &is_end);
@@ -364,12 +432,6 @@ static enum relay_end relay_all(struct bus_outbox *o)
 }
 
 /* ---- deletion ---- */
-
-struct deletion {
-    struct bus_outbox *outbox;
-    size_t count;
-    int64_t ids[];
-};
 
 static enum err deletion_run(struct store_tx *tx, void *arg)
 {
@@ -389,18 +451,18 @@ static void deletion_done(enum err err, void *arg)
     if (err)
         metric_cell_add(metric_cell(&metric_errors, "delete", NULL, NULL), 1);
     pthread_mutex_lock(&o->lock);
-    for (size_t i = 0; i < d->count; i++) {
-        if (err)
-            add_arrived(o, d->ids[i]); /* once more, not at once: nobody is woken */
-        else
-            row_set(o, d->ids[i], 0);
+    for (size_t i = 0; err && i < d->count; i++)
+        add_arrived(o, d->ids[i]); /* once more, not at once: nobody is woken */
+    if (!err) {
+        d->next = o->deleted;
+        o->deleted = d;
+        o->is_woken = true;
     }
     o->is_deleting = false;
-    if (!err)
-        o->is_woken = true;
     pthread_cond_broadcast(&o->changed);
     pthread_mutex_unlock(&o->lock);
-    free(d);
+    if (err)
+        free(d);
 }
 
 /* NULL: nothing to delete, or a deletion is on its way. */
@@ -434,13 +496,45 @@ static void delete_arrived(struct bus_outbox *o)
 static bool relay_wait(struct bus_outbox *o, int64_t wait_ms, bool *is_committed)
 {
     pthread_mutex_lock(&o->lock);
+    if (o->is_behind)
+        wait_ms = MIN(wait_ms, BEHIND_WAIT_MS);
     if (!o->is_woken && !o->is_stopping)
         bus_cond_wait(&o->changed, &o->lock, wait_ms);
-    *is_committed = o->is_committed;
+    *is_committed = o->is_committed || o->is_behind;
     o->is_woken = o->is_committed = false;
     bool is_going_on = !o->is_stopping;
     pthread_mutex_unlock(&o->lock);
     return is_going_on;
+}
+
+/* What only waits for a link is another's now; what is on its way is still answered. */
+static void forget_waiting(struct bus_outbox *o)
+{
+    size_t at = 0;
+    uint64_t id;
+    void *known;
+    struct map64 *kept = map64_create();
+    pthread_mutex_lock(&o->lock);
+    while (map64_next(o->rows, &at, &id, &known))
+        if (row_is_busy(o, (unsigned)(uintptr_t)known))
+            map64_set(kept, id, known);
+    map64_destroy(&o->rows);
+    o->rows = kept;
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* From the beginning again: several writers may commit ids out of order, and rows may change hands.
+ * While the broker is away there may be very many, so that is done less often then. */
+static bool must_rescan(struct bus_outbox *o)
+{
+    enum bus_beat beat = bus_owner_beat(o->bus->owner);
+    if (beat == BUS_BEAT_STRUCK_OFF)
+        forget_waiting(o);
+    pthread_mutex_lock(&o->lock);
+    bool is_backlog = map64_count(o->rows) > IN_FLIGHT_MAX;
+    pthread_mutex_unlock(&o->lock);
+    int64_t every_us = is_backlog ? RESCAN_EVERY_US * 60 : RESCAN_EVERY_US;
+    return beat == BUS_BEAT_TAKEN || clock_mono_us() - o->rescanned_us > every_us;
 }
 
 static void *relay_main(void *arg)
@@ -448,16 +542,24 @@ static void *relay_main(void *arg)
     struct bus_outbox *o = arg;
     enum relay_end end = RELAY_DONE;
     bool must_read = true;
+    int64_t wait_ms;
     do {
-        if (clock_mono_us() - o->rescanned_us > RESCAN_EVERY_US) {
+        if (must_rescan(o)) {
             o->rescanned_us = clock_mono_us();
             o->here = o->there = 0;
             must_read = true;
+        } else if (must_read &&
+                   bus_owner_is_shared(o->bus->owner)) { /* a writer of another shard may just have
+                                                            committed a lower id */
+            o->here = MAX(o->here - LOOK_BACK, (int64_t)0);
+            o->there = MAX(o->there - LOOK_BACK, (int64_t)0);
         }
         if (must_read || end != RELAY_DONE)
             end = relay_all(o);
         delete_arrived(o);
-    } while (relay_wait(o, end == RELAY_BUSY ? BUSY_WAIT_MS : IDLE_WAIT_MS, &must_read));
+        wait_ms = MIN(end == RELAY_BUSY ? (int64_t)BUSY_WAIT_MS : (int64_t)IDLE_WAIT_MS,
+                      bus_owner_wait_ms(o->bus->owner));
+    } while (relay_wait(o, wait_ms, &must_read));
     return NULL;
 }
 
@@ -505,6 +607,7 @@ void bus_outbox_destroy(struct bus_outbox **op)
         if (round == 0)
             delete_arrived(o);
     }
+    forget_deleted(o);
     map64_destroy(&o->rows);
     pthread_cond_destroy(&o->changed);
     pthread_mutex_destroy(&o->lock);

@@ -105,30 +105,39 @@ static struct bus_claim *claim_from_row(struct store_stmt *st, const char *queue
 }
 
 /* False when somebody else was faster. */
-static enum err claim_take(struct store_tx *tx, const struct bus_claim *c, int64_t lease_until_ms,
-                           bool *is_mine)
+static enum err claim_take(struct store_tx *tx, const struct bus_claim *c,
+                           const struct bus_claiming *how, bool *is_mine)
 {
     enum err err =
         store_run(tx,
-                  "UPDATE bus_tasks SET state = ?, attempts = ?, due_ms = ?"
+                  "UPDATE bus_tasks SET state = ?, attempts = ?, due_ms = ?, owner = ?"
                   " WHERE id = ? AND state = ? AND attempts = ?",
-                  "iiiiii", (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt, lease_until_ms, c->id,
-                  (int64_t)BUS_TASK_READY, (int64_t)c->attempt - 1);
+                  "iiisiii", (int64_t)BUS_TASK_RUNNING, (int64_t)c->attempt, how->lease_until_ms,
+                  how->owner, c->id, (int64_t)BUS_TASK_READY, (int64_t)c->attempt - 1);
     *is_mine = !err && store_changes(tx) == 1;
     return err;
 }
 
-enum err bus_task_claim(struct store_tx *tx, const char *queue, int64_t lease_until_ms,
-                        unsigned count, struct bus_claim **list, unsigned *claimed)
+enum err bus_task_is_ready(struct store_tx *tx, const char *queue, bool *is_ready)
+{
+    struct store_stmt *st =
+        store_query(tx, "SELECT 1 FROM bus_tasks WHERE queue = ? AND state = ? LIMIT 1", "si",
+                    queue, (int64_t)BUS_TASK_READY);
+    *is_ready = store_step(st);
+    return store_finish(st);
+}
+
+enum err bus_task_claim(struct store_tx *tx, const struct bus_claiming *how,
+                        struct bus_claim **list, unsigned *claimed)
 {
     struct bus_claim *found = NULL;
     struct store_stmt *st =
         store_query(tx,
                     "SELECT id, type, payload, idempotency_key, turn, attempts, attempts_max,"
                     " lane FROM bus_tasks WHERE queue = ? AND state = ? ORDER BY turn, id LIMIT ?",
-                    "sii", queue, (int64_t)BUS_TASK_READY, (int64_t)count);
+                    "sii", how->queue, (int64_t)BUS_TASK_READY, (int64_t)how->count);
     while (store_step(st)) {
-        struct bus_claim *c = claim_from_row(st, queue);
+        struct bus_claim *c = claim_from_row(st, how->queue);
         c->next = found;
         found = c;
     }
@@ -139,7 +148,7 @@ enum err bus_task_claim(struct store_tx *tx, const char *queue, int64_t lease_un
         bool is_mine = false;
         found = c->next;
         if (!err)
-            err = claim_take(tx, c, lease_until_ms, &is_mine);
+            err = claim_take(tx, c, how, &is_mine);
         if (!is_mine) {
             free(c);
             continue;

@@ -18,6 +18,9 @@
 #include "core/worker.h"
 
 #define QUEUES_MAX 64
+#define OUTLETS_MAX 128
+#define POLL_MS 500             /* of a store that others use, too: they may have left a task */
+#define NUDGES "bus.tasks"      /* channel: a queue has a new task */
 #define WAIT_MAX_MS 5000        /* wall clocks jump: look again */
 #define FAILED_WAIT_MS 1000     /* the store refused a claim */
 #define FORGET_EVERY_MS 3600000 /* old keys */
@@ -26,6 +29,12 @@ static struct metric metric_finished =
     METRIC_COUNTER("parlance_tasks_finished_total", "Attempts that ended.", "queue", "result");
 static struct metric metric_run =
     METRIC_HISTOGRAM("parlance_task_seconds", "One attempt at a task.", "queue");
+
+/* A queue that tasks are put into here: who works on it elsewhere is told. */
+struct outlet {
+    struct bus_tasks *tasks;
+    char *queue;
+};
 
 struct queue {
     char *name;
@@ -44,13 +53,16 @@ struct bus_tasks {
     /* guarded by lock: */
     struct queue queues[QUEUES_MAX];
     unsigned queue_count;
+    struct outlet outlets[OUTLETS_MAX];
+    unsigned outlet_count;
     bool is_stopping;
     bool is_woken;             /* a task was committed or finished */
     unsigned busy;             /* claims whose result is not stored yet */
     struct bus_claim *running; /* claims whose handler runs */
     /* the dispatcher's: */
     unsigned first_queue; /* takes turns */
-    bool must_release;    /* leases are of this process's earlier life */
+    int nudge_subscription;
+    bool must_release; /* leases are of this process's earlier life */
     int64_t next_renew_ms, next_forget_ms;
 };
 
@@ -71,9 +83,50 @@ void bus_tasks_wake(struct bus_tasks *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* ---- putting in ---- */
+
+/* Others are told when there is a link; without one they look every POLL_MS. */
 static void on_commit(void *arg)
 {
-    bus_tasks_wake(arg);
+    struct outlet *o = arg;
+    struct bus *bus = o->tasks->bus;
+    bus_tasks_wake(o->tasks);
+    if (bus->link)
+        bus_link_publish(bus->link, &(struct bus_event){.channel = NUDGES,
+                                                        .type = "queued",
+                                                        .key = o->queue,
+                                                        .source = bus->process});
+}
+
+/* NULL: too many. */
+static struct outlet *outlet_of(struct bus_tasks *t, const char *queue)
+{
+    struct outlet *o = NULL;
+    pthread_mutex_lock(&t->lock);
+    for (unsigned i = 0; i < t->outlet_count && !o; i++)
+        o = strcmp(t->outlets[i].queue, queue) == 0 ? &t->outlets[i] : NULL;
+    if (!o && t->outlet_count < OUTLETS_MAX) {
+        o = &t->outlets[t->outlet_count++];
+        *o = (struct outlet){t, mem_strdup(queue)};
+    }
+    pthread_mutex_unlock(&t->lock);
+    return o;
+}
+
+static bool works_on(struct bus_tasks *t, const char *queue)
+{
+    bool is_ours = false;
+    pthread_mutex_lock(&t->lock);
+    for (unsigned i = 0; i < t->queue_count && !is_ours; i++)
+        is_ours = strcmp(t->queues[i].name, queue) == 0;
+    pthread_mutex_unlock(&t->lock);
+    return is_ours;
+}
+
+static void on_nudge(void *arg, const struct bus_event *event)
+{
+    if (works_on(arg, event->key))
+        bus_tasks_wake(arg);
 }
 
 enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const struct bus_task *task)
@@ -81,8 +134,9 @@ enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const struct bus_t
     if (!bus->tasks)
         return ERR_FAILED_PRECONDITION;
     enum err err = bus_task_insert(tx, task, clock_wall_ms());
-    if (!err)
-        store_on_commit(tx, on_commit, bus->tasks);
+    struct outlet *outlet = err ? NULL : outlet_of(bus->tasks, task->queue);
+    if (outlet)
+        store_on_commit(tx, on_commit, outlet);
     return err;
 }
 
@@ -195,7 +249,11 @@ static enum err claim_queue(struct store_tx *tx, struct claiming *c, const struc
     unsigned count = 0, most = MIN(c->idle, q->most);
     if (!most)
         return ERR_OK;
-    enum err err = bus_task_claim(tx, q->name, until_ms, most, &c->claims, &count);
+    struct bus_claiming how = {.queue = q->name,
+                               .owner = bus_owner_name(c->tasks->bus->owner),
+                               .lease_until_ms = until_ms,
+                               .count = most};
+    enum err err = bus_task_claim(tx, &how, &c->claims, &count);
     c->idle -= count;
     for (struct bus_claim *claim = c->claims; count--; claim = claim->next) {
         claim->tasks = c->tasks;
@@ -328,26 +386,70 @@ static void renew(struct bus_tasks *t)
     free(r);
 }
 
-/* Waits for news, or until next_ms; false when the dispatcher must end. */
-static bool dispatcher_wait(struct bus_tasks *t, int64_t next_ms)
+enum waking { WAKING_STOP, WAKING_NEWS, WAKING_TIME };
+
+/* Waits for news, or until next_ms. */
+static enum waking dispatcher_sleep(struct bus_tasks *t, int64_t next_ms, int64_t most_ms)
 {
-    int64_t wait_ms = CLAMP(next_ms - clock_wall_ms(), 1, WAIT_MAX_MS);
+    int64_t wait_ms = CLAMP(next_ms - clock_wall_ms(), 1, most_ms);
     pthread_mutex_lock(&t->lock);
     if (t->running)
         wait_ms = MIN(wait_ms, MAX(1, t->bus->opt.lease_ms / 3));
     if (!t->is_woken && !t->is_stopping)
         bus_cond_wait(&t->changed, &t->lock, wait_ms);
+    enum waking waking = t->is_stopping ? WAKING_STOP : t->is_woken ? WAKING_NEWS : WAKING_TIME;
     t->is_woken = false;
-    bool is_going_on = !t->is_stopping;
     pthread_mutex_unlock(&t->lock);
-    return is_going_on;
+    return waking;
+}
+
+static enum err peek_run(struct store_tx *tx, void *arg)
+{
+    struct claiming *c = arg;
+    bool is_ready = false;
+    enum err err = ERR_OK;
+    for (unsigned i = 0; !err && !is_ready && i < c->queue_count; i++)
+        err = bus_task_is_ready(tx, c->queues[i].name, &is_ready);
+    c->idle = is_ready;
+    return err;
+}
+
+/* Whether others left something for us; a read costs nobody a lock. */
+static bool has_ready(struct bus_tasks *t)
+{
+    struct claiming *c = mem_new(struct claiming);
+    pthread_mutex_lock(&t->lock);
+    c->queue_count = t->queue_count;
+    memcpy(c->queues, t->queues, sizeof(c->queues));
+    bool is_idle = t->busy < t->bus->opt.task_threads;
+    pthread_mutex_unlock(&t->lock);
+    bool has = is_idle && store_read(t->bus->opt.store, peek_run, c) == ERR_OK && c->idle;
+    free(c);
+    return has;
+}
+
+/* False when the dispatcher must end. */
+static bool dispatcher_wait(struct bus_tasks *t, int64_t next_ms)
+{
+    int64_t until_ms = clock_wall_ms() + WAIT_MAX_MS;
+    if (!bus_owner_is_shared(t->bus->owner))
+        return dispatcher_sleep(t, next_ms, WAIT_MAX_MS) != WAKING_STOP;
+    for (;;) {
+        enum waking waking = dispatcher_sleep(t, next_ms, POLL_MS);
+        int64_t now_ms = clock_wall_ms();
+        if (waking != WAKING_TIME)
+            return waking == WAKING_NEWS;
+        renew(t);
+        if (now_ms >= next_ms || now_ms >= until_ms || has_ready(t))
+            return true;
+    }
 }
 
 static void *dispatcher_main(void *arg)
 {
     struct bus_tasks *t = arg;
     int64_t next_ms;
-    t->must_release = store_is_exclusive(t->bus->opt.store);
+    t->must_release = !bus_owner_is_shared(t->bus->owner);
     do {
         renew(t);
         next_ms = dispatch(t);
@@ -365,6 +467,8 @@ void bus_tasks_start(struct bus_tasks *t)
         abort();
     }
     t->is_started = true;
+    if (t->bus->link)
+        t->nudge_subscription = bus_subscribe(t->bus, NUDGES, "tasks", on_nudge, t);
     bus_thread_start(&t->thread, "bus-tasks", dispatcher_main, t);
 }
 
@@ -377,6 +481,8 @@ void bus_tasks_stop(struct bus_tasks *t)
     if (!t->is_started)
         return;
     t->is_started = false;
+    if (t->nudge_subscription)
+        bus_unsubscribe(t->bus, t->nudge_subscription);
     pthread_join(t->thread, NULL);
     worker_pool_destroy(&t->workers);
 }
@@ -391,6 +497,8 @@ void bus_tasks_destroy(struct bus_tasks **tp)
     pthread_mutex_unlock(&t->lock);
     for (unsigned i = 0; i < t->queue_count; i++)
         free(t->queues[i].name);
+    for (unsigned i = 0; i < t->outlet_count; i++)
+        free(t->outlets[i].queue);
     pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
     free(t);

@@ -48,3 +48,4 @@ void bus_fixture_wait_int(struct bus_fixture *f, const char *sql, int64_t value)
 int bus_outbox_suite(void);
 int bus_tasks_suite(void);
 int bus_lanes_suite(void);
+int bus_shared_suite(void);

@@ -1,0 +1,216 @@
+/* Several processes on one database, as several buses on one store: whose rows are whose, and what
+ * becomes of those of the dead. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus_fixture.h"
+#include "core/clock.h"
+
+#define COUNT_ROWS "SELECT COUNT(*) FROM bus_outbox"
+#define COUNT_TASKS "SELECT COUNT(*) FROM bus_tasks"
+#define OWNER_MS 400
+
+static const struct bus_event event = {.channel = "c", .type = "t", .key = "k"};
+
+struct pair {
+    struct bus_fixture *f;
+    struct bus *a, *b;
+    struct journal heard_a, heard_b;
+};
+
+static void on_event(void *arg, const struct bus_event *e)
+{
+    journal_note(arg, "%s %s %.*s", e->type, e->key, STR_FMT(e->payload));
+}
+
+static struct bus *open_one(struct bus_fixture *f, const char *process)
+{
+    struct bus *bus;
+    assert_int_equal(bus_open(&bus, &(struct bus_options){.driver = "memory",
+                                                          .process = process,
+                                                          .store = f->store,
+                                                          .is_shared = true,
+                                                          .owner_ms = OWNER_MS,
+                                                          .retry_ms = 20}),
+                     ERR_OK);
+    return bus;
+}
+
+static struct pair *open_pair(void **state)
+{
+    static struct pair p;
+    p = (struct pair){.f = *state, .heard_a = JOURNAL_INIT, .heard_b = JOURNAL_INIT};
+    bus_close(&p.f->bus);
+    p.a = open_one(p.f, "a");
+    p.b = open_one(p.f, "b");
+    bus_subscribe(p.a, "c", "a", on_event, &p.heard_a);
+    bus_subscribe(p.b, "c", "b", on_event, &p.heard_b);
+    return &p;
+}
+
+static void close_pair(struct pair *p)
+{
+    bus_close(&p->a);
+    bus_close(&p->b);
+}
+
+static enum err publish_by(struct pair *p, struct bus *bus, const struct bus_event *e)
+{
+    struct bus_fixture f = {.store = p->f->store, .bus = bus};
+    return bus_fixture_publish(&f, e, ERR_OK);
+}
+
+static enum err enqueue_by(struct pair *p, struct bus *bus, const struct bus_task *t)
+{
+    struct bus_fixture f = {.store = p->f->store, .bus = bus};
+    return bus_fixture_enqueue(&f, t, ERR_OK);
+}
+
+static void test_each_relays_its_own(void **state)
+{
+    struct pair *p = open_pair(state);
+    bus_start(p->a);
+    bus_start(p->b);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(publish_by(p, p->a, &event), ERR_OK);
+        assert_int_equal(publish_by(p, p->b, &event), ERR_OK);
+    }
+    journal_wait(&p->heard_a, 50);
+    journal_wait(&p->heard_b, 50);
+    bus_fixture_wait_int(p->f, COUNT_ROWS, 0);
+    journal_stays(&p->heard_a, 50);
+    journal_stays(&p->heard_b, 50);
+    close_pair(p);
+}
+
+#define DEAD_EVENT                                                                           \
+    "INSERT INTO bus_outbox (id, event_id, channel, type, event_key, payload, owner) VALUES" \
+    " (7000, 'e', 'c', 't', 'k', 'x', 'dead')"
+#define DEAD_TASK                                                                               \
+    "INSERT INTO bus_tasks (queue, type, payload, turn, state, attempts, attempts_max, due_ms," \
+    " created_ms, owner) VALUES ('mail', 'send', 'x', 0, 2, 1, 10, 4000000000000, 0, 'dead')"
+
+static enum err on_task(void *arg, const struct bus_task *t, int attempt)
+{
+    journal_note(arg, "%s %d", t->type, attempt);
+    return ERR_OK;
+}
+
+static void test_the_dead_are_succeeded(void **state)
+{
+    struct pair *p = open_pair(state);
+    struct journal done = JOURNAL_INIT;
+    assert_int_equal(fixture_exec(p->f->store, "INSERT INTO bus_processes VALUES ('dead', 7)"),
+                     ERR_OK);
+    assert_int_equal(fixture_exec(p->f->store, DEAD_EVENT), ERR_OK);
+    assert_int_equal(fixture_exec(p->f->store, DEAD_TASK), ERR_OK);
+    bus_work(p->b, "mail", on_task, &done);
+    int64_t start_ms = clock_mono_ms();
+    bus_start(p->b);
+    usleep(OWNER_MS * 1000 / 2);
+    journal_stays(&p->heard_b, 0); /* it may live, for all we know */
+    journal_stays(&done, 0);
+    journal_wait(&p->heard_b, 1);
+    journal_wait(&done, 1);
+    assert_in_range(clock_mono_ms() - start_ms, OWNER_MS, OWNER_MS * 8);
+    assert_string_equal(done.text, "send 2\n");
+    bus_fixture_wait_int(p->f, COUNT_ROWS, 0);
+    assert_int_equal(fixture_int(p->f->store, "SELECT COUNT(*) FROM bus_processes"), 1);
+    close_pair(p);
+    assert_int_equal(fixture_int(p->f->store, "SELECT COUNT(*) FROM bus_processes"), 0);
+}
+
+/* One that signed off, and left something: at once, nobody waits for it to be silent. */
+static void test_who_left_is_succeeded(void **state)
+{
+    struct pair *p = open_pair(state);
+    bus_start(p->a);
+    bus_start(p->b);
+    bus_fixture_wait_int(p->f, "SELECT COUNT(*) FROM bus_processes", 2);
+    usleep(OWNER_MS * 1000); /* each has seen the other */
+    bus_stop_events(p->a);
+    assert_int_equal(publish_by(p, p->a, &event), ERR_OK);
+    bus_close(&p->a);
+    journal_wait(&p->heard_b, 1);
+    close_pair(p);
+}
+
+static void test_the_living_are_left_alone(void **state)
+{
+    struct pair *p = open_pair(state);
+    bus_start(p->a);
+    bus_start(p->b);
+    usleep(OWNER_MS * 1000 * 3);
+    assert_int_equal(fixture_int(p->f->store, "SELECT COUNT(*) FROM bus_processes"), 2);
+    /* Struck off by mistake (it was frozen): it signs up again, and what it publishes leaves. */
+    assert_int_equal(fixture_exec(p->f->store, "DELETE FROM bus_processes WHERE id = 'a'"), ERR_OK);
+    assert_int_equal(publish_by(p, p->a, &event), ERR_OK);
+    bus_fixture_wait_int(p->f, "SELECT COUNT(*) FROM bus_processes", 2);
+    bus_fixture_wait_int(p->f, COUNT_ROWS, 0);
+    close_pair(p);
+}
+
+static void test_tasks_go_where_they_are_worked_on(void **state)
+{
+    struct pair *p = open_pair(state);
+    struct journal done = JOURNAL_INIT;
+    struct bus_task task = {.queue = "mail", .type = "send"};
+    bus_work(p->b, "mail", on_task, &done);
+    bus_start(p->a);
+    bus_start(p->b);
+    usleep(200000); /* it waits for its next look round */
+    int64_t start_ms = clock_mono_ms();
+    assert_int_equal(enqueue_by(p, p->a, &task), ERR_OK);
+    journal_wait(&done, 1);
+    assert_in_range(clock_mono_ms() - start_ms, 0, 2000);
+    close_pair(p);
+}
+
+enum { MANY = 200 };
+static atomic_int runs[MANY];
+
+static enum err on_counted(void *arg, const struct bus_task *t, int attempt)
+{
+    atomic_fetch_add(&runs[atoi(t->payload.p)], 1);
+    journal_note(arg, "%d", attempt);
+    return ERR_OK;
+}
+
+static void test_each_task_is_done_once(void **state)
+{
+    struct pair *p = open_pair(state);
+    struct journal done = JOURNAL_INIT;
+    memset(runs, 0, sizeof(runs));
+    bus_work(p->a, "mail", on_counted, &done);
+    bus_work(p->b, "mail", on_counted, &done);
+    bus_start(p->a);
+    bus_start(p->b);
+    for (int i = 0; i < MANY; i++) {
+        char n[16];
+        snprintf(n, sizeof(n), "%d", i);
+        struct bus_task task = {.queue = "mail", .type = "send", .payload = str_from(n)};
+        assert_int_equal(enqueue_by(p, i % 2 ? p->a : p->b, &task), ERR_OK);
+    }
+    journal_wait(&done, MANY);
+    bus_fixture_wait_int(p->f, COUNT_TASKS, 0);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(atomic_load(&runs[i]), 1);
+    close_pair(p);
+}
+
+int bus_shared_suite(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, bus_fixture_setup, bus_fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_each_relays_its_own),
+        T(test_the_dead_are_succeeded),
+        T(test_who_left_is_succeeded),
+        T(test_the_living_are_left_alone),
+        T(test_tasks_go_where_they_are_worked_on),
+        T(test_each_task_is_done_once),
+    };
+    return cmocka_run_group_tests_name("bus on a shared store", tests, NULL, NULL);
+}
