@@ -1,6 +1,7 @@
 /* bus: the room's front. Handlers of this process (bus_local) and, with a store, the outbox and the
  * tasks are the same whoever carries events; the link to a broker is there when one is named. */
 #include "bus/bus_internal.h"
+#include "bus/bus_trace.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -271,10 +272,13 @@ void bus_publish(struct bus *bus, const struct bus_event *event)
     own.id = "";
     own.source = bus->process;
     own.at_ms = clock_wall_ms();
+    struct bus_span span;
+    bus_span_publish(&span, &own);
     bus_local_give(bus->local, &own,
                    &(struct bus_handing){.audience = bus->link ? BUS_TO_PLAIN : BUS_TO_ALL});
     if (bus->link)
         bus_link_publish(bus->link, &own);
+    span_end(&span.span, ERR_OK);
 }
 
 /* ---- how it stands ---- */

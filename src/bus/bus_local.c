@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bus/bus_internal.h"
+#include "bus/bus_trace.h"
 #include "core/clock.h"
 #include "core/list.h"
 #include "core/log.h"
@@ -31,6 +32,7 @@ struct subscription {
     int id;
     char *channel;
     char *group; /* NULL: plain */
+    char *name;
     struct metric_cell *handle_seconds;
     bus_event_fn *fn;
     void *arg;
@@ -75,6 +77,7 @@ int bus_local_subscribe(struct bus_local *b, const struct bus_listener *l)
 {
     struct subscription *s = mem_new(struct subscription);
     s->channel = mem_strdup(l->channel);
+    s->name = mem_strdup(l->name);
     s->group = l->group ? mem_strdup(l->group) : NULL;
     s->fn = l->fn;
     s->arg = l->arg;
@@ -91,6 +94,7 @@ static void subscription_free(struct subscription *s)
 {
     list_remove(&s->node);
     free(s->channel);
+    free(s->name);
     free(s->group);
     free(s);
 }
@@ -147,7 +151,10 @@ static void run_handler(struct bus_local *b, struct subscription *s, const struc
     pthread_mutex_unlock(&b->lock);
     int64_t start_us = clock_mono_us();
     current_run = s;
+    struct bus_span span;
+    bus_span_handle(&span, event, s->name);
     s->fn(s->arg, event);
+    bus_span_handled(&span, ERR_OK);
     current_run = NULL;
     metric_cell_observe(s->handle_seconds, (double)(clock_mono_us() - start_us) / 1e6);
     pthread_mutex_lock(&b->lock);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bus/bus_internal.h"
+#include "bus/bus_trace.h"
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -99,19 +100,27 @@ static void on_commit(void *arg)
     pthread_mutex_unlock(&o->lock);
 }
 
+static enum err insert(struct bus *bus, struct store_tx *tx, const struct bus_event *event)
+{
+    char id[ID_SIZE];
+    id_make(id);
+    return store_run(tx,
+                     "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload,"
+                     " at_ms, traceparent, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                     "ssssbiss", id, event->channel, event->type, event->key ? event->key : "",
+                     event->payload.p, event->payload.n, clock_wall_ms(),
+                     event->traceparent ? event->traceparent : "", bus_owner_name(bus->owner));
+}
+
 enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_event *event)
 {
     if (!bus->outbox)
         return ERR_FAILED_PRECONDITION;
-    char id[ID_SIZE];
-    id_make(id);
-    enum err err =
-        store_run(tx,
-                  "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload,"
-                  " at_ms, traceparent, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                  "ssssbiss", id, event->channel, event->type, event->key ? event->key : "",
-                  event->payload.p, event->payload.n, clock_wall_ms(),
-                  event->traceparent ? event->traceparent : "", bus_owner_name(bus->owner));
+    struct bus_event own = *event;
+    struct bus_span span;
+    bus_span_publish(&span, &own);
+    enum err err = insert(bus, tx, &own);
+    span_end(&span.span, err);
     if (!err)
         store_on_commit(tx, on_commit, bus->outbox);
     return err;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bus/bus_internal.h"
+#include "bus/bus_trace.h"
 #include "core/clock.h"
 #include "core/clock_trust.h"
 #include "core/id.h"
@@ -217,7 +218,10 @@ static void work(void *arg)
 {
     struct bus_claim *c = arg;
     int64_t start_us = clock_mono_us();
+    struct bus_span span;
+    bus_span_task(&span, &c->task, c->attempt);
     c->result = c->fn(c->arg, &c->task, c->attempt);
+    bus_span_handled(&span, c->result);
     stop_renewing(c->tasks, c);
     metric_cell_observe(metric_cell(&metric_run, c->task.queue, NULL, NULL),
                         (double)(clock_mono_us() - start_us) / 1e6);

@@ -26,6 +26,7 @@ struct store_link {
 struct store_hook {
     store_hook_fn *fn;
     void *arg;
+    const struct span *span; /* of its job; NULL: not recorded */
 };
 
 /* Something to be done once before the batch commits. */

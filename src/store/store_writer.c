@@ -116,7 +116,7 @@ void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg)
         tx->hook_capacity = tx->hook_capacity ? tx->hook_capacity * 2 : 16;
         tx->hooks = mem_realloc(tx->hooks, tx->hook_capacity * sizeof(*tx->hooks));
     }
-    tx->hooks[tx->hook_count++] = (struct store_hook){fn, arg};
+    tx->hooks[tx->hook_count++] = (struct store_hook){fn, arg, span_current()};
 }
 
 bool store_before_commit(struct store_tx *tx, store_fn *fn, void *arg)
@@ -231,6 +231,21 @@ static enum err batch_commit(struct store_writer *w, struct store_tx *tx, struct
     return err;
 }
 
+/* What is done with the result belongs to the trace, too, but not to the write's time. */
+static void job_done(struct store_job *job, enum err err)
+{
+    const struct span *before = span_current();
+    struct span span;
+    if (job->span) {
+        span = *job->span;
+        span_end(job->span, err);
+        span_enter(&span);
+    }
+    if (job->done)
+        job->done(err, job->arg);
+    span_leave(before);
+}
+
 static void batch_answer(struct list *batch, enum err batch_err)
 {
     struct metric_cell *failed = metric_cell(&metric_jobs, "failed", NULL, NULL);
@@ -243,12 +258,18 @@ static void batch_answer(struct list *batch, enum err batch_err)
         metric_cell_add(err ? failed : passed, 1);
         metric_observe(&metric_write, (double)(now_us - job->queued_us) / 1e6);
         list_remove(node);
-        if (job->span)
-            span_end(job->span, err);
-        if (job->done)
-            job->done(err, job->arg);
+        job_done(job, err);
         store_job_free(&job);
     }
+}
+
+static void run_hook(const struct store_hook *hook)
+{
+    const struct span *before = span_current();
+    if (hook->span)
+        span_enter(hook->span);
+    hook->fn(hook->arg);
+    span_leave(before);
 }
 
 static void batch_run(struct store_writer *w, struct list *batch, unsigned count)
@@ -263,7 +284,7 @@ static void batch_run(struct store_writer *w, struct list *batch, unsigned count
     if (err)
         metric_cell_add(metric_cell(&store_metric_errors, "batch", NULL, NULL), 1);
     for (size_t i = 0; !err && i < tx.hook_count; i++)
-        tx.hooks[i].fn(tx.hooks[i].arg);
+        run_hook(&tx.hooks[i]);
     free(tx.hooks);
     free(tx.seals);
     batch_answer(batch, err);

@@ -44,7 +44,7 @@ struct outlet {
 
 static size_t item_bytes(const struct outlet_item *item)
 {
-    return sizeof(*item) + item->n;
+    return sizeof(*item) + item->n + strlen(item->group) + 1;
 }
 
 static void count(const struct outlet *o, const char *result, size_t items)
@@ -63,9 +63,11 @@ static double read_queue(void *arg)
 
 void outlet_add(struct outlet *o, const char *group, int64_t time_ns, struct str bytes)
 {
-    struct outlet_item *item = mem_alloc(sizeof(*item) + bytes.n);
-    *item = (struct outlet_item){.group = group, .time_ns = time_ns, .n = bytes.n};
+    size_t group_bytes = strlen(group) + 1;
+    struct outlet_item *item = mem_alloc(sizeof(*item) + bytes.n + group_bytes);
+    *item = (struct outlet_item){.time_ns = time_ns, .n = bytes.n};
     memcpy(item->bytes, bytes.p, bytes.n);
+    item->group = memcpy(item->bytes + bytes.n, group, group_bytes);
     pthread_mutex_lock(&o->lock);
     bool has_room = o->queued_bytes + item_bytes(item) <= o->opt.queue_max_bytes;
     if (has_room) {

@@ -14,10 +14,10 @@ struct outlet;
 
 struct outlet_item {
     struct list node;
-    const char *group; /* what the packer sorts by; static */
+    const char *group; /* what the packer sorts by */
     int64_t time_ns;
     size_t n;
-    char bytes[];
+    char bytes[]; /* and the group behind them */
 };
 
 /* The body of one request. `items` is not empty. */
@@ -38,5 +38,5 @@ struct outlet_options {
 MUST_USE enum err outlet_open(struct outlet **out, const struct outlet_options *opt);
 /* Sends what is left, three seconds at most. Nobody may be adding. Accepts NULL. */
 void outlet_close(struct outlet **outlet);
-/* From any thread; never waits. */
+/* Copies both. From any thread; never waits. */
 void outlet_add(struct outlet *outlet, const char *group, int64_t time_ns, struct str bytes);

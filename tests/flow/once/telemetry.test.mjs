@@ -96,6 +96,21 @@ describe('traces', { skip: jaeger ? false : 'there is no Jaeger here' }, () => {
     assert.equal(write.tags['db.system'], 'sqlite');
   });
 
+  test('an event goes on with the trace of what caused it', async () => {
+    const group = (await ann.post('/api/v1/groups', { kind: 'group', title: 'heard' })).body;
+    const { trace: id, reply } = await traced(ann, 'POST', '/api/v1/messages', {
+      conversation_id: group.id, client_msg_id: 'traced-1', content: { kind: 'text', text: 'not for the eyes of whoever traces' },
+    });
+    assert.ok(reply.status < 300, reply.text);
+    const trace = await traceOf(id, ['message_events publish', 'message_events process']);
+    const published = trace.named('message_events publish')[0];
+    const handled = trace.named('message_events process').find((one) => one.service === 'parlance-gateway');
+    assert.equal(trace.parentOf(published).name, 'store.write');
+    assert.equal(handled.parent, published.id);
+    assert.equal(handled.tags['span.kind'], 'consumer');
+    assert.ok(!JSON.stringify(trace.spans).includes('not for the eyes'));
+  });
+
   test('who calls decides', async () => {
     const { trace: unwanted } = await traced(ann, 'GET', '/api/v1/users/me', undefined, '00');
     const { trace: wanted } = await traced(ann, 'GET', '/api/v1/users/me');
