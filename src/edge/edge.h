@@ -66,7 +66,8 @@ struct edge_route {
     const char *raw_types; /* of a raw body or reply, for the document: "image/png image/webp";
                               NULL: application/octet-stream */
     bool is_idempotent;    /* GET is anyhow */
-    bool is_pinned;      /* requests about one :id, and the parts of one body, go to one instance */
+    /* Requests about one :id, the parts of one body, or all of one person go to one instance. */
+    bool is_pinned;
     const char *summary; /* one line for the OpenAPI document */
 };
 

@@ -208,13 +208,17 @@ static bool is_admitted(struct edge_job *j, bool is_later_part)
     return true;
 }
 
-/* Of a body in parts, and of what is asked about the same thing meanwhile. */
+/* Of a body in parts, of what is asked about the same thing meanwhile, of what is one's own. */
 static void pin(struct edge_job *j, const struct edge_match *match, const struct http_request *req)
 {
     if (!match->target->route->is_pinned)
         return;
-    j->call->affinity = match->param_count ? str_arena(j->call->arena, match->values[0])
-                                           : edge_body_id(req, j->call->arena);
+    if (match->param_count)
+        j->call->affinity = str_arena(j->call->arena, match->values[0]);
+    else if (match->target->route->part_bytes)
+        j->call->affinity = edge_body_id(req, j->call->arena);
+    else
+        j->call->affinity = rpc_share(j->who.user_id);
 }
 
 static void call_service(struct edge_job *j, ProtobufCMessage *message)

@@ -31,8 +31,9 @@ void rpc_pool_destroy(struct rpc_pool **pool);
 
 /*
  * A service wherever it lives: instances come and go by the registry (its short name). Round robin,
- * or call->instance alone, or the one that call->affinity comes to. A call is made again on another instance when it was provably not
- * processed, or is_idempotent and the instance was lost. Closures run on the pool's loop.
+ * or call->instance alone, or the one that call->affinity comes to. A call is made again on another
+ * instance when it was provably not processed, or is_idempotent and the instance was lost. Closures
+ * run on the pool's loop.
  */
 ProtobufCService *rpc_remote_create(struct rpc_pool *pool,
                                     const ProtobufCServiceDescriptor *descriptor);

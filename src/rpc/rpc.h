@@ -101,6 +101,10 @@ enum rpc_async_flags {
 void rpc_async(ProtobufCService *service, unsigned method_index, const ProtobufCMessage *request,
                struct rpc_call *call, rpc_done_fn *done, unsigned flags);
 
+/* One of a few names, by the text: as affinity of calls about many things at once, and of those
+ * about one of them. */
+const char *rpc_share(const char *text);
+
 /* Index of a method by its name in the contract ("GetUser"), -1 when there is none. */
 int rpc_method_find(const ProtobufCServiceDescriptor *service, const char *method);
 

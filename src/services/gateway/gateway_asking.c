@@ -185,6 +185,8 @@ void gateway_ask_service(struct gateway_socket *s, const Gateway__ClientFrame *f
     gateway_asking_create(s, frame, call);
     /* All requests of the oneof lie in the same place. */
     const ProtobufCMessage *request = (const ProtobufCMessage *)frame->send_message;
+    if (m->service == s->gw->deps.presence)
+        call->affinity = rpc_share(s->who->user_id); /* where its devices are reported */
     rpc_async(m->service, m->index, request, call, on_reply, RPC_REQUEST_IN_ARENA);
 }
 

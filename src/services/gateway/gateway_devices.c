@@ -7,10 +7,11 @@
 #include "services/gateway/gateway_hub.h"
 
 #define GATHER_MS 50
-#define REPORTS_MAX 1000
+#define REPORTS_MAX 250
 #define ROUND_S 120
 
 struct report {
+    struct list node; /* gw->reports, while it is gathered */
     struct gateway *gw;
     struct rpc_call *call;
     Presence__ReportDevicesRequest request; /* what it points to lies in the call's arena */
@@ -33,17 +34,21 @@ static void on_done(const ProtobufCMessage *reply UNUSED, struct rpc_call *call)
     loop_post(r->gw->loop, on_done_here, r);
 }
 
-void device_flush(struct gateway *gw)
+static void report_send(struct report *r)
 {
-    struct report *r = gw->report;
-    gw->report = NULL;
-    if (!r)
-        return;
-    loop_timer_stop(&gw->report_timer);
+    struct gateway *gw = r->gw;
     ProtobufCService *presence = gw->deps.presence;
+    list_remove(&r->node);
     gw->call_count++;
     rpc_async(presence, (unsigned)rpc_method_find(presence->descriptor, "ReportDevices"),
               &r->request.base, r->call, on_done, RPC_REQUEST_IN_ARENA);
+}
+
+void device_flush(struct gateway *gw)
+{
+    loop_timer_stop(&gw->report_timer);
+    while (!list_is_empty(&gw->reports))
+        report_send(LIST_ENTRY(gw->reports.next, struct report, node));
 }
 
 static void on_gathered(void *arg)
@@ -51,18 +56,26 @@ static void on_gathered(void *arg)
     device_flush(arg);
 }
 
-static struct report *report_get(struct gateway *gw)
+/* All of one person's are reported to the same instance: each record has one writer. */
+static struct report *report_get(struct gateway *gw, const char *share)
 {
-    if (gw->report)
-        return gw->report;
+    LIST_FOREACH(&gw->reports, node)
+    {
+        struct report *known = LIST_ENTRY(node, struct report, node);
+        if (known->call->affinity == share)
+            return known;
+    }
     struct report *r = mem_zalloc(sizeof(*r));
     r->gw = gw;
     r->call = rpc_call_create(NULL); /* the gateway itself says so */
     r->call->user = r;
+    r->call->affinity = share;
     presence__report_devices_request__init(&r->request);
     r->request.devices = arena_array(r->call->arena, Presence__DeviceReport *, REPORTS_MAX);
-    loop_timer_start(gw->loop, &gw->report_timer, GATHER_MS, on_gathered, gw);
-    return gw->report = r;
+    if (list_is_empty(&gw->reports))
+        loop_timer_start(gw->loop, &gw->report_timer, GATHER_MS, on_gathered, gw);
+    list_add_tail(&gw->reports, &r->node);
+    return r;
 }
 
 void device_report(struct member *m, bool is_gone)
@@ -70,7 +83,7 @@ void device_report(struct member *m, bool is_gone)
     struct gateway *gw = m->user->gw;
     if (m->user->is_guest)
         return;
-    struct report *r = report_get(gw);
+    struct report *r = report_get(gw, rpc_share(m->user->id));
     struct arena *arena = r->call->arena;
     Presence__DeviceReport *d = arena_new(arena, Presence__DeviceReport);
     presence__device_report__init(d);
@@ -81,7 +94,7 @@ void device_report(struct member *m, bool is_gone)
     d->is_gone = is_gone;
     r->request.devices[r->request.n_devices++] = d;
     if (r->request.n_devices == REPORTS_MAX)
-        device_flush(gw);
+        report_send(r);
 }
 
 /* ---- keeping it fresh ---- */
@@ -113,6 +126,7 @@ void device_start(struct gateway *gw)
 {
     id_make(gw->instance_id);
     list_init(&gw->round);
+    list_init(&gw->reports);
     on_round(gw);
 }
 

@@ -61,7 +61,7 @@ struct gateway {
     size_t round_credit;
     struct list stale; /* users whose conversations are to be asked anew, after a gap */
     size_t reloading_count;
-    struct report *report; /* being gathered; NULL: nothing to report */
+    struct list reports; /* being gathered, one for each share of the people */
     struct loop_timer report_timer;
     struct list moved; /* large topics that moved since who does not look was told */
     struct loop_timer moved_timer;

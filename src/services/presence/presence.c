@@ -12,6 +12,7 @@ enum err presence_create(struct presence_service **out, const struct presence_de
         svc->deps.debounce_ms = 5000;
     if (!svc->deps.write_behind_ms)
         svc->deps.write_behind_ms = 10000;
+    id_make(svc->id);
     /* Goes on where the last life of the service stood, or above. */
     svc->version = clock_wall_ms() * 1000;
     pthread_mutex_init(&svc->lock, NULL);

@@ -31,6 +31,7 @@ struct presence_service {
     struct presence_deps deps;
     struct loop_timer timer; /* on deps.loop, once a second */
     _Atomic int64_t version; /* of the latest change that can be read */
+    char id[ID_SIZE];        /* of this life of the service, as a writer of records */
     /* One for a share of the people, held from the write of a setting until it counts: what is
      * committed last is told last. Before `lock`. */
     pthread_mutex_t setting[PRESENCE_SETTERS];

@@ -111,7 +111,13 @@ Presence__Record *presence_record(struct presence_service *svc, struct arena *ar
         return NULL;
     Presence__Record *r = (Presence__Record *)rpc_message_unpack(&presence__record__descriptor,
                                                                  arena, value.p, value.n);
-    return r && r->settings ? r : NULL;
+    if (!r || !r->settings)
+        return NULL;
+    int64_t to_mono_ms = clock_mono_ms() - clock_wall_ms();
+    bool is_ours = strcmp(r->writer, svc->id) == 0; /* then a clock that was set changes nothing */
+    for (size_t i = 0; i < r->n_devices && !is_ours; i++)
+        r->devices[i]->until_ms = r->devices[i]->until_wall_ms + to_mono_ms;
+    return r;
 }
 
 static void drop_expired(Presence__Record *r)
@@ -182,6 +188,9 @@ static void save(struct presence_service *svc, struct arena *arena, const char *
         forget(svc, map_get(svc->people, str_from(user_id)));
         return;
     }
+    r->writer = svc->id;
+    for (size_t i = 0; i < r->n_devices; i++)
+        r->devices[i]->until_wall_ms = r->devices[i]->until_ms + clock_wall_ms() - clock_mono_ms();
     size_t n = presence__record__get_packed_size(r);
     uint8_t *bytes = arena_alloc(arena, n + 1);
     presence__record__pack(r, bytes);
@@ -196,7 +205,9 @@ static void save(struct presence_service *svc, struct arena *arena, const char *
 
 static void publish(struct presence_service *svc, struct arena *arena, Presence__PresenceEvent *e)
 {
-    e->presence->version = ++svc->version; /* what is read from now on knows of it */
+    /* What is read from now on knows of it; and it is newer than what another process told. */
+    svc->version = MAX(svc->version + 1, clock_wall_ms() * 1000);
+    e->presence->version = svc->version;
     if (e->own)
         e->own->shown->version = e->presence->version;
     size_t n = presence__presence_event__get_packed_size(e);
