@@ -18,7 +18,7 @@ extern char **environ;
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
-const char *const app_store_drivers[] = {"sqlite", "postgres", NULL};
+const char *const app_store_drivers[] = {"sqlite", "postgres", "mysql", NULL};
 const char *const app_bus_drivers[] = {"memory", "redis", "kafka", "rabbitmq", NULL};
 const char *const app_registry_drivers[] = {"static", "etcd", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
@@ -73,7 +73,8 @@ static bool is_stun(struct str text)
 
 static bool is_store(struct str text)
 {
-    return str_starts(text, STR("postgres://")) || str_starts(text, STR("postgresql://"));
+    return str_starts(text, STR("postgres://")) || str_starts(text, STR("postgresql://")) ||
+           str_starts(text, STR("mysql://")) || str_starts(text, STR("mariadb://"));
 }
 
 static bool is_broker(struct str text)
@@ -145,8 +146,8 @@ static const struct config_form range_form = {
     "an address or a range of them, as 127.0.0.1 or 10.0.0.0/8", is_range};
 static const struct config_form ip_form = {"an IP address", is_ip};
 static const struct config_form stun_form = {"a server as stun:host:port", is_stun};
-static const struct config_form store_form = {"postgres://user:password@host:port/database",
-                                              is_store};
+static const struct config_form store_form = {
+    "postgres:// or mysql://user:password@host:port/database", is_store};
 static const struct config_form broker_form = {
     "redis://, rediss://, kafka://, amqp:// or amqps:// and its address", is_broker};
 static const struct config_form ratio_form = {"a number from 0 to 1", is_ratio};
@@ -359,6 +360,8 @@ static const char *problem_of(const struct app_config *c)
         return "store.url: expected store.driver, too";
     if (!is_embedded && !c->store_url[0])
         return "store.driver: expected store.url, too";
+    if (!is_embedded && (c->store_driver == 1) != (c->store_url[0] == 'p'))
+        return "store.url: expected an address of what store.driver says";
     if (is_embedded && c->blob_dir[0])
         return "blob.dir: expected store.driver, too";
     if ((c->event_bus != 0) != (c->event_bus_url[0] != 0))

@@ -7,7 +7,7 @@
 #define APP_SECRET_MAX_CHARS 4096
 
 enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
-/* "sqlite", "postgres": as store.h knows them. */
+/* "sqlite", "postgres", "mysql": as store.h knows them. */
 extern const char *const app_store_drivers[];
 /* "memory", "redis", "kafka", "rabbitmq": as bus.h knows them. */
 extern const char *const app_bus_drivers[];

@@ -28,10 +28,11 @@ static enum err pending_of(struct state *s, size_t from, size_t *room_count, siz
     return store_migrations_pending(s->store, s->list + from, end - from, pending);
 }
 
-static enum err print_sql(struct state *s, const struct store_migration *m)
+static enum err print_sql(struct state *s, size_t at)
 {
+    const struct store_migration *m = &s->list[at];
     struct strbuf sql = {0};
-    enum err err = store_migration_write(s->store, m, &sql);
+    enum err err = store_migration_write(s->store, s->list, at, &sql);
     printf("\n-- %s %d\n%s\n\n", m->room, m->version, strbuf_str(&sql).p);
     strbuf_deinit(&sql);
     return err;
@@ -47,7 +48,7 @@ static enum err print_status(struct state *s, bool is_sql_wanted)
         printf("%-12s at %zu of %zu%s\n", s->list[at].room, room_count - pending, room_count,
                pending ? "" : ", up to date");
         for (size_t i = room_count - pending; is_sql_wanted && i < room_count && !err; i++)
-            err = print_sql(s, &s->list[at + i]);
+            err = print_sql(s, at + i);
         if (err)
             return err;
     }

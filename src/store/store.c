@@ -27,6 +27,7 @@
 static const struct store_driver *const drivers[] = {
     &store_sqlite,
     &store_postgres,
+    &store_mysql,
 };
 
 static struct metric metric_queue =

@@ -28,10 +28,11 @@ struct store_stmt; /* a statement in flight; finish it before the job returns */
 typedef void store_fatal_fn(void *arg);
 
 struct store_options {
-    const char *driver; /* "sqlite", "postgres" */
+    const char *driver; /* "sqlite", "postgres", "mysql" (MariaDB, too) */
     /* sqlite: path of the database file, alone in its directory with what belongs to it (lock,
      * ballast, marker); ":memory:" for tests. postgres: as libpq knows it, with several hosts if
-     * need be: postgres://user:password@one,two:5432/parlance?sslmode=verify-full */
+     * need be: postgres://user:password@one,two:5432/parlance?sslmode=verify-full. mysql: in the
+     * same form, mysql://user:password@one,two:3306/parlance?ssl-ca=/etc/ssl/ca.pem */
     const char *url;
     int64_t busy_ms;          /* 0: 5,000 */
     unsigned queue_max;       /* jobs waiting per writer; 0: 8,192 */
@@ -55,7 +56,7 @@ void store_close(struct store **store);
  * there ("": none), in the engine's own words. */
 struct store_variant {
     const char *begins;
-    const char *postgres; /* NULL: as it stands */
+    const char *postgres, *mysql; /* NULL: as it stands */
 };
 struct store_migration {
     const char *room;                     /* "auth": each service has its own sequence */
@@ -69,8 +70,9 @@ MUST_USE enum err store_migrate(struct store *store, const struct store_migratio
 MUST_USE enum err store_migrations_pending(struct store *store, const struct store_migration *list,
                                            size_t count, size_t *pending);
 
-/* Appends the statements that this store would run for it. */
-MUST_USE enum err store_migration_write(const struct store *store, const struct store_migration *m,
+/* Appends the statements that this store would run for list[at]. */
+MUST_USE enum err store_migration_write(const struct store *store,
+                                        const struct store_migration *list, size_t at,
                                         struct strbuf *out);
 
 /* ---- transactions ---- */
@@ -163,7 +165,7 @@ struct store_stmt *store_query(struct store_tx *tx, const char *sql, const char 
 
 /* For /ready and metrics: false when store_write would be refused. Any thread. */
 bool store_is_writable(const struct store *store);
-/* "sqlite", "postgres": for what no portable SQL says (full text). */
+/* "sqlite", "postgres", "mysql": for what no portable SQL says (full text). */
 const char *store_driver_of(const struct store_tx *tx);
 /* Whether this process alone uses the database (sqlite): what was in flight when it opened is
  * nobody's. */

@@ -65,7 +65,9 @@ struct store_driver {
     enum err (*rollback_to)(struct store_conn *conn); /* and releases it */
     /* Inside a transaction, what would make its commit fail though every statement passed. */
     enum err (*check)(struct store_conn *conn);
-    enum err (*script)(struct store_conn *conn, const char *sql);
+    /* The statements of a migration, of this name. All or nothing, where an engine can (`name` is
+     * for one that cannot, and goes on where it was left). */
+    enum err (*script)(struct store_conn *conn, const char *name, const char *sql);
     /* Housekeeping on a writer's connection, outside transactions; about once a second, and after
      * commits. is_idle: nobody waits. May be NULL. */
     void (*maintain)(struct store_conn *conn, bool is_idle);
@@ -89,3 +91,4 @@ struct store_driver {
 
 extern const struct store_driver store_sqlite;
 extern const struct store_driver store_postgres;
+extern const struct store_driver store_mysql;

@@ -7,6 +7,7 @@
 #include "store/store_internal.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -146,16 +147,24 @@ enum err store_migrations_pending(struct store *store, const struct store_migrat
 
 /* ---- applying ---- */
 
+struct application {
+    const struct store_migration *list;
+    size_t at;
+};
+
 static enum err apply(struct store_tx *tx, void *arg)
 {
-    const struct store_migration *m = arg;
+    const struct application *a = arg;
+    const struct store_migration *m = &a->list[a->at];
     bool is_applied;
     enum err err = find_applied(tx, m, &is_applied);
     if (err || is_applied)
         return err;
     struct strbuf script = {0};
-    store_dialect_choose(tx->link->store->driver->dialect, m, &script);
-    err = tx->link->store->driver->script(tx->link->conn, strbuf_str(&script).p);
+    char name[64];
+    snprintf(name, sizeof(name), "%s %d", m->room, m->version);
+    store_dialect_choose(tx->link->store->driver->dialect, a->list, a->at, &script);
+    err = tx->link->store->driver->script(tx->link->conn, name, strbuf_str(&script).p);
     strbuf_deinit(&script);
     if (err) {
         log_error(NULL, "store: migration %s %d failed: %s", m->room, m->version, err_text(err));
@@ -173,22 +182,23 @@ enum err store_migrate(struct store *store, const struct store_migration *list, 
 {
     size_t pending;
     enum err err = store_migrations_pending(store, list, count, &pending);
-    for (size_t i = 0; !err && pending && i < count; i++)
-        err = store_write_essential_sync(store, 0, apply, (void *)&list[i]);
+    struct application a = {.list = list};
+    for (; !err && pending && a.at < count; a.at++)
+        err = store_write_essential_sync(store, 0, apply, &a);
     if (!err && pending)
         log_info(NULL, "store: applied %zu migrations", pending);
     return err;
 }
 
-enum err store_migration_write(const struct store *store, const struct store_migration *m,
-                               struct strbuf *out)
+enum err store_migration_write(const struct store *store, const struct store_migration *list,
+                               size_t at, struct strbuf *out)
 {
     enum store_dialect dialect = store->driver->dialect;
     struct strbuf script = {0};
     struct store_dialect_info info;
     struct str rest, statement;
     enum err err = ERR_OK;
-    store_dialect_choose(dialect, m, &script);
+    store_dialect_choose(dialect, list, at, &script);
     rest = strbuf_str(&script);
     if (dialect == STORE_DIALECT_SQLITE)
         strbuf_add(out, rest.p, rest.n);

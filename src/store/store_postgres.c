@@ -251,7 +251,7 @@ static enum err postgres_check(struct store_conn *conn)
 
 /* ---- migrations ---- */
 
-static enum err postgres_script(struct store_conn *conn, const char *sql)
+static enum err postgres_script(struct store_conn *conn, const char *name, const char *sql)
 {
     struct str script = str_from(sql), statement;
     struct strbuf text = {0};

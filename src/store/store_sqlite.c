@@ -359,7 +359,7 @@ static enum err sqlite_check(struct store_conn *conn)
     return unresolved ? ERR_FAILED_PRECONDITION : ERR_OK;
 }
 
-static enum err sqlite_script(struct store_conn *conn, const char *sql)
+static enum err sqlite_script(struct store_conn *conn, const char *name, const char *sql)
 {
     return exec(conn, sql);
 }

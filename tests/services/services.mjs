@@ -166,13 +166,22 @@ export function startService(name) {
   return starters[name]();
 }
 
-// The server whose address run.mjs put into the environment: a schema of this name in it, made when it is not there.
-export function databaseOf(name) {
-  const url = process.env.PARLANCE_TEST_POSTGRES_URL;
-  if (!url) throw new Error('no server: run this by node tests/services/run.mjs postgres ...');
+function tell(program, args) {
+  const done = spawnSync(program, args, { encoding: 'utf8', timeout: 10_000 });
+  if (done.status !== 0) throw new Error(`${program}: ${done.error ?? ''} ${done.stderr}`);
+}
+
+// The server whose address run.mjs put into the environment: a schema (database) of this name in it, made when it is not there.
+export function databaseOf(driver, name) {
+  const url = process.env[`PARLANCE_TEST_${driver.toUpperCase()}_URL`];
+  if (!url) throw new Error(`no server: run this by node tests/services/run.mjs ${driver} ...`);
   const schema = `t_${Buffer.from(name).toString('hex').slice(-40)}`;
-  const made = spawnSync('psql', [url, '-qc', `SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS ${schema}`],
-    { encoding: 'utf8', timeout: 10_000 });
-  if (made.status !== 0) throw new Error(`psql: ${made.error ?? ''} ${made.stderr}`);
-  return `${url}?options=-csearch_path%3D${schema}`;
+  if (driver === 'postgres') {
+    tell('psql', [url, '-qc', `SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS ${schema}`]);
+    return `${url}?options=-csearch_path%3D${schema}`;
+  }
+  const { hostname, port, username, password } = new URL(url);
+  tell('mariadb', ['--no-defaults', `-h${hostname}`, `-P${port}`, `-u${username}`, `-p${password}`,
+    '-e', `CREATE DATABASE IF NOT EXISTS ${schema}`]);
+  return url.replace(/[^/]*$/, schema);
 }

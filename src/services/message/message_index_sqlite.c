@@ -48,7 +48,8 @@ const struct message_index message_index_sqlite = {
 
 const struct message_index *message_index_of(const struct store_tx *tx)
 {
-    static const struct message_index *const all[] = {&message_index_postgres};
+    static const struct message_index *const all[] = {&message_index_postgres,
+                                                      &message_index_mysql};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (strcmp(all[i]->driver, store_driver_of(tx)) == 0)
             return all[i];

@@ -199,6 +199,8 @@ struct message_looking {
 };
 struct message_index {
     const char *driver;
+    /* Beside the row that was just inserted; NULL: the engine does it by itself. */
+    enum err (*add)(struct store_tx *tx, int64_t lsn, const char *terms);
     /* The newest first: MESSAGE_COLUMNS and the conversation's id. */
     struct store_stmt *(*find)(struct store_tx *tx, const struct message_looking *l);
     /* How many of the conversation the index finds. */
@@ -206,7 +208,7 @@ struct message_index {
     /* Whether the index is what its own copy of the words makes; runs as a write. */
     enum err (*check)(struct store_tx *tx, void *arg);
 };
-extern const struct message_index message_index_sqlite, message_index_postgres;
+extern const struct message_index message_index_sqlite, message_index_postgres, message_index_mysql;
 const struct message_index *message_index_of(const struct store_tx *tx);
 /* What follows "SELECT ... FROM message_terms f WHERE (the words)" on every engine. */
 #define MESSAGE_INDEX_HITS                        \

@@ -7,24 +7,38 @@
 
 /* The index of words: FTS5's, or a table of the same columns with an index of the engine's. There
  * is no database of these engines from before version 9. `v` is made of the words in `t`, of which
- * those that no search can ask for are cut (PostgreSQL's own limit is 2,047 bytes). */
+ * those that no search can ask for are cut (PostgreSQL's own limit is 2,047 bytes). For MySQL
+ * see message_index_mysql.c. */
 static const struct store_variant before_index[] = {
-    {.begins = "CREATE VIRTUAL TABLE message_terms", .postgres = ""},
+    {.begins = "CREATE VIRTUAL TABLE message_terms", .postgres = "", .mysql = ""},
     {0},
 };
+/* An index over some of the rows is one over all of them for MySQL: so it begins with which. */
 static const struct store_variant before_counts[] = {
-    {.begins = "INSERT INTO message_reaction_counts", .postgres = ""},
+    {.begins = "INSERT INTO message_reaction_counts", .postgres = "", .mysql = ""},
+    {.begins = "CREATE INDEX message_members_ranked",
+     .mysql = "CREATE INDEX message_members_ranked ON message_members (conversation_num, role)"},
+    {0},
+};
+static const struct store_variant webhook_variants[] = {
+    {.begins = "CREATE INDEX message_members_bots",
+     .mysql = "CREATE INDEX message_members_bots ON message_members (conversation_num, is_bot)"},
     {0},
 };
 static const struct store_variant index_variants[] = {
-    {.begins = "DROP TABLE message_terms", .postgres = ""},
+    {.begins = "DROP TABLE message_terms", .postgres = "", .mysql = ""},
     {.begins = "CREATE VIRTUAL TABLE message_terms",
      .postgres = "CREATE TABLE message_terms (rowid INTEGER PRIMARY KEY, t TEXT NOT NULL,"
                  " c BIGINT NOT NULL, s TEXT NOT NULL, k TEXT NOT NULL, v tsvector NOT NULL"
                  " GENERATED ALWAYS AS (array_to_tsvector(array_remove(string_to_array("
                  "regexp_replace(t, '([^ ]{255})[^ ]+', '\\1', 'g'), ' '), ''))) STORED);"
                  "CREATE INDEX message_terms_by_word ON message_terms USING gin (v);"
-                 "CREATE INDEX message_terms_by_conversation ON message_terms (c, rowid)"},
+                 "CREATE INDEX message_terms_by_conversation ON message_terms (c, rowid)",
+     .mysql = "CREATE TABLE message_terms (rowid INTEGER PRIMARY KEY, t TEXT NOT NULL,"
+              " c BIGINT NOT NULL, s VARCHAR(255) NOT NULL, k VARCHAR(255) NOT NULL);"
+              "CREATE INDEX message_terms_by_conversation ON message_terms (c, rowid);"
+              "CREATE TABLE message_words (word TEXT NOT NULL, lsn BIGINT NOT NULL REFERENCES"
+              " message_terms (rowid) ON DELETE CASCADE, PRIMARY KEY (word, lsn))"},
     {0},
 };
 
@@ -155,7 +169,8 @@ const struct store_migration message_migrations[] = {
      "CREATE INDEX message_webhooks_by_conversation ON message_webhooks (conversation_num, kind);"
      "CREATE INDEX message_webhooks_by_bot ON message_webhooks (bot_id);"
      "CREATE INDEX message_members_bots ON message_members (conversation_num, user_id)"
-     " WHERE is_bot = 1;"},
+     " WHERE is_bot = 1;",
+     .variants = webhook_variants},
     /* who has this one among their contacts: for an account that is erased */
     {.room = "message",
      .version = 7,

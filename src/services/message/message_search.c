@@ -52,12 +52,14 @@ const char *message_search_kind(struct arena *arena, const struct message_row *m
 
 static enum err index_one(struct store_tx *tx, struct arena *arena, const struct message_row *m)
 {
+    const struct message_index *index = message_index_of(tx);
     const char *terms = message_search_terms(arena, m);
-    return !terms
-               ? ERR_OK
-               : store_run(tx, "INSERT INTO message_terms (rowid, t, c, s, k) VALUES (?,?,?,?,?)",
-                           "isiss", m->lsn, terms, m->conversation_num, m->sender_id,
-                           message_search_kind(arena, m));
+    if (!terms)
+        return ERR_OK;
+    enum err err =
+        store_run(tx, "INSERT INTO message_terms (rowid, t, c, s, k) VALUES (?,?,?,?,?)", "isiss",
+                  m->lsn, terms, m->conversation_num, m->sender_id, message_search_kind(arena, m));
+    return err || !index->add ? err : index->add(tx, m->lsn, terms);
 }
 
 enum err message_search_indexed(struct store_tx *tx, unsigned shard, int64_t *lsn)

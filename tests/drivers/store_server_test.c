@@ -1,26 +1,20 @@
 /*
- * store_postgres_test: what only the PostgreSQL driver can get wrong: a connection that is cut, in
- * each place where it hurts, two processes that write at once, what a server must be set to.
+ * store_server_test: what only a driver whose database is a server can get wrong: a connection that
+ * is cut, in each place where it hurts, two processes that write at once, types of other names. Run
+ * as `store_server_test DRIVER`.
  */
 #include "store_fixture.h"
 
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/log.h"
+#include "store_server.h"
 
-/* Cuts every connection of the store's that is not the one that says so. */
 static void cut_connections(void)
 {
-    PGconn *pg = PQconnectdb(getenv("PARLANCE_TEST_POSTGRES_URL"));
-    PGresult *result = PQexec(pg, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                                  " WHERE application_name = 'parlance'");
-    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
-    assert_true(PQntuples(result) > 0);
-    PQclear(result);
-    PQfinish(pg);
+    store_server_cut(fixture_driver);
 }
 
 static void make_table(struct fixture *f)
@@ -184,13 +178,16 @@ static void test_types_of_other_names(void **state)
 static void test_a_wrong_address_is_refused(void **state)
 {
     static const char *const urls[] = {
-        "postgres://nobody:wrong@127.0.0.1:1/none",
-        "postgres://user@host:notaport:x/",
-        "postgres://host/db?no_such_option=1",
+        "://nobody:wrong@127.0.0.1:1/none",
+        "://user@host:notaport:x/",
+        "://u:p@host/db?no_such_option=1",
+        "nonsense",
     };
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        char url[128];
         struct store *store = NULL;
-        struct store_options opt = {.driver = "postgres", .url = urls[i]};
+        struct store_options opt = {.driver = fixture_driver, .url = url};
+        snprintf(url, sizeof(url), "%s%s", fixture_driver, urls[i]);
         assert_int_not_equal(store_open(&store, &opt), ERR_OK);
         assert_null(store);
     }
@@ -246,9 +243,9 @@ static void test_shards_do_not_wait_for_one_another(void **state)
     store_close(&o.other);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    fixture_driver = "postgres";
+    fixture_driver = argc > 1 ? argv[1] : "postgres";
     log_set_level(getenv("TEST_LOG") ? LOG_DEBUG : LOG_OFF);
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
@@ -260,5 +257,5 @@ int main(void)
         T(test_types_of_other_names),
         cmocka_unit_test(test_a_wrong_address_is_refused),
     };
-    return cmocka_run_group_tests_name("store postgres", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("store server", tests, NULL, NULL);
 }
