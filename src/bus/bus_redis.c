@@ -25,10 +25,8 @@
 enum err bus_redis_call(struct bus_impl *b, const struct str *argv, size_t argc,
                         struct arena *arena, const struct redis_reply **reply)
 {
-    struct redis_command command = {.argv = argv, .argc = argc, .key_at = 0};
-    struct str tag = str_from(b->tag_key);
-    for (size_t i = 1; i < argc && !command.key_at; i++)
-        command.key_at = str_starts(argv[i], tag) ? i : 0;
+    /* All keys are of one slot. */
+    struct redis_command command = {.argv = argv, .argc = argc, .route = str_from(b->tag_key)};
     return redis_call(b->client, &command, arena, reply);
 }
 

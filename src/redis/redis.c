@@ -179,8 +179,8 @@ static void call_start(struct redis *r, const struct redis_command *command, str
     if (r->cluster) {
         redis_cluster_route_init(r->cluster, &call->route);
         call->route.done = on_route_done;
-        call->route.slot =
-            command->key_at ? redis_slot(command->argv[command->key_at]) : REDIS_SLOTS;
+        struct str key = command->key_at ? command->argv[command->key_at] : command->route;
+        call->route.slot = key.n ? redis_slot(key) : REDIS_SLOTS;
         redis_cluster_submit(r->cluster, &call->route);
         return;
     }

@@ -69,6 +69,7 @@ struct redis_command {
     const struct str *argv;
     size_t argc;
     size_t key_at;
+    struct str route; /* the key to route by, of a command that has none */
 };
 MUST_USE enum err redis_call(struct redis *redis, const struct redis_command *command,
                              struct arena *arena, const struct redis_reply **reply);

@@ -118,6 +118,18 @@ static void wait_sent(struct world *w)
     bus_fixture_wait_int(w->f, "SELECT COUNT(*) FROM bus_outbox", 0);
 }
 
+static void wait_for_text(struct journal *j, const char *text)
+{
+    bool has = false;
+    for (int64_t until_ms = clock_mono_ms() + 10000; !has && clock_mono_ms() < until_ms;) {
+        usleep(5000);
+        pthread_mutex_lock(&j->lock);
+        has = strstr(j->text, text) != NULL;
+        pthread_mutex_unlock(&j->lock);
+    }
+    assert_true(has);
+}
+
 /* ---- who hears ---- */
 
 static void test_other_processes_hear_too(void **state)
@@ -316,8 +328,8 @@ static void test_a_frozen_broker_delays(void **state)
     kill(server, SIGCONT);
     journal_wait(&w->gaps, 1);
     commit(w, "k", "after");
-    journal_wait(&w->group_b, 22);
-    assert_non_null(strstr(w->group_b.text, "after"));
+    wait_for_text(&w->group_b, "after"); /* some may have come twice */
+    assert_true(w->group_b.count >= 22);
     wait_sent(w);
 }
 
