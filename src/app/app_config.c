@@ -19,6 +19,7 @@ extern char **environ;
 static const char *const log_levels[] = {"debug", "info", "warn", "error", "off", NULL};
 static const char *const log_formats[] = {"auto", "json", "text", NULL};
 const char *const app_store_drivers[] = {"sqlite", "postgres", "mysql", NULL};
+const char *const app_cache_drivers[] = {"memory", "redis", NULL};
 const char *const app_bus_drivers[] = {"memory", "redis", "kafka", "rabbitmq", NULL};
 const char *const app_registry_drivers[] = {"static", "etcd", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
@@ -80,6 +81,14 @@ static bool is_store(struct str text)
 static bool is_broker(struct str text)
 {
     return str_find(text, ':') > 0;
+}
+
+static bool is_topic(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (!isalnum((unsigned char)text.p[i]) && !strchr("._-", text.p[i]))
+            return false;
+    return text.n <= 40;
 }
 
 static bool is_long_enough(struct str text)
@@ -151,6 +160,8 @@ static const struct config_form store_form = {
 static const struct config_form broker_form = {
     "redis://, rediss://, kafka://, amqp:// or amqps:// and its address", is_broker};
 static const struct config_form ratio_form = {"a number from 0 to 1", is_ratio};
+static const struct config_form topic_form = {"letters, digits, dots, dashes, underscores",
+                                              is_topic};
 static const struct config_form secret_form = {"32 to 4096 characters", is_long_enough};
 
 /* ---- the table ---- */
@@ -167,6 +178,8 @@ static const struct config_row rows[] = {
     CONFIG_ENUM(C, event_bus, "event_bus.type", "memory", app_bus_drivers,
                 "What carries events between processes; memory: they stay in this one."),
     CONFIG_SECRET(C, event_bus_url, "event_bus.url", NULL, &broker_form, "Where that broker is."),
+    CONFIG_FORM(C, bus_prefix, "event_bus.prefix", "meeting.", &topic_form,
+                "How topics and queues begin there, when several deployments share one."),
     CONFIG_ENUM(C, message_queue, "message_queue.type", "memory", app_bus_drivers,
                 "What carries tasks that are due; memory: the database alone."),
     CONFIG_SECRET(C, message_queue_url, "message_queue.url", NULL, &broker_form,
@@ -340,6 +353,11 @@ static const struct config_row rows[] = {
     CONFIG_INT(C, grpc_ports.file, "grpc.ports.file", 50057, 0, 65535, "", "Of file."),
     CONFIG_INT(C, grpc_ports.task, "grpc.ports.task", 50058, 0, 65535, "", "Of task."),
 
+    CONFIG_ENUM(C, cache, "cache.type", "memory", app_cache_drivers,
+                "Where what may be forgotten is kept: each process its own, or all in one Redis."),
+    CONFIG_SECRET(C, cache_url, "cache.url", NULL, &broker_form, "Where that Redis is."),
+    CONFIG_TEXT(C, cache_prefix, "cache.prefix",
+                "parlance:cache:", "How its keys begin there, when several deployments share one."),
     CONFIG_INT(C, cache_bytes, "cache.max_bytes", 67108864, 1048576, 68719476736, "bytes",
                "Memory of the embedded cache."),
     CONFIG_INT(C, service_threads, "services.threads", 4, 1, 256, "",
@@ -364,6 +382,8 @@ static const char *problem_of(const struct app_config *c)
         return "store.url: expected an address of what store.driver says";
     if (is_embedded && c->blob_dir[0])
         return "blob.dir: expected store.driver, too";
+    if ((c->cache != 0) != (c->cache_url[0] != 0))
+        return "cache.type and cache.url: expected both or neither";
     if ((c->event_bus != 0) != (c->event_bus_url[0] != 0))
         return "event_bus.type and event_bus.url: expected both or neither";
     if (c->message_queue && !c->message_queue_url[0] && c->message_queue != c->event_bus)

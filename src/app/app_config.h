@@ -9,6 +9,7 @@
 enum app_log_format { APP_LOG_AUTO, APP_LOG_JSON, APP_LOG_TEXT };
 /* "sqlite", "postgres", "mysql": as store.h knows them. */
 extern const char *const app_store_drivers[];
+extern const char *const app_cache_drivers[]; /* "memory", "redis" */
 /* "memory", "redis", "kafka", "rabbitmq": as bus.h knows them. */
 extern const char *const app_bus_drivers[];
 /* "static", "etcd": as registry.h knows them. */
@@ -28,6 +29,7 @@ struct app_config {
     const char *blob_dir;         /* "": blobs/ in the data directory */
     int event_bus, message_queue; /* indices into app_bus_drivers */
     const char *event_bus_url, *message_queue_url;
+    const char *bus_prefix;
     const char *public_url;
     int log_level; /* enum log_level */
     int log_format;
@@ -107,6 +109,8 @@ struct app_config {
     int64_t registry_lease_s;
     const char *registry_advertise;
 
+    int cache; /* index into app_cache_drivers */
+    const char *cache_url, *cache_prefix;
     int64_t cache_bytes;
     int64_t service_threads;
     bool is_packing_calls;

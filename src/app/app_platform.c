@@ -185,6 +185,7 @@ static enum err open_bus(struct app *app, struct strbuf *problem)
         .task_driver = app_bus_drivers[c->message_queue],
         .task_url = is_one_broker ? c->event_bus_url : c->message_queue_url,
         .process = app->instance_id,
+        .prefix = c->bus_prefix,
         .store = app->store,
         .task_threads = 14,
     };
@@ -208,8 +209,12 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     if (err)
         return err;
     clock_trust_load(app_path(app, "clock"));
-    err = cache_open(&app->cache, &(struct cache_options){.driver = "memory",
+    err = cache_open(&app->cache, &(struct cache_options){.driver = app_cache_drivers[c->cache],
+                                                          .url = c->cache_url,
+                                                          .prefix = c->cache_prefix,
                                                           .max_bytes = (size_t)c->cache_bytes});
+    if (err == ERR_INVALID_ARGUMENT)
+        strbuf_adds(problem, "cache.url or cache.prefix is none of a Redis (the log says why)");
     if (err)
         return err;
     err = open_bus(app, problem);

@@ -41,10 +41,12 @@ export function enginesOf(dataDir) {
   if (!redis) throw new Error(`PARLANCE_TEST_SHAPE=${shape} wants node tests/services/run.mjs postgres,redis ...`);
   const prefix = `${path.basename(dataDir)}.`;
   return {
-    PARLANCE_EVENT_BUS_TYPE: process.env.PARLANCE_TEST_BUS ?? 'redis',
-    PARLANCE_CACHE_DRIVER: 'redis',
-    PARLANCE_REDIS_URL: redis,
-    PARLANCE_REDIS_PREFIX: prefix,
+    PARLANCE_EVENT_BUS_TYPE: 'redis',
+    PARLANCE_EVENT_BUS_URL: redis,
+    PARLANCE_EVENT_BUS_PREFIX: prefix,
+    PARLANCE_CACHE_TYPE: 'redis',
+    PARLANCE_CACHE_URL: redis,
+    PARLANCE_CACHE_PREFIX: prefix,
   };
 }
 
