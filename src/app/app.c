@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "app/app_internal.h"
+#include "app/app_live.h"
 #include "app/app_registry.h"
 #include "app/app_split.h"
 #include "core/clock.h"
@@ -85,6 +86,7 @@ enum err app_create(struct app **out, const struct app_config *config, const cha
     err = app_topology_start(app);
     if (err)
         goto fail;
+    app_live_start(app);
     bus_start(app->bus);
     err = app_front_start(app, problem);
     if (!err)
@@ -138,6 +140,7 @@ void app_destroy(struct app **app_)
     *app_ = NULL;
     if (!app)
         return;
+    app_live_stop(app);
     app_front_stop(app);
     app_split_close(app->split);
     app_topology_stop(app);

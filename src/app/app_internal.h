@@ -37,6 +37,7 @@ struct app {
     struct blob_store *blob;
     struct registry *registry;
     struct app_split *split;                  /* NULL: all runs here, and is served to nobody */
+    struct app_live *live;                    /* app_live.c */
     char instance_id[APP_INSTANCE_CHARS + 1]; /* of this process, in the registry */
 
     /* topology.c */

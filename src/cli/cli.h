@@ -31,6 +31,7 @@ bool cli_has_words(const struct cli_command *command, int argc, char **argv, int
 extern const struct cli_command cli_backup;
 extern const struct cli_command cli_chat;
 extern const struct cli_command cli_check_config;
+extern const struct cli_command cli_config;
 extern const struct cli_command cli_convert_helper;
 extern const struct cli_command cli_erase;
 extern const struct cli_command cli_export;

@@ -166,6 +166,39 @@ bool config_set_text(struct config_run *run, const struct config_row *row, struc
     return is_good;
 }
 
+const struct config_row *config_row_find(const struct config_table *table, struct str key)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (str_eq(str_from(table->rows[i].key), key))
+            return &table->rows[i];
+    return NULL;
+}
+
+enum err config_set(const struct config_table *table, struct str key, struct str text,
+                    struct arena *arena, void *out, struct strbuf *problem)
+{
+    struct config_run run = {table, arena, out, problem, ""};
+    struct strbuf expected = {0};
+    const struct config_row *row = config_row_find(table, key);
+    enum err err = ERR_OK;
+    if (!row)
+        err = config_complain(&run, 0, NULL, "%.*s: there is no such option", STR_FMT(key));
+    else if (!config_set_text(&run, row, text, &expected))
+        err = config_complain(&run, 0, row->key, "%s", expected.p);
+    strbuf_deinit(&expected);
+    return err;
+}
+
+void config_copy(const struct config_row *row, const void *from, void *to)
+{
+    static const size_t sizes[] = {
+        [CONFIG_TYPE_INT] = sizeof(int64_t),       [CONFIG_TYPE_BOOL] = sizeof(bool),
+        [CONFIG_TYPE_TEXT] = sizeof(const char *), [CONFIG_TYPE_LIST] = sizeof(struct config_list),
+        [CONFIG_TYPE_ENUM] = sizeof(int),
+    };
+    memcpy((char *)to + row->offset, (const char *)from + row->offset, sizes[row->type]);
+}
+
 static char env_char(char c)
 {
     return (char)(c == '.' || c == '-' ? '_' : c >= 'a' && c <= 'z' ? c - 32 : c);

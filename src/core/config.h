@@ -103,6 +103,16 @@ struct config_table {
 MUST_USE enum err config_parse(const struct config_table *table, struct str yaml,
                                const char *file_name, char *const *environ_, struct arena *arena,
                                void *out, struct strbuf *problem);
+/* NULL: no row has this key. */
+const struct config_row *config_row_find(const struct config_table *table, struct str key);
+/* One value of *out, by the same rules. On failure nothing has changed and `problem` says "KEY:
+ * expected ..., found ...". */
+MUST_USE enum err config_set(const struct config_table *table, struct str key, struct str text,
+                             struct arena *arena, void *out, struct strbuf *problem);
+/* The value of one row from another set of options; texts are shared. */
+void config_copy(const struct config_row *row, const void *from, void *to);
+/* A value as it stands in the file, secrets hidden. */
+void config_write_value(const struct config_row *row, const void *values, struct strbuf *out);
 /*
  * Calls fn for each name of the environment that begins like ours and is no option: most likely
  * mistyped. Passed over is what container platforms put there for a service of our name

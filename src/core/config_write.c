@@ -158,3 +158,8 @@ void config_write_effective(const struct config_table *table, const void *values
     struct emitter e = {table, values, out};
     add_group(&e, STR(""), 0);
 }
+
+void config_write_value(const struct config_row *row, const void *values, struct strbuf *out)
+{
+    add_value(out, row, values);
+}

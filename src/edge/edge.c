@@ -3,6 +3,7 @@
  * everything else that is asked by GET, the web client. Creation and the order of these is all that
  * stands here.
  */
+#include "core/live.h"
 #include "edge/edge_internal.h"
 #include "net/static.h"
 
@@ -266,6 +267,11 @@ void edge_job_ended(struct edge *e)
 {
     if (atomic_fetch_sub(&e->jobs, 1) == 1)
         sem_post(&e->ended);
+}
+
+void edge_set_rate_limited(struct edge *edge, bool is_rate_limited)
+{
+    LIVE_SET(edge->opt.is_rate_limited, is_rate_limited);
 }
 
 void edge_drain(struct edge *edge)

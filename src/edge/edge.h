@@ -152,6 +152,8 @@ struct http_options edge_http_options(struct edge *edge, bool is_tls);
 struct http_options edge_management_options(struct edge *edge);
 /* /ready says no from now on. */
 void edge_drain(struct edge *edge);
+/* Whether requests are limited, while it runs. */
+void edge_set_rate_limited(struct edge *edge, bool is_rate_limited);
 
 /* The OpenAPI 3.1 document of these tables. */
 void edge_openapi_write(struct strbuf *out, const struct edge_route_table *const *tables,

@@ -8,6 +8,7 @@
 #include "edge/edge_internal.h"
 
 #include "auth.pb-c.h"
+#include "core/live.h"
 
 /* What the Authorization header brings; n == 0: nothing. */
 enum proof { PROOF_NONE, PROOF_TOKEN, PROOF_SIGNATURE, PROOF_MALFORMED };
@@ -146,7 +147,7 @@ static const char *find_bound(const struct edge_job *j, struct arena *arena)
 static int64_t check_rate_ms(const struct edge_job *j)
 {
     const struct edge_route *route = j->match.target->route;
-    if (!j->edge->opt.is_rate_limited)
+    if (!LIVE_GET(j->edge->opt.is_rate_limited))
         return 0;
     int most = route->rate_per_minute > 0 ? route->rate_per_minute : EDGE_RATE_DEFAULT;
     uint64_t key =

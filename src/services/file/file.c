@@ -1,4 +1,5 @@
 /* file: create, destroy, wiring. */
+#include "core/live.h"
 #include "services/file/file_internal.h"
 
 #define CHECKERS 2
@@ -32,6 +33,12 @@ enum err file_create(struct file_service **out, const struct file_deps *deps)
     file_erase_start(svc);
     *out = svc;
     return ERR_OK;
+}
+
+void file_set_limits(struct file_service *svc, int64_t file_max_bytes, int64_t quota_bytes)
+{
+    LIVE_SET(svc->deps.file_max_bytes, file_max_bytes);
+    LIVE_SET(svc->deps.quota_bytes, quota_bytes);
 }
 
 ProtobufCService *file_rpc(struct file_service *svc)

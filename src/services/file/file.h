@@ -30,6 +30,8 @@ struct file_deps {
 /* Goes on with files whose bytes were all here when the process ended. */
 MUST_USE enum err file_create(struct file_service **out, const struct file_deps *deps);
 /* The implementation, for rpc_local_create. */
+/* Other limits, for uploads to come, while it runs. */
+void file_set_limits(struct file_service *svc, int64_t file_max_bytes, int64_t quota_bytes);
 ProtobufCService *file_rpc(struct file_service *svc);
 /* No call may be in flight. Accepts NULL. */
 void file_destroy(struct file_service **svc);

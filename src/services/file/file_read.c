@@ -4,6 +4,7 @@
  */
 #include "services/common/text.h"
 #include "services/file/file_internal.h"
+#include "core/live.h"
 
 #define LIST_NORMAL 50
 #define LIST_MAX 200
@@ -141,8 +142,8 @@ static File__FileList *list(struct file_service *svc, struct rpc_call *call,
     if (l.count > (size_t)l.limit)
         out->next_cursor = (char *)l.rows[l.limit - 1].id;
     out->used_bytes = l.used_bytes;
-    out->quota_bytes = svc->deps.quota_bytes;
-    out->max_bytes = svc->deps.file_max_bytes;
+    out->quota_bytes = LIVE_GET(svc->deps.quota_bytes);
+    out->max_bytes = LIVE_GET(svc->deps.file_max_bytes);
     return out;
 }
 

@@ -5,6 +5,7 @@
  * matches.
  */
 #include "services/file/file_internal.h"
+#include "core/live.h"
 
 #define EXTENSIONS "creation,creation-with-upload,termination,checksum,expiration"
 #define BODY_TYPE "application/offset+octet-stream"
@@ -64,7 +65,7 @@ FILE_HANDLER(file_on_capabilities, GetCapabilitiesRequest, Capabilities)
     File__Capabilities reply = FILE__CAPABILITIES__INIT;
     reply.version = (char *)FILE_TUS_VERSION;
     reply.extensions = (char *)EXTENSIONS;
-    reply.max_size = svc->deps.file_max_bytes;
+    reply.max_size = LIVE_GET(svc->deps.file_max_bytes);
     reply.checksum_algorithms = (char *)"sha1,sha256";
     closure(&reply, data);
 }
@@ -281,7 +282,7 @@ struct creating {
 static enum err create_job(struct store_tx *tx, void *arg)
 {
     struct creating *c = arg;
-    struct file_limits limits = {c->svc->deps.quota_bytes, FILE_UPLOADS_MAX};
+    struct file_limits limits = {LIVE_GET(c->svc->deps.quota_bytes), FILE_UPLOADS_MAX};
     return file_store_insert(tx, &c->row, &limits, &c->problem);
 }
 
@@ -293,10 +294,10 @@ static bool check_length(struct file_service *svc, struct rpc_call *call,
         rpc_fail(call, ERR_INVALID_ARGUMENT, "Upload-Length: expected a number of bytes");
         return false;
     }
-    if (in->length > svc->deps.file_max_bytes) {
+    if (in->length > LIVE_GET(svc->deps.file_max_bytes)) {
         call->http_status = 413;
         rpc_fail(call, ERR_OUT_OF_RANGE, "Upload-Length: a file has at most %lld bytes",
-                 (long long)svc->deps.file_max_bytes);
+                 (long long)LIVE_GET(svc->deps.file_max_bytes));
         return false;
     }
     return true;

@@ -1,6 +1,7 @@
 /* gateway: create, drain, destroy. */
 #include <unistd.h>
 
+#include "core/live.h"
 #include "services/gateway/gateway_internal.h"
 
 static void start_on_loop(void *arg)
@@ -49,6 +50,11 @@ static void count_on_loop(void *arg)
 {
     struct waiting *w = arg;
     w->left = w->gw->call_count;
+}
+
+void gateway_set_unlimited(struct gateway *gw, bool is_unlimited)
+{
+    LIVE_SET(gw->deps.is_unlimited, is_unlimited);
 }
 
 void gateway_destroy(struct gateway **gwp)

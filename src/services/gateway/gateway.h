@@ -20,6 +20,8 @@ struct gateway_deps {
 };
 
 MUST_USE enum err gateway_create(struct gateway **out, const struct gateway_deps *deps);
+/* Whether sockets may send as many frames as they like, while it runs. */
+void gateway_set_unlimited(struct gateway *gw, bool is_unlimited);
 /* Tells every socket to come back later, and closes it (1001). */
 void gateway_drain(struct gateway *gw);
 /* After the servers and their sockets, before the services. Accepts NULL. */

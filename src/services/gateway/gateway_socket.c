@@ -3,6 +3,7 @@
  * the other stand so in the log; those that come meanwhile wait, up to a limit.
  */
 #include "services/gateway/gateway_socket.h"
+#include "core/live.h"
 
 #define FRAMES_PER_S 200
 #define MESSAGE_MAX (256 * 1024)
@@ -177,7 +178,7 @@ static bool is_flooding(struct gateway_socket *s)
         s->second_since_ms = now_ms;
         s->frame_count = 0;
     }
-    return ++s->frame_count > FRAMES_PER_S && !s->gw->deps.is_unlimited;
+    return ++s->frame_count > FRAMES_PER_S && !LIVE_GET(s->gw->deps.is_unlimited);
 }
 
 static bool is_full(const struct gateway_socket *s, size_t n)

@@ -1,4 +1,5 @@
 /* meeting: create, destroy, wiring. Calls come through rpc and run on the threads of its share. */
+#include "core/live.h"
 #include "services/meeting/meeting_internal.h"
 
 static void fill_defaults(struct meeting_deps *d)
@@ -29,6 +30,12 @@ enum err meeting_create(struct meeting_service **out, const struct meeting_deps 
     meeting_erase_start(svc);
     *out = svc;
     return ERR_OK;
+}
+
+void meeting_set_rules(struct meeting_service *svc, int64_t capacity_default, bool may_bots_create)
+{
+    LIVE_SET(svc->deps.capacity_default, capacity_default);
+    LIVE_SET(svc->deps.may_bots_create, may_bots_create);
 }
 
 ProtobufCService *meeting_rpc(struct meeting_service *svc)

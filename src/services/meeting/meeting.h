@@ -33,6 +33,8 @@ struct meeting_deps {
 
 MUST_USE enum err meeting_create(struct meeting_service **out, const struct meeting_deps *deps);
 /* The implementation, for rpc_local_create. */
+/* Other rules for meetings to come, while it runs. */
+void meeting_set_rules(struct meeting_service *svc, int64_t capacity_default, bool may_bots_create);
 ProtobufCService *meeting_rpc(struct meeting_service *svc);
 /* No call may be in flight. */
 void meeting_destroy(struct meeting_service **svc);

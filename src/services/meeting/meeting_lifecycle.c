@@ -1,6 +1,7 @@
 /* Meetings as such: made, listed, shown, changed, deleted, ended. */
 #include "services/common/zone.h"
 #include "services/meeting/meeting_internal.h"
+#include "core/live.h"
 
 #define TITLE_MAX 200
 #define DESCRIPTION_MAX 5000
@@ -109,7 +110,7 @@ static bool take_fields(struct meeting_op *op, const Meeting__CreateMeetingReque
     struct meeting_row *m = &op->m;
     m->title = take_title(call, in->title);
     m->description = m->title ? take_description(call, in->description) : NULL;
-    m->capacity = in->capacity ? in->capacity : op->svc->deps.capacity_default;
+    m->capacity = in->capacity ? in->capacity : LIVE_GET(op->svc->deps.capacity_default);
     m->scheduled_start_ms = in->scheduled_start_ms;
     m->scheduled_end_ms = in->scheduled_end_ms;
     m->has_waiting_room = in->has_waiting_room;

@@ -4,6 +4,7 @@
  * meeting_op.c judges that.
  */
 #include "services/meeting/meeting_internal.h"
+#include "core/live.h"
 
 static struct meeting_service *service_of(Meeting__Meeting_Service *rpc)
 {
@@ -15,7 +16,7 @@ static void on_create_meeting(Meeting__Meeting_Service *rpc,
                               Meeting__MeetingInfo_Closure closure, void *data)
 {
     bool is_allowed = who_require(data, ROLE_USER) &&
-                      (service_of(rpc)->deps.may_bots_create || who_require_person(data));
+                      (LIVE_GET(service_of(rpc)->deps.may_bots_create) || who_require_person(data));
     closure(is_allowed ? meeting_do_create(service_of(rpc), data, in) : NULL, data);
 }
 

@@ -5,6 +5,7 @@
  * know of the group: its face.
  */
 #include "services/message/message_internal.h"
+#include "core/live.h"
 
 #define INVITE_MAX 100
 #define NOTE_MAX 200
@@ -141,8 +142,8 @@ bool group_is_asked_first(struct store_tx *tx, const struct message_op *op, cons
 {
     if (message_is_bot(op, user_id)) /* has no say in it */
         return false;
-    return op->c.is_consent_needed ||
-           (op->svc->deps.is_adding_contacts_only && !is_contact(tx, user_id, who_id(op->call)));
+    return op->c.is_consent_needed || (LIVE_GET(op->svc->deps.is_adding_contacts_only) &&
+                                       !is_contact(tx, user_id, who_id(op->call)));
 }
 
 /* ---- offering ---- */

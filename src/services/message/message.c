@@ -1,4 +1,5 @@
 /* message: create, destroy. */
+#include "core/live.h"
 #include "core/log.h"
 #include "services/message/message_internal.h"
 
@@ -49,6 +50,13 @@ static enum err renew_epoch(struct store_tx *tx, void *arg)
 enum err message_restored(struct store *store)
 {
     return store_write_sync(store, 0, renew_epoch, NULL);
+}
+
+void message_set_rules(struct message_service *svc, const struct message_rules *rules)
+{
+    LIVE_SET(svc->deps.recall_ms, rules->recall_ms);
+    LIVE_SET(svc->deps.keep_max_ms, rules->keep_max_ms);
+    LIVE_SET(svc->deps.is_adding_contacts_only, rules->is_adding_contacts_only);
 }
 
 ProtobufCService *message_rpc(struct message_service *svc)

@@ -39,6 +39,12 @@ struct message_deps {
 /* Over a store that is this process's alone it takes all of the log's shards. */
 MUST_USE enum err message_create(struct message_service **out, const struct message_deps *deps);
 /* The implementations, for rpc_local_create. */
+struct message_rules {
+    int64_t recall_ms, keep_max_ms;
+    bool is_adding_contacts_only;
+};
+/* Other rules, while it runs. */
+void message_set_rules(struct message_service *svc, const struct message_rules *rules);
 ProtobufCService *message_rpc(struct message_service *svc);
 ProtobufCService *message_group_rpc(struct message_service *svc);
 ProtobufCService *message_contact_rpc(struct message_service *svc);

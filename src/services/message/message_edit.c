@@ -3,12 +3,13 @@
  * taken back by an admin at any time, hidden from oneself. Its seq stays, so nobody's count shifts.
  */
 #include "services/message/message_internal.h"
+#include "core/live.h"
 
 #define HIDE_MAX 100
 
 static bool is_in_time(const struct message_op *op, const struct message_row *m)
 {
-    return clock_wall_ms() - m->created_at_ms <= op->svc->deps.recall_ms;
+    return clock_wall_ms() - m->created_at_ms <= LIVE_GET(op->svc->deps.recall_ms);
 }
 
 /* ---- edit ---- */

@@ -8,6 +8,7 @@
  * was written under a wrong clock: it is as old as the next one that was not.
  */
 #include "core/clock_trust.h"
+#include "core/live.h"
 #include "core/log.h"
 #include "services/message/message_internal.h"
 
@@ -24,7 +25,7 @@ struct trim {
 /* How long it keeps; 0: for ever. */
 static int64_t keep_ms(const struct message_service *svc, int64_t retention_days)
 {
-    int64_t own = retention_days * DAY_MS, all = svc->deps.keep_max_ms;
+    int64_t own = retention_days * DAY_MS, all = LIVE_GET(svc->deps.keep_max_ms);
     return !own ? all : !all ? own : MIN(own, all);
 }
 
@@ -164,7 +165,7 @@ static struct store_stmt *query_old(struct store_tx *tx, void *arg, int64_t abov
                                     int64_t limit)
 {
     const struct message_service *svc = arg;
-    int64_t now = clock_wall_ms(), all = svc->deps.keep_max_ms;
+    int64_t now = clock_wall_ms(), all = LIVE_GET(svc->deps.keep_max_ms);
     return store_query(
         tx,
         "SELECT c.num, c.id FROM message_conversations c"

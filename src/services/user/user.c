@@ -2,6 +2,7 @@
  * user: create, destroy, wiring. The service has no threads and hears no events; calls come through
  * rpc and run on the threads of its share.
  */
+#include "core/live.h"
 #include "services/user/user.h"
 
 #include <stdlib.h>
@@ -21,6 +22,12 @@ enum err user_create(struct user_service **out, const struct user_deps *deps)
         user_erase_start(svc);
     *out = svc;
     return err;
+}
+
+void user_set_rules(struct user_service *svc, enum user_registration registration, int64_t bots_max)
+{
+    LIVE_SET(svc->deps.registration, registration);
+    LIVE_SET(svc->deps.bots_max, bots_max);
 }
 
 ProtobufCService *user_rpc(struct user_service *svc)

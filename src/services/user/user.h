@@ -41,6 +41,9 @@ struct user_deps {
 /* The migrations below must have run. What deps points to must outlive the service. */
 MUST_USE enum err user_create(struct user_service **out, const struct user_deps *deps);
 /* The implementation, for rpc_local_create. */
+/* Other rules, while it runs. */
+void user_set_rules(struct user_service *svc, enum user_registration registration,
+                    int64_t bots_max);
 ProtobufCService *user_rpc(struct user_service *svc);
 /* No call may be in flight. */
 void user_destroy(struct user_service **svc);

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/live.h"
 #include "services/common/audit.h"
 #include "services/common/who.h"
 #include "services/user/user_internal.h"
@@ -32,7 +33,7 @@ static enum err refuse(struct rpc_call *call, const char *why)
  */
 static enum err check_mode(struct store_tx *tx, struct registration *r)
 {
-    enum user_registration mode = r->svc->deps.registration;
+    enum user_registration mode = LIVE_GET(r->svc->deps.registration);
     if (who_is_system(r->call) || mode == USER_REGISTRATION_OPEN)
         return ERR_OK;
     if (mode == USER_REGISTRATION_CLOSED)

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/live.h"
 #include "services/common/audit.h"
 #include "services/common/who.h"
 #include "services/user/user_internal.h"
@@ -17,7 +18,7 @@
 
 static int64_t bots_max(const struct user_service *svc)
 {
-    int64_t most = svc->deps.bots_max;
+    int64_t most = LIVE_GET(svc->deps.bots_max);
     return most < 0 ? 0 : most ? MIN(most, (int64_t)BOTS_LISTED) : BOTS_MAX_NORMAL;
 }
 

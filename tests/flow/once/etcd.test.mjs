@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Missing, startService } from '../../services/services.mjs';
 import { SECRET } from '../grpc_client.mjs';
-import { eventually, servicePorts, startServer } from '../server.mjs';
+import { eventually, run, servicePorts, startServer } from '../server.mjs';
 
 async function tryServices(...names) {
   const started = [];
@@ -134,6 +134,59 @@ describe('services found through etcd', { skip: etcd ? false : 'there is no etcd
     assert.deepEqual(await callWhile(() => sleep(500)), []);
     await eventually(() => assert.equal(keys().filter((key) => key.endsWith(instanceOf(second))).length, 0),
       { ms: LEASE_MS + 3000 });
+  });
+
+  describe('options that change while it runs', () => {
+    const config = (...args) => run(['config', ...args], { env });
+    const register = async (name) => (await front.client().post('/api/v1/auth/register',
+      { username: name, password: 'long enough a password' })).status;
+
+    test('one that is set holds everywhere, at once', async () => {
+      assert.equal(await register('bob'), 201);
+      assert.equal(config('set', 'auth.registration', 'closed').status, 0);
+      await eventually(async () => assert.equal(await register('carol'), 403), { ms: 2000 });
+      assert.match(config('list').stdout, /^auth\.registration +closed +\(registry\)$/m);
+      assert.match(config('list').stdout, /^meeting\.capacity +500$/m);
+      config('set', 'meeting.capacity', '7');
+      await eventually(async () => assert.equal((await alice.post('/api/v1/meetings', { title: 'x' })).body.capacity, 7));
+      config('set', 'log.level', 'debug');
+      await eventually(async () => { await me(); assert.ok(front.log.some((line) => line.level === 'debug')); });
+      const late = await startAccounts();
+      assert.ok(late.log.some((line) => /auth.registration is now closed/.test(line.msg)));
+      await late.stop();
+      late.isGone = true;
+    });
+
+    test('a value that does not fit is refused, and the former one stays', async () => {
+      const wrong = config('set', 'auth.registration', 'shut');
+      assert.equal(wrong.status, 1);
+      assert.match(wrong.stderr, /auth\.registration: expected one of open, invitation, closed, found "shut"/);
+      assert.match(config('set', 'http.port', '80').stderr, /no option that changes while the servers run/);
+      assert.equal(config('set', 'no.such', '1').status, 1);
+      etcd.ctl('put', '/parlance/config/auth.registration', 'shut');
+      etcd.ctl('put', '/parlance/config/meeting.capacity', '1');
+      etcd.ctl('put', '/parlance/config/http.port', '80');
+      await eventually(() => {
+        const said = front.log.map((line) => line.msg).join('\n');
+        assert.match(said, /is refused, the former one stays: auth.registration: expected one of/);
+        assert.match(said, /is refused, the former one stays: meeting.capacity: expected a whole number from 2/);
+        assert.match(said, /the registry sets http.port, which is no option that changes/);
+      });
+      assert.equal(await register('carol'), 403);
+      assert.equal((await alice.post('/api/v1/meetings', { title: 'x' })).body.capacity, 7);
+    });
+
+    test('what is unset is again as the file has it', async () => {
+      for (const key of ['auth.registration', 'meeting.capacity', 'log.level'])
+        assert.equal(config('unset', key).status, 0);
+      await eventually(async () => assert.equal(await register('carol'), 201), { ms: 2000 });
+      await eventually(async () => assert.equal((await alice.post('/api/v1/meetings', { title: 'x' })).body.capacity, 500));
+    });
+
+    test('without a registry it says so', () => {
+      assert.match(run(['config', 'list'], {}).stderr, /expected registry.type etcd/);
+      assert.equal(config('show').status, 2);
+    });
   });
 
   test('etcd may go: what runs runs on, and who comes later is found when it is back', async () => {

@@ -342,6 +342,33 @@ static void broken_tables_do_not_start(void **state)
     assert_non_null(strstr(words, "data.dir: another key has the same name"));
 }
 
+static void one_value_changes(void **state)
+{
+    struct arena *arena = arena_create();
+    struct options now = {.port = 1, .mode = 0}, before = {.port = 9, .mode = 1};
+    struct strbuf text = {0};
+    assert_int_equal(config_set(&table, STR("http.port"), STR("80"), arena, &now, &text), ERR_OK);
+    assert_int_equal(now.port, 80);
+    assert_int_equal(config_set(&table, STR("http.port"), STR("70000"), arena, &now, &text),
+                     ERR_INVALID_ARGUMENT);
+    assert_int_equal(now.port, 80);
+    assert_string_equal(text.p, "http.port: expected a whole number from 0 to 65535, found "
+                                "\"70000\"");
+    assert_int_equal(config_set(&table, STR("http"), STR("1"), arena, &now, &text),
+                     ERR_INVALID_ARGUMENT);
+    assert_string_equal(text.p, "http: there is no such option");
+    assert_int_equal(config_set(&table, STR("mode"), STR("two"), arena, &now, &text), ERR_OK);
+    const struct config_row *port = config_row_find(&table, STR("http.port"));
+    config_copy(port, &before, &now);
+    assert_int_equal(now.port, 9);
+    assert_int_equal(now.mode, 1);
+    strbuf_clear(&text);
+    config_write_value(port, &now, &text);
+    assert_string_equal(text.p, "9");
+    strbuf_deinit(&text);
+    arena_destroy(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +379,7 @@ int main(void)
         cmocka_unit_test(environment_overrides),
         cmocka_unit_test(example_parses_back),
         cmocka_unit_test(effective_hides_secrets),
+        cmocka_unit_test(one_value_changes),
         cmocka_unit_test(broken_tables_do_not_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
