@@ -311,14 +311,13 @@ static bool find_column(const struct store_migration *m, struct str table, struc
         bool is_whole = is_table(sql, &d);
         if ((!is_whole && !is_addition(sql, &d)) || !str_eq(d.table, table))
             continue;
-        struct str body = d.body;
-        if (!is_whole)
-            *item = d.body;
-        for (bool has_more = !is_whole || next_item(&body, item); has_more;
-             has_more = is_whole && next_item(&body, item)) {
-            if (is_constraint(*item) || !str_eq(first_word(*item), column))
+        struct str body = d.body, one = d.body;
+        for (bool has_more = !is_whole || next_item(&body, &one); has_more;
+             has_more = is_whole && next_item(&body, &one)) {
+            if (is_constraint(one) || !str_eq(first_word(one), column))
                 continue;
-            *is_short = has_length(*item) || (is_whole && is_key(d.body, column));
+            *item = one;
+            *is_short = has_length(one) || (is_whole && is_key(d.body, column));
             return true;
         }
     }

@@ -111,6 +111,126 @@ static void test_a_script_is_taken_apart(void **state)
     assert_false(store_dialect_next(&script, &statement));
 }
 
+#define OPTIONS \
+    " ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin"
+
+static void test_statements_in_mysql_words(void **state)
+{
+    static const struct {
+        const char *sql, *expected;
+        int parameters;
+    } cases[] = {
+        {"SELECT a FROM t WHERE b = ?2 OR c = ?1 OR d = ?",
+         "SELECT a FROM t WHERE b = ? OR c = ? OR d = ?", 3},
+        {"SELECT MAX(a, b), MAX(c) FROM t", "SELECT GREATEST(a, b), MAX(c) FROM t", 0},
+        {"CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT UNIQUE, b BLOB, c TEXT NOT"
+         " NULL, d TEXT, e TEXT NOT NULL DEFAULT 'x', UNIQUE (b, c)) WITHOUT ROWID",
+         "CREATE TABLE t (id BIGINT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(255) UNIQUE, b"
+         " VARBINARY(255), c VARCHAR(255) NOT NULL, d LONGTEXT, e LONGTEXT NOT NULL DEFAULT"
+         " ('x'), UNIQUE (b, c)) " OPTIONS,
+         0},
+        {"CREATE TABLE c (p TEXT NOT NULL REFERENCES t (id) ON DELETE CASCADE, n INTEGER CHECK (n"
+         " > 0), q INTEGER REFERENCES r (id) DEFERRABLE INITIALLY DEFERRED)",
+         "CREATE TABLE c (p VARCHAR(255) NOT NULL , n BIGINT CHECK (n > 0), q BIGINT , FOREIGN KEY"
+         " (p) REFERENCES t (id) ON DELETE CASCADE, FOREIGN KEY (q) REFERENCES r (id)   )" OPTIONS,
+         0},
+        {"CREATE INDEX i ON t (a, b) WHERE a > 0", "CREATE INDEX i ON t (a, b)", 0},
+        {"ALTER TABLE t ADD COLUMN x TEXT NOT NULL DEFAULT ''",
+         "ALTER TABLE t ADD COLUMN x LONGTEXT NOT NULL DEFAULT ('')", 0},
+        {"INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT DO NOTHING",
+         "INSERT INTO t (a, b) VALUES (?, ?) ON DUPLICATE KEY UPDATE a = t.a", 2},
+        {"INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "INSERT IGNORE INTO t VALUES (1) ", 0},
+        {"INSERT INTO t (a, b) SELECT x, ? FROM u JOIN v ON u.i = v.i ON CONFLICT (a) DO NOTHING",
+         "INSERT INTO t (a, b) SELECT x, ? FROM u JOIN v ON u.i = v.i ON DUPLICATE KEY UPDATE a ="
+         " IF(t.a <=> VALUES(a), t.a, NULL)",
+         1},
+        {"INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT (a) DO UPDATE SET b = excluded.b, c = t.c"
+         " + ?",
+         "INSERT INTO t (a, b) VALUES (?, ?) ON DUPLICATE KEY UPDATE  b = VALUES(b), c = t.c + ?",
+         3},
+        {"INSERT INTO t (a, b) VALUES (1, 2) ON CONFLICT (a) DO UPDATE SET b = excluded.b WHERE"
+         " t.b < excluded.b",
+         "INSERT INTO t (a, b) VALUES (1, 2) ON DUPLICATE KEY UPDATE b = IF( t.b < VALUES(b),"
+         " VALUES(b) , t.b)",
+         0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct strbuf out = {0};
+        struct store_dialect_info info;
+        assert_int_equal(
+            store_dialect_rewrite(STORE_DIALECT_MYSQL, str_from(cases[i].sql), &out, &info),
+            ERR_OK);
+        assert_string_equal(out.p, cases[i].expected);
+        assert_int_equal(info.parameters, cases[i].parameters);
+        strbuf_deinit(&out);
+    }
+}
+
+static void test_what_mysql_cannot_say(void **state)
+{
+    static const char *const refused[] = {
+        "CREATE UNIQUE INDEX i ON t (a) WHERE a > 0",
+        "DROP INDEX i",
+        "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1, c = 2 WHERE t.b < 1",
+        "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = ? WHERE t.b < 1",
+        "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO SOMETHING",
+        "SELECT ?0",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct strbuf out = {0};
+        struct store_dialect_info info;
+        assert_int_equal(
+            store_dialect_rewrite(STORE_DIALECT_MYSQL, str_from(refused[i]), &out, &info),
+            ERR_INTERNAL);
+        strbuf_deinit(&out);
+    }
+}
+
+static void test_places_of_parameters(void **state)
+{
+    uint16_t places[4] = {0};
+    assert_int_equal(store_dialect_places(STR("a = ?2 AND '?' = ? OR ?1 = ?"), places, 4), 4);
+    assert_int_equal(places[0], 2);
+    assert_int_equal(places[1], 3);
+    assert_int_equal(places[2], 1);
+    assert_int_equal(places[3], 4);
+}
+
+/* What an index names has a length, whether the index comes with the table or later. */
+static void test_keys_of_mysql_have_a_length(void **state)
+{
+    static const struct store_variant variants[] = {
+        {.begins = "CREATE INDEX some", .mysql = "CREATE INDEX some ON t (b, c)"}, {0}};
+    static const struct store_migration list[] = {
+        {"a", 1,
+         "CREATE TABLE t (a TEXT NOT NULL, b INTEGER, c TEXT, d TEXT); CREATE INDEX i ON t (b, a);"
+         "CREATE INDEX some ON t (b) WHERE c > ''",
+         .variants = variants},
+        {"b", 1, "CREATE TABLE t2 (c TEXT)"},
+        {"a", 2,
+         "ALTER TABLE t ADD COLUMN e TEXT; ALTER TABLE t ADD COLUMN f TEXT NOT NULL DEFAULT '';"
+         "CREATE INDEX j ON t (f)"},
+        {"a", 3, "CREATE INDEX k ON t (a, d, f, b); CREATE INDEX l ON t (e)"},
+        {"a", 4, "CREATE INDEX m ON t (d)"},
+    };
+    static const char *const expected[] = {
+        "CREATE TABLE t (a VARCHAR(255) NOT NULL, b INTEGER, c TEXT, d TEXT);\n"
+        "CREATE INDEX i ON t (b, a);\nCREATE INDEX some ON t (b, c);\n",
+        "CREATE TABLE t2 (c TEXT);\n",
+        "ALTER TABLE t ADD COLUMN e TEXT;\n"
+        "ALTER TABLE t ADD COLUMN f VARCHAR(255) NOT NULL DEFAULT '';\nCREATE INDEX j ON t (f);\n",
+        "ALTER TABLE t MODIFY d VARCHAR(255);\nCREATE INDEX k ON t (a, d, f, b);\n"
+        "ALTER TABLE t MODIFY e VARCHAR(255);\nCREATE INDEX l ON t (e);\n",
+        "CREATE INDEX m ON t (d);\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+        struct strbuf out = {0};
+        store_dialect_choose(STORE_DIALECT_MYSQL, list, i, &out);
+        assert_string_equal(out.p, expected[i]);
+        strbuf_deinit(&out);
+    }
+}
+
 int main(void)
 {
     log_set_level(LOG_OFF);
@@ -119,6 +239,10 @@ int main(void)
         cmocka_unit_test(test_the_kinds_of_statements),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_a_script_is_taken_apart),
+        cmocka_unit_test(test_statements_in_mysql_words),
+        cmocka_unit_test(test_what_mysql_cannot_say),
+        cmocka_unit_test(test_places_of_parameters),
+        cmocka_unit_test(test_keys_of_mysql_have_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
