@@ -9,7 +9,7 @@ build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-pa
   protobuf-c-compiler protobuf-compiler libprotobuf-dev libjansson-dev libsqlite3-dev libsodium-dev
   libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libavformat-dev libavcodec-dev libavutil-dev
   libswscale-dev libwebp-dev libseccomp-dev libpq-dev libmariadb-dev libhiredis-dev"
-test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format openssl python3 spin dpkg-dev nginx-light"
+test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format openssl python3 spin dpkg-dev nginx-light python3-yaml"
 service_packages="postgresql mariadb-server redis-server redis-sentinel etcd-server etcd-client" # the tests start servers of their own from them
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"
