@@ -312,6 +312,18 @@ static bool is_store_ready(void *arg)
     return store_is_writable(app->store);
 }
 
+static bool is_cache_there(void *arg)
+{
+    const struct app *app = arg;
+    return cache_is_up(app->cache);
+}
+
+static bool is_bus_there(void *arg)
+{
+    const struct app *app = arg;
+    return bus_is_linked(app->bus);
+}
+
 static void accept_signaling(void *arg, struct http_request *req, const struct identity *who,
                              ws_origin_fn *is_origin_allowed, void *origin_arg)
 {
@@ -349,7 +361,9 @@ static enum err start_edge(struct app *app)
     if (s->gateway)
         ws_rows[ws_count++] = (struct edge_ws_row){"/ws/im", accept_messages, s->gateway};
     const struct edge_check checks[] = {
-        {"store", is_store_ready, app},
+        {"store", is_store_ready, app, false},
+        {"cache", is_cache_there, app, true},
+        {"bus", is_bus_there, app, true},
     };
     return edge_create(&app->edge,
                        &(struct edge_options){.mounts = mounts,

@@ -305,6 +305,13 @@ void bus_health(struct bus *bus, struct bus_health *out)
         out->outbox_count = -1;
 }
 
+bool bus_is_linked(struct bus *bus)
+{
+    int64_t ignored;
+    bool has_events = bus_link_is_up(bus->link, &ignored);
+    return bus_link_is_up(bus->task_link, &ignored) && has_events;
+}
+
 /* ---- for the room's threads ---- */
 
 void bus_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg)

@@ -119,6 +119,8 @@ struct bus_health {
                                              * age of the oldest */
 };
 void bus_health(struct bus *bus, struct bus_health *out);
+/* Whether every broker that is configured is linked now; quick, from any thread. */
+bool bus_is_linked(struct bus *bus);
 
 /* ---- tasks ---- */
 struct bus_task {

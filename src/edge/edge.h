@@ -101,11 +101,12 @@ struct edge_socket {
     size_t frame_count;
 };
 
-/* One line of /ready: name and whether it can serve. Must be quick; on a loop. */
+/* One line of /ready: name and whether it is there. Must be quick; on a loop. */
 struct edge_check {
     const char *name;
     bool (*is_ready)(void *arg);
     void *arg;
+    bool is_spare; /* without it less works, but this process serves: "degraded", and ready */
 };
 
 /* A table and the service that answers its rows. */

@@ -20,19 +20,21 @@ static void on_health(struct edge *e UNUSED, struct http_request *req)
 static void on_ready(struct edge *e, struct http_request *req)
 {
     struct strbuf body = {0};
-    bool is_ready = !e->is_draining;
+    bool is_ready = !e->is_draining, is_whole = true;
     strbuf_adds(&body, "{\"checks\":{");
     for (size_t i = 0; i < e->opt.check_count; i++) {
         bool is_ok = e->checks[i].is_ready(e->checks[i].arg);
-        is_ready = is_ready && is_ok;
+        is_whole = is_whole && is_ok;
+        is_ready = is_ready && (is_ok || e->checks[i].is_spare);
         strbuf_adds(&body, i ? "," : "");
         strbuf_add_json(&body, str_from(e->checks[i].name));
         strbuf_printf(&body, ":%s", is_ok ? "true" : "false");
     }
     strbuf_printf(&body, "},\"status\":\"%s\"}",
                   e->is_draining ? "draining"
-                  : is_ready     ? "ready"
-                                 : "not_ready");
+                  : !is_ready    ? "not_ready"
+                  : is_whole     ? "ready"
+                                 : "degraded");
     reply_json(req, is_ready ? 200 : 503, &body);
     strbuf_deinit(&body);
 }

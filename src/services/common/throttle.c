@@ -13,8 +13,13 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/metric.h"
 
 #define KEY_SIZE 128
+
+static struct metric metric_local =
+    METRIC_COUNTER("parlance_throttle_local_total",
+                   "Tries counted by this process alone, the shared cache being away.", "scope");
 
 static struct str make_key(char out[KEY_SIZE], const char *part, const struct throttle_rule *rule,
                            const char *key)
@@ -47,8 +52,9 @@ static int64_t gate_wait_ms(struct cache *cache, const struct throttle_rule *rul
     return wait_ms;
 }
 
-enum err throttle_try(struct cache *cache, const struct throttle_rule *rule, const char *key,
-                      int64_t *retry_after_ms)
+/* *problem: what the cache says; the try counts only if there is none. */
+static enum err try_in(struct cache *cache, const struct throttle_rule *rule, const char *key,
+                       int64_t *retry_after_ms, enum err *problem)
 {
     char count_text[KEY_SIZE], gate_text[KEY_SIZE], value[24];
     struct str gate = make_key(gate_text, "gate", rule, key);
@@ -57,30 +63,48 @@ enum err throttle_try(struct cache *cache, const struct throttle_rule *rule, con
     if (*retry_after_ms > 0)
         return ERR_RESOURCE_EXHAUSTED;
     int64_t tries = 0;
-    enum err err = cache_increment(cache, count, 1, rule->window_ms, &tries);
-    if (err) {
-        log_warn(NULL, "throttle %s: the cache does not answer (%s), let through", rule->scope,
-                 err_name(err));
-        return ERR_OK;
-    }
-    if (tries <= rule->free_count)
+    *problem = cache_increment(cache, count, 1, rule->window_ms, &tries);
+    if (*problem || tries <= rule->free_count)
         return ERR_OK;
     int64_t delay_ms = delay_of(rule, tries);
     int n = snprintf(value, sizeof(value), "%lld", (long long)(clock_wall_ms() + delay_ms));
-    err = cache_add(cache, gate, (struct str){value, (size_t)n}, delay_ms);
+    enum err err = cache_add(cache, gate, (struct str){value, (size_t)n}, delay_ms);
     if (err != ERR_ALREADY_EXISTS)
         return ERR_OK;
     *retry_after_ms = MAX(gate_wait_ms(cache, rule, gate), 1);
     return ERR_RESOURCE_EXHAUSTED;
 }
 
+enum err throttle_try(struct cache *cache, const struct throttle_rule *rule, const char *key,
+                      int64_t *retry_after_ms)
+{
+    enum err problem = ERR_OK;
+    enum err err = try_in(cache, rule, key, retry_after_ms, &problem);
+    if (problem == ERR_UNAVAILABLE && cache_is_shared(cache)) {
+        metric_cell_add(metric_cell(&metric_local, rule->scope, NULL, NULL), 1);
+        problem = ERR_OK;
+        err = try_in(cache_local(cache), rule, key, retry_after_ms, &problem);
+    }
+    if (problem)
+        log_warn(NULL, "throttle %s: the cache does not answer (%s), let through", rule->scope,
+                 err_name(problem));
+    return err;
+}
+
+/* What does not get through to a cache that is away ends with its window. */
+static void note(const struct throttle_rule *rule, enum err err)
+{
+    if (err && err != ERR_UNAVAILABLE)
+        log_warn(NULL, "throttle %s: the cache does not answer (%s)", rule->scope, err_name(err));
+}
+
 void throttle_forget(struct cache *cache, const struct throttle_rule *rule, const char *key)
 {
     char text[KEY_SIZE];
-    enum err first = cache_delete(cache, make_key(text, "count", rule, key));
-    enum err second = cache_delete(cache, make_key(text, "gate", rule, key));
-    if (first || second)
-        log_warn(NULL, "throttle %s: the cache does not answer", rule->scope);
+    note(rule, cache_delete(cache, make_key(text, "count", rule, key)));
+    note(rule, cache_delete(cache, make_key(text, "gate", rule, key)));
+    if (cache_is_shared(cache))
+        throttle_forget(cache_local(cache), rule, key);
 }
 
 void throttle_give_back(struct cache *cache, const struct throttle_rule *rule, const char *key)
@@ -91,8 +115,9 @@ void throttle_give_back(struct cache *cache, const struct throttle_rule *rule, c
     enum err err = cache_increment(cache, count, -1, rule->window_ms, &tries);
     if (!err && tries <= 0) /* it had run out meanwhile */
         err = cache_delete(cache, count);
-    if (err)
-        log_warn(NULL, "throttle %s: the cache does not answer", rule->scope);
+    note(rule, err);
+    if (cache_is_shared(cache))
+        throttle_give_back(cache_local(cache), rule, key);
 }
 
 void throttle_addr(const char *remote_addr, char out[THROTTLE_ADDR_SIZE])

@@ -18,8 +18,8 @@ struct throttle_rule {
 
 /*
  * Counts a try. ERR_RESOURCE_EXHAUSTED: not now, come back after *retry_after_ms; a refused try
- * does not lengthen the wait. When the cache is out of reach the try is let through (logged): a
- * cache that is down must not lock everybody out.
+ * does not lengthen the wait. When the shared cache is away this process counts by itself; when
+ * there is no counting at all the try is let through (logged), for nobody shall be locked out.
  */
 MUST_USE enum err throttle_try(struct cache *cache, const struct throttle_rule *rule,
                                const char *key, int64_t *retry_after_ms);
