@@ -10,6 +10,7 @@
 
 #include "core/file.h"
 #include "net/guard.h"
+#include "redis/redis.h"
 
 #define CONFIG_FILE_MAX_BYTES (1 << 20)
 #define C struct app_config
@@ -81,6 +82,16 @@ static bool is_store(struct str text)
 static bool is_broker(struct str text)
 {
     return str_find(text, ':') > 0;
+}
+
+static bool is_redis(struct str text)
+{
+    return redis_is_address(text, NULL);
+}
+
+static bool is_prefix_of_keys(struct str text)
+{
+    return text.n <= 64;
 }
 
 static bool is_topic(struct str text)
@@ -159,6 +170,9 @@ static const struct config_form store_form = {
     "postgres:// or mysql://user:password@host:port/database", is_store};
 static const struct config_form broker_form = {
     "redis://, rediss://, kafka://, amqp:// or amqps:// and its address", is_broker};
+static const struct config_form redis_form = {
+    "redis://, rediss://, redis+sentinel:// or redis+cluster:// and its address", is_redis};
+static const struct config_form key_prefix_form = {"at most 64 bytes", is_prefix_of_keys};
 static const struct config_form ratio_form = {"a number from 0 to 1", is_ratio};
 static const struct config_form topic_form = {"letters, digits, dots, dashes, underscores",
                                               is_topic};
@@ -355,9 +369,9 @@ static const struct config_row rows[] = {
 
     CONFIG_ENUM(C, cache, "cache.type", "memory", app_cache_drivers,
                 "Where what may be forgotten is kept: each process its own, or all in one Redis."),
-    CONFIG_SECRET(C, cache_url, "cache.url", NULL, &broker_form, "Where that Redis is."),
-    CONFIG_TEXT(C, cache_prefix, "cache.prefix",
-                "parlance:cache:", "How its keys begin there, when several deployments share one."),
+    CONFIG_SECRET(C, cache_url, "cache.url", NULL, &redis_form, "Where that Redis is."),
+    CONFIG_FORM(C, cache_prefix, "cache.prefix", "parlance:cache:", &key_prefix_form,
+                "How its keys begin there, when several deployments share one."),
     CONFIG_INT(C, cache_bytes, "cache.max_bytes", 67108864, 1048576, 68719476736, "bytes",
                "Memory of the embedded cache."),
     CONFIG_INT(C, service_threads, "services.threads", 4, 1, 256, "",
