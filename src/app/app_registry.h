@@ -8,7 +8,7 @@
 
 /* The spaces of records that every process follows. */
 #define APP_SPACE_CONFIG "config"     /* options that change while we run */
-#define APP_SPACE_MEETINGS "meetings" /* meeting -> the instance of media that it lives on */
+#define APP_SPACE_MEETINGS "meetings" /* meeting -> where it lives (JSON) */
 
 MUST_USE enum err app_registry_open(struct app *app, struct strbuf *problem);
 /* What is served to others is known to them from now on. */

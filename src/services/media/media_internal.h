@@ -191,6 +191,8 @@ MUST_USE enum err media_publish(struct media_session *s, const Media__PublishReq
 void media_subscribe_refresh(struct media_session *s);
 MUST_USE enum err media_subscribe_answer(struct media_session *s, const Media__AnswerRequest *req,
                                          struct arena *arena, const char **problem);
+/* The offer that is not answered yet may have been lost on its way. */
+void media_subscribe_repeat(struct media_session *s);
 MUST_USE enum err media_subscribe_restart(struct media_session *s);
 MUST_USE enum err media_subscribe_choose(struct media_session *s,
                                          const Media__SetSubscriptionRequest *req);

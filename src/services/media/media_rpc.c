@@ -68,12 +68,13 @@ static void fill_ice_servers(const struct media_hub *hub, struct arena *arena,
     *count = 1;
 }
 
-static void fill_room_tracks(struct media_room *room, struct arena *arena, Media__Session *reply)
+static Media__Track **room_tracks(struct media_room *room, struct arena *arena, size_t *count)
 {
     size_t most = 0;
     LIST_FOREACH(&room->sessions, node)
     most += LIST_ENTRY(node, struct media_session, in_room)->track_count;
-    reply->tracks = arena_array(arena, Media__Track *, most);
+    Media__Track **tracks = arena_array(arena, Media__Track *, most);
+    *count = 0;
     LIST_FOREACH(&room->sessions, session_node)
     {
         struct media_session *s = LIST_ENTRY(session_node, struct media_session, in_room);
@@ -81,9 +82,10 @@ static void fill_room_tracks(struct media_room *room, struct arena *arena, Media
         {
             Media__Track *shape = arena_new(arena, Media__Track);
             media_track_shape(LIST_ENTRY(track_node, struct media_track, in_session), shape, arena);
-            reply->tracks[reply->n_tracks++] = shape;
+            tracks[(*count)++] = shape;
         }
     }
+    return tracks;
 }
 
 static void do_open(void *arg)
@@ -102,7 +104,7 @@ static void do_open(void *arg)
     struct arena *arena = w->call->arena;
     reply->id = arena_strdup(arena, s->id);
     fill_ice_servers(w->hub, arena, &reply->ice_servers, &reply->n_ice_servers);
-    fill_room_tracks(s->room, arena, reply);
+    reply->tracks = room_tracks(s->room, arena, &reply->n_tracks);
     /* The shapes borrow from tracks that may go once the loop is free: keep the reply whole by a
      * copy. */
     size_t n = media__session__get_packed_size(reply);
@@ -178,6 +180,32 @@ static void handle_keep_rooms(Media__Media_Service *service, const Media__KeepRo
     Media__KeepRoomsReply reply = MEDIA__KEEP_ROOMS_REPLY__INIT;
     struct work w = {.input = input, .call = closure_data, .reply = &reply};
     run(service, do_keep, &w);
+    closure(finish(&w), closure_data);
+}
+
+static void do_sync(void *arg)
+{
+    struct work *w = arg;
+    const Media__SyncRoomRequest *in = w->input;
+    struct arena *arena = w->call->arena;
+    struct media_room *room = map_get(w->hub->rooms, str_from(in->meeting_id));
+    if (!room) {
+        w->err = ERR_NOT_FOUND;
+        return;
+    }
+    Media__SyncRoomReply reply = MEDIA__SYNC_ROOM_REPLY__INIT;
+    reply.meeting_id = in->meeting_id;
+    reply.tracks = room_tracks(room, arena, &reply.n_tracks);
+    w->reply = rpc_message_copy(arena, &reply.base); /* tracks may go once the loop is free */
+    LIST_FOREACH(&room->sessions, node)
+    media_subscribe_repeat(LIST_ENTRY(node, struct media_session, in_room));
+}
+
+static void handle_sync_room(Media__Media_Service *service, const Media__SyncRoomRequest *input,
+                             Media__SyncRoomReply_Closure closure, void *closure_data)
+{
+    struct work w = {.input = input, .call = closure_data};
+    run(service, do_sync, &w);
     closure(finish(&w), closure_data);
 }
 

@@ -177,6 +177,12 @@ void media_subscribe_refresh(struct media_session *s)
         send_offer(s);
 }
 
+void media_subscribe_repeat(struct media_session *s)
+{
+    if (s->is_awaiting_answer)
+        send_offer(s); /* overtakes the former by its revision */
+}
+
 enum err media_subscribe_restart(struct media_session *s)
 {
     enum err err =

@@ -54,6 +54,7 @@ struct meeting_invitation {
 struct meeting_place {
     const char *signaling_id, *media_id; /* node ids; "": nobody */
     int64_t fence;                       /* 0: never placed */
+    int64_t placed_at_ms;
 };
 
 /* ---- meeting_store_place.c ---- */

@@ -13,6 +13,7 @@ Meeting__Place *meeting_place_shape(struct arena *arena, const struct meeting_pl
     shape->signaling_id = (char *)p->signaling_id;
     shape->media_id = (char *)p->media_id;
     shape->fence = p->fence;
+    shape->age_ms = MAX(clock_wall_ms() - p->placed_at_ms, (int64_t)0);
     return shape;
 }
 

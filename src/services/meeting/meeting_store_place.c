@@ -5,13 +5,15 @@ enum err meeting_store_find_place(struct store_tx *tx, struct arena *arena, cons
                                   struct meeting_place *out)
 {
     *out = (struct meeting_place){.signaling_id = "", .media_id = ""};
-    struct store_stmt *st = store_query(
-        tx, "SELECT signaling_id, media_id, fence FROM meeting_places WHERE meeting_id = ?", "s",
-        meeting_id);
+    struct store_stmt *st = store_query(tx,
+                                        "SELECT signaling_id, media_id, fence, placed_at_ms FROM "
+                                        "meeting_places WHERE meeting_id = ?",
+                                        "s", meeting_id);
     if (store_step(st)) {
         out->signaling_id = store_text(st, 0, arena);
         out->media_id = store_text(st, 1, arena);
         out->fence = store_int(st, 2);
+        out->placed_at_ms = store_int(st, 3);
     }
     return store_finish(st);
 }

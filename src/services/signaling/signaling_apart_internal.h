@@ -11,7 +11,9 @@
 
 #define NODE_EVERY_MS 1000 /* each is asked so often how it is, */
 #define NODE_LOST_MS 3000  /* and dead when it has not answered for so long */
+#define NODE_GONE_MS 1500  /* sooner when nobody listens there any more */
 #define NODE_INSTANCE_SIZE 65
+#define SPACE_MEETINGS "meetings"
 #define MEDIA_CALL_MS 4000 /* of a node that may just have died */
 
 /* ---- signaling_nodes.c: who is there ---- */
@@ -41,6 +43,8 @@ void signaling_nodes_stop(struct signaling_hub *hub);  /* not on the loop */
 void signaling_nodes_free(struct signaling_hub *hub);
 /* Alive, and not about to go; NULL. */
 struct signaling_node *signaling_node_find(struct node_set *set, const char *id);
+/* It was there, and does not answer any more or is about to go. */
+bool signaling_node_is_dead(struct node_set *set, const char *id);
 /* That media node says that it goes. */
 void signaling_nodes_leave(struct signaling_hub *hub, const char *media_id);
 /* The one with the least to do; NULL: none. */
@@ -52,6 +56,8 @@ struct signaling_node *signaling_node_choose(struct node_set *set);
  * is relayed. */
 void signaling_place_enter(struct signaling_socket *s, int64_t request_id,
                            const Meeting__AuthorizeParticipantReply *reply);
+/* Into the registry, for whoever wants to see it. */
+void signaling_place_note(const struct room *room);
 /* The room is empty: anybody may have it. */
 void signaling_place_release(struct room *room);
 /* Somebody else has it: sockets are told to come back. */
@@ -99,7 +105,7 @@ struct signaling_cluster {
     struct node_set signaling, media;
     int64_t last_number; /* of nodes, links, claims and moves */
     struct loop_timer tick_timer;
-    int64_t ticked_ms;
+    int64_t ticked_ms, started_ms;
     unsigned tick_count;
     struct map *claims;  /* meeting id -> struct claim */
     struct list links;   /* struct relay_link */

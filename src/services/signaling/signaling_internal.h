@@ -60,7 +60,7 @@ struct signaling_hub {
     struct map *resumes;                          /* resume token -> struct member */
     char revoked[SIGNALING_REVOKED_MAX][ID_SIZE]; /* sign-ins that ended last, a ring */
     size_t revoked_count;
-    int subscriptions[3];
+    int subscriptions[4];
     bool is_draining;
     unsigned call_count; /* calls whose answers will still be posted to the loop */
     bool is_ending;      /* their answers are of no interest any more */
@@ -277,6 +277,8 @@ struct member *signaling_member_find(struct signaling_hub *hub, const char *part
 
 /* ---- signaling_presence.c ---- */
 void signaling_presence_start(struct signaling_hub *hub);
+/* Now, not only by the clock. */
+void signaling_presence_report(struct signaling_hub *hub);
 void signaling_presence_stop(struct signaling_hub *hub);
 
 /* ---- signaling_rpc.c ---- */

@@ -91,6 +91,7 @@ static void on_moved(struct signaling_hub *hub, struct signaling_socket *s UNUSE
     snprintf(room->media_id, sizeof(room->media_id), "%s", r->place->media_id);
     log_info(NULL, "signaling: the media of meeting %s goes to node %s", room->id, room->media_id);
     metric_add(&moves_total, 1);
+    signaling_place_note(room);
     reopen_all(room);
 }
 

@@ -37,6 +37,17 @@ struct signaling_node *signaling_node_find(struct node_set *set, const char *id)
     return NULL;
 }
 
+bool signaling_node_is_dead(struct node_set *set, const char *id)
+{
+    LIST_FOREACH(&set->nodes, node)
+    {
+        struct signaling_node *n = LIST_ENTRY(node, struct signaling_node, in_set);
+        if (strcmp(n->id, id) == 0)
+            return !is_good(n);
+    }
+    return false;
+}
+
 struct signaling_node *signaling_node_choose(struct node_set *set)
 {
     struct signaling_node *best = NULL;
@@ -145,7 +156,8 @@ static void on_answer(struct signaling_hub *hub, struct signaling_socket *s UNUS
     n->is_asking = false;
     if (reply)
         heard(n, (const Node__Node *)reply);
-    else if (++n->failures >= 2 && call->err == ERR_UNAVAILABLE)
+    else if (++n->failures >= 2 && call->err == ERR_UNAVAILABLE &&
+             clock_mono_ms() - n->heard_ms > NODE_GONE_MS)
         down(n, "is gone");
 }
 
@@ -271,7 +283,7 @@ static void set_init(struct node_set *set, struct signaling_hub *hub, ProtobufCS
 static void start_on_loop(void *arg)
 {
     struct signaling_hub *hub = arg;
-    hub->cluster->ticked_ms = clock_mono_ms();
+    hub->cluster->ticked_ms = hub->cluster->started_ms = clock_mono_ms();
     on_tick(hub);
 }
 

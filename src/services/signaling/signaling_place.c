@@ -6,6 +6,9 @@
 #include "services/signaling/signaling_apart_internal.h"
 
 #define CLAIM_TRIES 4
+#define NEWS_MS \
+    5000 /* an instance that took a meeting so long ago is known everywhere, if it lives */
+#define LOOK_AGAIN_MS 300
 #define HOPS_MAX 3 /* a meeting changes hands while a socket is on its way */
 
 /* A join that waits for the place. */
@@ -21,6 +24,9 @@ struct claim {
     int64_t number;
     char meeting_id[ID_SIZE];
     unsigned tries;
+    Meeting__Place *place; /* as it was seen last; NULL: never placed */
+    int64_t until_ms;      /* so long its owner may be one that we have not heard of yet */
+    struct loop_timer timer;
     struct list waiters;
 };
 
@@ -37,6 +43,23 @@ void signaling_place_ask(struct signaling_hub *hub, const struct place_wish *wis
                                                          .request_id = wish->request_id,
                                                          .is_idempotent = true, /* by its fence */
                                                          .done = wish->done});
+}
+
+/* What operators and other processes see in the registry; the row decides. */
+void signaling_place_note(const struct room *room)
+{
+    struct signaling_cluster *c = room->hub->cluster;
+    char text[200];
+    snprintf(text, sizeof(text), "{\"signaling_id\":\"%s\",\"media_id\":\"%s\",\"fence\":%lld}",
+             c->self_id, room->media_id, (long long)room->fence);
+    if (registry_record_put(c->registry, SPACE_MEETINGS, room->id, text))
+        log_debug(NULL, "signaling: meeting %s is not in the registry", room->id);
+}
+
+static void forget_note(const struct room *room)
+{
+    if (registry_record_drop(room->hub->cluster->registry, SPACE_MEETINGS, room->id))
+        log_debug(NULL, "signaling: meeting %s was not in the registry", room->id);
 }
 
 /* ---- those who wait ---- */
@@ -61,6 +84,8 @@ static void waiter_free(struct waiter *w)
 static void claim_free(struct claim *claim)
 {
     map_remove(claim->hub->cluster->claims, str_from(claim->meeting_id));
+    loop_timer_stop(&claim->timer);
+    signaling_free(claim->place);
     LIST_FOREACH(&claim->waiters, node)
     waiter_free(LIST_ENTRY(node, struct waiter, in_claim));
     free(claim);
@@ -91,6 +116,7 @@ static void enter_all(struct claim *claim, const Meeting__Place *place)
         struct room *room = room_get_or_create(claim->hub, w->reply->meeting);
         room->fence = place->fence;
         snprintf(room->media_id, sizeof(room->media_id), "%s", place->media_id);
+        signaling_place_note(room);
         signaling_enter(s, w->request_id, room, w->reply->participant);
     }
     claim_free(claim);
@@ -162,8 +188,9 @@ static const char *media_for(struct signaling_hub *hub, const Meeting__Place *pl
 static void on_placed(struct signaling_hub *hub, struct signaling_socket *s, int64_t number,
                       const ProtobufCMessage *reply, struct rpc_call *call);
 
-static void claim_try(struct claim *claim, const Meeting__Place *place)
+static void claim_try(struct claim *claim)
 {
+    const Meeting__Place *place = claim->place;
     const char *media_id = media_for(claim->hub, place);
     if (!media_id || claim->tries++ == CLAIM_TRIES) {
         refuse_all(claim, ERR_UNAVAILABLE,
@@ -177,6 +204,38 @@ static void claim_try(struct claim *claim, const Meeting__Place *place)
                                              .expected_fence = place ? place->fence : 0,
                                              .request_id = claim->number,
                                              .done = on_placed});
+}
+
+/* Another instance may have started a moment ago, or we have: then its owner is not known here yet,
+ * but is no less its owner. */
+static int64_t doubt_until_ms(struct signaling_hub *hub, const Meeting__Place *place)
+{
+    struct signaling_cluster *c = hub->cluster;
+    if (!place || !place->signaling_id[0] || strcmp(place->signaling_id, c->self_id) == 0 ||
+        signaling_node_is_dead(&c->signaling, place->signaling_id))
+        return 0;
+    return MAX(clock_mono_ms() + NEWS_MS - place->age_ms, c->started_ms + NODE_LOST_MS);
+}
+
+static void look_again(void *arg)
+{
+    struct claim *claim = arg;
+    const char *owner_id = owner_of(claim->hub, claim->place);
+    if (owner_id)
+        relay_all(claim, owner_id);
+    else if (clock_mono_ms() >= claim->until_ms)
+        claim_try(claim);
+    else
+        loop_timer_start(claim->hub->loop, &claim->timer, LOOK_AGAIN_MS, look_again, claim);
+}
+
+/* Takes it, or leaves it to who has it. */
+static void claim_go_on(struct claim *claim, const Meeting__Place *place)
+{
+    signaling_free(claim->place);
+    claim->place = place ? signaling_copy(&place->base) : NULL;
+    claim->until_ms = doubt_until_ms(claim->hub, claim->place);
+    look_again(claim);
 }
 
 static struct claim *claim_find(struct signaling_hub *hub, int64_t number)
@@ -201,13 +260,10 @@ static void on_placed(struct signaling_hub *hub, struct signaling_socket *s UNUS
         refuse_all(claim, r ? ERR_INTERNAL : call->err, r ? "" : call->message);
         return;
     }
-    const char *owner_id = owner_of(hub, r->place);
     if (r->is_placed)
         enter_all(claim, r->place);
-    else if (owner_id)
-        relay_all(claim, owner_id);
     else
-        claim_try(claim, r->place);
+        claim_go_on(claim, r->place);
 }
 
 static void claim_start(struct signaling_socket *s, int64_t request_id,
@@ -220,9 +276,8 @@ static void claim_start(struct signaling_socket *s, int64_t request_id,
     snprintf(claim->meeting_id, sizeof(claim->meeting_id), "%s", reply->meeting->id);
     list_init(&claim->waiters);
     map_set(c->claims, str_from(claim->meeting_id), claim);
-    Meeting__AuthorizeParticipantReply *copy = signaling_copy(&reply->base);
-    add_waiter(claim, s->id, request_id, copy);
-    claim_try(claim, copy->place);
+    add_waiter(claim, s->id, request_id, signaling_copy(&reply->base));
+    claim_go_on(claim, reply->place);
 }
 
 void signaling_place_enter(struct signaling_socket *s, int64_t request_id,
@@ -249,6 +304,7 @@ void signaling_place_enter(struct signaling_socket *s, int64_t request_id,
 
 void signaling_place_release(struct room *room)
 {
+    forget_note(room);
     signaling_place_ask(room->hub, &(struct place_wish){.meeting_id = room->id,
                                                         .signaling_id = "",
                                                         .media_id = "",
@@ -259,6 +315,7 @@ void signaling_place_lost(struct room *room)
 {
     log_warn(NULL, "signaling: meeting %s is another instance's now", room->id);
     room->fence = -1; /* nothing is ours to give back */
+    forget_note(room);
     LIST_FOREACH(&room->members, node)
     {
         struct member *m = LIST_ENTRY(node, struct member, in_room);

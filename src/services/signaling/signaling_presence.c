@@ -63,14 +63,19 @@ static void report_room(struct room *room)
         send_report(room->hub, &shape);
 }
 
-static void on_tick(void *arg)
+void signaling_presence_report(struct signaling_hub *hub)
 {
-    struct signaling_hub *hub = arg;
     size_t at = 0;
     struct str key;
     void *value;
     while (map_next(hub->rooms, &at, &key, &value))
         report_room(value);
+}
+
+static void on_tick(void *arg)
+{
+    struct signaling_hub *hub = arg;
+    signaling_presence_report(hub);
     loop_timer_start(hub->loop, &hub->presence_timer, hub->presence_every_ms, on_tick, hub);
 }
 

@@ -30,16 +30,19 @@ async function freePorts(count) {
 
 const CORE = ['user', 'auth', 'meeting', 'file', 'message', 'presence', 'task'];
 const postgres = await tryService('postgres');
+const redis = postgres && await tryService('redis');
+const missing = !postgres ? 'there is no PostgreSQL here' : !redis ? 'there is no Redis here' : false;
+if (missing) await postgres?.stop();
 
 // One configuration for all processes, but for the ports that are a process's own.
 class Cluster {
   constructor() { this.processes = new Map(); }
 
   async plan() {
-    const names = [...CORE, 'signaling-a', 'signaling-b', 'media-a', 'media-b'];
+    const names = [...CORE, 'signaling-a', 'signaling-b', 'media-a', 'media-b', 'udp-media-a', 'udp-media-b'];
     const ports = await freePorts(names.length);
     this.ports = Object.fromEntries(names.map((name, i) => [name, ports[i]]));
-    this.remote = names.map((name) => `${name.split('-')[0]}=127.0.0.1:${this.ports[name]}`).join(',');
+    this.remote = names.filter((name) => !name.startsWith('udp')).map((name) => `${name.split('-')[0]}=127.0.0.1:${this.ports[name]}`).join(',');
   }
 
   async start(name) {
@@ -52,7 +55,9 @@ class Cluster {
       env: {
         PARLANCE_STORE_DRIVER: 'postgres', PARLANCE_STORE_URL: postgres.url, CLUSTER_SECRET: SECRET,
         JWT_SECRET: 'a secret that only these tests know, long enough', PARLANCE_GRPC_HOST: '127.0.0.1',
-        PARLANCE_MEDIA_HOST: '127.0.0.1', PARLANCE_SERVICES_REMOTE: this.remote, ...ports,
+        PARLANCE_EVENT_BUS_TYPE: 'redis', PARLANCE_EVENT_BUS_URL: redis.url,
+        PARLANCE_MEDIA_PORT: String(this.ports[`udp-${name}`] ?? 0),
+        PARLANCE_HTTP_DRAIN_MS: '4000', PARLANCE_MEDIA_HOST: '127.0.0.1', PARLANCE_SERVICES_REMOTE: this.remote, ...ports,
       },
     });
     this.processes.set(name, server);
@@ -74,7 +79,7 @@ class Cluster {
   }
 }
 
-describe('meetings over several processes', { skip: postgres ? false : 'there is no PostgreSQL here' }, () => {
+describe('meetings over several processes', { skip: missing }, () => {
   const cluster = new Cluster();
   const wires = [];
   let host, guest;
@@ -91,6 +96,7 @@ describe('meetings over several processes', { skip: postgres ? false : 'there is
     for (const wire of wires) wire.close();
     await cluster.stop();
     await postgres.stop();
+    await redis.stop();
   });
 
   // How many of a kind an instance found, by its log.
@@ -150,5 +156,115 @@ describe('meetings over several processes', { skip: postgres ? false : 'there is
       ports.add(portIn((await publish(one)).sdp));
     }
     assert.equal(ports.size, 2);
+  });
+
+  // The name of the media node that has a meeting, by an answer's candidate.
+  function nodeIn(sdp) {
+    const port = portIn(sdp);
+    return ['media-a', 'media-b'].find((name) => cluster.ports[`udp-${name}`] === port);
+  }
+
+  // Both inside, over different instances, with tracks that the other is offered.
+  async function talk() {
+    const meeting = await make();
+    const one = await enter(host, meeting, 'signaling-a');
+    const two = await enter(guest, meeting, 'signaling-b');
+    const answers = [await publish(one), await publish(two)];
+    await offered(one);
+    await offered(two);
+    return { meeting, one, two, node: nodeIn(answers[0].sdp) };
+  }
+
+  async function offered(wire) {
+    const offer = await wire.next('offer', (e) => e.places.length >= 2, 5000);
+    assert.match(offer.sdp, /a=setup:actpass/);
+    return offer;
+  }
+
+  // Where the other media node is, everything begins anew there, within ten seconds, and nobody has to ask.
+  async function comeBack({ one, two, node }, from) {
+    for (const wire of [one, two]) {
+      const former = wire.room.session_id;
+      wire.room = await wire.next('room_joined', () => true, 10_000);
+      assert.equal(wire.room.is_resumed, false);
+      assert.notEqual(wire.room.session_id, former);
+      assert.equal(wire.room.participants.length, 2);
+      wire.events.length = 0; // of the former node
+    }
+    for (const wire of [one, two]) {
+      const answer = await publish(wire);
+      assert.equal(answer.type, 'answer', JSON.stringify(answer));
+      assert.notEqual(nodeIn(answer.sdp), node);
+    }
+    await offered(one);
+    await offered(two);
+    assert.ok(Date.now() - from < 10_000, `${Date.now() - from} ms`);
+  }
+
+  test('a media node that is killed is left within seconds', async () => {
+    const call = await talk();
+    await cluster.end(call.node);
+    await comeBack(call, Date.now());
+    await cluster.start(call.node);
+    for (const wire of [call.one, call.two]) await wire.ok('leave_room');
+  });
+
+  test('a media node that hangs is left, and is nobody\'s when it comes back', async () => {
+    const call = await talk();
+    cluster.get(call.node).child.kill('SIGSTOP');
+    await comeBack(call, Date.now());
+    cluster.get(call.node).child.kill('SIGCONT');
+    await new Promise((resolve) => { setTimeout(resolve, 1500); });
+    await call.two.ok('set_muted', { track_id: (await tracksOf(call.two))[0], is_muted: true });
+    await call.one.next('track_changed', (e) => e.track.is_muted);
+    for (const wire of [call.one, call.two]) await wire.ok('leave_room');
+  });
+
+  // One's own tracks, by what the room heard.
+  async function tracksOf(wire) {
+    const own = wire.events.filter((e) => e.type === 'track_published' && e.track.participant_id === wire.room.participant_id);
+    return own.map((e) => e.track.id);
+  }
+
+  test('a media node that is told to stop hands its meetings over first', async () => {
+    const call = await talk();
+    const from = Date.now();
+    const ended = cluster.end(call.node, 'SIGTERM');
+    await comeBack(call, from);
+    assert.equal((await ended).code, 0);
+    await cluster.start(call.node);
+    for (const wire of [call.one, call.two]) await wire.ok('leave_room');
+  });
+
+  test('an instance that owns a meeting is killed: everybody meets again on the other', async () => {
+    const { meeting, one, two } = await talk();
+    const from = Date.now();
+    await cluster.end('signaling-a');
+    assert.equal((await two.closed).code, 1001);
+    assert.ok(Date.now() - from < 5000);
+    const first = await enter(host, meeting, 'signaling-b', { resumeToken: one.room.resume_token });
+    const second = await enter(guest, meeting, 'signaling-b', { resumeToken: two.room.resume_token });
+    assert.equal(first.room.is_resumed, false);
+    assert.equal(first.room.participant_id, one.room.participant_id);
+    assert.equal(second.room.participants.length, 2);
+    assert.equal((await publish(first)).type, 'answer');
+    await offered(second);
+    assert.ok(Date.now() - from < 10_000, `${Date.now() - from} ms`);
+    for (const wire of [first, second]) await wire.ok('leave_room');
+    await cluster.start('signaling-a');
+  });
+
+  test('an owner that hangs is an owner no more when it comes back', async () => {
+    await eventually(() => nodesOf('signaling-a', 'media') >= 2 && nodesOf('signaling-a', 'signaling') >= 1, { ms: 5000 });
+    const { meeting, one, two } = await talk();
+    cluster.get('signaling-a').child.kill('SIGSTOP');
+    assert.equal((await two.closed).code, 1001);
+    const back = await enter(guest, meeting, 'signaling-b', { resumeToken: two.room.resume_token });
+    assert.equal(back.room.is_resumed, false);
+    cluster.get('signaling-a').child.kill('SIGCONT');
+    assert.equal((await one.closed).code, 1001);
+    const first = await enter(host, meeting, 'signaling-a', { resumeToken: one.room.resume_token });
+    assert.equal(first.room.participants.length, 2);
+    for (const wire of [first, back]) await wire.ok('leave_room');
   });
 });

@@ -311,6 +311,7 @@ static const struct row {
     {MEDIA, "GetIceServers", "{}", "u++++++++++++++", 0},
     {MEDIA, "GetStats", "{}", "u++++++++++++++", 0},
     {MEDIA, "GetNode", "{}", "pppppppppppppp+", 0},
+    {MEDIA, "SyncRoom", "{}", "ppppppppppppppn", 0},
     {MEDIA, "KeepRooms", "{}", "pppppppppppppp+", 0},
 
     {SIGNALING, "ListConnections", "{}", "upppppppppppp++", 0},
