@@ -105,7 +105,9 @@ enum err cache_get(struct cache *cache, struct str key, struct arena *arena, str
         return ERR_INVALID_ARGUMENT;
     start_span(cache, &span, "cache.get");
     enum err err = cache->driver->get(cache->impl, key, arena, value);
-    span_add_text(&span, "parlance.cache", err ? "miss" : "hit");
+    const char *found = !err ? "hit" : err == ERR_NOT_FOUND ? "miss" : "error";
+    metric_cell_add(!err ? cache->hits : err == ERR_NOT_FOUND ? cache->misses : cache->failures, 1);
+    span_add_text(&span, "parlance.cache", found);
     span_end(&span, err == ERR_NOT_FOUND ? ERR_OK : err);
     return err;
 }

@@ -139,7 +139,7 @@ static void call_count(struct call *call)
     struct redis *r = call->redis;
     enum err err = call->route.request.err;
     metric_cell_observe(r->call_seconds, (double)(clock_mono_us() - call->start_us) / 1e6);
-    if (err)
+    if (err && err != ERR_ALREADY_EXISTS && err != ERR_NOT_FOUND) /* those are answers */
         metric_cell_add(metric_cell(&metric_errors, r->address.name, err_name(err), NULL), 1);
 }
 

@@ -23,6 +23,7 @@
 #define UNSENT_MAX (64u << 20) /* bytes */
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 2000
+#define IDLE_MS 1000
 #define CONNECT_MS 3000 /* names, sockets, TLS, signing in; sentinels before */
 
 static struct metric metric_connections = METRIC_COUNTER(
@@ -177,6 +178,26 @@ static bool has_unsent(struct redis_pipe *p)
     return has;
 }
 
+static void on_probed(struct redis_request *request)
+{
+    free(request->bytes);
+    arena_destroy(&request->arena);
+    free(request);
+}
+
+/* Nobody has asked anything for a while: a server that froze meanwhile is found out before somebody
+ * has to wait for it. */
+static void probe(struct redis_pipe *p)
+{
+    struct str ping = STR("PING");
+    struct redis_request *request = mem_new(struct redis_request);
+    request->bytes = redis_format(&ping, 1, &request->n);
+    request->arena = arena_create();
+    request->done = on_probed;
+    if (redis_pipe_submit(p, request) != ERR_OK)
+        on_probed(request);
+}
+
 /* Serves the connection until it is of no use; says why. */
 static const char *serve(struct redis_pipe *p)
 {
@@ -187,12 +208,14 @@ static const char *serve(struct redis_pipe *p)
             {.fd = p->stop_fd, .events = POLLIN},
         };
         int left_ms = time_left_ms(p);
-        int ready = poll(fds, ARRAY_LEN(fds), left_ms < 0 ? -1 : left_ms + 1);
+        int ready = poll(fds, ARRAY_LEN(fds), left_ms < 0 ? IDLE_MS : left_ms + 1);
         if (fds[2].revents)
             return "stopping";
         if (fds[1].revents)
             redis_event_clear(p->wake_fd);
         const char *why = ready > 0 && fds[0].revents ? on_ready(p, fds[0].revents) : NULL;
+        if (ready == 0 && left_ms < 0)
+            probe(p);
         if (!why && time_left_ms(p) == 0)
             why = "no answer";
         if (why)

@@ -205,6 +205,15 @@ static void test_silence_is_waited_for_once(void **state)
     assert_int_equal(call(f, "ECHO", "back", &reply), ERR_OK);
 }
 
+static void test_a_server_that_froze_is_found_out(void **state)
+{
+    struct fixture *f = *state;
+    atomic_store(&f->server.is_mute, true);
+    wait_until(f, false); /* nobody has called */
+    atomic_store(&f->server.is_mute, false);
+    wait_until(f, true);
+}
+
 static void test_what_is_no_protocol_ends_the_connection(void **state)
 {
     struct fixture *f = *state;
@@ -248,6 +257,7 @@ int main(void)
         T(test_calls),
         T(test_each_caller_gets_its_own_answer),
         T(test_silence_is_waited_for_once),
+        T(test_a_server_that_froze_is_found_out),
         T(test_what_is_no_protocol_ends_the_connection),
         T(test_closing_ends_what_waits),
     };
