@@ -17,6 +17,7 @@
 /* Redis, Kafka and RabbitMQ add theirs. */
 const struct bus_driver *const bus_drivers[] = {
     &bus_redis,
+    &bus_rabbitmq,
     NULL,
 };
 
@@ -105,14 +106,18 @@ static enum err on_parcel(struct bus *bus, const struct bus_envelope *e, const c
 {
     struct bus_handing how = {.audience = group ? BUS_TO_GROUP : BUS_TO_PLAIN,
                               .group = group,
-                              .ack = group ? on_handled : NULL,
+                              .ack = receipt ? on_handled : NULL,
                               .arg = bus,
                               .token = (int64_t)receipt,
                               .is_patient = group || e->event.id[0]};
-    if (!group && strcmp(e->event.source, bus->process) == 0)
-        return ERR_OK; /* heard before it went */
-    bool is_taken = bus_local_give(bus->local, &e->event, &how);
-    return is_taken || !how.is_patient ? ERR_OK : ERR_CANCELLED;
+    bool is_ours = !group && strcmp(e->event.source, bus->process) == 0; /* heard before it went */
+    if (!is_ours && bus_local_give(bus->local, &e->event, &how))
+        return ERR_OK;
+    if (!is_ours && how.is_patient)
+        return ERR_CANCELLED;
+    if (receipt)
+        bus_link_settle(bus->link, receipt);
+    return ERR_OK;
 }
 
 static void on_up(struct bus *bus, bool is_back)

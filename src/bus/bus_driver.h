@@ -77,7 +77,8 @@ int64_t bus_link_backoff_ms(struct bus_link *link);
 void bus_link_sent(struct bus_link *link, int64_t token, enum err err);
 /*
  * A parcel has come. Blocks while the lanes are full: that is the back-pressure. `receipt` is for
- * settle, which follows when the handlers have returned (groups alone; 0 for broadcast).
+ * settle, which follows when the handlers have returned (also within the call); 0, which only a
+ * broadcast may have: nothing follows.
  * ERR_INVALID_ARGUMENT: no envelope: the driver moves it to the dead letters and settles it itself.
  * ERR_CANCELLED: stopping; leave it unsettled.
  */
@@ -95,4 +96,4 @@ bool bus_link_topic(const struct bus_link *link, const char *channel, const char
 
 /* All drivers that are built in; the last is NULL. */
 extern const struct bus_driver *const bus_drivers[];
-extern const struct bus_driver bus_redis;
+extern const struct bus_driver bus_redis, bus_rabbitmq;

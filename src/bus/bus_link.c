@@ -209,7 +209,7 @@ void bus_link_down(struct bus_link *link, const char *why)
 {
     size_t count;
     pthread_mutex_lock(&link->lock);
-    bool was_up = link->is_up, is_first = !was_up && link->failures == 1;
+    bool was_up = link->is_up, is_first = !was_up && !link->was_up && link->failures == 0;
     link->is_up = false;
     if (was_up)
         link->down_since_ms = clock_mono_ms();

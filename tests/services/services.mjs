@@ -12,6 +12,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startEtcd } from './etcd.mjs';
+import { startRabbitmq } from './rabbitmq.mjs';
 import { startRedis, startRedisCluster, startRedisSentinel, startRedisTls } from './redis.mjs';
 
 const READY_MS = 30_000;
@@ -155,6 +156,7 @@ const starters = {
   postgres: startPostgres,
   mysql: startMysql,
   etcd: startEtcd,
+  rabbitmq: startRabbitmq,
   redis: startRedis,
   'redis-tls': startRedisTls,
   'redis-sentinel': startRedisSentinel,
