@@ -177,12 +177,12 @@ void bus_link_start(struct bus_link *link)
 void bus_link_up(struct bus_link *link)
 {
     pthread_mutex_lock(&link->joining);
+    join_all(link); /* first: who is linked hears */
     pthread_mutex_lock(&link->lock);
     bool is_back = link->was_up;
     link->is_up = link->was_up = true;
     link->failures = 0;
     pthread_mutex_unlock(&link->lock);
-    join_all(link);
     pthread_mutex_unlock(&link->joining);
     metric_cell_set(metric_cell(&metric_up, link->driver->name, link->carries, NULL), 1);
     log_info(NULL, "bus: %s: linked, for %s", link->driver->name, link->carries);
