@@ -342,7 +342,7 @@ enum err redis_link_connect(struct redis_link **out, const struct redis_address 
                             const struct redis_wait *wait, char *problem)
 {
     *out = NULL;
-    int fd;
+    int fd = -1;
     enum err err = connect_by_name(host, wait, &fd, problem);
     if (err)
         return err;

@@ -7,6 +7,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ struct redis_pipe {
     pthread_t thread;
     int stop_fd;
     int wake_fd;
+    atomic_bool is_stopping;
     pthread_mutex_t lock;
     pthread_cond_t first_over;
     /* guarded by lock: */
@@ -45,7 +47,6 @@ struct redis_pipe {
     size_t waiting_count;
     struct strbuf unsent;
     bool is_first_over;
-    bool is_stopping;
     bool is_said; /* that it is down: once */
 };
 
@@ -66,7 +67,9 @@ static void send_now(struct redis_pipe *p, const char *bytes, size_t n)
 enum err redis_pipe_submit(struct redis_pipe *p, struct redis_request *request)
 {
     pthread_mutex_lock(&p->lock);
-    enum err err = p->is_stopping ? ERR_CANCELLED : p->link ? ERR_OK : ERR_UNAVAILABLE;
+    enum err err = atomic_load(&p->is_stopping) ? ERR_CANCELLED
+                   : p->link                    ? ERR_OK
+                                                : ERR_UNAVAILABLE;
     if (p->waiting_count >= WAITING_MAX || p->unsent.n > UNSENT_MAX)
         err = ERR_UNAVAILABLE;
     if (!err) {
@@ -274,8 +277,8 @@ static void drop_link(struct redis_pipe *p, const char *why)
     set_link(p, NULL);
     redis_link_close(&link);
     while ((request = first_waiting(p)))
-        end_request(p, request, p->is_stopping ? ERR_CANCELLED : ERR_UNAVAILABLE);
-    if (p->is_stopping)
+        end_request(p, request, atomic_load(&p->is_stopping) ? ERR_CANCELLED : ERR_UNAVAILABLE);
+    if (atomic_load(&p->is_stopping))
         return;
     count(&metric_lost, p, why);
     log_warn(NULL, "redis: the connection of %s is given up: %s", p->opt.address->name, why);
@@ -345,9 +348,7 @@ void redis_pipe_destroy(struct redis_pipe **pp)
     *pp = NULL;
     if (!p)
         return;
-    pthread_mutex_lock(&p->lock);
-    p->is_stopping = true;
-    pthread_mutex_unlock(&p->lock);
+    atomic_store(&p->is_stopping, true);
     redis_event_set(p->stop_fd);
     pthread_join(p->thread, NULL);
     strbuf_deinit(&p->unsent);
