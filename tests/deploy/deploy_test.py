@@ -113,6 +113,86 @@ class Compose(unittest.TestCase):
         self.assertGreater(count, 0)
 
 
+class FullCompose(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = os.path.join(DEPLOY, "docker")
+        cls.compose = yaml.safe_load(read(os.path.join(cls.folder, "compose.full.yml")))
+        cls.values = dotenv(os.path.join(cls.folder, ".env.example"))
+        cls.secrets = [name for name, value in cls.values.items() if "change-me" in value]
+
+    def check_secrets(self, values):
+        run = subprocess.run(["bash", os.path.join(self.folder, "check-secrets.sh")], env={"PATH": os.environ["PATH"], **values},
+                             capture_output=True, text=True, timeout=20, check=False)
+        return run.returncode, run.stderr
+
+    def test_unchanged_secrets_are_refused(self):
+        good = {name: "0123456789abcdef" * 4 for name in self.secrets}
+        self.assertEqual(self.check_secrets(good), (0, ""))
+        for name in self.secrets:
+            self.assertIn(name, self.compose["services"]["secrets"]["environment"])
+            for value in (self.values[name], "", "short", "a/b:c@" + "x" * 40):
+                code, said = self.check_secrets({**good, name: value})
+                self.assertEqual(code, 1, value)
+                self.assertIn(name, said)
+
+    def test_nothing_starts_before_they_are_looked_at(self):
+        services = self.compose["services"]
+        def reaches(name):
+            return name == "secrets" or any(reaches(other) for other in services[name].get("depends_on", []))
+        for name in services:
+            self.assertTrue(reaches(name), name)
+
+    def test_every_service_runs_once(self):
+        run = [s for one in self.compose["services"].values() if isinstance(one.get("environment"), dict)
+               for s in one["environment"].get("PARLANCE_SERVICES_RUN", "").split(",") if s]
+        known = subprocess.run([PARLANCE, "check-config", "--example"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(sorted(run), sorted(re.search(r"each item all, or of ([a-z, ]+)\.", known)[1].split(", ")))
+
+    def test_the_ports_that_people_know(self):
+        ports = {str(port) for one in self.compose["services"].values() for port in one.get("ports", [])}
+        ports = {port.replace("127.0.0.1:", "") for port in ports}
+        for wanted in ("8800:8800", "8443:8443", "443:8443", "9000:9000", "9001:9001", "8801:9090", "8802:9093", "8803:16686", "8804:3000",
+                       "8805:3100", "8810:8810/udp"):
+            self.assertIn(wanted, ports)
+
+    def test_prometheus_asks_all_of_them(self):
+        config = yaml.safe_load(read(os.path.join(DEPLOY, "prometheus/prometheus.yml")))
+        asked = config["scrape_configs"][0]["dns_sd_configs"][0]["names"]
+        run = [name for name, one in self.compose["services"].items()
+               if isinstance(one.get("environment"), dict) and "PARLANCE_SERVICES_RUN" in one["environment"]]
+        self.assertEqual(sorted(asked), sorted(run))
+
+    def test_grafana_finds_what_it_is_told_of(self):
+        sources = yaml.safe_load(read(os.path.join(DEPLOY, "grafana/provisioning/datasources/parlance.yml")))["datasources"]
+        for source in sources:
+            name, port = re.fullmatch(r"http://([a-z]+):(\d+)", source["url"]).groups()
+            self.assertIn(name, self.compose["services"])
+            self.assertTrue(any(str(p).endswith(f":{port}") for p in self.compose["services"][name]["ports"]), source["url"])
+        known = {source["uid"] for source in sources}
+        for path in files("grafana/dashboards", ".json"):
+            for panel in json.loads(read(path))["panels"]:
+                self.assertIn(panel["datasource"]["uid"], known)
+
+    @unittest.skipUnless(shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin"), "there is no nginx")
+    def test_nginx_takes_it(self):
+        nginx = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        with tempfile.TemporaryDirectory() as directory:
+            os.mkdir(f"{directory}/tls")
+            script = read(os.path.join(self.folder, "prepare.sh")).replace("/tls/", f"{directory}/tls/").replace("/blobs", directory)
+            script = script.replace("chown 8800:8800", "test -d")
+            subprocess.run(["bash", "-c", script], env={"PATH": os.environ["PATH"], "PUBLIC_URL": "https://meet.example.org:8443/x"},
+                           check=True, capture_output=True, timeout=30)
+            own = read(os.path.join(DEPLOY, "nginx/compose.conf")).replace("/etc/parlance/", f"{directory}/tls/")
+            own = own.replace("server gateway:", "server 127.0.0.1:").replace("server signaling:", "server 127.0.0.1:")
+            own = own.replace("listen 8800;", "listen 127.0.0.1:0;").replace("listen 8443", "listen 127.0.0.1:18443")
+            path = os.path.join(directory, "nginx.conf")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(f"pid {directory}/pid; error_log stderr; events {{}} http {{ {own.replace('127.0.0.1:0;', '127.0.0.1:18800;')} }}")
+            run = subprocess.run([nginx, "-t", "-p", directory, "-c", path], capture_output=True, text=True, check=False)
+            self.assertIn("syntax is ok", run.stderr)
+
+
 class Kubernetes(unittest.TestCase):
     """The units beside base/ are kustomizations of it: here their patches are put on by hand."""
 
