@@ -3,6 +3,7 @@
  * the steps that bring a database up to date.
  */
 #include "app/app_internal.h"
+#include "bus/bus_schema.h"
 #include "services/common/erase.h"
 #include "services/auth/auth.h"
 #include "services/file/file.h"
@@ -33,6 +34,7 @@ static const struct {
     const struct store_migration *list;
     const size_t *count;
 } migrations[] = {
+    {bus_migrations, &bus_migration_count},
     {user_migrations, &user_migration_count},
     {auth_migrations, &auth_migration_count},
     {media_migrations, &media_migration_count},

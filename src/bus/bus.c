@@ -1,6 +1,7 @@
 /* bus: the room's front. Handlers of this process (bus_local) and, with a store, the outbox and the
  * tasks are the same whoever carries events; the link to a broker is there when one is named. */
 #include "bus/bus_internal.h"
+#include "bus/bus_schema.h"
 #include "bus/bus_trace.h"
 
 #include <signal.h>
@@ -22,7 +23,7 @@ const struct bus_driver *const bus_drivers[] = {
 };
 
 /* An id is the row's; with AUTOINCREMENT none comes twice, and order is the order of commits. */
-static const struct store_migration migrations[] = {
+const struct store_migration bus_migrations[] = {
     {"bus", 1,
      "CREATE TABLE bus_outbox ("
      " id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -61,6 +62,7 @@ static const struct store_migration migrations[] = {
      "CREATE INDEX bus_outbox_by_owner ON bus_outbox (owner, id) WHERE owner <> '';"
      "CREATE INDEX bus_outbox_by_key ON bus_outbox (channel, event_key, id) WHERE owner <> '';"},
 };
+const size_t bus_migration_count = ARRAY_LEN(bus_migrations);
 
 static struct bus_options with_defaults(const struct bus_options *opt)
 {
@@ -153,7 +155,7 @@ enum err bus_open(struct bus **out, const struct bus_options *opt)
     *out = NULL;
     enum err err = ERR_OK;
     if (opt->store)
-        err = store_migrate(opt->store, migrations, ARRAY_LEN(migrations));
+        err = store_migrate(opt->store, bus_migrations, bus_migration_count);
     if (err)
         return err;
     struct bus *bus = mem_new(struct bus);

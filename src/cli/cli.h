@@ -42,4 +42,6 @@ extern const struct cli_command cli_restore;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_user;
 extern const struct cli_command cli_verify;
+extern const struct cli_command cli_copy_store;
+extern const struct cli_command cli_restored;
 extern const struct cli_command cli_version;

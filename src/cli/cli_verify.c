@@ -1,15 +1,20 @@
-/* verify: walks all logs of messages and says whether they are whole. */
+/* verify: walks all logs of messages and says whether they are whole. restored: a database that its
+ * engine's own tools have put back. */
 #include <stdio.h>
 
 #include "app/app.h"
 #include "cli/cli.h"
 #include "core/arena.h"
 #include "core/log.h"
+#include "services/message/message.h"
 
-static int run(int argc, char **argv)
+/* What both do with the store of the configuration. */
+typedef enum err work_fn(struct store *store, struct strbuf *report, bool *is_whole);
+
+static int run_on_store(const struct cli_command *command, int argc, char **argv, work_fn *work)
 {
     const char *path = cli_take_value(&argc, argv, "config");
-    if (!cli_has_words(&cli_verify, argc, argv, 0))
+    if (!cli_has_words(command, argc, argv, 0))
         return 2;
     struct arena *arena = arena_create();
     struct app_config config = {0};
@@ -22,9 +27,9 @@ static int run(int argc, char **argv)
     if (!err)
         err = app_store_open(&store, &config, &problem);
     if (!err)
-        err = app_verify(store, &report, &is_whole);
+        err = work(store, &report, &is_whole);
     if (err)
-        fprintf(stderr, "parlance verify: %s\n", problem.n ? problem.p : err_text(err));
+        fprintf(stderr, "parlance %s: %s\n", command->name, problem.n ? problem.p : err_text(err));
     else
         fputs(strbuf_str(&report).p, is_whole ? stdout : stderr);
     strbuf_deinit(&report);
@@ -32,6 +37,24 @@ static int run(int argc, char **argv)
     strbuf_deinit(&problem);
     arena_destroy(&arena);
     return err || !is_whole ? 1 : 0;
+}
+
+static int run(int argc, char **argv)
+{
+    return run_on_store(&cli_verify, argc, argv, app_verify);
+}
+
+static enum err begin_anew(struct store *store, struct strbuf *report, bool *is_whole)
+{
+    enum err err = message_restored(store);
+    *is_whole = !err;
+    strbuf_adds(report, "cursors of clients that saw more than is here count no more\n");
+    return err;
+}
+
+static int run_restored(int argc, char **argv)
+{
+    return run_on_store(&cli_restored, argc, argv, begin_anew);
 }
 
 const struct cli_command cli_verify = {
@@ -44,4 +67,17 @@ const struct cli_command cli_verify = {
         "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n\n"
         "The server must not be running.\n",
     .run = run,
+};
+
+const struct cli_command cli_restored = {
+    .name = "restored",
+    .summary = "Tells a database that its engine's tools have put it back.",
+    .usage = "parlance restored [--config FILE]",
+    .about =
+        "After a restore by pg_restore, mariadb-backup or a snapshot, and before the first start:\n"
+        "clients may have seen more than is there now, and begin anew. `parlance restore` (of\n"
+        "SQLite's backups) does so by itself.\n\n"
+        "  --config FILE  the configuration; without it ./parlance.yaml if it is there\n\n"
+        "The server must not be running.\n",
+    .run = run_restored,
 };

@@ -173,11 +173,8 @@ function tell(program, args) {
   if (done.status !== 0) throw new Error(`${program}: ${done.error ?? ''} ${done.stderr}`);
 }
 
-// The server whose address run.mjs put into the environment: a schema (database) of this name in it, made when it is not there.
-export function databaseOf(driver, name) {
-  const url = process.env[`PARLANCE_TEST_${driver.toUpperCase()}_URL`];
-  if (!url) throw new Error(`no server: run this by node tests/services/run.mjs ${driver} ...`);
-  const schema = `t_${Buffer.from(name).toString('hex').slice(-40)}`;
+// A schema (PostgreSQL) or database of this name in the server, made when it is not there: its address.
+export function databaseIn(driver, { url }, schema) {
   if (driver === 'postgres') {
     tell('psql', [url, '-qc', `SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS ${schema}`]);
     return `${url}?options=-csearch_path%3D${schema}`;
@@ -186,4 +183,11 @@ export function databaseOf(driver, name) {
   tell('mariadb', ['--no-defaults', `-h${hostname}`, `-P${port}`, `-u${username}`, `-p${password}`,
     '-e', `CREATE DATABASE IF NOT EXISTS ${schema}`]);
   return url.replace(/[^/]*$/, schema);
+}
+
+// The same in the server whose address run.mjs put into the environment.
+export function databaseOf(driver, name) {
+  const url = process.env[`PARLANCE_TEST_${driver.toUpperCase()}_URL`];
+  if (!url) throw new Error(`no server: run this by node tests/services/run.mjs ${driver} ...`);
+  return databaseIn(driver, { url }, `t_${Buffer.from(name).toString('hex').slice(-40)}`);
 }

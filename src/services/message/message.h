@@ -70,6 +70,9 @@ MUST_USE enum err message_verify(struct store *store, struct message_verdict *ou
  * more than the backup has count no more. */
 MUST_USE enum err message_restored(struct store *store);
 
+/* A row of message_terms was copied from another engine: what this one keeps beside it. */
+MUST_USE enum err message_index_copied(struct store_tx *tx, int64_t lsn, const char *terms);
+
 /* Everything kept of a person: `parlance export`. */
 struct export_sink;
 MUST_USE enum err message_export(struct store *store, const char *user_id,

@@ -55,3 +55,9 @@ const struct message_index *message_index_of(const struct store_tx *tx)
             return all[i];
     return &message_index_sqlite;
 }
+
+enum err message_index_copied(struct store_tx *tx, int64_t lsn, const char *terms)
+{
+    const struct message_index *index = message_index_of(tx);
+    return index->add ? index->add(tx, lsn, terms) : ERR_OK;
+}
