@@ -14,6 +14,7 @@
 #include "rpc/rpc_internal.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
+#define MOVED_RETRY_MS 500
 
 struct rpc_call *rpc_call_create(const struct rpc_call *like)
 {
@@ -73,6 +74,14 @@ void rpc_fail(struct rpc_call *call, enum err err, const char *fmt, ...)
     state->fail_err = err == ERR_OK ? ERR_INTERNAL : err;
 }
 
+void rpc_move(struct rpc_call *call, const char *instance)
+{
+    rpc_fail(call, ERR_UNAVAILABLE, "Another instance does this now, try again.");
+    call->retry_after_ms = MOVED_RETRY_MS;
+    call->is_moved = true;
+    snprintf(call->moved_to, sizeof(call->moved_to), "%s", instance);
+}
+
 enum err rpc_failure(const struct rpc_call *call)
 {
     return rpc_state((struct rpc_call *)call)->fail_err;
@@ -112,6 +121,7 @@ void rpc_call_start_clock(struct rpc_call *call)
         call->log = log_scope(NULL, "request_id", call->request_id);
     state->fail_err = ERR_OK;
     state->fail_message[0] = '\0';
+    call->is_moved = false;
 }
 
 void rpc_call_abandon(struct rpc_call_state *state)

@@ -109,6 +109,9 @@ static void take_trailers(struct rpc_call *call, const struct h2_metadata *trail
     int64_t value;
     const char *retry = h2_metadata_find(trailers, "parlance-retry-after-ms");
     const char *status = h2_metadata_find(trailers, "parlance-http-status");
+    const char *moved = h2_metadata_find(trailers, "parlance-moved-to");
+    if (moved)
+        rpc_move(call, moved);
     if (retry && str_to_i64(str_from(retry), &value) && value > 0)
         call->retry_after_ms = value;
     if (status && str_to_i64(str_from(status), &value) && value >= 400 && value < 600)
@@ -167,6 +170,7 @@ static void on_end(void *arg, const struct h2_result *result)
         return;
     }
     take_trailers(a->call, result->metadata);
+    rpc_state(a->call)->was_unsent = result->is_unprocessed;
     rpc_fail(a->call, result->err, "%s", result->message);
     end_call(a, NULL);
 }
@@ -218,6 +222,17 @@ static struct instance *pick_by(struct rpc_remote *remote, const char *affinity)
     return best;
 }
 
+/* By its id, or by its address: what every process knows of it alike. */
+static bool is_called(const struct instance *instance, const char *name)
+{
+    const struct rpc_channel *c = instance->channel;
+    size_t n = strlen(c->address);
+    int64_t port;
+    return strcmp(instance->id, name) == 0 ||
+           (strncmp(name, c->address, n) == 0 && name[n] == ':' &&
+            str_to_i64(str_from(name + n + 1), &port) && port == c->port);
+}
+
 /* The next in turn that is not failing; a pinned call has no choice. */
 static struct instance *pick(struct rpc_remote *remote, const struct rpc_call *call)
 {
@@ -226,7 +241,7 @@ static struct instance *pick(struct rpc_remote *remote, const struct rpc_call *c
         return pick_by(remote, call->affinity);
     for (size_t i = 0; i < remote->count; i++) {
         struct instance *instance = &remote->instances[(remote->next + i) % remote->count];
-        if (pinned ? strcmp(instance->id, pinned) == 0 : state_of(instance) != H2_CHANNEL_FAILING) {
+        if (pinned ? is_called(instance, pinned) : state_of(instance) != H2_CHANNEL_FAILING) {
             remote->next = (remote->next + i + 1) % remote->count;
             return instance;
         }
@@ -248,6 +263,7 @@ static void fail_nobody(struct attempt *a)
     else
         rpc_fail(a->call, ERR_UNAVAILABLE, "no instance of %s answers", name);
     a->call->retry_after_ms = pause_ms;
+    rpc_state(a->call)->was_unsent = true;
     end_call(a, NULL);
 }
 
@@ -292,6 +308,7 @@ static void remote_invoke(ProtobufCService *base, unsigned method, const Protobu
     struct rpc_call *call = data;
     size_t n = protobuf_c_message_get_packed_size(input);
     struct attempt *a = mem_alloc(sizeof(*a) + n);
+    rpc_state(call)->was_unsent = false;
     *a = (struct attempt){.remote = remote,
                           .call = rpc_call_ref(call),
                           .method = method,

@@ -31,6 +31,8 @@ struct identity {
     int64_t expires_at_ms; /* wall; of the token that said so; 0: not by a token */
 };
 
+#define RPC_INSTANCE_SIZE 128
+
 struct rpc_call {
     /* in: set by the caller */
     int64_t timeout_ms; /* 0: 10,000 */
@@ -51,6 +53,10 @@ struct rpc_call {
     int64_t retry_after_ms; /* with RESOURCE_EXHAUSTED or UNAVAILABLE: when to come back; 0: not
                                said. The edge makes it Retry-After. */
     int http_status; /* with an error: what HTTP has a more exact word for (423); 0: the error's */
+    /* With UNAVAILABLE: it did not begin; another instance does it, "host:port" or an id; "":
+     * nobody knows yet which. rpc_route calls again there. */
+    bool is_moved;
+    char moved_to[RPC_INSTANCE_SIZE];
     const char *peer;
     /* own */
     struct arena *arena; /* requests, replies and rows of this call live here */
@@ -70,6 +76,9 @@ struct rpc_call *rpc_call_ref(struct rpc_call *call);
 
 /* In a handler: records the error for the closure(NULL, call) that must follow. */
 void rpc_fail(struct rpc_call *call, enum err err, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The same for a call that was not begun, since another instance ("": not known which) has what it
+ * is about. */
+void rpc_move(struct rpc_call *call, const char *instance);
 /* What rpc_fail recorded so far in this invocation; ERR_OK: nothing. */
 enum err rpc_failure(const struct rpc_call *call);
 /* Its words; "" for none. As long as the call. */

@@ -45,6 +45,9 @@ struct rpc_call_state {
     ProtobufCClosure closure;
     int64_t start_us;
     bool is_managed; /* started by rpc_sync or rpc_async, not by a bare stub */
+    bool was_unsent; /* the remote one's: it failed, and nothing was begun */
+
+    struct rpc_routing *routing; /* rpc_route's */
 
     /* Of the invocation in work; trace.c. */
     bool is_from_outside;          /* another process asks: may begin a trace */

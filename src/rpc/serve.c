@@ -73,7 +73,7 @@ static void served_free(struct served *served)
 
 static void finish_failed(struct h2_stream *s, const struct rpc_call *call)
 {
-    struct h2_pair pairs[2];
+    struct h2_pair pairs[3];
     char retry[24], status[12];
     size_t count = 0;
     if (call->retry_after_ms > 0) {
@@ -84,6 +84,8 @@ static void finish_failed(struct h2_stream *s, const struct rpc_call *call)
         snprintf(status, sizeof(status), "%d", call->http_status);
         pairs[count++] = (struct h2_pair){"parlance-http-status", status};
     }
+    if (call->is_moved)
+        pairs[count++] = (struct h2_pair){"parlance-moved-to", call->moved_to};
     h2_stream_finish(s, &(struct h2_status){.err = call->err,
                                             .message = call->message,
                                             .metadata = pairs,

@@ -79,9 +79,15 @@ ProtobufCService *message_webhook_rpc(struct message_service *svc)
     return &svc->webhook_rpc.base;
 }
 
+void message_set_peers(struct message_service *svc, ProtobufCService *peers)
+{
+    svc->peers = peers;
+}
+
 void message_drain(struct message_service *svc)
 {
     svc->is_stopping = true;
+    message_owners_leave(svc);
 }
 
 void message_destroy(struct message_service **svc)
@@ -91,6 +97,7 @@ void message_destroy(struct message_service **svc)
     message_retention_stop(*svc);
     message_meeting_stop(*svc);
     message_search_stop(*svc);
+    message_owners_stop(*svc);
     message_shards_close(*svc);
     free(*svc);
     *svc = NULL;

@@ -34,6 +34,7 @@ struct message_deps {
     int64_t invitation_ms;          /* to groups, until they end; 0: 14 days */
     bool is_adding_contacts_only;   /* into groups: others are invited */
     unsigned shards;                /* of the log, fixed when the database is made; 0: 1 */
+    const char *instance; /* "host:port": where others call this process; NULL: nobody does */
 };
 
 /* Over a store that is this process's alone it takes all of the log's shards. */
@@ -49,6 +50,14 @@ ProtobufCService *message_rpc(struct message_service *svc);
 ProtobufCService *message_group_rpc(struct message_service *svc);
 ProtobufCService *message_contact_rpc(struct message_service *svc);
 ProtobufCService *message_webhook_rpc(struct message_service *svc);
+/* This service as others see it, wherever it runs: for work in shards that others own. Before the
+ * bus is started. */
+void message_set_peers(struct message_service *svc, ProtobufCService *peers);
+/* For rpc_route: which shard a request is about, and whether it is this process's. */
+int message_slot(const ProtobufCMessage *request, const struct rpc_call *call, unsigned slot_count);
+bool message_owns(void *svc, unsigned slot);
+/* Tells on the bus, as "<shard> <instance>", who has taken a shard. */
+#define MESSAGE_OWNERS_CHANNEL "message_shards"
 /* The process is about to end: long work in the background stops at its next step. */
 void message_drain(struct message_service *svc);
 /* No call may be in flight. Accepts NULL. */

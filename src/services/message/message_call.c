@@ -180,7 +180,7 @@ MESSAGE_HANDLER(message_on_start_call, StartCallRequest, StartCallReply)
     const Message__StartCallRequest *own = calling->op.in;
     calling->op.conversation_id = own->id;
     calling->op.needs = MESSAGE_NEEDS_WRITE;
-    bool is_allowed = who_require(calling->op.call, ROLE_USER);
+    bool is_allowed = who_require(calling->op.call, ROLE_USER) && message_op_is_here(&calling->op);
     closure(is_allowed ? start_call(calling) : NULL, data);
 }
 

@@ -114,7 +114,15 @@ static struct store_stmt *query_own(struct store_tx *tx, void *user_id, int64_t 
 
 static enum err erase_each(struct message_service *svc, const char *conversation_id, void *user_id)
 {
-    return erase_in(svc, user_id, conversation_id);
+    return message_work(
+        svc, &(struct message_work){MESSAGE_WORK_ERASE, conversation_id, str_from(user_id)});
+}
+
+enum err message_erase_here(struct message_service *svc, const struct message_work *work)
+{
+    char user_id[ID_SIZE];
+    snprintf(user_id, sizeof(user_id), "%.*s", (int)work->payload.n, work->payload.p);
+    return erase_in(svc, user_id, work->key);
 }
 
 /* Accounts that speak for webhooks which the person made: nobody else would end them. */

@@ -59,6 +59,7 @@ MESSAGE_HANDLER(message_on_unread, GetUnreadMessagesRequest, UnreadMessages);
 /* message_audience.c */
 MESSAGE_HANDLER(message_on_memberships, GetMembershipsRequest, Memberships);
 MESSAGE_HANDLER(message_on_relations, GetRelationsRequest, Relations);
+MESSAGE_HANDLER(message_on_work, WorkRequest, WorkReply);
 /* message_sync.c */
 MESSAGE_HANDLER(message_on_changes, GetChangesRequest, ChangeList);
 MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply);

@@ -18,6 +18,7 @@
 #include "services/message/message.h"
 #include "services/message/message_handlers.h"
 #include "services/message/message_op.h"
+#include "services/message/message_owner.h"
 #include "services/message/message_rows.h"
 #include "services/message/message_shard.h"
 
@@ -41,6 +42,8 @@ struct message_service {
     struct message_shard *shards;
     unsigned shard_count;
     bool is_sealing;               /* commits check the fence of their shard */
+    struct message_owners *owners; /* NULL: all shards are this process's for ever */
+    ProtobufCService *peers;       /* this service, wherever it runs; NULL: here alone */
     struct loop_timer index_timer; /* on deps.loop */
     unsigned index_turn;
     _Atomic bool has_webhooks;         /* outgoing ones; or there were */
@@ -240,6 +243,26 @@ bool message_search_is_sound(struct store *store);
 /* ---- message_meeting.c: the chats of meetings follow what happens in them ---- */
 void message_meeting_start(struct message_service *svc);
 void message_meeting_stop(struct message_service *svc);
+
+/* ---- message_work.c: what is done in a conversation without anybody asking ---- */
+enum message_work_kind {
+    MESSAGE_WORK_DUE,   /* payload: attempt and id of what is to be sent */
+    MESSAGE_WORK_TRIM,  /* no payload */
+    MESSAGE_WORK_ERASE, /* whom */
+    MESSAGE_WORK_CHAT,  /* a meeting's event, for its chat */
+    MESSAGE_WORK_CALL,  /* the same, for the conversation that called */
+};
+struct message_work {
+    enum message_work_kind kind;
+    const char *key; /* of the conversation, or its id */
+    struct str payload;
+};
+/* Done by the owner of the conversation's shard, here or elsewhere; waits. */
+MUST_USE enum err message_work(struct message_service *svc, const struct message_work *work);
+/* The same, here. */
+enum err message_due_here(struct message_service *svc, const struct message_work *work);
+enum err message_erase_here(struct message_service *svc, const struct message_work *work);
+enum err message_follow_here(struct message_service *svc, const struct message_work *work);
 
 /* ---- message_retention.c ---- */
 void message_retention_start(struct message_service *svc);

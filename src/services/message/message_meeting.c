@@ -116,30 +116,38 @@ static enum err call_job(struct store_tx *tx, struct message_op *op)
     return message_call_follow(tx, op, CONTAINER_OF(op, struct following, op)->event);
 }
 
-/* Which conversation it concerns; none: it was no call of ours. */
-static enum err find_key(struct following *f, message_op_fn *job)
-{
-    if (job == call_job)
-        return message_call_find(&f->op, f->event->meeting_id, &f->op.key);
-    f->op.key = arena_printf(f->op.call->arena, "m:%s", f->event->meeting_id);
-    return ERR_OK;
-}
-
-static enum err follow_once(struct message_service *svc, const struct bus_event *bus_event,
-                            message_op_fn *job)
+enum err message_follow_here(struct message_service *svc, const struct message_work *work)
 {
     struct rpc_call *call = rpc_call_create(NULL);
     struct following *f = arena_new(call->arena, struct following);
     f->op.svc = svc;
     f->op.call = call;
-    f->op.fn = job;
+    f->op.fn = work->kind == MESSAGE_WORK_CALL ? call_job : follow_job;
+    f->op.key = work->key;
     f->op.told_end = &f->op.told;
     f->event = (const Meeting__MeetingEvent *)rpc_message_unpack(
-        &meeting__meeting_event__descriptor, call->arena, bus_event->payload.p,
-        bus_event->payload.n);
-    enum err err = f->event ? find_key(f, job) : ERR_DATA_LOSS;
-    if (!err && f->op.key)
-        err = message_change_sync(&f->op);
+        &meeting__meeting_event__descriptor, call->arena, work->payload.p, work->payload.n);
+    enum err err = f->event ? message_change_sync(&f->op) : ERR_DATA_LOSS;
+    rpc_call_unref(&call);
+    return err;
+}
+
+/* Where the conversation is that the event concerns; without one it was no call of ours. */
+static enum err follow_once(struct message_service *svc, const struct bus_event *event,
+                            enum message_work_kind kind)
+{
+    struct rpc_call *call = rpc_call_create(NULL);
+    struct message_op op = {.svc = svc, .call = call};
+    struct message_work work = {.kind = kind, .payload = event->payload};
+    const Meeting__MeetingEvent *e = (const Meeting__MeetingEvent *)rpc_message_unpack(
+        &meeting__meeting_event__descriptor, call->arena, event->payload.p, event->payload.n);
+    enum err err = e ? ERR_OK : ERR_DATA_LOSS;
+    if (!err && kind == MESSAGE_WORK_CALL)
+        err = message_call_find(&op, e->meeting_id, &work.key);
+    else if (!err)
+        work.key = arena_printf(call->arena, "m:%s", e->meeting_id);
+    if (!err && work.key)
+        err = message_work(svc, &work);
     rpc_call_unref(&call);
     return err;
 }
@@ -147,12 +155,12 @@ static enum err follow_once(struct message_service *svc, const struct bus_event 
 /* The event counts as delivered afterwards, and may be that somebody was put out: a store that has
  * no room just now is asked again. */
 static void follow(struct message_service *svc, const struct bus_event *bus_event,
-                   message_op_fn *job)
+                   enum message_work_kind kind)
 {
-    enum err err = follow_once(svc, bus_event, job);
+    enum err err = follow_once(svc, bus_event, kind);
     for (int i = 0; i < TRIES && (err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED); i++) {
         usleep(TRY_AGAIN_MS * 1000);
-        err = follow_once(svc, bus_event, job);
+        err = follow_once(svc, bus_event, kind);
     }
     if (err)
         log_error(NULL, "message: a conversation did not follow its meeting: %s", err_text(err));
@@ -172,9 +180,9 @@ static void on_event(void *arg, const struct bus_event *event)
     static const char *const of_calls[] = {"meeting.user_joined", "meeting.ended",
                                            "meeting.deleted", NULL};
     if (is_one_of(event->type, of_chats))
-        follow(arg, event, follow_job);
+        follow(arg, event, MESSAGE_WORK_CHAT);
     if (is_one_of(event->type, of_calls))
-        follow(arg, event, call_job);
+        follow(arg, event, MESSAGE_WORK_CALL);
 }
 
 void message_meeting_start(struct message_service *svc)

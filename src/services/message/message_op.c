@@ -103,9 +103,20 @@ static void answer(struct message_op *op, enum err err)
     op->closure(err ? who_fail(op->call, err) : op->reply, op->call);
 }
 
+/* Not done, since the shard is not ours, or not any more: the call is made again at its owner. */
+static enum err judge(struct message_op *op, enum err err)
+{
+    char owner[MESSAGE_OWNER_SIZE];
+    if (err != ERR_ABORTED || !op->shard || message_shard_is_here(op->shard))
+        return err;
+    message_owner_of(op->svc, op->shard->index, owner);
+    rpc_move(op->call, owner);
+    return ERR_UNAVAILABLE;
+}
+
 static void on_committed(enum err err, void *arg)
 {
-    answer(arg, err);
+    answer(arg, judge(arg, err));
 }
 
 void *message_op_create(struct message_service *svc, struct rpc_call *call, size_t size,
@@ -134,16 +145,22 @@ void message_change(struct message_op *op)
     uint32_t place;
     enum err err = find_place(op, &place);
     if (err)
-        answer(op, err);
+        answer(op, judge(op, err));
     else
         store_write(op->svc->deps.store, place, change, op, on_committed);
+}
+
+bool message_op_is_here(struct message_op *op)
+{
+    uint32_t place;
+    return judge(op, find_place(op, &place)) == ERR_OK;
 }
 
 enum err message_change_sync(struct message_op *op)
 {
     uint32_t place;
     enum err err = find_place(op, &place);
-    return err ? err : store_write_sync(op->svc->deps.store, place, change, op);
+    return judge(op, err ? err : store_write_sync(op->svc->deps.store, place, change, op));
 }
 
 enum err message_look_sync(struct message_op *op)
@@ -155,7 +172,8 @@ enum err message_change_essential_sync(struct message_op *op)
 {
     uint32_t place;
     enum err err = find_place(op, &place);
-    return err ? err : store_write_essential_sync(op->svc->deps.store, place, change, op);
+    return judge(op,
+                 err ? err : store_write_essential_sync(op->svc->deps.store, place, change, op));
 }
 
 void message_look(struct message_op *op)

@@ -67,6 +67,9 @@ enum err message_check_account(struct message_service *svc, const char *user_id)
 void message_refuse_now(struct message_op *op);
 /* rpc_fail and the error, in one. */
 enum err message_refuse(struct message_op *op, enum err err, const char *why);
+/* Before work that another process would do again: may the change be made here? False after
+ * rpc_move. */
+bool message_op_is_here(struct message_op *op);
 /* Finds c and me and checks needs; message_change and message_look do it when conversation_id is
  * set. */
 enum err message_op_enter(struct store_tx *tx, struct message_op *op);

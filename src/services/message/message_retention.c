@@ -178,7 +178,7 @@ static struct store_stmt *query_old(struct store_tx *tx, void *arg, int64_t abov
 
 static enum err trim_each(struct message_service *svc, const char *conversation_id, void *arg)
 {
-    return message_retention_trim(svc, conversation_id);
+    return message_work(svc, &(struct message_work){MESSAGE_WORK_TRIM, conversation_id, STR_NULL});
 }
 
 static enum err on_task(void *arg, const struct bus_task *task, int attempt)

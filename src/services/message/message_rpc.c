@@ -32,6 +32,7 @@ const Message__Message_Service message_rpc_table = {
     .get_memberships = message_on_memberships,
     .get_heads = message_on_heads,
     .get_relations = message_on_relations,
+    .work = message_on_work,
 };
 
 const Group__Group_Service group_rpc_table = {

@@ -212,16 +212,19 @@ static enum err check_sender(struct due *due)
                : err;
 }
 
-static enum err on_due(void *arg, const struct bus_task *task, int attempt)
+enum err message_due_here(struct message_service *svc, const struct message_work *work)
 {
-    struct message_service *svc = arg;
+    struct str id = work->payload, number;
+    int64_t attempt = 0;
+    if (str_cut(&id, ' ', &number))
+        (void)!str_to_i64(number, &attempt);
     struct rpc_call *call = rpc_call_create(NULL);
     struct due *due = arena_new(call->arena, struct due);
     due->op.svc = svc;
     due->op.call = call;
     due->op.fn = due_job;
     due->op.told_end = &due->op.told;
-    due->id = arena_printf(call->arena, "%.*s", (int)task->payload.n, task->payload.p);
+    due->id = str_arena(call->arena, id);
     enum err err = check_sender(due);
     if (!err)
         err = message_change_sync(&due->op);
@@ -230,10 +233,25 @@ static enum err on_due(void *arg, const struct bus_task *task, int attempt)
         struct failing failing = {.id = due->id, .error = why};
         err = store_write_essential_sync(svc->deps.store, 0, fail_job, &failing);
     } else if (err) {
-        log_warn(NULL, "message: scheduled message not sent yet (attempt %d): %s", attempt,
+        log_warn(NULL, "message: scheduled message not sent yet (attempt %d): %s", (int)attempt,
                  err_text(err));
     }
     rpc_call_unref(&call);
+    return err;
+}
+
+static enum err on_due(void *arg, const struct bus_task *task, int attempt)
+{
+    struct message_service *svc = arg;
+    struct arena *arena = arena_create();
+    struct sender_query q = {.arena = arena, .id = str_arena(arena, task->payload)};
+    enum err err = store_read(svc->deps.store, find_sender, &q);
+    if (!err && q.conversation_id) {
+        const char *payload = arena_printf(arena, "%d %s", attempt, q.id);
+        err = message_work(
+            svc, &(struct message_work){MESSAGE_WORK_DUE, q.conversation_id, str_from(payload)});
+    }
+    arena_destroy(&arena);
     return err;
 }
 

@@ -30,6 +30,11 @@ struct message_shard *message_shard_of(struct message_service *svc, const char *
     return &svc->shards[shards_find(key, svc->shard_count)];
 }
 
+bool message_owns(void *svc, unsigned slot)
+{
+    return message_shard_is_here(&((struct message_service *)svc)->shards[slot]);
+}
+
 bool message_shard_is_here(const struct message_shard *shard)
 {
     return atomic_load(&shard->fence) != 0;
@@ -197,7 +202,9 @@ enum err message_shards_open(struct message_service *svc)
         svc->shards[i].index = i;
     }
     enum err err = store_write_sync(store, 0, make_rows, svc);
-    return err ? err : store_write_sync(store, 0, take_all, svc);
+    if (!err && store_is_exclusive(store))
+        err = store_write_sync(store, 0, take_all, svc);
+    return err || store_is_exclusive(store) ? err : message_owners_start(svc);
 }
 
 void message_shards_close(struct message_service *svc)

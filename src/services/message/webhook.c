@@ -278,6 +278,8 @@ static Webhook__WebhookInfo *create(struct managing *m)
     op->conversation_id = m->w.conversation_id[0] ? m->w.conversation_id : NULL;
     op->needs = MESSAGE_NEEDS_ADMIN;
     op->fn = check_job;
+    if (!message_op_is_here(op))
+        return NULL;
     enum err err = message_look_sync(op);
     if (err)
         return who_fail(op->call, err);

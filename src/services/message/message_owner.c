@@ -1,0 +1,387 @@
+/* message_owner: see message_owner.h. Every half second one small transaction; what follows from
+ * what it read is decided in message_owner_plan.c and done by jobs of the shards' own writers. */
+#include "services/message/message_owner.h"
+
+#include <time.h>
+
+#include "core/log.h"
+#include "services/message/message_internal.h"
+#include "services/message/message_owner_plan.h"
+
+#define BEAT_MS 500
+#define CONTROL_PLACE 127 /* of the store's shards: writes of owners about owning */
+#define START_MS 6000
+#define LEAVE_MS 5000
+#define LOOK_EVERY_MS 100
+
+static struct metric metric_owned =
+    METRIC_GAUGE("parlance_message_shards_owned", "Shards of the log that this process owns.");
+static struct metric metric_moves =
+    METRIC_COUNTER("parlance_message_shards_moved_total", "Shards taken and given away.", "how");
+
+static struct message_owners *owners_of(struct message_service *svc)
+{
+    return svc->owners;
+}
+
+static double read_owned(void *arg)
+{
+    const struct message_service *svc = arg;
+    unsigned count = 0;
+    for (unsigned i = 0; i < svc->shard_count; i++)
+        count += message_shard_is_here(&svc->shards[i]);
+    return count;
+}
+
+/* ---- telling ---- */
+
+/* Others route by it; who does not hear it is told by the answer to its next call. */
+static void tell_owner(struct message_service *svc, unsigned shard, const char *owner)
+{
+    char key[12], payload[MESSAGE_OWNER_SIZE + 16];
+    snprintf(key, sizeof(key), "%u", shard);
+    snprintf(payload, sizeof(payload), "%u %s", shard, owner);
+    bus_publish(svc->deps.bus, &(struct bus_event){.channel = MESSAGE_OWNERS_CHANNEL,
+                                                   .type = "owner",
+                                                   .key = key,
+                                                   .payload = str_from(payload),
+                                                   .id = ""});
+}
+
+/* ---- one shard ---- */
+
+struct move {
+    struct message_service *svc;
+    struct message_shard_taking taking;
+    char to[MESSAGE_OWNER_SIZE]; /* of a gift */
+    int64_t fence;
+};
+
+static void move_ends(struct move *m, const char *owner, int64_t fence)
+{
+    struct message_owners *o = owners_of(m->svc);
+    struct message_holding *h = &o->holdings[m->taking.shard->index];
+    pthread_mutex_lock(&o->lock);
+    h->is_moving = false;
+    if (owner) {
+        snprintf(h->owner, sizeof(h->owner), "%s", owner);
+        h->fence = fence;
+    }
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+    free(m);
+}
+
+static enum err take_job(struct store_tx *tx, void *arg)
+{
+    struct move *m = arg;
+    return message_shard_take(tx, &m->taking);
+}
+
+static void on_taken(enum err err, void *arg)
+{
+    struct move *m = arg;
+    bool is_ours = !err && m->taking.is_taken;
+    if (is_ours) {
+        unsigned index = m->taking.shard->index;
+        message_shard_taken(&m->taking);
+        metric_cell_add(metric_cell(&metric_moves, "taken", NULL, NULL), 1);
+        log_info(NULL, "message: shard %u is ours (fence %lld)", index, (long long)m->taking.fence);
+        tell_owner(m->svc, index, owners_of(m->svc)->me);
+    }
+    move_ends(m, is_ours ? owners_of(m->svc)->me : NULL, m->taking.fence);
+}
+
+static void take(struct message_service *svc, unsigned index)
+{
+    struct move *m = mem_zalloc(sizeof(*m));
+    m->svc = svc;
+    m->taking = (struct message_shard_taking){.shard = &svc->shards[index],
+                                              .owner = owners_of(svc)->me,
+                                              .seen = owners_of(svc)->holdings[index].fence};
+    store_write_essential(svc->deps.store, message_shard_place(m->taking.shard), take_job, m,
+                          on_taken);
+}
+
+/* Behind what was queued for the shard: that finds the fence gone, and is asked of the new owner.
+ */
+static enum err give_job(struct store_tx *tx, void *arg)
+{
+    struct move *m = arg;
+    return store_run(tx,
+                     "UPDATE message_shards SET fence = ?, owner = ? WHERE shard = ? AND fence = ?",
+                     "isii", m->fence + 1, m->to, (int64_t)m->taking.shard->index, m->fence);
+}
+
+static void on_given(enum err err, void *arg)
+{
+    struct move *m = arg;
+    unsigned index = m->taking.shard->index;
+    if (!err) {
+        metric_cell_add(metric_cell(&metric_moves, "given", NULL, NULL), 1);
+        log_info(NULL, "message: shard %u was given to %s", index, m->to[0] ? m->to : "nobody");
+        tell_owner(m->svc, index, m->to);
+    }
+    char to[MESSAGE_OWNER_SIZE];
+    memcpy(to, m->to, sizeof(to));
+    move_ends(m, err ? NULL : to, m->fence + 1);
+}
+
+static void give(struct message_service *svc, unsigned index, const char *to)
+{
+    struct move *m = mem_zalloc(sizeof(*m));
+    struct message_shard *shard = &svc->shards[index];
+    m->svc = svc;
+    m->taking.shard = shard;
+    m->fence = atomic_exchange(&shard->fence, 0);
+    if (!m->fence) { /* lost meanwhile */
+        move_ends(m, NULL, 0);
+        return;
+    }
+    snprintf(m->to, sizeof(m->to), "%s", to);
+    store_write_essential(svc->deps.store, message_shard_place(shard), give_job, m, on_given);
+}
+
+/* ---- the beat ---- */
+
+struct beat {
+    struct message_service *svc;
+    struct message_view view;
+    bool has_webhooks;
+};
+
+static enum err beat_own(struct store_tx *tx, const struct message_owners *o)
+{
+    if (o->is_leaving)
+        return store_run(tx, "DELETE FROM message_instances WHERE id = ?", "s", o->me);
+    enum err err =
+        store_run(tx, "UPDATE message_instances SET beat = beat + 1 WHERE id = ?", "s", o->me);
+    return err || store_changes(tx)
+               ? err
+               : store_run(tx, "INSERT INTO message_instances (id, beat) VALUES (?, 1)", "s",
+                           o->me);
+}
+
+static enum err read_view(struct store_tx *tx, struct message_view *v)
+{
+    struct store_stmt *st = store_query(tx, "SELECT id, beat FROM message_instances", "");
+    while (v->peer_count < MESSAGE_PEERS_MAX && store_step(st)) {
+        struct message_peer *p = &v->peers[v->peer_count++];
+        struct str id = store_str(st, 0);
+        snprintf(p->id, sizeof(p->id), "%.*s", (int)id.n, id.p);
+        p->beat = store_int(st, 1);
+    }
+    enum err err = store_finish(st);
+    if (err)
+        return err;
+    st = store_query(tx, "SELECT shard, owner, fence FROM message_shards", "");
+    while (store_step(st)) {
+        int64_t index = store_int(st, 0);
+        struct str owner = store_str(st, 1);
+        if (index < 0 || index >= SHARDS_MAX)
+            continue;
+        snprintf(v->owners[index], sizeof(v->owners[0]), "%.*s", (int)owner.n, owner.p);
+        v->fences[index] = store_int(st, 2);
+    }
+    return store_finish(st);
+}
+
+static enum err beat_job(struct store_tx *tx, void *arg)
+{
+    struct beat *b = arg;
+    b->view.peer_count = 0;
+    enum err err = beat_own(tx, owners_of(b->svc));
+    if (!err)
+        err = read_view(tx, &b->view);
+    int64_t webhooks = 0; /* made by another process, perhaps */
+    if (!err)
+        err = message_take_number(
+            store_query(tx, "SELECT kind FROM message_webhooks WHERE kind = ? LIMIT 1", "i",
+                        (int64_t)WEBHOOK__WEBHOOK_KIND__OUTGOING),
+            &webhooks);
+    b->has_webhooks = webhooks != 0;
+    return err;
+}
+
+/* Does what the plan says; the jobs may run at once on their writers. */
+static void carry_out(struct message_service *svc, const struct message_plan *plan)
+{
+    for (unsigned i = 0; i < svc->shard_count; i++) {
+        if (plan->steps[i].kind == MESSAGE_STEP_TAKE)
+            take(svc, i);
+        else if (plan->steps[i].kind == MESSAGE_STEP_GIVE)
+            give(svc, i, plan->steps[i].to);
+    }
+}
+
+/* Another process took it, while this one slept perhaps. */
+static void notice_losses(struct message_service *svc, const struct message_view *v)
+{
+    for (unsigned i = 0; i < svc->shard_count; i++) {
+        int64_t held = atomic_load(&svc->shards[i].fence);
+        if (held && v->fences[i] > held &&
+            atomic_compare_exchange_strong(&svc->shards[i].fence, &held, 0))
+            log_warn(NULL, "message: shard %u was taken by %s", i, v->owners[i]);
+    }
+}
+
+static void on_beat(enum err err, void *arg)
+{
+    struct beat *b = arg;
+    struct message_service *svc = b->svc;
+    struct message_owners *o = owners_of(svc);
+    struct message_plan plan = {0};
+    bool is_ours[SHARDS_MAX] = {0};
+    if (!err)
+        notice_losses(svc, &b->view);
+    for (unsigned i = 0; i < svc->shard_count; i++)
+        is_ours[i] = message_shard_is_here(&svc->shards[i]);
+    if (!err && b->has_webhooks)
+        svc->has_webhooks = true;
+    pthread_mutex_lock(&o->lock);
+    if (!err)
+        message_plan(o, &b->view, svc->shard_count, is_ours, clock_mono_ms(), &plan);
+    pthread_mutex_unlock(&o->lock);
+    carry_out(svc, &plan);
+    pthread_mutex_lock(&o->lock);
+    o->is_beating = false;
+    o->beats += !err;
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+    free(b);
+}
+
+void message_owners_look(struct message_service *svc)
+{
+    struct message_owners *o = owners_of(svc);
+    if (!o)
+        return;
+    pthread_mutex_lock(&o->lock);
+    bool must = !o->is_beating;
+    o->is_beating = true;
+    pthread_mutex_unlock(&o->lock);
+    if (!must)
+        return;
+    struct beat *b = mem_zalloc(sizeof(*b));
+    b->svc = svc;
+    store_write_essential(svc->deps.store, CONTROL_PLACE, beat_job, b, on_beat);
+}
+
+static void on_timer(void *arg)
+{
+    struct message_service *svc = arg;
+    message_owners_look(svc);
+    loop_timer_start(svc->deps.loop, &owners_of(svc)->timer, BEAT_MS, on_timer, svc);
+}
+
+static void stop_timer(void *arg)
+{
+    loop_timer_stop(arg);
+}
+
+/* ---- life ---- */
+
+/* Lock held: is anything on its way? */
+static bool is_moving(const struct message_owners *o)
+{
+    bool is = o->is_beating;
+    for (unsigned i = 0; i < SHARDS_MAX; i++)
+        is |= o->holdings[i].is_moving;
+    return is;
+}
+
+/* Until nothing moves after so many beats more, or the time is over. */
+static void settle(struct message_service *svc, unsigned beats, int64_t timeout_ms)
+{
+    struct message_owners *o = owners_of(svc);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    pthread_mutex_lock(&o->lock);
+    unsigned wanted = o->beats + beats;
+    while ((o->beats < wanted || is_moving(o)) &&
+           pthread_cond_timedwait(&o->changed, &o->lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* News of owners: what was given to us is looked at at once. */
+static void on_news(void *arg, const struct bus_event *event)
+{
+    struct message_service *svc = arg;
+    struct str rest = event->payload, shard;
+    if (str_cut(&rest, ' ', &shard) && str_eq(rest, str_from(owners_of(svc)->me)))
+        message_owners_look(svc);
+}
+
+enum err message_owners_start(struct message_service *svc)
+{
+    struct message_owners *o = mem_zalloc(sizeof(*o));
+    svc->owners = o;
+    pthread_mutex_init(&o->lock, NULL);
+    pthread_cond_init(&o->changed, NULL);
+    bool is_reachable = svc->deps.instance && svc->deps.instance[0];
+    snprintf(o->me, sizeof(o->me), "%s", is_reachable ? svc->deps.instance : "alone");
+    o->subscription = bus_subscribe(svc->deps.bus, MESSAGE_OWNERS_CHANNEL, "message", on_news, svc);
+    metric_register_read(&metric_owned, read_owned, svc);
+    message_owners_look(svc);
+    settle(svc, 1, START_MS);
+    if (svc->deps.loop)
+        loop_post(svc->deps.loop, on_timer, svc);
+    return ERR_OK;
+}
+
+void message_owners_leave(struct message_service *svc)
+{
+    struct message_owners *o = owners_of(svc);
+    if (!o)
+        return;
+    pthread_mutex_lock(&o->lock);
+    bool is_first = !o->is_leaving;
+    o->is_leaving = true;
+    pthread_mutex_unlock(&o->lock);
+    if (!is_first)
+        return;
+    settle(svc, 0, LEAVE_MS); /* a beat on its way does not know yet */
+    message_owners_look(svc);
+    settle(svc, 1, LEAVE_MS);
+}
+
+void message_owners_stop(struct message_service *svc)
+{
+    struct message_owners *o = owners_of(svc);
+    if (!o)
+        return;
+    bus_unsubscribe(svc->deps.bus, o->subscription);
+    if (svc->deps.loop)
+        loop_call(svc->deps.loop, stop_timer, &o->timer);
+    message_owners_leave(svc);
+    for (unsigned i = 0; i < svc->shard_count; i++) /* nobody was there to take them */
+        if (message_shard_is_here(&svc->shards[i]))
+            give(svc, i, "");
+    store_flush(svc->deps.store);
+    metric_unregister_read(&metric_owned, svc);
+    svc->owners = NULL;
+    pthread_cond_destroy(&o->changed);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+}
+
+void message_owner_of(struct message_service *svc, unsigned shard, char out[MESSAGE_OWNER_SIZE])
+{
+    struct message_owners *o = owners_of(svc);
+    out[0] = '\0';
+    if (!o)
+        return;
+    pthread_mutex_lock(&o->lock);
+    bool is_mine = strcmp(o->holdings[shard].owner, o->me) == 0;
+    if (!is_mine)
+        memcpy(out, o->holdings[shard].owner, MESSAGE_OWNER_SIZE);
+    int64_t now_ms = clock_mono_ms();
+    bool must_look = now_ms - o->looked_ms > LOOK_EVERY_MS; /* we are asked: perhaps it is ours */
+    if (must_look)
+        o->looked_ms = now_ms;
+    pthread_mutex_unlock(&o->lock);
+    if (must_look)
+        message_owners_look(svc);
+}

@@ -1,0 +1,54 @@
+/*
+ * message_owner: which message instance owns which shard. Each counts up a beat in a row of its
+ * own; who sees somebody's beat stand still for LEASE_MS takes that one's shards, by counting up
+ * their fence (message_shard.h). No clocks are compared, and nothing but the database is asked.
+ * Shards are spread evenly: who has more than its part gives some away, who stops gives away all.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "core/loop.h"
+#include "core/metric.h"
+#include "services/message/message_shard.h"
+
+#define MESSAGE_PEERS_MAX 64
+
+/* Another instance, or this one, as its row was seen. */
+struct message_peer {
+    char id[MESSAGE_OWNER_SIZE];
+    int64_t beat;
+    int64_t seen_ms; /* monotonic: when the beat moved last */
+    bool is_listed;  /* its row is there */
+};
+
+/* A shard's row as it was seen, and what is under way with it. */
+struct message_holding {
+    char owner[MESSAGE_OWNER_SIZE]; /* "": nobody */
+    int64_t fence;
+    bool is_moving; /* taken or given away at this moment */
+};
+
+struct message_owners {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char me[MESSAGE_OWNER_SIZE];
+    struct message_peer peers[MESSAGE_PEERS_MAX];
+    struct message_holding holdings[SHARDS_MAX];
+    bool is_leaving;
+    bool is_beating; /* a beat is on its way */
+    unsigned beats;  /* that were answered */
+    int64_t looked_ms;
+    struct loop_timer timer;
+    int subscription;
+};
+
+/* Takes part: returns when the shards that are free are taken, if they can be. */
+MUST_USE enum err message_owners_start(struct message_service *svc);
+/* Gives all shards away to those who live, waits for it a few seconds. */
+void message_owners_leave(struct message_service *svc);
+void message_owners_stop(struct message_service *svc);
+/* Who has the shard, for who asked here in vain; "": not known. */
+void message_owner_of(struct message_service *svc, unsigned shard, char out[MESSAGE_OWNER_SIZE]);
+/* A beat now. */
+void message_owners_look(struct message_service *svc);
