@@ -130,7 +130,7 @@ static bool is_everywhere(const char *host)
     return !host[0] || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
-static const char *own_host(const struct app *app)
+const char *app_registry_host(const struct app *app)
 {
     const struct app_config *c = app->config;
     char text[256] = "localhost";
@@ -172,7 +172,7 @@ void app_registry_announce(struct app *app)
     strbuf_adds(&metadata, "{\"version\":");
     strbuf_add_json(&metadata, str_from(app->version));
     strbuf_adds(&metadata, "}");
-    struct announcing a = {app, own_host(app), metadata.p};
+    struct announcing a = {app, app_registry_host(app), metadata.p};
     log_info(NULL, "registry: this process is %s at %s", app->instance_id, a.host);
     app_split_each_served(app->split, announce, &a);
     strbuf_deinit(&metadata);

@@ -26,6 +26,7 @@ struct app_services {
     struct convert *convert; /* looks into files, in processes of their own */
     struct file_service *file_service;
     struct message_service *message_service;
+    struct app_shards *shards; /* whom to call for which conversation; NULL: there is one */
     struct presence_service *presence_service;
     struct task_service *task_service;
     struct gateway *gateway;

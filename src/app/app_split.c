@@ -247,6 +247,11 @@ enum err app_split_create(struct app_split **out, const struct app_config *confi
     return ERR_OK;
 }
 
+struct loop *app_split_loop(struct app_split *split)
+{
+    return split->loop;
+}
+
 ProtobufCService *app_split_remote(struct app_split *split,
                                    const ProtobufCServiceDescriptor *service)
 {

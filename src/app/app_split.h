@@ -26,6 +26,8 @@ size_t app_remote_aliases(const struct app_config *config, struct arena *arena,
 /* The connections to others, when anything runs elsewhere or is to be served. */
 MUST_USE enum err app_split_create(struct app_split **out, const struct app_config *config,
                                    struct registry *registry, struct strbuf *problem);
+/* On which calls to others end. */
+struct loop *app_split_loop(struct app_split *split);
 /* A service that lives in another process. */
 ProtobufCService *app_split_remote(struct app_split *split,
                                    const ProtobufCServiceDescriptor *service);

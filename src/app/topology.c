@@ -8,6 +8,7 @@
 #include "app/app_control.h"
 #include "app/app_internal.h"
 #include "app/app_operate.h"
+#include "app/app_shards.h"
 #include "app/app_services.h"
 #include "app/app_split.h"
 #include "core/mem.h"
@@ -169,11 +170,12 @@ static enum err start_messages(struct app *app)
 {
     const struct app_config *c = app->config;
     struct app_services *s = app->services;
+    s->shards = app_shards_create(app);
     if (!app_runs(c, "message")) {
-        s->message = app_runs_elsewhere(app, &message_routes);
-        s->group = app_runs_elsewhere(app, &group_routes);
+        s->message = app_shards_route(s->shards, NULL, message_routes.service, NULL);
+        s->group = app_shards_route(s->shards, NULL, group_routes.service, NULL);
         s->contact = app_runs_elsewhere(app, &contact_routes);
-        s->webhook = app_runs_elsewhere(app, &webhook_routes);
+        s->webhook = app_shards_route(s->shards, NULL, webhook_routes.service, NULL);
         return ERR_OK;
     }
     enum err err = message_create(
@@ -187,6 +189,7 @@ static enum err start_messages(struct app *app)
                                .recall_ms = c->recall_minutes * 60000,
                                .invitation_ms = c->invitation_days * 24 * 3600 * 1000,
                                .shards = (unsigned)c->shards,
+                               .instance = app_shards_self(app),
                                .is_adding_contacts_only = c->adding == APP_ADDING_CONTACTS,
                                .secret = str_from(app->jwt_secret),
                                .is_push_wanted = c->push_url[0] != '\0',
@@ -195,10 +198,15 @@ static enum err start_messages(struct app *app)
                                .retention_every_ms = c->retention_every_s * 1000});
     if (err)
         return err;
-    s->message = app_runs_here(app, message_rpc(s->message_service));
-    s->group = app_runs_here(app, message_group_rpc(s->message_service));
-    s->contact = app_runs_here(app, message_contact_rpc(s->message_service));
-    s->webhook = app_runs_here(app, message_webhook_rpc(s->message_service));
+    struct message_service *own = s->message_service;
+    s->message = app_shards_route(s->shards, app_runs_here(app, message_rpc(own)),
+                                  message_routes.service, own);
+    s->group = app_shards_route(s->shards, app_runs_here(app, message_group_rpc(own)),
+                                group_routes.service, own);
+    s->contact = app_runs_here(app, message_contact_rpc(own));
+    s->webhook = app_shards_route(s->shards, app_runs_here(app, message_webhook_rpc(own)),
+                                  webhook_routes.service, own);
+    message_set_peers(own, s->message);
     return ERR_OK;
 }
 
@@ -458,6 +466,7 @@ void app_topology_stop(struct app *app)
     gateway_destroy(&s->gateway);
     app_leave(&s->presence);
     presence_destroy(&s->presence_service);
+    app_shards_destroy(&s->shards);
     app_leave(&s->message);
     app_leave(&s->group);
     app_leave(&s->contact);

@@ -146,7 +146,7 @@ export async function startServer(options = {}) {
   });
 }
 
-async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], program: main = binary } = {}) {
+export async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], program: main = binary } = {}) {
   const dir = dataDir ?? makeDataDir();
   const [program, ...rest] = [...wrap, main, ...args];
   const child = spawn(program, rest, { env: environment(dir, env), stdio: ['ignore', 'pipe', 'pipe'] });
