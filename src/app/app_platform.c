@@ -174,6 +174,20 @@ static const struct {
     {"user_events", "meeting"}, {"meeting_events", "message"},
 };
 
+/* "erase.user" is of user, "message_schedule" of message; what is general is done by task. */
+static const char *service_of(const char *queue)
+{
+    static const char *const services[] = {"user", "auth",    "media",    "meeting", "signaling",
+                                           "file", "message", "presence", "ai"};
+    const char *name = strncmp(queue, "erase.", 6) == 0 ? queue + 6 : queue;
+    for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+        size_t n = strlen(services[i]);
+        if (strncmp(name, services[i], n) == 0 && (!name[n] || name[n] == '_'))
+            return services[i];
+    }
+    return "task";
+}
+
 /* A broker that is away is no error: see /ready. */
 static enum err open_bus(struct app *app, struct strbuf *problem)
 {
@@ -184,6 +198,7 @@ static enum err open_bus(struct app *app, struct strbuf *problem)
         .url = c->event_bus_url,
         .task_driver = app_bus_drivers[c->message_queue],
         .task_url = is_one_broker ? c->event_bus_url : c->message_queue_url,
+        .service_of = service_of,
         .process = app->instance_id,
         .prefix = c->bus_prefix,
         .store = app->store,

@@ -61,6 +61,7 @@ const struct store_migration bus_migrations[] = {
      "CREATE TABLE bus_processes (id TEXT PRIMARY KEY, beat INTEGER NOT NULL);"
      "CREATE INDEX bus_outbox_by_owner ON bus_outbox (owner, id) WHERE owner <> '';"
      "CREATE INDEX bus_outbox_by_key ON bus_outbox (channel, event_key, id) WHERE owner <> '';"},
+    {"bus", 5, "ALTER TABLE bus_tasks ADD COLUMN is_here INTEGER NOT NULL DEFAULT 0;"},
 };
 const size_t bus_migration_count = ARRAY_LEN(bus_migrations);
 
@@ -145,7 +146,9 @@ static enum err open_links(struct bus *bus)
                                     .up = on_up,
                                     .sent = on_sent,
                                     .hear = on_parcel};
-    return is_memory(opt->driver) ? ERR_OK : bus_link_open(&bus->link, bus, &events);
+    enum err err = is_memory(opt->driver) ? ERR_OK : bus_link_open(&bus->link, bus, &events);
+    bool has_carry = opt->store && !is_memory(opt->task_driver);
+    return err || !has_carry ? err : bus_carry_open(bus);
 }
 
 /* ---- life ---- */
@@ -187,6 +190,7 @@ void bus_start(struct bus *bus)
     }
     bus_link_start(bus->link);
     bus_link_start(bus->task_link);
+    bus_carry_start(bus->carry);
 }
 
 /* Handlers of events enqueue tasks, tasks publish events: first all of them end, then their writes,
@@ -216,16 +220,21 @@ void bus_close(struct bus **busp)
     if (bus->opt.store) {
         bus_tasks_stop(bus->tasks);
         bus_outbox_stop(bus->outbox);
+        bus_carry_stop(bus->carry);
+        store_flush(bus->opt.store); /* what is committed is settled while there is a link */
     }
     bus_local_stop(bus->local);
-    bus_link_close(&bus->link);
-    bus_link_close(&bus->task_link);
+    bus_link_stop(bus->link);
+    bus_link_stop(bus->task_link);
     if (bus->opt.store) {
         store_flush(bus->opt.store);
         bus_tasks_destroy(&bus->tasks);
         bus_outbox_destroy(&bus->outbox);
+        bus_carry_destroy(&bus->carry);
         bus_owner_destroy(&bus->owner);
     }
+    bus_link_close(&bus->link);
+    bus_link_close(&bus->task_link);
     bus_local_destroy(&bus->local);
     free(bus);
 }

@@ -44,6 +44,8 @@ struct bus_options {
     const char *url;         /* where that broker is */
     const char *task_driver; /* who carries tasks that are due; NULL, "memory": they stay in SQL */
     const char *task_url;
+    const char *(*service_of)(const char *queue); /* who works on it, for the topic tasks.SERVICE;
+                                                   * NULL: one is called as the other */
     const char *process;   /* the name of this process among all; NULL: one is made */
     const char *prefix;    /* of topics, streams, queues; NULL: "meeting." */
     struct store *store;   /* outbox and tasks live here; NULL: events only */

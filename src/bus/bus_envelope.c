@@ -76,7 +76,7 @@ static bool is_sound(const struct bus_envelope *e)
                     is_text(v->traceparent, TRACE_MAX_BYTES) && v->at_ms >= 0;
     if (!is_event || !e->is_task)
         return is_event;
-    return is_name(v->key) && t->attempts_max >= 0 && t->lane_max >= 0 &&
+    return (!v->key[0] || is_name(v->key)) && t->attempts_max >= 0 && t->lane_max >= 0 &&
            (!t->idempotency_key || is_text(t->idempotency_key, BUS_TEXT_MAX)) &&
            (!t->lane || is_text(t->lane, BUS_TEXT_MAX));
 }

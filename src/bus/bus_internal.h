@@ -9,6 +9,7 @@
 
 #define BUS_PROCESS_MAX 64
 
+struct bus_carry;
 struct bus_local;
 struct bus_owner;
 struct bus_outbox;
@@ -17,6 +18,7 @@ struct bus_tasks;
 struct bus {
     struct bus_local *local;
     struct bus_link *link;      /* NULL: events stay in this process */
+    struct bus_carry *carry;    /* NULL: tasks stay in SQL, as the next */
     struct bus_link *task_link; /* NULL: tasks stay in SQL */
     char process[BUS_PROCESS_MAX];
     struct bus_options opt;  /* with defaults filled in */
@@ -78,14 +80,17 @@ enum err bus_link_open(struct bus_link **out, struct bus *bus, const struct bus_
 void bus_link_start(struct bus_link *link);
 /* Nothing that comes is taken any more; sending goes on. */
 void bus_link_quiesce(struct bus_link *link);
-/* After the handlers have ended. */
+/* After the handlers have ended: the driver calls nobody any more. */
+void bus_link_stop(struct bus_link *link);
 void bus_link_close(struct bus_link **link);
 void bus_link_want(struct bus_link *link, const char *channel, const char *group);
 /* Leaves what nobody here hears any more. */
 void bus_link_prune(struct bus_link *link);
 void bus_link_expect(struct bus_link *link, const char *channel, const char *group);
-/* At most once; not NULL, as the next three. */
+/* At most once; not NULL, as the next four. */
 void bus_link_publish(struct bus_link *link, const struct bus_event *event);
+/* As it stands: what somebody else might put there. */
+enum err bus_link_send_bytes(struct bus_link *link, const struct bus_parcel *parcel);
 /* Durably; ERR_UNAVAILABLE: not taken, no answer comes. */
 enum err bus_link_send(struct bus_link *link, const struct bus_envelope *e, int64_t token);
 void bus_link_settle(struct bus_link *link, uint64_t receipt);
@@ -128,6 +133,7 @@ void bus_outbox_destroy(struct bus_outbox **outbox);
 /* bus_tasks.c */
 struct bus_tasks *bus_tasks_create(struct bus *bus);
 void bus_tasks_start(struct bus_tasks *tasks);
+bool bus_tasks_work_on(struct bus_tasks *tasks, const char *queue);
 /* Something may be ready. Any thread. */
 void bus_tasks_wake(struct bus_tasks *tasks);
 /* Waits for the handlers that run; no other begins. */
@@ -163,7 +169,13 @@ struct bus_claim {
     char bytes[];       /* what task points to */
 };
 
-enum err bus_task_insert(struct store_tx *tx, const struct bus_task *task, int64_t now_ms);
+/* Where a task is: only what is here is run, if tasks travel. */
+enum bus_task_place { BUS_TASK_SENDER, BUS_TASK_HERE };
+bool bus_task_is_sound(const struct bus_task *task);
+enum err bus_task_insert(struct store_tx *tx, const struct bus_task *task, int64_t now_ms,
+                         enum bus_task_place place);
+/* A row of id, type, payload, idempotency_key, turn, attempts, attempts_max, lane. */
+struct bus_claim *bus_claim_from_row(struct store_stmt *st, struct str queue);
 /* What is due becomes ready; a lease that ran out gives its task back. */
 enum err bus_task_wake_due(struct store_tx *tx, int64_t now_ms);
 /* Up to `count` ready tasks of a queue, leased; they go to the front of *list. */
@@ -171,11 +183,12 @@ struct bus_claiming {
     const char *queue, *owner;
     int64_t lease_until_ms;
     unsigned count;
+    enum bus_task_place place; /* at least */
 };
 enum err bus_task_claim(struct store_tx *tx, const struct bus_claiming *how,
                         struct bus_claim **list, unsigned *claimed);
 /* Whether a task of the queue could be claimed. */
-enum err bus_task_is_ready(struct store_tx *tx, const char *queue, bool *is_ready);
+enum err bus_task_is_ready(struct store_tx *tx, const struct bus_claiming *how, bool *is_ready);
 /* When the next task is due or lease ends: INT64_MAX for never. */
 enum err bus_task_next_due(struct store_tx *tx, int64_t *due_ms);
 enum err bus_task_renew(struct store_tx *tx, const struct bus_claim *claim, int64_t until_ms);
@@ -187,6 +200,22 @@ enum err bus_task_forget(struct store_tx *tx, int64_t now_ms);
 enum err bus_task_bring_near(struct store_tx *tx, int64_t now_ms);
 /* Takes every lease back: nobody else can hold one. */
 enum err bus_task_release_all(struct store_tx *tx);
+
+/* bus_carry_store.c */
+enum err bus_tasks_has_departing(struct store *store, bool *has);
+/* Leases up to `count` ready tasks that are to travel; in order. */
+enum err bus_task_depart(struct store_tx *tx, const struct bus_claiming *how,
+                         struct bus_claim **list);
+enum err bus_task_departed(struct store_tx *tx, int64_t id, bool is_sent, int64_t forget_ms);
+enum err bus_task_arrive(struct store_tx *tx, const struct bus_task *task, int64_t now_ms);
+
+/* bus_carry.c: tasks over a broker. All but open accept NULL. */
+enum err bus_carry_open(struct bus *bus);
+void bus_carry_start(struct bus_carry *carry);
+void bus_carry_wake(struct bus_carry *carry);
+void bus_carry_want(struct bus_carry *carry, const char *queue);
+void bus_carry_stop(struct bus_carry *carry);
+void bus_carry_destroy(struct bus_carry **carry);
 
 /* bus_lane.c */
 enum err bus_lane_is_busy(struct store_tx *tx, const char *queue, const char *lane, bool *is_busy);

@@ -254,17 +254,24 @@ const char *bus_link_driver(const struct bus_link *link)
 
 /* ---- out ---- */
 
+enum err bus_link_send_bytes(struct bus_link *link, const struct bus_parcel *parcel)
+{
+    return link->driver->send(link->impl, parcel);
+}
+
 static enum err send(struct bus_link *link, const struct bus_envelope *e, int64_t token)
 {
     struct strbuf bytes = {0};
-    const char *key = e->event.key && *e->event.key ? e->event.key : e->event.channel;
+    const char *key = e->is_task && e->task.lane ? e->task.lane : e->event.key;
+    if (!key || !*key)
+        key = e->event.channel;
     bus_envelope_write(&bytes, e);
     struct bus_parcel parcel = {.channel = e->event.channel,
                                 .key = key,
                                 .id = e->event.id ? e->event.id : "",
                                 .bytes = strbuf_str(&bytes),
                                 .token = token};
-    enum err err = link->driver->send(link->impl, &parcel);
+    enum err err = bus_link_send_bytes(link, &parcel);
     strbuf_deinit(&bytes);
     return err;
 }
@@ -415,17 +422,20 @@ void bus_link_quiesce(struct bus_link *link)
         atomic_store(&link->is_quiet, true);
 }
 
+void bus_link_stop(struct bus_link *link)
+{
+    if (link)
+        link->driver->stop(link->impl);
+}
+
 void bus_link_close(struct bus_link **linkp)
 {
     struct bus_link *link = *linkp;
     *linkp = NULL;
     if (!link)
         return;
-    bus_link_quiesce(link);
-    if (link->impl) {
-        link->driver->stop(link->impl);
+    if (link->impl)
         link->driver->close(&link->impl);
-    }
     LIST_FOREACH(&link->wants, node)
     drop_want(LIST_ENTRY(node, struct want, node));
     LIST_FOREACH(&link->expected, node)

@@ -25,11 +25,18 @@ static bool is_text(const char *text)
     return text && *text && strlen(text) <= BUS_TEXT_MAX;
 }
 
-enum err bus_task_insert(struct store_tx *tx, const struct bus_task *t, int64_t now_ms)
+bool bus_task_is_sound(const struct bus_task *t)
 {
-    if (!is_text(t->queue) || !is_text(t->type) || t->delay_ms < 0 || t->attempts_max < 0 ||
-        t->attempts_max > ATTEMPTS_MAX || (t->idempotency_key && !is_text(t->idempotency_key)) ||
-        (t->lane && (!is_text(t->lane) || t->delay_ms || t->lane_max < 0)))
+    return is_text(t->queue) && is_text(t->type) && t->delay_ms >= 0 && t->attempts_max >= 0 &&
+           t->attempts_max <= ATTEMPTS_MAX &&
+           (!t->idempotency_key || is_text(t->idempotency_key)) &&
+           (!t->lane || (is_text(t->lane) && !t->delay_ms && t->lane_max >= 0));
+}
+
+enum err bus_task_insert(struct store_tx *tx, const struct bus_task *t, int64_t now_ms,
+                         enum bus_task_place place)
+{
+    if (!bus_task_is_sound(t))
         return ERR_INVALID_ARGUMENT;
     bool is_behind = false;
     enum err err = t->lane ? bus_lane_is_busy(tx, t->queue, t->lane, &is_behind) : ERR_OK;
@@ -40,12 +47,12 @@ enum err bus_task_insert(struct store_tx *tx, const struct bus_task *t, int64_t 
     int64_t attempts_max = t->attempts_max ? t->attempts_max : ATTEMPTS_DEFAULT;
     err = store_run(tx,
                     "INSERT INTO bus_tasks (queue, type, payload, idempotency_key, turn, state,"
-                    " attempts, attempts_max, due_ms, created_ms, lane)"
-                    " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)"
+                    " attempts, attempts_max, due_ms, created_ms, lane, is_here)"
+                    " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (queue, idempotency_key) DO NOTHING",
-                    "ssbsiiiiis", t->queue, t->type, t->payload.p, t->payload.n, t->idempotency_key,
-                    -(int64_t)t->priority, state, attempts_max, due_ms, now_ms,
-                    t->lane ? t->lane : "");
+                    "ssbsiiiiisi", t->queue, t->type, t->payload.p, t->payload.n,
+                    t->idempotency_key, -(int64_t)t->priority, state, attempts_max, due_ms, now_ms,
+                    t->lane ? t->lane : "", (int64_t)place);
     if (err || !is_behind)
         return err;
     struct bus_task bounded = *t;
@@ -85,9 +92,9 @@ static const char *put_text(char **at, struct str s)
     return start;
 }
 
-static struct bus_claim *claim_from_row(struct store_stmt *st, const char *queue)
+struct bus_claim *bus_claim_from_row(struct store_stmt *st, struct str queue_text)
 {
-    struct str queue_text = str_from(queue), type = store_str(st, 1), payload = store_str(st, 2);
+    struct str type = store_str(st, 1), payload = store_str(st, 2);
     struct str key = store_str(st, 3), lane = store_str(st, 7);
     struct bus_claim *c =
         mem_zalloc(sizeof(*c) + queue_text.n + type.n + payload.n + key.n + lane.n + 5 /* NULs */);
@@ -118,11 +125,11 @@ static enum err claim_take(struct store_tx *tx, const struct bus_claim *c,
     return err;
 }
 
-enum err bus_task_is_ready(struct store_tx *tx, const char *queue, bool *is_ready)
+enum err bus_task_is_ready(struct store_tx *tx, const struct bus_claiming *how, bool *is_ready)
 {
-    struct store_stmt *st =
-        store_query(tx, "SELECT 1 FROM bus_tasks WHERE queue = ? AND state = ? LIMIT 1", "si",
-                    queue, (int64_t)BUS_TASK_READY);
+    struct store_stmt *st = store_query(
+        tx, "SELECT 1 FROM bus_tasks WHERE queue = ? AND state = ? AND is_here >= ? LIMIT 1", "sii",
+        how->queue, (int64_t)BUS_TASK_READY, (int64_t)how->place);
     *is_ready = store_step(st);
     return store_finish(st);
 }
@@ -131,13 +138,14 @@ enum err bus_task_claim(struct store_tx *tx, const struct bus_claiming *how,
                         struct bus_claim **list, unsigned *claimed)
 {
     struct bus_claim *found = NULL;
-    struct store_stmt *st =
-        store_query(tx,
-                    "SELECT id, type, payload, idempotency_key, turn, attempts, attempts_max,"
-                    " lane FROM bus_tasks WHERE queue = ? AND state = ? ORDER BY turn, id LIMIT ?",
-                    "sii", how->queue, (int64_t)BUS_TASK_READY, (int64_t)how->count);
+    struct store_stmt *st = store_query(
+        tx,
+        "SELECT id, type, payload, idempotency_key, turn, attempts, attempts_max,"
+        " lane FROM bus_tasks WHERE queue = ? AND state = ? AND is_here >= ?"
+        " ORDER BY turn, id LIMIT ?",
+        "siii", how->queue, (int64_t)BUS_TASK_READY, (int64_t)how->place, (int64_t)how->count);
     while (store_step(st)) {
-        struct bus_claim *c = claim_from_row(st, how->queue);
+        struct bus_claim *c = bus_claim_from_row(st, str_from(how->queue));
         c->next = found;
         found = c;
     }

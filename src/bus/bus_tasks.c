@@ -92,6 +92,7 @@ static void on_commit(void *arg)
     struct outlet *o = arg;
     struct bus *bus = o->tasks->bus;
     bus_tasks_wake(o->tasks);
+    bus_carry_wake(bus->carry);
     if (bus->link)
         bus_link_publish(bus->link, &(struct bus_event){.channel = NUDGES,
                                                         .type = "queued",
@@ -114,7 +115,7 @@ static struct outlet *outlet_of(struct bus_tasks *t, const char *queue)
     return o;
 }
 
-static bool works_on(struct bus_tasks *t, const char *queue)
+bool bus_tasks_work_on(struct bus_tasks *t, const char *queue)
 {
     bool is_ours = false;
     pthread_mutex_lock(&t->lock);
@@ -126,7 +127,7 @@ static bool works_on(struct bus_tasks *t, const char *queue)
 
 static void on_nudge(void *arg, const struct bus_event *event)
 {
-    if (works_on(arg, event->key))
+    if (bus_tasks_work_on(arg, event->key))
         bus_tasks_wake(arg);
 }
 
@@ -134,7 +135,7 @@ enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const struct bus_t
 {
     if (!bus->tasks)
         return ERR_FAILED_PRECONDITION;
-    enum err err = bus_task_insert(tx, task, clock_wall_ms());
+    enum err err = bus_task_insert(tx, task, clock_wall_ms(), BUS_TASK_SENDER);
     struct outlet *outlet = err ? NULL : outlet_of(bus->tasks, task->queue);
     if (outlet)
         store_on_commit(tx, on_commit, outlet);
@@ -159,6 +160,7 @@ void bus_work_bounded(struct bus *bus, const char *queue, bus_task_fn *fn, void 
     else
         log_error(NULL, "bus: too many queues, %s has no worker", queue);
     pthread_mutex_unlock(&t->lock);
+    bus_carry_want(bus->carry, queue);
     bus_tasks_wake(t);
 }
 
@@ -247,6 +249,12 @@ struct claiming {
     int64_t next_due_ms;
 };
 
+/* Where tasks travel, what waits for its departure is not ours to run. */
+static enum bus_task_place place_of(const struct bus_tasks *t)
+{
+    return t->bus->carry ? BUS_TASK_HERE : BUS_TASK_SENDER;
+}
+
 static enum err claim_queue(struct store_tx *tx, struct claiming *c, const struct queue *q,
                             int64_t until_ms)
 {
@@ -256,7 +264,8 @@ static enum err claim_queue(struct store_tx *tx, struct claiming *c, const struc
     struct bus_claiming how = {.queue = q->name,
                                .owner = bus_owner_name(c->tasks->bus->owner),
                                .lease_until_ms = until_ms,
-                               .count = most};
+                               .count = most,
+                               .place = place_of(c->tasks)};
     enum err err = bus_task_claim(tx, &how, &c->claims, &count);
     c->idle -= count;
     for (struct bus_claim *claim = c->claims; count--; claim = claim->next) {
@@ -412,8 +421,10 @@ static enum err peek_run(struct store_tx *tx, void *arg)
     struct claiming *c = arg;
     bool is_ready = false;
     enum err err = ERR_OK;
-    for (unsigned i = 0; !err && !is_ready && i < c->queue_count; i++)
-        err = bus_task_is_ready(tx, c->queues[i].name, &is_ready);
+    for (unsigned i = 0; !err && !is_ready && i < c->queue_count; i++) {
+        struct bus_claiming how = {.queue = c->queues[i].name, .place = place_of(c->tasks)};
+        err = bus_task_is_ready(tx, &how, &is_ready);
+    }
     c->idle = is_ready;
     return err;
 }
@@ -422,6 +433,7 @@ static enum err peek_run(struct store_tx *tx, void *arg)
 static bool has_ready(struct bus_tasks *t)
 {
     struct claiming *c = mem_new(struct claiming);
+    c->tasks = t;
     pthread_mutex_lock(&t->lock);
     c->queue_count = t->queue_count;
     memcpy(c->queues, t->queues, sizeof(c->queues));

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bus_broker.h"
 #include "bus_fixture.h"
 #include "core/clock.h"
 #include "core/id.h"
@@ -20,7 +21,7 @@
 #define OWNER_MS 2000
 #define LINK_MS 10000
 
-static const char *url;
+const char *bus_broker_url;
 static pid_t server;
 static char prefix[ID_SIZE + 8]; /* each test has topics of its own */
 
@@ -40,7 +41,7 @@ static struct bus *open_bus(struct store *store, const char *process)
 {
     struct bus *bus;
     struct bus_options opt = {.driver = bus_fixture_driver,
-                              .url = url,
+                              .url = bus_broker_url,
                               .process = process,
                               .prefix = prefix,
                               .store = store,
@@ -182,6 +183,7 @@ static void test_joining_later_and_leaving(void **state)
     struct world *w = *state;
     start(w);
     int id = bus_subscribe(w->b, "c", "b", on_event, &w->heard_b);
+    usleep(300000); /* the broker learns of it in a moment */
     publish(w->a, "k", "one");
     journal_wait(&w->heard_b, 1);
     commit(w, "k", "two");
@@ -365,7 +367,7 @@ static void test_slow_handlers_lose_no_facts(void **state)
     struct world *w = *state;
     bus_close(&w->b);
     struct bus_options opt = {.driver = bus_fixture_driver,
-                              .url = url,
+                              .url = bus_broker_url,
                               .process = "b",
                               .prefix = prefix,
                               .owner_ms = OWNER_MS,
@@ -408,10 +410,10 @@ static const char *from_environment(const char *what)
 int main(int argc, char **argv)
 {
     bus_fixture_driver = argc > 1 ? argv[1] : "redis";
-    url = from_environment("URL");
+    bus_broker_url = from_environment("URL");
     const char *pid = from_environment("PID");
     server = pid ? atoi(pid) : 0;
-    if (!url) {
+    if (!bus_broker_url) {
         print_error("no server: run this by node tests/services/run.mjs\n");
         return 77;
     }
@@ -434,5 +436,6 @@ int main(int argc, char **argv)
     };
     if (argc > 2) /* one of them */
         cmocka_set_test_filter(argv[2]);
-    return cmocka_run_group_tests_name("bus over a broker", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("bus over a broker", tests, NULL, NULL) +
+           bus_broker_tasks_suite();
 }
