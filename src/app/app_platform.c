@@ -174,12 +174,12 @@ static const struct {
     {"user_events", "meeting"}, {"meeting_events", "message"},
 };
 
-/* "erase.user" is of user, "message_schedule" of message; what is general is done by task. */
+/* "erase_user" is of user, "message_schedule" of message; what is general is done by task. */
 static const char *service_of(const char *queue)
 {
     static const char *const services[] = {"user", "auth",    "media",    "meeting", "signaling",
                                            "file", "message", "presence", "ai"};
-    const char *name = strncmp(queue, "erase.", 6) == 0 ? queue + 6 : queue;
+    const char *name = strncmp(queue, "erase_", 6) == 0 ? queue + 6 : queue;
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         size_t n = strlen(services[i]);
         if (strncmp(name, services[i], n) == 0 && (!name[n] || name[n] == '_'))
