@@ -1,6 +1,8 @@
 /* From the bus to the hub: what is heard on the bus's threads is unpacked there and posted. */
 #include "services/gateway/gateway_internal.h"
 
+#define GATEWAY_TYPING "typing_here" /* at a gateway, which has told its own sockets */
+
 struct heard {
     struct gateway *gw;
     struct arena *arena; /* of event */
@@ -53,10 +55,32 @@ static void on_message_event(void *arg, const struct bus_event *e)
 
 static void on_ephemeral_event(void *arg, const struct bus_event *e)
 {
+    const struct gateway *gw = arg;
+    bool is_own = e->source && strcmp(e->source, bus_process(gw->deps.bus)) == 0;
+    if (is_own && strcmp(e->type, GATEWAY_TYPING) == 0)
+        return; /* told when it was published */
     Message__ReceiptEvent *m =
         message__receipt_event__unpack(NULL, e->payload.n, (const uint8_t *)e->payload.p);
     if (m)
-        hear(&(struct heard){.gw = arg, .receipt = m, .is_typing = strcmp(e->type, "typing") == 0});
+        hear(
+            &(struct heard){.gw = arg, .receipt = m, .is_typing = strcmp(e->type, "receipt") != 0});
+}
+
+void gateway_events_typing(struct gateway *gw, const char *conversation_id, const char *user_id)
+{
+    Message__ReceiptEvent event = MESSAGE__RECEIPT_EVENT__INIT;
+    uint8_t bytes[128];
+    event.conversation_id = (char *)conversation_id;
+    event.user_id = (char *)user_id;
+    size_t n = message__receipt_event__get_packed_size(&event);
+    if (gw->is_alone || n > sizeof(bytes)) /* ids are 26 characters */
+        return;
+    message__receipt_event__pack(&event, bytes);
+    bus_publish(gw->deps.bus, &(struct bus_event){.channel = "message_ephemeral",
+                                                  .type = GATEWAY_TYPING,
+                                                  .key = conversation_id,
+                                                  .payload = {(const char *)bytes, n},
+                                                  .id = ""});
 }
 
 static void on_presence_event(void *arg, const struct bus_event *e)
@@ -84,6 +108,9 @@ static void on_gap(void *arg, const struct bus_event *e UNUSED)
 void gateway_events_start(struct gateway *gw)
 {
     struct bus *bus = gw->deps.bus;
+    struct bus_health health;
+    bus_health(bus, &health);
+    gw->is_alone = strcmp(health.events, "memory") == 0;
     gw->subscriptions[0] = bus_subscribe(bus, "message_events", "gateway", on_message_event, gw);
     gw->subscriptions[1] =
         bus_subscribe(bus, "message_ephemeral", "gateway", on_ephemeral_event, gw);

@@ -87,10 +87,10 @@ static bool take_typing(struct topic *t, struct user *u)
     return true;
 }
 
-static void tell_typing(struct topic *t, struct user *u, const char *user_id)
+static bool tell_typing(struct topic *t, struct user *u, const char *user_id)
 {
     if (!take_typing(t, u))
-        return;
+        return false;
     Gateway__Typing typing = GATEWAY__TYPING__INIT;
     typing.conversation_id = t->id;
     typing.user_id = (char *)user_id;
@@ -109,16 +109,17 @@ static void tell_typing(struct topic *t, struct user *u, const char *user_id)
         }
     }
     fan_send(&fan, &frame, WS_SEND_EPHEMERAL);
+    return true;
 }
 
 static void on_typing(struct member *m, const char *conversation_id)
 {
     struct topic *t = topic_find(m->user->gw, conversation_id);
-    if (t && topic_reader(t, m->user))
-        tell_typing(t, m->user, m->user->id);
+    if (t && topic_reader(t, m->user) && tell_typing(t, m->user, m->user->id))
+        gateway_events_typing(m->user->gw, conversation_id, m->user->id);
 }
 
-/* Over REST; the service knows that they belong to it. */
+/* Over REST, or at another gateway, which knows that they belong to it. */
 void gateway_hub_typing(struct gateway *gw, const Message__ReceiptEvent *event)
 {
     struct topic *t = topic_find(gw, event->conversation_id);

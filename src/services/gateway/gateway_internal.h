@@ -71,6 +71,7 @@ struct gateway {
     char instance_id[ID_SIZE]; /* makes the names of its devices unique */
     int subscriptions[5];
     bool is_draining;
+    bool is_alone; /* the bus reaches no other process */
 };
 
 /* ---- gateway_frames.c: both encodings ---- */
@@ -137,4 +138,6 @@ void gateway_hub_end(struct gateway *gw);
 
 /* ---- gateway_events.c ---- */
 void gateway_events_start(struct gateway *gw);
+/* To the other gateways, if there may be any. */
+void gateway_events_typing(struct gateway *gw, const char *conversation_id, const char *user_id);
 void gateway_events_stop(struct gateway *gw);
