@@ -9,6 +9,9 @@
 
 #include "core/mem.h"
 
+/* A process that is frozen, or behind a cut, is left after twice this. */
+#define SILENCE_MS 2000
+
 struct rpc_channel *rpc_channel_get(struct rpc_pool *pool, const char *address, uint16_t port)
 {
     LIST_FOREACH(&pool->channels, node)
@@ -24,7 +27,13 @@ struct rpc_channel *rpc_channel_get(struct rpc_pool *pool, const char *address, 
     c->port = port;
     c->refs = 1;
     c->channel = h2_channel_create(&(struct h2_channel_options){
-        .io = pool->io, .host = address, .port = port, .tls = pool->tls});
+        .io = pool->io,
+        .host = address,
+        .port = port,
+        .tls = pool->tls,
+        .keepalive_ms = SILENCE_MS,
+        .ping_timeout_ms = SILENCE_MS,
+        .connect_timeout_ms = SILENCE_MS});
     list_add_tail(&pool->channels, &c->node);
     return c;
 }

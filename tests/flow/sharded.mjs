@@ -61,9 +61,11 @@ export class Sharded {
       PARLANCE_STORE_DRIVER: 'postgres',
       PARLANCE_STORE_URL: this.database,
       PARLANCE_EVENT_BUS_TYPE: 'redis',
-      PARLANCE_CACHE_DRIVER: 'redis',
-      PARLANCE_REDIS_URL: process.env.PARLANCE_TEST_REDIS_URL,
-      PARLANCE_REDIS_PREFIX: `${path.basename(this.dataDir)}.`,
+      PARLANCE_EVENT_BUS_URL: process.env.PARLANCE_TEST_REDIS_URL,
+      PARLANCE_EVENT_BUS_PREFIX: `${path.basename(this.dataDir)}.`,
+      PARLANCE_CACHE_TYPE: 'redis',
+      PARLANCE_CACHE_URL: process.env.PARLANCE_TEST_REDIS_URL,
+      PARLANCE_CACHE_PREFIX: `${path.basename(this.dataDir)}.`,
     };
   }
 

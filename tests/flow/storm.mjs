@@ -5,6 +5,8 @@ import { makeDataDir, startServer } from './server.mjs';
 import { Talker } from './talker.mjs';
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+// After these a send is made again (docs/messaging.md).
+const AGAIN = ['unavailable', 'deadline_exceeded', 'resource_exhausted'];
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
 
 // A socket that passes on what it is told, in order.
@@ -76,6 +78,10 @@ class Device {
     this.doubtful.set(key, { id, text });
     this.note('send', id, { key, text });
     const answer = await this.wire.ask('send_message', { conversation_id: id, client_msg_id: key, content: { text } });
+    if (answer.error && AGAIN.includes(answer.error.code)) { // written or not: it stays in doubt
+      this.storm.onRefused?.(answer.error.code);
+      return;
+    }
     if (answer.error) {
       this.note('refused', id, { key, code: answer.error.code });
       if (!['permission_denied', 'not_found'].includes(answer.error.code)) throw new Error(JSON.stringify(answer));
@@ -90,6 +96,10 @@ class Device {
 
   async resend() {
     for (const [key, { id, text }] of [...this.doubtful]) await this.send(id, key, text);
+    for (let tries = 0; tries < 60 && this.doubtful.size; tries += 1) {
+      await pause(500);
+      for (const [key, { id, text }] of [...this.doubtful]) await this.send(id, key, text);
+    }
   }
 
   fresh(id) {
@@ -119,8 +129,8 @@ class Device {
   }
 
   async mark(id, seq) {
-    await this.wire.ok('mark_as_read', { id, seq });
-    this.note('marked', id, { seq });
+    const answer = await this.wire.ask('mark_as_read', { id, seq });
+    if (!answer.error) this.note('marked', id, { seq });
   }
 
   // Until the server is gone.

@@ -1,0 +1,140 @@
+// Conversations in shards over two message services and two gateways: routed to their owner, taken over when it is killed or
+// freezes, given away when it stops. What people wrote down meanwhile is judged (history.mjs).
+//   node tests/services/run.mjs postgres,redis node --test tests/flow/once/shards.test.mjs
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { judge } from '../history.mjs';
+import { run } from '../server.mjs';
+import { Sharded, pause } from '../sharded.mjs';
+import { Storm } from '../storm.mjs';
+import { Talker } from '../talker.mjs';
+
+const isThere = process.env.PARLANCE_TEST_POSTGRES_URL && process.env.PARLANCE_TEST_REDIS_URL;
+const skip = !isThere && 'wants tests/services/run.mjs postgres,redis';
+const SHARDS = 4;
+const ROUNDS = Number(process.env.ROUNDS ?? 1);
+
+// A storm whose server is a deployment that goes on while parts of it do not.
+class PartStorm extends Storm {
+  async start() { this.server ??= await new Sharded({ shards: SHARDS }).start(); }
+
+  // People talk; `what` happens; they go on, and say again what has no answer.
+  async through(what) {
+    await this.connect();
+    this.isQuiet = false;
+    const talking = this.devices.filter((d) => d !== this.tablet).map((d) => d.talk());
+    await pause(300);
+    await what();
+    await pause(700);
+    this.isQuiet = true;
+    await Promise.all(talking);
+    for (const d of this.devices) await d.resend();
+    for (const d of this.devices) await d.catchUp();
+    for (const d of this.devices) await d.close();
+  }
+}
+
+const ownedBy = (part) => {
+  const owned = new Set();
+  for (const { msg } of part.log) {
+    const [, shard, what] = msg.match(/^message: shard (\d+) (is ours|was (?:given|taken))/) ?? [];
+    if (what === 'is ours') owned.add(shard);
+    else if (what) owned.delete(shard);
+  }
+  return owned.size;
+};
+
+async function until(check, what, ms = 15_000) {
+  const end = Date.now() + ms;
+  while (!check()) {
+    assert.ok(Date.now() < end, what);
+    await pause(50);
+  }
+}
+
+let storm;
+const names = ['message-0', 'message-1'];
+const parts = () => names.map((name) => storm.server.part(name));
+const areSpread = () => until(() => parts().every((part) => ownedBy(part) === SHARDS / 2), 'each owns its half');
+
+before(async () => {
+  if (!skip) storm = await new PartStorm().begin();
+});
+after(() => storm?.server?.stop({ areErrorsExpected: true }));
+
+test('shards are spread, and a message reaches who sits at the other gateway', { skip }, async () => {
+  await areSpread();
+  const [ann, bob] = storm.devices;
+  const a = await Talker.open(storm.server.gateways[0], ann.client);
+  const b = await Talker.open(storm.server.gateways[1], bob.client);
+  let last;
+  for (let i = 0; i < 2 * SHARDS; i += 1) {
+    const { body } = await ann.client.post('/api/v1/groups', { kind: 'group', title: `g${i}`, user_ids: [bob.user] });
+    const said = await a.say(body.id, `to ${i}`);
+    const heard = await b.next('change', (c) => c.type === 'message' && c.conversation_id === body.id);
+    assert.equal(heard.message.seq, said.seq);
+    last = body.id;
+  }
+  const { cursor } = await b.ok('sync', { cursor: '' });
+  assert.equal(cursor.split(',').length, SHARDS);
+  await a.say(last, 'one more');
+  const moved = await b.ok('sync', { cursor });
+  assert.deepEqual([moved.is_reset, moved.conversations.map((c) => c.id)], [false, [last]]);
+  const heads = await b.ok('ping', { cursor });
+  assert.deepEqual([heads.is_behind, heads.heads.map((h) => h.conversation_id)], [false, [last]]);
+  await a.close();
+  await b.close();
+});
+
+test('who is stopped gives its shards away, and no request fails', { skip, timeout: 60_000 }, async () => {
+  await areSpread();
+  const failed = [];
+  storm.onRefused = (code) => failed.push(code);
+  await storm.through(async () => {
+    await storm.server.part('message-1').stop({ keepData: true });
+    await until(() => ownedBy(storm.server.part('message-0')) === SHARDS, 'the other one owns all');
+  });
+  assert.deepEqual(failed, []);
+  storm.onRefused = null;
+  await storm.server.startMessage(1);
+  await areSpread();
+});
+
+test('who is killed is passed over within seconds', { skip, timeout: 60_000 * ROUNDS }, async () => {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    await areSpread();
+    const from = Date.now();
+    await storm.through(async () => {
+      await storm.server.part('message-1').stop({ signal: 'SIGKILL', keepData: true });
+      await until(() => ownedBy(storm.server.part('message-0')) === SHARDS, 'the other one owns all');
+    });
+    assert.ok(Date.now() - from < 20_000);
+    await storm.server.startMessage(1);
+  }
+});
+
+test('who was frozen and wakes up again writes nothing', { skip, timeout: 90_000 * ROUNDS }, async () => {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    await areSpread();
+    const zombie = storm.server.part('message-1');
+    await storm.through(async () => {
+      zombie.child.kill('SIGSTOP');
+      await until(() => ownedBy(storm.server.part('message-0')) === SHARDS, 'the other one owns all');
+      await pause(500);
+      zombie.child.kill('SIGCONT');
+    });
+  }
+  await areSpread();
+});
+
+test('nothing was lost, doubled or told in another order', { skip, timeout: 60_000 }, async () => {
+  await storm.connect();
+  for (const d of storm.devices) await d.resend();
+  for (const d of storm.devices) await d.catchUp();
+  let count = 0;
+  for (const d of storm.devices) count = Math.max(count, (await d.readAll(storm.group)).length);
+  for (const d of storm.devices) await d.close();
+  assert.deepEqual(judge(storm.history.records), []);
+  assert.ok(count > 100, `${count} messages to judge`);
+  console.log(`# ${count} messages, ${storm.history.records.length} records`);
+});
