@@ -31,3 +31,8 @@ enum err app_verify(struct store *store, struct strbuf *report, bool *is_whole)
     strbuf_deinit(&v.text);
     return err;
 }
+
+enum err app_restored(struct store *store)
+{
+    return message_restored(store);
+}

@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 #include "core/arena.h"
 #include "core/log.h"
-#include "services/message/message.h"
 
 /* What both do with the store of the configuration. */
 typedef enum err work_fn(struct store *store, struct strbuf *report, bool *is_whole);
@@ -46,7 +45,7 @@ static int run(int argc, char **argv)
 
 static enum err begin_anew(struct store *store, struct strbuf *report, bool *is_whole)
 {
-    enum err err = message_restored(store);
+    enum err err = app_restored(store);
     *is_whole = !err;
     strbuf_adds(report, "cursors of clients that saw more than is here count no more\n");
     return err;
