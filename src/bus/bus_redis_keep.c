@@ -139,6 +139,15 @@ static enum err first_needed(struct bus_impl *b, const struct redis_channel *c,
     return err;
 }
 
+static bool has_owner(struct bus_impl *b, const struct redis_channel *c, struct str group,
+                      struct arena *arena)
+{
+    const struct redis_reply *reply;
+    const char *key = arena_printf(arena, "%s.%.*s.owner", c->key, STR_FMT(group));
+    enum err err = BUS_REDIS_CALL(b, arena, &reply, STR("EXISTS"), str_from(key));
+    return err || reply->number;
+}
+
 /* Whether the first entry that waits for the group waits for a week, and nobody owns it. */
 static bool is_abandoned(struct bus_impl *b, const struct redis_channel *c, struct str group,
                          struct stream_id needed, struct arena *arena)
@@ -148,13 +157,13 @@ static bool is_abandoned(struct bus_impl *b, const struct redis_channel *c, stru
     struct stream_id first = {0};
     struct str parcel;
     int64_t old_ms = clock_wall_ms() - ABANDONED_MS;
-    if ((int64_t)needed.ms > old_ms || is_served_here(b, c, group))
+    if ((int64_t)needed.ms > old_ms)
         return false;
     enum err err = BUS_REDIS_CALL(b, arena, &reply, STR("XRANGE"), str_from(c->key),
                                   stream_id_text(needed, from), STR("+"), STR("COUNT"), STR("2"));
     const struct redis_reply *entry = err ? NULL : redis_reply_item(reply, reply->count - 1);
     return entry && bus_redis_entry(entry, &first, &parcel) && (int64_t)first.ms < old_ms &&
-           stream_id_is_less(needed, first);
+           stream_id_is_less(needed, first) && !has_owner(b, c, group, arena);
 }
 
 static void drop_group(struct bus_impl *b, const struct redis_channel *c, struct str group,
@@ -251,7 +260,8 @@ static void tidy(struct bus_impl *b)
 void *bus_redis_keep_main(void *arg)
 {
     struct bus_impl *b = arg;
-    int64_t tidy_at_ms = clock_mono_ms() + TIDY_EVERY_MS;
+    int64_t every_ms = MIN(b->owner_ms, (int64_t)TIDY_EVERY_MS);
+    int64_t tidy_at_ms = clock_mono_ms() + every_ms;
     pthread_mutex_lock(&b->lock);
     while (!b->is_stopping) {
         bool is_linked = b->is_linked;
@@ -260,9 +270,9 @@ void *bus_redis_keep_main(void *arg)
             renew_all(b);
         if (is_linked && clock_mono_ms() >= tidy_at_ms) {
             tidy(b);
-            tidy_at_ms = clock_mono_ms() + TIDY_EVERY_MS;
+            tidy_at_ms = clock_mono_ms() + every_ms;
         }
-        int64_t until_ms = clock_mono_ms() + MIN(b->owner_ms / 4, (int64_t)TIDY_EVERY_MS);
+        int64_t until_ms = clock_mono_ms() + every_ms / 4;
         pthread_mutex_lock(&b->lock);
         while (!b->is_stopping && clock_mono_ms() < until_ms) /* woken for others, too */
             bus_cond_wait(&b->changed, &b->lock, until_ms - clock_mono_ms());
