@@ -25,6 +25,7 @@ struct blob_writer {
 
 static const struct blob_driver *const drivers[] = {
     &blob_files,
+    &blob_s3,
 };
 
 static struct metric metric_bytes =
@@ -126,6 +127,24 @@ enum err blob_open_file(struct blob_store *store, const char *name, int *fd, uin
     *size = 0;
     return is_name(name) ? counted(store->driver->open_file(store->impl, name, fd, size))
                          : ERR_INVALID_ARGUMENT;
+}
+
+enum err blob_open_range(struct blob_store *store, const char *name, uint64_t offset,
+                         uint64_t count, int *fd, uint64_t *at)
+{
+    uint64_t size;
+    *fd = -1;
+    *at = offset;
+    if (!is_name(name))
+        return ERR_INVALID_ARGUMENT;
+    if (!store->driver->open_range)
+        return counted(store->driver->open_file(store->impl, name, fd, &size));
+    return counted(store->driver->open_range(store->impl, name, offset, count, fd, at));
+}
+
+bool blob_is_remote(const struct blob_store *store)
+{
+    return store->driver->is_remote;
 }
 
 enum err blob_delete(struct blob_store *store, const char *name)

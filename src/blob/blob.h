@@ -9,9 +9,22 @@
 
 struct blob_store;
 
+/* A bucket of an object store. Texts are copied. */
+struct blob_s3_options {
+    const char *endpoint; /* "https://s3.example:9000" */
+    const char *bucket;
+    const char *prefix; /* how names begin there: "parlance/"; NULL: nothing */
+    const char *region; /* NULL or "": us-east-1 */
+    const char *access_key, *secret_key;
+    const char *ca_file; /* NULL or "": the system's authorities */
+    bool is_by_host;     /* bucket.s3.example, not s3.example/bucket */
+    int64_t timeout_ms;  /* of one request; 0: 60,000 */
+};
+
 struct blob_options {
-    const char *driver; /* "files" */
-    const char *root;   /* directory of the files driver */
+    const char *driver; /* "files", "s3" */
+    const char *root;   /* directory of the files driver; of s3: of what is not whole yet */
+    struct blob_s3_options s3;
 };
 
 MUST_USE enum err blob_open(struct blob_store **out, const struct blob_options *opt);
@@ -30,6 +43,11 @@ MUST_USE enum err blob_size(struct blob_store *store, const char *name, uint64_t
  */
 MUST_USE enum err blob_open_file(struct blob_store *store, const char *name, int *fd,
                                  uint64_t *size);
+/* The same for a part of it: from *at on in the descriptor. */
+MUST_USE enum err blob_open_range(struct blob_store *store, const char *name, uint64_t offset,
+                                  uint64_t count, int *fd, uint64_t *at);
+/* Its calls wait for a network: never on a loop. */
+bool blob_is_remote(const struct blob_store *store);
 MUST_USE enum err blob_delete(struct blob_store *store, const char *name);
 
 /* Streaming writes for what does not fit in memory. */

@@ -9,6 +9,7 @@ struct blob_draft; /* the driver's own: a blob being written */
 
 struct blob_driver {
     const char *name;
+    bool is_remote; /* its calls wait for a network */
     enum err (*open)(const struct blob_options *opt, struct blob_impl **out);
     void (*close)(struct blob_impl **impl);
     /* Reads into bytes what there is of [offset, offset + n). */
@@ -16,6 +17,9 @@ struct blob_driver {
                      size_t n, size_t *got);
     enum err (*size)(struct blob_impl *impl, const char *name, uint64_t *size);
     enum err (*open_file)(struct blob_impl *impl, const char *name, int *fd, uint64_t *size);
+    /* NULL: open_file, and `offset` in it. */
+    enum err (*open_range)(struct blob_impl *impl, const char *name, uint64_t offset,
+                           uint64_t count, int *fd, uint64_t *at);
     enum err (*remove)(struct blob_impl *impl, const char *name);
 
     enum err (*draft_open)(struct blob_impl *impl, const char *name, struct blob_draft **out);
@@ -31,4 +35,4 @@ struct blob_driver {
     enum err (*part_drop)(struct blob_impl *impl, const char *name);
 };
 
-extern const struct blob_driver blob_files;
+extern const struct blob_driver blob_files, blob_s3;

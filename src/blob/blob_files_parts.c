@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "blob/blob_files_internal.h"
+#include "blob/blob_files_parts.h"
+#include "core/id.h"
 #include "core/mem.h"
 
 static char *part_name(const char *name)
@@ -116,4 +118,24 @@ enum err blob_files_part_drop(struct blob_impl *impl, const char *name)
         unlinkat(impl->part_dir_fd, part, 0) == 0 ? ERR_OK : blob_files_complain("remove", name);
     free(part);
     return err;
+}
+
+/* ---- for other drivers ---- */
+
+int blob_files_part_open(struct blob_impl *files, const char *name)
+{
+    return open_part(files, name, O_RDONLY);
+}
+
+int blob_files_scratch(struct blob_impl *files)
+{
+    int fd = openat(files->draft_dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char name[ID_SIZE];
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    id_make(name); /* not on every file system */
+    fd = openat(files->draft_dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        unlinkat(files->draft_dir_fd, name, 0);
+    return fd;
 }

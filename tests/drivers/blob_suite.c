@@ -24,10 +24,34 @@ struct fixture {
     struct blob_store *store;
 };
 
+/* Of PARLANCE_TEST_S3_URL: http://KEY:SECRET@127.0.0.1:PORT/BUCKET (tests/services/s3.mjs). */
+static struct blob_s3_options s3_options(const char *prefix)
+{
+    static char access_key[80], secret_key[80], bucket[80], endpoint[120];
+    char host[80];
+    const char *url = getenv("PARLANCE_TEST_S3_URL");
+    assert_non_null(url);
+    assert_int_equal(
+        sscanf(url, "http://%79[^:]:%79[^@]@%79[^/]/%79s", access_key, secret_key, host, bucket),
+        4);
+    snprintf(endpoint, sizeof(endpoint), "http://%s", host);
+    return (struct blob_s3_options){.endpoint = endpoint,
+                                    .bucket = bucket,
+                                    .prefix = prefix,
+                                    .access_key = access_key,
+                                    .secret_key = secret_key,
+                                    .timeout_ms = 3000};
+}
+
 static void reopen(struct fixture *f)
 {
     blob_close(&f->store);
+    char prefix[64]; /* tests share a bucket */
+    const char *slash = strrchr(f->dir.path, '/');
+    snprintf(prefix, sizeof(prefix), "%s/", slash + 1);
     struct blob_options opt = {.driver = driver, .root = f->dir.path};
+    if (strcmp(driver, "s3") == 0)
+        opt.s3 = s3_options(prefix);
     assert_int_equal(blob_open(&f->store, &opt), ERR_OK);
 }
 
@@ -288,6 +312,44 @@ static void test_threads_agree(void **state)
     assert_int_equal(won, ROUNDS);
 }
 
+/* More than a part of a transfer, by writer and by parts, and read back by ranges. */
+static void test_big(void **state)
+{
+    struct fixture *f = *state;
+    enum { BIG = 20 << 20, STEP = 1 << 20 };
+    char *bytes = malloc(BIG), *got;
+    size_t n;
+    int fd;
+    uint64_t at, size;
+    for (size_t i = 0; i < BIG; i++)
+        bytes[i] = (char)(i * 2654435761u >> 13);
+    struct blob_writer *w;
+    assert_int_equal(blob_writer_open(f->store, "written", &w), ERR_OK);
+    for (size_t i = 0; i < BIG; i += STEP)
+        assert_int_equal(blob_writer_add(w, bytes + i, STEP), ERR_OK);
+    assert_int_equal(blob_writer_finish(&w), ERR_OK);
+    for (size_t i = 0; i < BIG; i += STEP)
+        assert_int_equal(blob_part_write(f->store, "parted", i, bytes + i, STEP), ERR_OK);
+    assert_int_equal(blob_part_finish(f->store, "parted", BIG - 1), ERR_OK);
+    assert_int_equal(blob_get(f->store, "written", 0, 0, &got, &n), ERR_OK);
+    assert_int_equal(n, BIG);
+    assert_memory_equal(got, bytes, n);
+    free(got);
+    assert_int_equal(blob_size(f->store, "parted", &size), ERR_OK);
+    assert_int_equal(size, BIG - 1);
+    assert_int_equal(blob_open_range(f->store, "parted", 8388600, 9000000, &fd, &at), ERR_OK);
+    got = malloc(9000000);
+    assert_int_equal(pread(fd, got, 9000000, (off_t)at), 9000000);
+    assert_memory_equal(got, bytes + 8388600, 9000000);
+    close(fd);
+    free(got);
+    assert_int_equal(blob_writer_open(f->store, "given-up", &w), ERR_OK);
+    assert_int_equal(blob_writer_add(w, bytes, BIG), ERR_OK);
+    blob_writer_abort(&w);
+    assert_int_equal(blob_size(f->store, "given-up", &size), ERR_NOT_FOUND);
+    free(bytes);
+}
+
 static void test_an_unknown_driver_is_refused(void **state)
 {
     struct blob_store *store = NULL;
@@ -310,6 +372,7 @@ int main(int argc, char **argv)
         T(test_the_first_of_two_writers_wins),
         T(test_hostile_names),
         T(test_threads_agree),
+        T(test_big),
         cmocka_unit_test(test_an_unknown_driver_is_refused),
     };
     return cmocka_run_group_tests_name("blob", tests, NULL, NULL);

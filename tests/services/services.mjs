@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startEtcd } from './etcd.mjs';
 import { startRabbitmq } from './rabbitmq.mjs';
+import { startS3 } from './s3.mjs';
 import { startRedis, startRedisCluster, startRedisSentinel, startRedisTls } from './redis.mjs';
 
 const READY_MS = 30_000;
@@ -158,6 +159,7 @@ const starters = {
   etcd: startEtcd,
   rabbitmq: startRabbitmq,
   redis: startRedis,
+  s3: startS3,
   'redis-tls': startRedisTls,
   'redis-sentinel': startRedisSentinel,
   'redis-cluster': startRedisCluster,
