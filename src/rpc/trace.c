@@ -30,9 +30,11 @@ void rpc_span_start(struct rpc_call_state *state, const ProtobufCServiceDescript
     struct span span;
     state->span = NULL;
     state->traceparent = NULL;
-    if (!span_is_on() || (!call->traceparent && !state->is_from_outside))
+    if (!span_is_on() || !(call->traceparent || state->is_from_outside || kind == SPAN_CLIENT))
         return;
     span_start(&span, NULL, kind, call->traceparent);
+    if (!call->traceparent && kind == SPAN_CLIENT)
+        span.is_sampled = false; /* housekeeping: the other process must not take it for a start */
     if (!span.is_sampled) {
         if (!call->traceparent) /* decided here, for all that follows */
             state->traceparent = keep_text(&span, call->arena);
