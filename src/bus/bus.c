@@ -19,6 +19,7 @@
 const struct bus_driver *const bus_drivers[] = {
     &bus_redis,
     &bus_rabbitmq,
+    &bus_kafka,
     NULL,
 };
 

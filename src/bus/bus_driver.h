@@ -96,4 +96,4 @@ bool bus_link_topic(const struct bus_link *link, const char *channel, const char
 
 /* All drivers that are built in; the last is NULL. */
 extern const struct bus_driver *const bus_drivers[];
-extern const struct bus_driver bus_redis, bus_rabbitmq;
+extern const struct bus_driver bus_redis, bus_kafka, bus_rabbitmq;

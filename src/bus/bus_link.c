@@ -57,6 +57,7 @@ struct bus_link {
     bool is_started;
     pthread_mutex_t lock;
     bool is_up, was_up; /* guarded by lock, as all below */
+    unsigned losses;    /* calls of bus_link_down */
     int64_t down_since_ms;
     unsigned failures; /* attempts since it was linked */
     struct map64 *unanswered;
@@ -179,11 +180,19 @@ void bus_link_up(struct bus_link *link)
     pthread_mutex_lock(&link->joining);
     join_all(link); /* first: who is linked hears */
     pthread_mutex_lock(&link->lock);
-    bool is_back = link->was_up;
-    link->is_up = link->was_up = true;
-    link->failures = 0;
+    unsigned losses = link->losses;
+    pthread_mutex_unlock(&link->lock);
+    join_all(link); /* who sees it linked may count on being heard */
+    pthread_mutex_lock(&link->lock);
+    bool is_back = link->was_up, is_lost = link->losses != losses;
+    if (!is_lost) {
+        link->is_up = link->was_up = true;
+        link->failures = 0;
+    }
     pthread_mutex_unlock(&link->lock);
     pthread_mutex_unlock(&link->joining);
+    if (is_lost)
+        return;
     metric_cell_set(metric_cell(&metric_up, link->driver->name, link->carries, NULL), 1);
     log_info(NULL, "bus: %s: linked, for %s", link->driver->name, link->carries);
     if (link->hooks.up)
@@ -211,6 +220,7 @@ void bus_link_down(struct bus_link *link, const char *why)
     pthread_mutex_lock(&link->lock);
     bool was_up = link->is_up, is_first = !was_up && !link->was_up && link->failures == 0;
     link->is_up = false;
+    link->losses++;
     if (was_up)
         link->down_since_ms = clock_mono_ms();
     int64_t *tokens = take_unanswered(link, &count);

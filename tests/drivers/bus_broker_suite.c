@@ -422,6 +422,8 @@ int main(int argc, char **argv)
     if (argc > 2)
         return be_reader(argv[2]);
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    if (getenv("TEST_ONE"))
+        cmocka_set_test_filter(getenv("TEST_ONE"));
     const struct CMUnitTest tests[] = {
         T(test_other_processes_hear_too),
         T(test_one_of_a_group_hears),

@@ -14,6 +14,7 @@ import path from 'node:path';
 import { startEtcd } from './etcd.mjs';
 import { startRabbitmq } from './rabbitmq.mjs';
 import { startS3 } from './s3.mjs';
+import { startKafka } from './kafka.mjs';
 import { startRedis, startRedisCluster, startRedisSentinel, startRedisTls } from './redis.mjs';
 
 const READY_MS = 30_000;
@@ -31,9 +32,9 @@ export function freePort() {
   });
 }
 
-// { uid, gid } of the first of these users that exists; null when we are not root and run it as ourselves.
+// { uid, gid } of the first of these users that exists; null to run it as ourselves: without names, or when we are not root.
 function findUser(names) {
-  if (process.getuid() !== 0) return null;
+  if (!names || process.getuid() !== 0) return null;
   for (const name of names) {
     const [uid, gid] = ['-u', '-g'].map((flag) => spawnSync('id', [flag, name], { encoding: 'utf8' }).stdout.trim());
     if (uid && gid) return { uid: Number(uid), gid: Number(gid) };
@@ -158,6 +159,7 @@ const starters = {
   mysql: startMysql,
   etcd: startEtcd,
   rabbitmq: startRabbitmq,
+  kafka: startKafka,
   redis: startRedis,
   s3: startS3,
   'redis-tls': startRedisTls,

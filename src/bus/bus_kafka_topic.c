@@ -1,0 +1,253 @@
+/*
+ * bus_kafka_topic: topics of channels, made when they are not there, and where a group begins that
+ * has never read: a little before now, so that nothing is lost between two processes that both find
+ * it without a place. What it then hears twice it must bear anyway.
+ */
+#include "bus/bus_kafka_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+#define LIVE_SUFFIX ".live"
+#define LIVE_KEEP_MS "60000"
+#define BEGIN_BEFORE_MS 600000
+
+/* ---- the list ---- */
+
+struct kafka_topic *bus_kafka_topic_named(struct bus_impl *b, const char *name)
+{
+    LIST_FOREACH(&b->topics, node)
+    {
+        struct kafka_topic *t = LIST_ENTRY(node, struct kafka_topic, node);
+        if (strcmp(t->name, name) == 0 || strcmp(t->live, name) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+struct kafka_topic *bus_kafka_topic(struct bus_impl *b, const char *channel)
+{
+    char name[BUS_TOPIC_MAX];
+    if (!bus_link_topic(b->link, channel, NULL, name) || strlen(name) > 240)
+        return NULL;
+    struct kafka_topic *t = bus_kafka_topic_named(b, name);
+    if (t)
+        return t;
+    t = mem_new(struct kafka_topic);
+    t->channel = mem_strdup(channel);
+    snprintf(t->name, sizeof(t->name), "%s", name);
+    snprintf(t->live, sizeof(t->live), "%s%s", name, LIVE_SUFFIX);
+    list_add_tail(&b->topics, &t->node);
+    return t;
+}
+
+bool bus_kafka_group_id(const struct bus_impl *b, const char *group, char out[BUS_TOPIC_MAX])
+{
+    return bus_link_topic(b->link, group, NULL, out);
+}
+
+/* ---- questions ---- */
+
+/* Asks by `ask` and waits. NULL: no answer, or an error (logged at debug). */
+static rd_kafka_event_t *call(struct bus_impl *b, rd_kafka_admin_op_t op,
+                              void (*ask)(struct bus_impl *b, void *arg,
+                                          rd_kafka_AdminOptions_t *options,
+                                          rd_kafka_queue_t *queue),
+                              void *arg)
+{
+    char problem[200] = "";
+    rd_kafka_queue_t *queue = kafka.queue_new(b->producer);
+    rd_kafka_AdminOptions_t *options = kafka.AdminOptions_new(b->producer, op);
+    kafka.AdminOptions_set_request_timeout(options, BUS_KAFKA_CALL_MS, problem, sizeof(problem));
+    ask(b, arg, options, queue);
+    rd_kafka_event_t *event = kafka.queue_poll(queue, BUS_KAFKA_CALL_MS + 1000);
+    kafka.AdminOptions_destroy(options);
+    kafka.queue_destroy(queue);
+    if (event && kafka.event_error(event)) {
+        log_debug(NULL, "bus: kafka: %s", kafka.err2str(kafka.event_error(event)));
+        kafka.event_destroy(event);
+        event = NULL;
+    }
+    return event;
+}
+
+static void ask_to_make(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
+                        rd_kafka_queue_t *queue)
+{
+    const struct kafka_topic *t = arg;
+    char problem[200] = "";
+    rd_kafka_NewTopic_t *both[2] = {
+        kafka.NewTopic_new(t->name, b->url.partitions, -1, problem, sizeof(problem)),
+        kafka.NewTopic_new(t->live, 1, -1, problem, sizeof(problem)),
+    };
+    kafka.NewTopic_set_config(both[1], "retention.ms", LIVE_KEEP_MS);
+    kafka.CreateTopics(b->producer, both, 2, options, queue);
+    kafka.NewTopic_destroy(both[0]);
+    kafka.NewTopic_destroy(both[1]);
+}
+
+/* Both are there, new or not. */
+static bool are_there(rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    bool are = true;
+    const rd_kafka_topic_result_t **results =
+        kafka.CreateTopics_result_topics(kafka.event_CreateTopics_result(event), &count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_resp_err_t err = kafka.topic_result_error(results[i]);
+        if (!err || err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            continue;
+        are = false;
+        log_warn(NULL, "bus: kafka does not make the topic %s: %s",
+                 kafka.topic_result_name(results[i]), kafka.err2str(err));
+    }
+    return are && count == 2;
+}
+
+int bus_kafka_partitions(struct bus_impl *b, const char *name)
+{
+    const struct rd_kafka_metadata *all;
+    int count = 0;
+    rd_kafka_topic_t *topic = kafka.topic_new(b->producer, name, NULL);
+    rd_kafka_resp_err_t err = kafka.metadata(b->producer, 0, topic, &all, BUS_KAFKA_CALL_MS);
+    kafka.topic_destroy(topic);
+    if (err)
+        return 0;
+    for (int i = 0; i < all->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *t = &all->topics[i];
+        if (strcmp(t->topic, name) != 0 || t->err)
+            continue;
+        count = t->partition_cnt;
+        for (int k = 0; k < t->partition_cnt; k++)
+            if (t->partitions[k].err || t->partitions[k].leader < 0)
+                count = 0; /* not yet */
+    }
+    kafka.metadata_destroy(all);
+    return count;
+}
+
+/* A new topic has no leaders at first. */
+static bool wait_partitions(struct bus_impl *b, const char *name)
+{
+    for (int64_t until_ms = clock_mono_ms() + BUS_KAFKA_CALL_MS; clock_mono_ms() < until_ms;) {
+        if (bus_kafka_partitions(b, name))
+            return true;
+        usleep(20000);
+    }
+    return false;
+}
+
+enum err bus_kafka_make_topic(struct bus_impl *b, struct kafka_topic *t)
+{
+    pthread_mutex_lock(&b->lock);
+    bool is_made = t->is_made;
+    pthread_mutex_unlock(&b->lock);
+    if (is_made)
+        return ERR_OK;
+    rd_kafka_event_t *event = call(b, RD_KAFKA_ADMIN_OP_CREATETOPICS, ask_to_make, t);
+    is_made =
+        event && are_there(event) && wait_partitions(b, t->name) && wait_partitions(b, t->live);
+    if (event)
+        kafka.event_destroy(event);
+    pthread_mutex_lock(&b->lock);
+    t->is_made = is_made;
+    pthread_mutex_unlock(&b->lock);
+    return is_made ? ERR_OK : ERR_UNAVAILABLE;
+}
+
+/* ---- where a group begins ---- */
+
+struct group_question {
+    const char *group;
+    rd_kafka_topic_partition_list_t *parts;
+};
+
+static void ask_offsets(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
+                        rd_kafka_queue_t *queue)
+{
+    const struct group_question *q = arg;
+    rd_kafka_ListConsumerGroupOffsets_t *one =
+        kafka.ListConsumerGroupOffsets_new(q->group, q->parts);
+    kafka.ListConsumerGroupOffsets(b->producer, &one, 1, options, queue);
+    kafka.ListConsumerGroupOffsets_destroy(one);
+}
+
+static void ask_to_begin(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
+                         rd_kafka_queue_t *queue)
+{
+    const struct group_question *q = arg;
+    rd_kafka_AlterConsumerGroupOffsets_t *one =
+        kafka.AlterConsumerGroupOffsets_new(q->group, q->parts);
+    kafka.AlterConsumerGroupOffsets(b->producer, &one, 1, options, queue);
+    kafka.AlterConsumerGroupOffsets_destroy(one);
+}
+
+/* Those without a place. */
+static rd_kafka_topic_partition_list_t *without_place(rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    rd_kafka_topic_partition_list_t *none = kafka.topic_partition_list_new(8);
+    const rd_kafka_group_result_t **groups = kafka.ListConsumerGroupOffsets_result_groups(
+        kafka.event_ListConsumerGroupOffsets_result(event), &count);
+    const rd_kafka_topic_partition_list_t *parts =
+        count == 1 && !kafka.group_result_error(groups[0])
+            ? kafka.group_result_partitions(groups[0])
+            : NULL;
+    for (int i = 0; parts && i < parts->cnt; i++)
+        if (parts->elems[i].offset < 0)
+            kafka.topic_partition_list_add(none, parts->elems[i].topic, parts->elems[i].partition);
+    return none;
+}
+
+/* The end is asked for first: what comes while we ask is behind it. */
+static bool find_beginning(struct bus_impl *b, rd_kafka_topic_partition_list_t *parts)
+{
+    int64_t low, *ends = mem_calloc((size_t)parts->cnt + 1, sizeof(*ends));
+    bool is_found = true;
+    for (int i = 0; i < parts->cnt && is_found; i++) {
+        is_found = !kafka.query_watermark_offsets(b->producer, parts->elems[i].topic,
+                                                  parts->elems[i].partition, &low, &ends[i],
+                                                  BUS_KAFKA_CALL_MS);
+        parts->elems[i].offset = clock_wall_ms() - BEGIN_BEFORE_MS;
+    }
+    is_found = is_found && !kafka.offsets_for_times(b->producer, parts, BUS_KAFKA_CALL_MS);
+    for (int i = 0; i < parts->cnt && is_found; i++)
+        if (parts->elems[i].offset < 0)
+            parts->elems[i].offset = ends[i];
+    free(ends);
+    return is_found;
+}
+
+enum err bus_kafka_begin_group(struct bus_impl *b, const struct kafka_topic *t, const char *group)
+{
+    char id[BUS_TOPIC_MAX];
+    int count = bus_kafka_partitions(b, t->name);
+    if (!count || !bus_kafka_group_id(b, group, id))
+        return ERR_UNAVAILABLE;
+    struct group_question q = {id, kafka.topic_partition_list_new(count)};
+    for (int i = 0; i < count; i++)
+        kafka.topic_partition_list_add(q.parts, t->name, i);
+    rd_kafka_event_t *event = call(b, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ask_offsets, &q);
+    kafka.topic_partition_list_destroy(q.parts);
+    if (!event)
+        return ERR_UNAVAILABLE;
+    q.parts = without_place(event);
+    kafka.event_destroy(event);
+    enum err err = ERR_OK;
+    if (q.parts->cnt) {
+        event = find_beginning(b, q.parts)
+                    ? call(b, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, ask_to_begin, &q)
+                    : NULL;
+        err = event ? ERR_OK : ERR_UNAVAILABLE;
+        if (event)
+            kafka.event_destroy(event);
+    }
+    kafka.topic_partition_list_destroy(q.parts);
+    return err;
+}
