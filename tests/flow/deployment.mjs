@@ -119,6 +119,14 @@ export class Deployment {
     return { gateways: portsOfKind('gateway').map((part) => part?.port).filter(Boolean), signaling: signaling.filter(Boolean) };
   }
 
+  // All of it as one process.
+  get child() {
+    const children = [...this.parts.values()].map((part) => part.child);
+    const isOver = children.every((child) => child.exitCode !== null || child.signalCode !== null);
+    return { kill: (signal) => children.forEach((child) => child.kill(signal)), exitCode: isOver ? 0 : null, signalCode: null };
+  }
+
+  get exited() { return Promise.all([...this.parts.values()].map((part) => part.exited)).then(() => ({ code: 0, signal: null })); }
   get port() { return this.front.port; }
   get url() { return `http://127.0.0.1:${this.port}`; }
   get wsUrl() { return `ws://127.0.0.1:${this.port}`; }

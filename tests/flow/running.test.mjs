@@ -7,6 +7,7 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { describe, test } from 'node:test';
 import { eventuallyOk, ok, refused } from './check.mjs';
+import { onlyWhole } from './deployment.mjs';
 import { converse, lines } from './raw.mjs';
 import { environment, eventually, makeDataDir, run, startServer } from './server.mjs';
 import { Signaler } from './signaler.mjs';
@@ -136,7 +137,7 @@ describe('stopping and starting', () => {
     });
   });
 
-  test('SIGTERM: sockets are told to come back, requests end, then it is over', async () => {
+  test('SIGTERM: sockets are told to come back, requests end, then it is over', { skip: onlyWhole }, async () => {
     await withServer({}, async (server, dataDir) => {
       const alice = await server.register('alice');
       const meeting = ok(await alice.post('/api/v1/meetings', { title: 'Drained' }), 201);
@@ -169,7 +170,7 @@ describe('stopping and starting', () => {
     });
   });
 
-  test('a second server on the same data, or on a taken port, says what is wrong', async () => {
+  test('a second server on the same data, or on a taken port, says what is wrong', { skip: onlyWhole }, async () => {
     await withServer({}, async (server, dataDir) => {
       const twice = run(['serve'], { dataDir });
       assert.notEqual(twice.status, 0);
@@ -183,7 +184,7 @@ describe('stopping and starting', () => {
     });
   });
 
-  test('the secret it makes is for itself alone, and a bad configuration is refused', async () => {
+  test('the secret it makes is for itself alone, and a bad configuration is refused', { skip: onlyWhole }, async () => {
     await withServer({}, async (server, dataDir) => {
       const secrets = ['jwt.secret', 'secret.key', 'jwt_secret'].map((name) => path.join(dataDir, name));
       const found = run(['version']).status === 0 && secrets.find((file) => statSync(file, { throwIfNoEntry: false }));
@@ -206,7 +207,7 @@ describe('stopping and starting', () => {
   });
 });
 
-describe('TLS', () => {
+describe('TLS', { skip: onlyWhole }, () => {
   const ask = (server, target, ca) => new Promise((resolve, reject) => {
     https.get(server.httpsUrl + target, { ca, servername: 'localhost', agent: false }, (response) => {
       response.resume().on('end', () => resolve(response));
