@@ -48,6 +48,7 @@ static enum err start_auth(struct app *app, const struct password_options *passw
                                               .key_pem = app->jwt_key_pem,
                                               .access_ms = c->jwt_expire_hours * hour_ms,
                                               .refresh_ms = c->jwt_refresh_expire_hours * hour_ms,
+                                              .is_remembering = cache_is_shared(app->cache),
                                               .password = *password});
     if (!err)
         s->auth = app_runs_here(app, auth_rpc(s->auth_service));

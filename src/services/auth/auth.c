@@ -88,6 +88,8 @@ enum err auth_create(struct auth_service **out, const struct auth_deps *deps)
     svc->deps.key_pem = NULL;
     svc->started_at_ms = clock_wall_ms();
     fill_defaults(&svc->deps);
+    if (svc->deps.is_remembering)
+        svc->known = auth_known_create(deps->bus, deps->cache, svc->deps.access_ms);
     auth_events_start(svc);
     auth_erase_start(svc);
     if (svc->deps.loop)
@@ -108,6 +110,7 @@ void auth_destroy(struct auth_service **svc)
     if ((*svc)->deps.loop)
         loop_call((*svc)->deps.loop, stop_timer, *svc);
     auth_events_stop(*svc);
+    auth_known_destroy(&(*svc)->known);
     password_destroy(&(*svc)->hasher);
     auth_keys_destroy(&(*svc)->keys);
     free(*svc);

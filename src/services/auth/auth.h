@@ -21,7 +21,7 @@ struct auth_service;
 struct auth_deps {
     struct store *store;
     struct bus *bus;
-    struct cache *cache;    /* throttles */
+    struct cache *cache;    /* throttles, used nonces */
     ProtobufCService *user; /* accounts */
     struct loop *loop;      /* for the sweep of what expired; NULL: none */
     struct str secret;      /* at least 32 bytes; copied */
@@ -33,6 +33,7 @@ struct auth_deps {
                                  lost; 0: 10 s; -1: never */
     int session_max;          /* sign-ins an account may have; the oldest goes; 0: 100 */
     int audit_keep_days;      /* 0: 400 */
+    bool is_remembering;      /* sign-ins in the cache, for when the store is away */
     struct password_options password; /* as user's, so that old hashes are made anew */
 };
 

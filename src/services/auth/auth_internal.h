@@ -16,7 +16,22 @@ struct auth_service {
     struct loop_timer sweep_timer;
     int64_t started_at_ms; /* what was signed before may have been used already */
     int user_subscription, audit_subscription;
+    struct auth_known *known; /* NULL: sign-ins are not remembered beside the store */
 };
+
+/* ---- auth_known.c: sign-ins in the shared cache; a NULL one remembers nothing ---- */
+
+struct auth_known *auth_known_create(struct bus *bus, struct cache *cache, int64_t access_ms);
+void auth_known_destroy(struct auth_known **known);
+/* It is good, the store says. */
+void auth_known_note(struct auth_known *known, struct arena *arena,
+                     const Auth__ValidateTokenReply *reply);
+/* It is over. */
+void auth_known_end(struct auth_known *known, const char *session_id);
+/* What was said of the sign-in of these (verified) claims; NULL: nothing good. Only for when the
+ * store is away. */
+Auth__ValidateTokenReply *auth_known_find(struct auth_known *known, struct arena *arena,
+                                          const struct auth_claims *claims);
 
 /* ---- auth_store.c: rows ---- */
 

@@ -73,49 +73,64 @@ char *auth_short_name(struct arena *arena, const char *name)
     return str_arena(arena, (struct str){name, n});
 }
 
-static bool judge_account(struct auth_service *svc, struct rpc_call *call,
-                          const struct auth_session *session, Auth__ValidateTokenReply *out)
+/* The account as it is today. */
+static enum err judge_account(struct auth_service *svc, struct rpc_call *call,
+                              const struct auth_session *session, Auth__ValidateTokenReply *out)
 {
     struct auth_account account;
     enum err err = auth_account_find(svc, call, session->user_id, &account);
-    if (err == ERR_NOT_FOUND)
-        return refuse(call);
     if (err)
-        return who_fail(call, err);
+        return err;
     if (account.is_disabled || session->password_changed_at_ms < account.password_changed_at_ms)
-        return refuse(call);
+        return ERR_NOT_FOUND;
     out->role = (User__Role)account.role;
     out->name = auth_short_name(call->arena, account.name);
-    return true;
+    return ERR_OK;
+}
+
+/* NOT_FOUND: it is not good (any more). */
+static enum err judge(struct auth_service *svc, struct rpc_call *call,
+                      const struct auth_claims *claims, struct auth_session *session,
+                      Auth__ValidateTokenReply *out)
+{
+    struct lookup l = {.arena = call->arena, .id = claims->session_id};
+    enum err err = store_read(svc->deps.store, lookup_job, &l);
+    if (err)
+        return err;
+    *session = l.session;
+    if (session->revoked_at_ms || strcmp(session->user_id, claims->user_id) != 0)
+        return ERR_NOT_FOUND;
+    out->user_id = arena_strdup(call->arena, session->user_id);
+    out->session_id = arena_strdup(call->arena, session->id);
+    out->expires_at_ms = claims->expires_at_ms;
+    if (!session->is_guest)
+        return judge_account(svc, call, session, out);
+    out->role = USER__ROLE__GUEST;
+    out->meeting_id = arena_strdup(call->arena, session->meeting_id);
+    out->name = auth_short_name(call->arena, session->name);
+    return ERR_OK;
 }
 
 Auth__ValidateTokenReply *auth_validate(struct auth_service *svc, struct rpc_call *call,
                                         const Auth__ValidateTokenRequest *in)
 {
     struct auth_claims claims;
+    struct auth_session session;
     int64_t now_ms = clock_wall_ms();
     if (str_starts(str_from(in->token), STR(AUTH_KEY_PREFIX)))
         return auth_validate_key_token(svc, call, in);
     if (auth_token_verify(svc->keys, str_from(in->token), AUTH_TOKEN_ACCESS, now_ms, 0, &claims))
         return refuse(call);
-    struct lookup l = {.arena = call->arena, .id = claims.session_id};
-    enum err err = store_read(svc->deps.store, lookup_job, &l);
-    if (err && err != ERR_NOT_FOUND)
-        return who_fail(call, err);
-    if (err || l.session.revoked_at_ms || strcmp(l.session.user_id, claims.user_id) != 0)
-        return refuse(call);
     Auth__ValidateTokenReply *out = arena_new(call->arena, Auth__ValidateTokenReply);
     auth__validate_token_reply__init(out);
-    out->user_id = arena_strdup(call->arena, l.session.user_id);
-    out->session_id = arena_strdup(call->arena, l.session.id);
-    out->expires_at_ms = claims.expires_at_ms;
-    if (l.session.is_guest) {
-        out->role = USER__ROLE__GUEST;
-        out->meeting_id = arena_strdup(call->arena, l.session.meeting_id);
-        out->name = auth_short_name(call->arena, l.session.name);
-    } else if (!judge_account(svc, call, &l.session, out)) {
-        return NULL;
+    enum err err = judge(svc, call, &claims, &session, out);
+    if (err == ERR_NOT_FOUND)
+        return refuse(call);
+    if (err) {
+        out = auth_known_find(svc->known, call->arena, &claims);
+        return out ? out : who_fail(call, err);
     }
-    mark_seen(svc, &l.session, now_ms);
+    auth_known_note(svc->known, call->arena, out);
+    mark_seen(svc, &session, now_ms);
     return out;
 }

@@ -133,6 +133,7 @@ struct world *world_open(const struct world_options *opt)
                                            .refresh_ms = opt->refresh_ms,
                                            .refresh_grace_ms = opt->refresh_grace_ms,
                                            .session_max = opt->session_max,
+                                           .is_remembering = opt->is_remembering,
                                            .password = cheap,
                                        }));
     w->auth = rpc_local_create(auth_rpc(w->auth_service), &packing);

@@ -24,6 +24,7 @@ struct world_options {
     enum user_registration registration;
     int64_t access_ms, refresh_ms, refresh_grace_ms; /* as auth_deps */
     int session_max;
+    bool is_remembering;
     int64_t empty_grace_ms, presence_ms; /* as meeting_deps */
     const char *public_url;
     int64_t recall_ms, group_members_max; /* as message_deps */
