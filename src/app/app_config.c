@@ -186,6 +186,8 @@ static const struct config_row rows[] = {
                 "What keeps the tables: SQLite in the data directory, or a server."),
     CONFIG_SECRET(C, store_url, "store.url", NULL, &store_form,
                   "Where that server is; several hosts for one that fails over."),
+    CONFIG_SECRET_LIST(C, store_replicas, "store.replicas", &store_form,
+                       "Copies of it, kept by the engine, for reads that may be a moment old."),
     CONFIG_TEXT(C, blob_dir, "blob.dir", "",
                 "Where pictures and files lie, when several processes share them; empty: in the "
                 "data directory."),
@@ -394,6 +396,8 @@ static const char *problem_of(const struct app_config *c)
         return "store.driver: expected store.url, too";
     if (!is_embedded && (c->store_driver == 1) != (c->store_url[0] == 'p'))
         return "store.url: expected an address of what store.driver says";
+    if (is_embedded && c->store_replicas.count)
+        return "store.replicas: expected store.driver, too";
     if (is_embedded && c->blob_dir[0])
         return "blob.dir: expected store.driver, too";
     if ((c->cache != 0) != (c->cache_url[0] != 0))

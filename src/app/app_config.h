@@ -26,6 +26,7 @@ struct app_config {
     const char *data_dir;
     int store_driver; /* index into app_store_drivers */
     const char *store_url;
+    struct config_list store_replicas;
     const char *blob_dir;         /* "": blobs/ in the data directory */
     int event_bus, message_queue; /* indices into app_bus_drivers */
     const char *event_bus_url, *message_queue_url;

@@ -124,7 +124,10 @@ static enum err open_server(struct store **out, const struct app_config *config,
 {
     const char *driver = app_store_drivers[config->store_driver];
     enum err err =
-        store_open(out, &(struct store_options){.driver = driver, .url = config->store_url});
+        store_open(out, &(struct store_options){.driver = driver,
+                                                .url = config->store_url,
+                                                .replicas = config->store_replicas.items,
+                                                .replica_count = config->store_replicas.count});
     if (err)
         strbuf_printf(problem, "cannot open the %s database of store.url: %s", driver,
                       err_text(err));

@@ -84,6 +84,11 @@ struct config_row {
         .key = key_, .type = CONFIG_TYPE_LIST, .offset = offsetof(type_, field), \
         .text_default = default_, .help = help_, .env = env_, .form = form_      \
     }
+#define CONFIG_SECRET_LIST(type_, field, key_, form_, help_)                     \
+    {                                                                            \
+        .key = key_, .type = CONFIG_TYPE_LIST, .offset = offsetof(type_, field), \
+        .text_default = "", .help = help_, .is_secret = true, .form = form_      \
+    }
 #define CONFIG_ENUM(type_, field, key_, default_, choices_, help_)               \
     {                                                                            \
         .key = key_, .type = CONFIG_TYPE_ENUM, .offset = offsetof(type_, field), \

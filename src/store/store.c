@@ -119,6 +119,11 @@ enum err store_open(struct store **out, const struct store_options *opt)
     enum err err = driver->open(&store->opt, &store->db);
     if (err)
         goto fail;
+    store_replicas_open(store);
+    if (store->opt.is_replica) { /* nothing is written to it */
+        *out = store;
+        return ERR_OK;
+    }
     store->writer_count = driver->writer_count(store->db);
     store->writers = mem_zalloc(store->writer_count * sizeof(*store->writers));
     struct store_writer *first;
@@ -140,6 +145,7 @@ void store_close(struct store **storep)
     *storep = NULL;
     if (!store)
         return;
+    store_replicas_close(store);
     metric_unregister_read(&metric_queue, store);
     metric_unregister_read(&metric_writable, store);
     /* Readers first: the last connection to close must be a writer's, which may checkpoint. */
@@ -383,7 +389,7 @@ static enum err read_on_link(struct store *store, store_fn *fn, void *arg, bool 
     return err;
 }
 
-static enum err read_with(struct store *store, store_fn *fn, void *arg, bool is_single)
+enum err store_read_with(struct store *store, store_fn *fn, void *arg, bool is_single)
 {
     int64_t start_us = clock_mono_us();
     struct span span;
@@ -396,12 +402,12 @@ static enum err read_with(struct store *store, store_fn *fn, void *arg, bool is_
 
 enum err store_read(struct store *store, store_fn *fn, void *arg)
 {
-    return read_with(store, fn, arg, false);
+    return store_read_with(store, fn, arg, false);
 }
 
 enum err store_read_one(struct store *store, store_fn *fn, void *arg)
 {
-    return read_with(store, fn, arg, true);
+    return store_read_with(store, fn, arg, true);
 }
 
 struct backup {

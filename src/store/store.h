@@ -44,6 +44,11 @@ struct store_options {
     void *on_fatal_arg;
     const char *vfs;     /* sqlite: tests inject faults here; NULL: the system's */
     const char *pragmas; /* sqlite: more of them after the store's own; NULL: none */
+    /* Copies of the database, kept by the engine, for store_read_stale; addresses like url. One
+     * that is away is passed by. */
+    const char *const *replicas;
+    size_t replica_count;
+    bool is_replica; /* the store's own: one that need not take writes */
 };
 
 /* ERR_FAILED_PRECONDITION: another process has the store open (logged with its id). */
@@ -106,6 +111,14 @@ MUST_USE enum err store_read(struct store *store, store_fn *fn, void *arg);
 /* The same for a job of one statement, which sees one moment anyhow: cheaper, as no transaction is
  * put around it. A second statement fails with INTERNAL. */
 MUST_USE enum err store_read_one(struct store *store, store_fn *fn, void *arg);
+
+/* A read that may be of a moment ago: of a replica, if there is one, in turn. fn runs once more, on
+ * the database itself, whenever it fails on a replica, so it must begin anew each time (and can
+ * refuse what is too old by any error); without one it is store_read. Never for what somebody may
+ * just have written and looks for. */
+MUST_USE enum err store_read_stale(struct store *store, store_fn *fn, void *arg);
+/* Whether this transaction is on a replica. */
+bool store_is_stale(const struct store_tx *tx);
 
 /* How far it is; false: stop. On the calling thread. */
 struct store_progress {

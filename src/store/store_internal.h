@@ -75,6 +75,8 @@ struct store_writer {
     unsigned batch_last; /* jobs in the batch before: what a busy writer waits for */
 };
 
+struct store_replica;
+
 struct store {
     const struct store_driver *driver;
     struct store_db *db;
@@ -85,6 +87,9 @@ struct store {
     pthread_mutex_t readers_lock;
     struct list idle_readers; /* most recently used first */
     unsigned idle_reader_count;
+    struct store_replica *replicas;
+    size_t replica_count;
+    atomic_uint next_replica;
 };
 
 /* store.c */
@@ -94,6 +99,12 @@ extern struct metric store_metric_errors;
 
 /* Begins a span of what this thread is at. */
 void store_span_start(const struct store *store, struct span *span, const char *name);
+
+enum err store_read_with(struct store *store, store_fn *fn, void *arg, bool is_single);
+
+/* store_replica.c */
+void store_replicas_open(struct store *store);
+void store_replicas_close(struct store *store);
 
 /* store_stmt.c */
 /* Resets what a job left in flight. */

@@ -359,7 +359,7 @@ static enum err connect_to(struct store_conn *conn, const struct mysql_host *hos
     if (!a->socket)
         keep_alive(conn->my);
     enum err err = set_up(conn);
-    if (!err && a->host_count > 1) /* of several hosts the primary */
+    if (!err && a->host_count > 1 && !conn->db->opt->is_replica) /* of several the primary */
         err = ask_number(conn, "SELECT @@global.read_only <> 'OFF' AND @@global.read_only <> 0",
                          &is_read_only);
     if (!err && is_read_only > 0)

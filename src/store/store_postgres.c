@@ -38,8 +38,10 @@ static const char *const defaults[][2] = {
     {"keepalives_count", "3"},
 };
 
-static const char *default_of(const char *keyword)
+static const char *default_of(const char *keyword, bool is_replica)
 {
+    if (is_replica && strcmp(keyword, "target_session_attrs") == 0)
+        return "any";
     for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
         if (strcmp(defaults[i][0], keyword) == 0)
             return defaults[i][1];
@@ -63,7 +65,8 @@ static enum err read_url(struct store_db *db, const char *url)
     db->keywords = mem_calloc(count + 1, sizeof(*db->keywords));
     db->values = mem_calloc(count + 1, sizeof(*db->values));
     for (size_t i = 0; i < count; i++) {
-        const char *value = all[i].val ? all[i].val : default_of(all[i].keyword);
+        const char *value =
+            all[i].val ? all[i].val : default_of(all[i].keyword, db->opt->is_replica);
         if (!value)
             continue;
         db->keywords[n] = mem_strdup(all[i].keyword);

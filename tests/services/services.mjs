@@ -6,7 +6,7 @@
 //   await server.end('SIGKILL'); server.start();       // the same again, on the same data
 //   await server.stop();
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -107,11 +107,53 @@ export class Service {
   }
 }
 
-async function startPostgres() {
+// A certificate for 127.0.0.1 and its authority, in the server's directory: { ca, cert, key }.
+function makeCertificates(server) {
+  const file = (name) => path.join(server.dir, name);
+  const [ca, caKey, cert, key, request] = ['ca.pem', 'ca.key', 'cert.pem', 'key.pem', 'request.pem'].map(file);
+  const openssl = (...args) => server.prepare('openssl', args);
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', caKey, '-out', ca, '-days', '2', '-subj', '/CN=test authority');
+  openssl('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', request, '-subj', '/CN=localhost');
+  writeFileSync(file('names'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+  chmodSync(file('names'), 0o644);
+  openssl('x509', '-req', '-in', request, '-CA', ca, '-CAkey', caKey, '-CAcreateserial', '-out', cert, '-days', '2', '-extfile', file('names'));
+  // who runs the test reads it from outside of the server's directory
+  server.ca = path.join(mkdtempSync(path.join(tmpdir(), 'parlance-ca-')), 'ca.pem');
+  writeFileSync(server.ca, readFileSync(ca));
+  return { ca, cert, key };
+}
+
+async function runPostgres(server, postgres, psql, data, settings) {
+  server.start(postgres, ['-D', data, '-c', 'listen_addresses=127.0.0.1', '-c', `port=${server.port}`,
+    '-c', `unix_socket_directories=${server.dir}`, '-c', 'max_connections=300', ...settings.flatMap((one) => ['-c', one])]);
+  server.url = `postgres://parlance:${server.password}@127.0.0.1:${server.port}/postgres`;
+  server.sql = (text) => spawnSync(psql, [server.url, '-qAt', '-c', text], { encoding: 'utf8', timeout: 10_000 });
+  server.isReady = () => server.sql('SELECT 1').stdout?.trim() === '1';
+  await server.waitReady();
+  return server;
+}
+
+function postgresPrograms(...names) {
   const base = '/usr/lib/postgresql';
   const versions = existsSync(base) ? readdirSync(base).sort((a, b) => b - a) : [];
   const places = versions.map((version) => path.join(base, version, 'bin'));
-  const [initdb, postgres, psql] = ['initdb', 'postgres', 'psql'].map((name) => findProgram(name, places));
+  return names.map((name) => findProgram(name, places));
+}
+
+// A standby of the primary, on a copy of its data; standby.sql('SELECT pg_promote()') makes a primary of it.
+export async function startStandby(primary) {
+  const [basebackup, postgres, psql] = postgresPrograms('pg_basebackup', 'postgres', 'psql');
+  const server = new Service('postgres', ['postgres', 'nobody']);
+  server.stopSignal = 'SIGINT';
+  server.port = await freePort();
+  server.password = primary.password;
+  const data = path.join(server.dir, 'data');
+  server.prepare(basebackup, ['-D', data, '-d', primary.url, '-R', '-X', 'stream', '-c', 'fast', '--no-sync']);
+  return runPostgres(server, postgres, psql, data, []);
+}
+
+async function startPostgres({ tls = false, settings = [] } = {}) {
+  const [initdb, postgres, psql] = postgresPrograms('initdb', 'postgres', 'psql');
   const server = new Service('postgres', ['postgres', 'nobody']);
   server.stopSignal = 'SIGINT'; // does not wait for clients
   server.port = await freePort();
@@ -121,16 +163,12 @@ async function startPostgres() {
   chmodSync(file, 0o644);
   server.prepare(initdb, ['-D', data, '-U', 'parlance', '-E', 'UTF8', '--locale=C.UTF-8', '-A', 'scram-sha-256',
     `--pwfile=${file}`, '--no-sync']);
-  server.start(postgres, ['-D', data, '-c', 'listen_addresses=127.0.0.1', '-c', `port=${server.port}`,
-    '-c', `unix_socket_directories=${server.dir}`, '-c', 'max_connections=300']);
-  server.url = `postgres://parlance:${server.password}@127.0.0.1:${server.port}/postgres`;
-  server.sql = (text) => spawnSync(psql, [server.url, '-qAt', '-c', text], { encoding: 'utf8', timeout: 10_000 });
-  server.isReady = () => server.sql('SELECT 1').stdout?.trim() === '1';
-  await server.waitReady();
-  return server;
+  const certificates = tls ? makeCertificates(server) : null;
+  return runPostgres(server, postgres, psql, data, [...settings,
+    ...(tls ? ['ssl=on', `ssl_cert_file=${certificates.cert}`, `ssl_key_file=${certificates.key}`] : [])]);
 }
 
-async function startMysql() {
+async function startMysql({ tls = false } = {}) {
   const places = ['/usr/sbin', '/usr/bin'];
   const [install, mariadbd, client] = ['mariadb-install-db', 'mariadbd', 'mariadb'].map((name) => findProgram(name, places));
   const server = new Service('mysql', ['mysql', 'nobody']);
@@ -143,12 +181,14 @@ async function startMysql() {
   writeFileSync(init, `CREATE DATABASE parlance;\nCREATE USER parlance@'127.0.0.1' IDENTIFIED BY '${server.password}';\n`
     + 'GRANT ALL ON *.* TO parlance@\'127.0.0.1\';\n');
   chmodSync(init, 0o644);
+  const certificates = tls ? makeCertificates(server) : null;
   server.start(mariadbd, ['--no-defaults', `--datadir=${data}`, `--socket=${socket}`, `--port=${server.port}`,
     '--bind-address=127.0.0.1', `--init-file=${init}`, '--skip-name-resolve', '--max-connections=300',
-    '--character-set-server=utf8mb4', '--innodb-buffer-pool-size=64M']);
+    '--character-set-server=utf8mb4', '--innodb-buffer-pool-size=64M',
+    ...(tls ? [`--ssl-cert=${certificates.cert}`, `--ssl-key=${certificates.key}`, '--require-secure-transport=ON'] : [])]);
   server.url = `mysql://parlance:${server.password}@127.0.0.1:${server.port}/parlance`;
   server.sql = (text) => spawnSync(client, ['--no-defaults', '-h127.0.0.1', `-P${server.port}`, '-uparlance',
-    `-p${server.password}`, '-NBe', text, 'parlance'], { encoding: 'utf8', timeout: 10_000 });
+    `-p${server.password}`, ...(tls ? ['--ssl'] : []), '-NBe', text, 'parlance'], { encoding: 'utf8', timeout: 10_000 });
   server.isReady = () => server.sql('SELECT 1').stdout?.trim() === '1';
   await server.waitReady();
   return server;
@@ -167,9 +207,9 @@ const starters = {
   'redis-cluster': startRedisCluster,
 };
 
-export function startService(name) {
+export function startService(name, options) {
   if (!starters[name]) throw new Error(`no service is called ${name}`);
-  return starters[name]();
+  return starters[name](options);
 }
 
 function tell(program, args) {

@@ -43,7 +43,7 @@ Auth__AuditList *auth_list_audit(struct auth_service *svc, struct rpc_call *call
         rpc_fail(call, ERR_INVALID_ARGUMENT, "cursor: not one of this list");
         return NULL;
     }
-    enum err err = store_read(svc->deps.store, list_job, &l);
+    enum err err = store_read_stale(svc->deps.store, list_job, &l);
     if (err)
         return who_fail(call, err);
     Auth__AuditList *out = arena_new(call->arena, Auth__AuditList);

@@ -32,6 +32,9 @@ struct Meeting__MeetingEvent; /* as protoc-c calls it */
 #define MESSAGE_EMOJI_KINDS_MAX 20 /* on one message */
 #define MESSAGE_REACTORS_SHOWN 8   /* of one emoji, by name */
 
+#define MESSAGE_RECENT_PLACES 4096
+#define MESSAGE_RECENT_MS 10000 /* a replica is expected to have come as far by then */
+
 struct message_service {
     /* handlers get the service back by CONTAINER_OF */
     Message__Message_Service rpc;
@@ -45,6 +48,7 @@ struct message_service {
     struct message_owners *owners; /* NULL: all shards are this process's for ever */
     ProtobufCService *peers;       /* this service, wherever it runs; NULL: here alone */
     struct loop_timer index_timer; /* on deps.loop */
+    _Atomic int64_t recent[MESSAGE_RECENT_PLACES]; /* when somebody changed something here */
     unsigned index_turn;
     _Atomic bool has_webhooks;         /* outgoing ones; or there were */
     struct seal_key seal_key;          /* of their secrets */

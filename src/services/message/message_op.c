@@ -71,6 +71,29 @@ enum err message_op_enter(struct store_tx *tx, struct message_op *op)
     return message_op_check(op);
 }
 
+/* ---- who has just written ---- */
+
+/* People share places: then one of them reads what is new without need. */
+static _Atomic int64_t *place_of(struct message_service *svc, const char *user_id)
+{
+    uint32_t hash = 2166136261u;
+    for (const char *at = user_id; *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 16777619u;
+    return &svc->recent[hash % MESSAGE_RECENT_PLACES];
+}
+
+static void note_recent(struct message_service *svc, const char *user_id)
+{
+    atomic_store_explicit(place_of(svc, user_id), clock_mono_ms(), memory_order_relaxed);
+}
+
+/* Who has changed something a moment ago looks at the database itself. */
+static bool is_recent(struct message_service *svc, const char *user_id)
+{
+    int64_t at_ms = atomic_load_explicit(place_of(svc, user_id), memory_order_relaxed);
+    return at_ms && clock_mono_ms() - at_ms < MESSAGE_RECENT_MS;
+}
+
 /* By the hook of the commit, so that all tell in the order of the log, whoever waits for them. */
 static void publish(void *op)
 {
@@ -80,6 +103,8 @@ static void publish(void *op)
 static enum err look(struct store_tx *tx, void *arg)
 {
     struct message_op *op = arg;
+    if (op->may_be_stale)
+        op->is_silent = store_is_stale(tx); /* then it is looked once more elsewhere */
     enum err err = op->conversation_id ? message_op_enter(tx, op) : ERR_OK;
     if (!err)
         err = op->fn(tx, op);
@@ -95,6 +120,8 @@ static enum err change(struct store_tx *tx, void *arg)
     if (!err && (op->told || op->receipt))
         store_on_commit(tx, publish, op);
     message_shard_end();
+    if (!err)
+        note_recent(op->svc, who_id(op->call));
     return err;
 }
 
@@ -165,7 +192,9 @@ enum err message_change_sync(struct message_op *op)
 
 enum err message_look_sync(struct message_op *op)
 {
-    return store_read(op->svc->deps.store, look, op);
+    bool may = op->may_be_stale && !is_recent(op->svc, who_id(op->call));
+    return may ? store_read_stale(op->svc->deps.store, look, op)
+               : store_read(op->svc->deps.store, look, op);
 }
 
 enum err message_change_essential_sync(struct message_op *op)

@@ -29,6 +29,7 @@ struct message_op {
         MESSAGE_NEEDS_OWNER,
     } needs;
     bool is_silent;              /* a refusal is not the call's: it asks about several */
+    bool may_be_stale;           /* what it reads may be of a moment ago (store_read_stale) */
     void *in;                    /* the request's copy in the call's arena */
     struct message_shard *shard; /* of a change; NULL: none */
     /* found before fn runs */

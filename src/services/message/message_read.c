@@ -130,7 +130,10 @@ static enum err take_sides(struct store_tx *tx, struct message_op *op, struct si
 
 static enum err history_job(struct store_tx *tx, struct message_op *op)
 {
+    const Message__GetMessageHistoryRequest *in = op->in;
     struct side older, newer;
+    if (store_is_stale(tx) && op->c.last_seq < in->before_seq - 1)
+        return ERR_ABORTED; /* what is asked for has not come there */
     enum err err = take_sides(tx, op, &older, &newer);
     if (err)
         return err;
@@ -151,6 +154,7 @@ MESSAGE_HANDLER(message_on_history, GetMessageHistoryRequest, MessageHistory)
         message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     const Message__GetMessageHistoryRequest *own = op->in;
     op->fn = history_job;
+    op->may_be_stale = own->before_seq > 0; /* older than what the asker has */
     op->conversation_id = own->id;
     op->needs = MESSAGE_NEEDS_READ;
     int places = (own->before_seq != 0) + (own->after_seq != 0) + (own->around_seq != 0);

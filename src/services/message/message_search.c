@@ -483,6 +483,7 @@ MESSAGE_HANDLER(message_on_search, SearchRequest, SearchReply)
     const Message__SearchRequest *own = s->op.in;
     struct rpc_call *call = s->op.call;
     s->op.fn = search_job;
+    s->op.may_be_stale = true;
     s->op.conversation_id = own->id[0] ? own->id : NULL;
     s->op.needs = MESSAGE_NEEDS_READ;
     s->limit = own->limit > 0 ? MIN(own->limit, LIMIT_MAX) : LIMIT_NORMAL;

@@ -277,7 +277,9 @@ User__UserList *user_search(struct user_service *svc, struct rpc_call *call,
     }
     s.what.folded = text_fold(call->arena, str_from(q));
     s.what.page = &s.page;
-    enum err err = store_read(svc->deps.store, search_job, &s);
+    /* Whom one has just made stands on the first page, if anywhere one looks at once. */
+    enum err err = in->cursor[0] ? store_read_stale(svc->deps.store, search_job, &s)
+                                 : store_read(svc->deps.store, search_job, &s);
     if (err)
         return who_fail(call, err);
     User__UserList *out = arena_new(call->arena, User__UserList);
