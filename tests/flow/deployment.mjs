@@ -4,8 +4,8 @@
 //   engines  one process, over the same
 // tests/services/run.mjs starts the servers: node tests/services/run.mjs postgres,redis node --test tests/flow/...
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
+import { freePort } from '../services/ports.mjs';
 import { startFront } from './front.mjs';
 
 export const shape = process.env.PARLANCE_TEST_SHAPE ?? '';
@@ -24,15 +24,6 @@ const PROCESSES = [
   { name: 'gateway-1', services: ['gateway'] },
   { name: 'gateway-2', services: ['gateway'] },
 ];
-
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 // What every process of one deployment is told of the engines; nothing without a shape.
 export function enginesOf(dataDir) {

@@ -3,7 +3,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { databaseOf } from '../services/services.mjs';
-import { freePort } from './deployment.mjs';
+import { freePort } from '../services/ports.mjs';
 import { makeDataDir, startProcess, Server } from './server.mjs';
 
 export const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });

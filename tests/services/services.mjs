@@ -8,9 +8,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { freePort } from './ports.mjs';
 import { startEtcd } from './etcd.mjs';
 import { startRabbitmq } from './rabbitmq.mjs';
 import { startS3 } from './s3.mjs';
@@ -20,17 +20,10 @@ import { startRedis, startRedisCluster, startRedisSentinel, startRedisTls } from
 const READY_MS = 30_000;
 const STOP_MS = 15_000;
 
+export { freePort };
+
 // Why there is no such server here: for a test that is skipped, not failed.
 export class Missing extends Error {}
-
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 // { uid, gid } of the first of these users that exists; null to run it as ourselves: without names, or when we are not root.
 function findUser(names) {

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
+import { freePort } from '../../services/ports.mjs';
 import { startServer } from '../server.mjs';
 
 const root = path.dirname(path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url)))));
@@ -21,13 +21,6 @@ let servers;
 let port;
 let plainPort;
 let ada;
-
-const freePort = () => new Promise((resolve) => {
-  const probe = net.createServer().listen(0, '127.0.0.1', () => {
-    const found = probe.address().port;
-    probe.close(() => resolve(found));
-  });
-});
 
 // Two servers on one configuration would need one database: the second is only there to be asked when the first is gone.
 function configure(upstreams) {

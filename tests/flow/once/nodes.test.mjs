@@ -1,12 +1,12 @@
 // Meetings over several processes: two signaling instances, two media nodes, everything else in a third place, over one
 // PostgreSQL. People land on either instance and are in one meeting; media nodes and instances die, freeze and leave.
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Missing, startService } from '../../services/services.mjs';
 import { eventuallyOk, ok } from '../check.mjs';
 import { SECRET } from '../grpc_client.mjs';
 import { publishOffer } from '../offer.mjs';
+import { freePort } from '../../services/ports.mjs';
 import { eventually, startServer } from '../server.mjs';
 import { Signaler } from '../signaler.mjs';
 
@@ -20,12 +20,9 @@ async function tryService(name) {
 }
 
 async function freePorts(count) {
-  const probes = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const probe = net.createServer().once('error', reject).listen(0, '127.0.0.1', () => resolve(probe));
-  })));
-  const ports = probes.map((probe) => probe.address().port);
-  await Promise.all(probes.map((probe) => new Promise((resolve) => { probe.close(resolve); })));
-  return ports;
+  const ports = new Set();
+  while (ports.size < count) ports.add(await freePort());
+  return [...ports];
 }
 
 const CORE = ['user', 'auth', 'meeting', 'file', 'message', 'presence', 'task'];
