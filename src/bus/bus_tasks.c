@@ -135,7 +135,10 @@ enum err bus_enqueue_tx(struct bus *bus, struct store_tx *tx, const struct bus_t
 {
     if (!bus->tasks)
         return ERR_FAILED_PRECONDITION;
-    enum err err = bus_task_insert(tx, task, clock_wall_ms(), BUS_TASK_SENDER);
+    /* Who ends a task looks for the next of its lane, in shard 0: neither may miss the other. */
+    enum err err = task->lane ? store_follow(tx, 0) : ERR_OK;
+    if (!err)
+        err = bus_task_insert(tx, task, clock_wall_ms(), BUS_TASK_SENDER);
     struct outlet *outlet = err ? NULL : outlet_of(bus->tasks, task->queue);
     if (outlet)
         store_on_commit(tx, on_commit, outlet);

@@ -135,6 +135,10 @@ MUST_USE enum err store_backup(struct store *store, const char *path,
  * if the job fails, so arg must not be something to free. Must be short: wake somebody. */
 typedef void store_hook_fn(void *arg);
 void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg);
+/* Inside a write job: from here to its end this transaction follows those of another shard, too,
+ * and they follow it: for what writers of several shards decide by looking at each other's rows.
+ * Shards of higher numbers may follow lower ones, never the other way about. */
+MUST_USE enum err store_follow(struct store_tx *tx, uint32_t shard);
 /* Inside a write job: fn(tx, arg) runs in the transaction, after all jobs that share it and right
  * before COMMIT; once, however many jobs ask for the same. If it fails, all of them do. True: the
  * first of its batch to ask. */

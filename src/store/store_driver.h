@@ -52,6 +52,8 @@ struct store_driver {
     /* Of a writer's connection, once, before its first transaction: whose writes it orders. Those
      * of one shard follow one another, whichever process makes them. NULL: there is one writer. */
     void (*assign)(struct store_conn *conn, uint32_t shard);
+    /* See store_follow; NULL: there is one writer. */
+    enum err (*follow)(struct store_conn *conn, uint32_t shard);
     /* Statements were discarded before. The writers' connections go last. */
     void (*disconnect)(struct store_conn **conn);
 

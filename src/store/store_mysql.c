@@ -98,6 +98,17 @@ static void mysql_assign(struct store_conn *conn, uint32_t shard)
              (long long)MAX(conn->db->opt->busy_ms / 1000, 1));
 }
 
+/* Named locks are the session's: asked for again, one that is held is given again. */
+static enum err mysql_follow(struct store_conn *conn, uint32_t shard)
+{
+    char sql[sizeof(conn->lock_sql)];
+    snprintf(sql, sizeof(sql), LOCK_WRITERS, shard,
+             (long long)MAX(conn->db->opt->busy_ms / 1000, 1));
+    if (strcmp(sql, conn->lock_sql) != 0)
+        store_mysql_link_wait(conn, sql);
+    return ERR_OK;
+}
+
 /* ---- transactions ---- */
 
 static bool mysql_in_transaction(const struct store_conn *conn)
@@ -204,6 +215,7 @@ const struct store_driver store_mysql = {
     .admit = mysql_admit,
     .connect = mysql_connect_now,
     .assign = mysql_assign,
+    .follow = mysql_follow,
     .disconnect = mysql_disconnect,
     .begin = mysql_begin,
     .commit = mysql_commit_now,

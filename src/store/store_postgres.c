@@ -140,6 +140,14 @@ static void postgres_assign(struct store_conn *conn, uint32_t shard)
     snprintf(conn->lock_sql, sizeof(conn->lock_sql), LOCK_WRITERS, LOCK_SEED + shard);
 }
 
+static enum err postgres_follow(struct store_conn *conn, uint32_t shard)
+{
+    snprintf(conn->follow_sql, sizeof(conn->follow_sql), LOCK_WRITERS, LOCK_SEED + shard);
+    if (strcmp(conn->follow_sql, conn->lock_sql) != 0)
+        postgres_wait(conn, conn->follow_sql);
+    return ERR_OK;
+}
+
 /* ---- transactions ---- */
 
 static bool postgres_in_transaction(const struct store_conn *conn)
@@ -292,6 +300,7 @@ const struct store_driver store_postgres = {
     .admit = postgres_admit,
     .connect = postgres_connect,
     .assign = postgres_assign,
+    .follow = postgres_follow,
     .disconnect = postgres_disconnect,
     .begin = postgres_begin,
     .commit = postgres_commit,

@@ -32,6 +32,7 @@ struct store_conn {
     unsigned next_id; /* names of prepared statements */
     bool is_schema_known, has_deferrable;
     char lock_sql[128]; /* takes the lock of the shard's writers */
+    char follow_sql[128];
 };
 
 struct postgres_command {

@@ -119,6 +119,13 @@ void store_on_commit(struct store_tx *tx, store_hook_fn *fn, void *arg)
     tx->hooks[tx->hook_count++] = (struct store_hook){fn, arg, span_current()};
 }
 
+enum err store_follow(struct store_tx *tx, uint32_t shard)
+{
+    const struct store_driver *driver = tx->link->store->driver;
+    assert(tx->is_write);
+    return driver->follow ? driver->follow(tx->link->conn, shard) : ERR_OK;
+}
+
 bool store_before_commit(struct store_tx *tx, store_fn *fn, void *arg)
 {
     assert(tx->is_write);

@@ -243,6 +243,37 @@ static void test_shards_do_not_wait_for_one_another(void **state)
     store_close(&o.other);
 }
 
+static enum err add_one_after_shard_0(struct store_tx *tx, void *arg)
+{
+    enum err err = store_follow(tx, 0);
+    return err ? err : add_one(tx, arg);
+}
+
+static void *add_many_elsewhere(void *arg)
+{
+    int failures = 0;
+    for (int i = 0; i < ADDITIONS; i++)
+        failures += store_write_sync(arg, 5, add_one_after_shard_0, NULL) != ERR_OK;
+    return (void *)(intptr_t)failures;
+}
+
+/* Read, think, write, from another shard that follows this one: no addition is lost. */
+static void test_a_shard_that_follows_another(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t threads[2];
+    make_table(f);
+    assert_int_equal(fixture_exec(f->store, "INSERT INTO r (id, n) VALUES (1, 0)"), ERR_OK);
+    assert_int_equal(pthread_create(&threads[0], NULL, add_many, f->store), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, add_many_elsewhere, f->store), 0);
+    for (int i = 0; i < 2; i++) {
+        void *failures;
+        pthread_join(threads[i], &failures);
+        assert_int_equal((intptr_t)failures, 0);
+    }
+    assert_int_equal(fixture_int(f->store, "SELECT n FROM r WHERE id = 1"), 2 * ADDITIONS);
+}
+
 int main(int argc, char **argv)
 {
     fixture_driver = argc > 1 ? argv[1] : "postgres";
@@ -254,6 +285,7 @@ int main(int argc, char **argv)
         T(test_a_read_that_is_cut_fails),
         T(test_two_stores_write_one_after_the_other),
         T(test_shards_do_not_wait_for_one_another),
+        T(test_a_shard_that_follows_another),
         T(test_types_of_other_names),
         cmocka_unit_test(test_a_wrong_address_is_refused),
     };
