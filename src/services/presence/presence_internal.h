@@ -74,7 +74,9 @@ struct presence_batch {
 enum err presence_load(struct presence_service *svc, struct presence_batch *batch);
 
 /* ---- presence_state.c: records, and how they look ---- */
-/* NULL: not here. In the arena. */
+/* NULL: not here, or (is_unknown, may be NULL) nobody can say. In the arena. */
+Presence__Record *presence_record_find(struct presence_service *svc, struct arena *arena,
+                                       const char *user_id, bool *is_unknown);
 Presence__Record *presence_record(struct presence_service *svc, struct arena *arena,
                                   const char *user_id);
 /* As anybody may see it at most. record NULL: offline. In the arena. */

@@ -103,11 +103,18 @@ static struct str key_of(struct arena *arena, const char *user_id)
     return str_from(arena_printf(arena, "presence.%s", user_id));
 }
 
-Presence__Record *presence_record(struct presence_service *svc, struct arena *arena,
-                                  const char *user_id)
+/* While the shared cache is away this process remembers those whom it hears of itself. */
+Presence__Record *presence_record_find(struct presence_service *svc, struct arena *arena,
+                                       const char *user_id, bool *is_unknown)
 {
-    struct str value;
-    if (cache_get(svc->deps.cache, key_of(arena, user_id), arena, &value))
+    struct str value, key = key_of(arena, user_id);
+    enum err err = cache_get(svc->deps.cache, key, arena, &value);
+    bool is_away = err == ERR_UNAVAILABLE;
+    if (is_away)
+        err = cache_get(cache_local(svc->deps.cache), key, arena, &value);
+    if (is_unknown)
+        *is_unknown = is_away && err;
+    if (err)
         return NULL;
     Presence__Record *r = (Presence__Record *)rpc_message_unpack(&presence__record__descriptor,
                                                                  arena, value.p, value.n);
@@ -118,6 +125,12 @@ Presence__Record *presence_record(struct presence_service *svc, struct arena *ar
     for (size_t i = 0; i < r->n_devices && !is_ours; i++)
         r->devices[i]->until_ms = r->devices[i]->until_wall_ms + to_mono_ms;
     return r;
+}
+
+Presence__Record *presence_record(struct presence_service *svc, struct arena *arena,
+                                  const char *user_id)
+{
+    return presence_record_find(svc, arena, user_id, NULL);
 }
 
 static void drop_expired(Presence__Record *r)
@@ -175,6 +188,21 @@ static void forget(struct presence_service *svc, struct presence_person *p)
     free(p);
 }
 
+/* value STR_NULL: nobody is here any more. */
+static void keep(struct presence_service *svc, const char *user_id, struct str key,
+                 struct str value)
+{
+    struct cache *cache = svc->deps.cache;
+    int64_t keep_ms = svc->deps.ttl_ms + 60000;
+    enum err err = value.p ? cache_set(cache, key, value, keep_ms) : cache_delete(cache, key);
+    if (err == ERR_UNAVAILABLE) {
+        cache = cache_local(cache);
+        err = value.p ? cache_set(cache, key, value, keep_ms) : cache_delete(cache, key);
+    }
+    if (err)
+        log_warn(NULL, "presence of %s is not kept: %s", user_id, err_name(err));
+}
+
 /* Stores what is left of the record after a change; a lost write is found by the next report. */
 static void save(struct presence_service *svc, struct arena *arena, const char *user_id,
                  Presence__Record *r)
@@ -182,9 +210,7 @@ static void save(struct presence_service *svc, struct arena *arena, const char *
     struct str key = key_of(arena, user_id);
     drop_expired(r);
     if (!r->n_devices) {
-        enum err err = cache_delete(svc->deps.cache, key);
-        if (err)
-            log_warn(NULL, "presence of %s stays: %s", user_id, err_name(err));
+        keep(svc, user_id, key, STR_NULL);
         forget(svc, map_get(svc->people, str_from(user_id)));
         return;
     }
@@ -194,10 +220,7 @@ static void save(struct presence_service *svc, struct arena *arena, const char *
     size_t n = presence__record__get_packed_size(r);
     uint8_t *bytes = arena_alloc(arena, n + 1);
     presence__record__pack(r, bytes);
-    struct str value = {(const char *)bytes, n};
-    enum err err = cache_set(svc->deps.cache, key, value, svc->deps.ttl_ms + 60000);
-    if (err)
-        log_warn(NULL, "presence of %s is not kept: %s", user_id, err_name(err));
+    keep(svc, user_id, key, (struct str){(const char *)bytes, n});
     presence_agenda_set(svc, person_get(svc, user_id), due_of(r));
 }
 

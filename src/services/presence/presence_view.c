@@ -86,8 +86,9 @@ Presence__Views *presence_views(struct presence_service *svc, struct rpc_call *c
                                    .count = count,
                                    .settings = arena_array(arena, Presence__Settings *, count)};
     Presence__Record **records = arena_array(arena, Presence__Record *, count);
+    bool *are_unknown = arena_array(arena, bool, count);
     for (size_t i = 0; i < count; i++) {
-        records[i] = presence_record(svc, arena, ids[i]);
+        records[i] = presence_record_find(svc, arena, ids[i], &are_unknown[i]);
         batch.settings[i] = records[i] ? records[i]->settings : NULL;
     }
     enum err err = presence_load(svc, &batch);
@@ -101,8 +102,12 @@ Presence__Views *presence_views(struct presence_service *svc, struct rpc_call *c
         Presence__Settings *s = batch.settings[i];
         bool is_self = viewer_id && strcmp(viewer_id, ids[i]) == 0;
         s->last_seen_ms = MAX(s->last_seen_ms, presence_seen_at(svc, ids[i]));
+        Presence__PresenceInfo *all =
+            presence_shape(arena, arena_strdup(arena, ids[i]), records[i], s);
+        all->is_unknown = are_unknown[i];
+        all->last_seen_ms = are_unknown[i] ? 0 : all->last_seen_ms;
         out->views[i] =
-            view_of(arena, presence_shape(arena, arena_strdup(arena, ids[i]), records[i], s), s,
+            view_of(arena, all, s,
                     is_self || !relations ? PRESENCE__TIE__SELF : tie_of(relations->relations[i]));
         out->views[i]->presence->version = version;
     }

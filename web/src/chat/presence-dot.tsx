@@ -27,6 +27,7 @@ export function sayingOf(p: Presence | undefined): string {
 // "🌴 On holiday", "Away", "Last seen 2 hours ago"; "" as long as nothing is known.
 export function presenceText(p: Presence | undefined): string {
   if (!p) return "";
+  if (p.is_unknown) return sayingOf(p);
   const seen = p.last_seen_ms ? t("chat.status.lastSeen", { when: relativeText(p.last_seen_ms) }) : statusName(p.status);
   return [p.status === "offline" ? seen : statusName(p.status), sayingOf(p)].filter(Boolean).join(" · ");
 }

@@ -15,6 +15,7 @@ export interface Presence {
   text_until_ms?: number;
   last_seen_ms?: number;
   version: number | string;
+  is_unknown?: boolean;
 }
 
 export interface OwnPresence {
