@@ -298,6 +298,24 @@ void bus_publish(struct bus *bus, const struct bus_event *event)
     span_end(&span.span, ERR_OK);
 }
 
+struct own_job {
+    struct bus *bus;
+    const struct bus_event *event;
+};
+
+static enum err publish_run(struct store_tx *tx, void *arg)
+{
+    const struct own_job *j = arg;
+    return bus_publish_tx(j->bus, tx, j->event);
+}
+
+enum err bus_publish_sync(struct bus *bus, const struct bus_event *event)
+{
+    struct own_job j = {bus, event};
+    return bus->opt.store ? store_write_sync(bus->opt.store, 0, publish_run, &j)
+                          : ERR_FAILED_PRECONDITION;
+}
+
 /* ---- how it stands ---- */
 
 static enum err waiting_run(struct store_tx *tx, void *arg)

@@ -112,6 +112,9 @@ void bus_publish(struct bus *bus, const struct bus_event *event);
 MUST_USE enum err bus_publish_tx(struct bus *bus, struct store_tx *tx,
                                  const struct bus_event *event);
 
+/* The same in a transaction of its own; waits for the commit. On worker threads. */
+MUST_USE enum err bus_publish_sync(struct bus *bus, const struct bus_event *event);
+
 /* ---- how it stands (for /ready and operators; never an error of the process) ---- */
 struct bus_health {
     const char *events, *tasks;             /* names of the drivers */
@@ -145,6 +148,8 @@ typedef enum err bus_task_fn(void *arg, const struct bus_task *task, int attempt
 /* In a handler, with its own task: not now, but in wait_ms; what the handler returns does not
  * count, nor does the attempt. */
 void bus_put_off(const struct bus_task *task, int64_t wait_ms);
+/* The same: it will never go (nobody can read it). A dead letter, now. */
+void bus_give_up(const struct bus_task *task);
 /* One handler per queue, for the bus's life. */
 void bus_work(struct bus *bus, const char *queue, bus_task_fn *fn, void *arg);
 /* The same for a queue whose tasks may wait for others (the network): at most `most` run at a time,

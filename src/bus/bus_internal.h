@@ -166,7 +166,8 @@ struct bus_claim {
     int attempt; /* also the fence: a later claim has a higher one */
     enum err result;
     int64_t put_off_ms; /* 0: it was not */
-    char bytes[];       /* what task points to */
+    bool is_given_up;
+    char bytes[]; /* what task points to */
 };
 
 /* Where a task is: only what is here is run, if tasks travel. */

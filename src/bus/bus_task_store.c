@@ -215,7 +215,7 @@ static enum err finish_row(struct store_tx *tx, const struct bus_claim *c, int64
 enum err bus_task_finish(struct store_tx *tx, const struct bus_claim *c, int64_t retry_ms,
                          int64_t forget_ms)
 {
-    bool is_last = c->attempt >= c->task.attempts_max;
+    bool is_last = c->is_given_up || c->attempt >= c->task.attempts_max;
     enum err err = finish_row(tx, c, retry_ms, forget_ms, is_last);
     bool is_over = !c->put_off_ms && (c->result == ERR_OK || is_last);
     return err || !is_over || !c->task.lane ? err

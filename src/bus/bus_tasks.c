@@ -173,6 +173,11 @@ void bus_put_off(const struct bus_task *task, int64_t wait_ms)
     c->put_off_ms = MAX(wait_ms, 1);
 }
 
+void bus_give_up(const struct bus_task *task)
+{
+    CONTAINER_OF((struct bus_task *)task, struct bus_claim, task)->is_given_up = true;
+}
+
 /* ---- a worker's part ---- */
 
 /* base * 2^(attempt - 1), at most the limit, and of that a random half: those that failed together

@@ -22,6 +22,7 @@ void media_events_publish_node(struct media_hub *hub, Media__MediaEvent *event)
 void media_events_publish(struct media_room *room, Media__MediaEvent *event)
 {
     event->meeting_id = room->meeting_id;
+    event->version = 1;
     media_events_publish_node(room->hub, event);
 }
 

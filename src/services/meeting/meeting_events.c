@@ -26,6 +26,7 @@ enum err meeting_publish_place_tx(struct meeting_op *op, struct store_tx *tx, Me
     event.type = (char *)"meeting.placed";
     event.meeting_id = (char *)op->m.id;
     event.at_ms = clock_wall_ms();
+    event.version = 1;
     event.place = place;
     return publish(op, tx, &event);
 }

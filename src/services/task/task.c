@@ -45,6 +45,7 @@ enum err task_create(struct task_service **out, const struct task_deps *deps)
         return err;
     }
     bus_work_bounded(deps->bus, "webhooks", task_on_webhook, svc, DELIVERIES_AT_ONCE);
+    task_catalogue_start(svc);
     *out = svc;
     return ERR_OK;
 }

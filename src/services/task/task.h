@@ -1,5 +1,6 @@
 /*
- * task: work in the background that is nobody else's: deliveries of webhooks, offline push. Other
+ * task: work in the background that is nobody else's: deliveries of webhooks, offline push, and
+ * the catalogue of tasks that anybody may ask for. Other
  * services enqueue it in the transaction of what it follows from (bus.h); here are the handlers,
  * and what operators see of all queues. Keeps no tables: the tasks are the bus's.
  */
@@ -16,6 +17,8 @@ struct task_deps {
     struct bus *bus;
     ProtobufCService *webhook;                   /* what to deliver, and how it went */
     ProtobufCService *message, *presence, *user; /* whom a message is for, who is here, names */
+    ProtobufCService *meeting, *media, *signaling; /* whom the tasks of the catalogue are for; NULL:
+                                                      they are answered so */
     const char *push_url; /* told of people who should hear of a message; NULL or "": nobody is */
     const char *push_secret;           /* signs that */
     bool has_push_text;                /* and says how the message begins */

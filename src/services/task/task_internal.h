@@ -11,6 +11,7 @@
 
 #define DELIVERIES_AT_ONCE 8 /* each of another webhook: the bus has a lane for each */
 #define PUSHES_AT_ONCE 2
+#define CATALOGUE_AT_ONCE 2
 #define SLOW_MS 3000 /* whoever takes longer counts as failing, though it took what it was told */
 
 struct task_service {
@@ -45,6 +46,9 @@ struct task_went {
 };
 /* One signed POST. ERR_OK: 2xx. */
 enum err task_post(struct task_service *svc, const struct task_post *post, struct task_went *went);
+
+/* ---- task_catalogue.c ---- */
+void task_catalogue_start(struct task_service *svc);
 
 /* ---- task_pace.c ---- */
 /* A place for a delivery to one that failed last time; false: none is free just now. */
