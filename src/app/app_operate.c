@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "app/app_backup.h"
+#include "app/app_events.h"
 #include "app/app_export.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -15,6 +16,7 @@
 struct app_operate {
     Operate__Operate_Service rpc; /* first */
     struct app_operate_options opt;
+    struct app_events *events;
     pthread_mutex_t lock;
     pthread_t thread;
     bool has_thread; /* to be joined */
@@ -174,11 +176,22 @@ static void on_get_erasing(Operate__Operate_Service *rpc, const Operate__GetEras
     closure(err ? NULL : &out, call);
 }
 
+static void on_watch_events(Operate__Operate_Service *rpc, const Operate__WatchEventsRequest *in,
+                            Operate__WatchedEvents_Closure closure, void *data)
+{
+    struct app_operate *o = (struct app_operate *)rpc;
+    struct rpc_call *call = data;
+    Operate__WatchedEvents out = OPERATE__WATCHED_EVENTS__INIT;
+    app_events_watch(o->events, in, call->arena, &out);
+    closure(&out, call);
+}
+
 struct app_operate *app_operate_create(const struct app_operate_options *opt)
 {
     struct app_operate *o = mem_new(struct app_operate);
     o->rpc = (Operate__Operate_Service)OPERATE__OPERATE__INIT(on_);
     o->opt = *opt;
+    o->events = app_events_create(opt->bus);
     pthread_mutex_init(&o->lock, NULL);
     return o;
 }
@@ -199,6 +212,7 @@ void app_operate_destroy(struct app_operate **operate)
     pthread_mutex_unlock(&o->lock);
     if (o->has_thread)
         pthread_join(o->thread, NULL);
+    app_events_destroy(&o->events);
     pthread_mutex_destroy(&o->lock);
     strbuf_deinit(&o->problem);
     free(o->directory);

@@ -5,13 +5,10 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_serve,    &cli_chat,           &cli_check_config,
-    &cli_config,   &cli_migrate,        &cli_openapi,
-    &cli_asyncapi, &cli_user,           &cli_backup,
-    &cli_restore,  &cli_export,         &cli_erase,
-    &cli_verify,   &cli_copy_store,     &cli_restored,
-    &cli_version,  &cli_convert_helper, &cli_help,
-    NULL};
+    &cli_serve,    &cli_chat,     &cli_check_config,   &cli_config, &cli_migrate,
+    &cli_openapi,  &cli_asyncapi, &cli_user,           &cli_backup, &cli_restore,
+    &cli_export,   &cli_erase,    &cli_events,         &cli_verify, &cli_copy_store,
+    &cli_restored, &cli_version,  &cli_convert_helper, &cli_help,   NULL};
 
 int cli_usage_error(const struct cli_command *command, const char *problem)
 {

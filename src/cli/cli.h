@@ -41,6 +41,7 @@ extern const struct cli_command cli_openapi, cli_asyncapi;
 extern const struct cli_command cli_restore;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_user;
+extern const struct cli_command cli_events;
 extern const struct cli_command cli_verify;
 extern const struct cli_command cli_copy_store;
 extern const struct cli_command cli_restored;
