@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../services/services.mjs';
+import { Missing, freePort, startService } from '../../services/services.mjs';
 import { eventually, servicePorts, startServer } from '../server.mjs';
 import { Signaler } from '../signaler.mjs';
 import { Talker } from '../talker.mjs';
@@ -93,4 +93,97 @@ describe("the nginx of compose.full.yml", { skip: isHere ? false : 'no nginx her
       await talker.close();
     });
   }
+});
+
+// ---- the services themselves ----
+
+// compose.full.yml with the example's values, secrets set.
+function readCompose() {
+  const script = 'import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))';
+  const done = spawnSync('python3', ['-c', script, path.join(deploy, 'docker/compose.full.yml')], { encoding: 'utf8' });
+  assert.equal(done.status, 0, done.stderr);
+  const values = Object.fromEntries(readFileSync(path.join(deploy, 'docker/.env.example'), 'utf8').split('\n')
+    .filter((line) => /^[A-Z]/.test(line)).map((line) => line.split(/=(.*)/s)).map(([name, value]) => [name, value.replaceAll('change-me', 'something-long')]));
+  const text = done.stdout.replace(/\$\{([A-Z_]+)(?::?[-?]([^}]*))?\}/g, (_, name, other) => values[name] ?? other ?? '');
+  return JSON.parse(text);
+}
+
+async function tryServices(names) {
+  const servers = [];
+  for (const name of names) {
+    try {
+      servers.push(await startService(name));
+    } catch (problem) {
+      if (!(problem instanceof Missing)) throw problem;
+      await Promise.all(servers.map((one) => one.stop()));
+      return null;
+    }
+  }
+  return servers;
+}
+
+const engines = await tryServices(['postgres', 'redis', 'etcd']);
+
+describe('the services of compose.full.yml', { skip: engines ? false : 'PostgreSQL, Redis or etcd cannot be had' }, () => {
+  const parts = new Map();
+  let dir;
+
+  // What differs here: where the engines are (and Redis in Kafka's place), that all is one machine, and that nobody watches.
+  const own = () => ({
+    PARLANCE_STORE_URL: engines[0].url, PARLANCE_CACHE_URL: engines[1].url,
+    PARLANCE_EVENT_BUS_TYPE: 'redis', PARLANCE_EVENT_BUS_URL: engines[1].url, PARLANCE_MESSAGE_QUEUE_TYPE: 'redis',
+    PARLANCE_REGISTRY_ENDPOINTS: engines[2].url, PARLANCE_REGISTRY_USERNAME: '', PARLANCE_REGISTRY_PASSWORD: '',
+    PARLANCE_LOG_LOKI_URL: '', PARLANCE_TELEMETRY_OTLP_URL: '', PARLANCE_BLOB_DIR: path.join(dir, 'blobs'),
+    PARLANCE_MANAGEMENT_HOST: '127.0.0.1', PARLANCE_MANAGEMENT_PORT: '0', PARLANCE_GRPC_HOST: '127.0.0.1',
+    PARLANCE_MEDIA_ANNOUNCED_ADDRESSES: '127.0.0.1', PARLANCE_PUBLIC_URL: '', PARLANCE_AUTH_REGISTRATION: 'open',
+    ...servicePorts('GRPC', ['user', 'auth', 'media', 'meeting', 'signaling', 'file', 'message', 'presence', 'task']),
+  });
+
+  before(async () => {
+    dir = mkdtempSync(path.join(tmpdir(), 'parlance-services-'));
+    const { services } = readCompose();
+    const all = Object.entries(services).filter(([, one]) => one.environment?.PARLANCE_SERVICES_RUN);
+    const start = async ([name, one], number) => {
+      const dataDir = path.join(dir, `${name}-${number}`);
+      mkdirSync(dataDir);
+      const { HEALTH_PORT, ...environment } = one.environment;
+      assert.equal(HEALTH_PORT, environment.PARLANCE_MANAGEMENT_PORT);
+      parts.set(`${name}-${number}`, await startServer({ env: { ...environment, ...own() }, dataDir }));
+    };
+    await start(all[0], 1); // makes the tables, as `migrate` does
+    await Promise.all(all.flatMap((one) => Array.from({ length: one[1].deploy?.replicas ?? 1 }, (_, i) => i + 1)
+      .filter((number) => !(one === all[0] && number === 1)).map((number) => start(one, number))));
+  });
+  after(async () => {
+    const names = [...parts.keys()].sort((a, b) => b.startsWith('gateway') - a.startsWith('gateway'));
+    for (const name of names) await parts.get(name).stop();
+    await Promise.all(engines.map((one) => one.stop()));
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  test('each is ready', async () => {
+    for (const [name, part] of parts) {
+      const port = part.output.match(/management on port (\d+)/)[1];
+      await eventually(async () => {
+        const reply = await fetch(`http://127.0.0.1:${port}/ready`);
+        if (reply.status !== 200) throw new Error(`${name}: ${await reply.text()}`);
+      }, { ms: 15_000, every: 100 });
+    }
+  });
+
+  test('people on two gateways talk and meet', async () => {
+    const [one, two] = [parts.get('gateway-1'), parts.get('gateway-2')];
+    const ann = await one.register('ann');
+    const bob = await two.register('bob');
+    const there = await Talker.open(two, bob);
+    const here = await Talker.open(one, ann);
+    await here.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'c1', content: { text: 'from the other gateway' } });
+    await there.next('change', (change) => change.type === 'message');
+    const meeting = (await ann.post('/api/v1/meetings', { title: 'composed' })).body;
+    assert.equal((await ann.post(`/api/v1/meetings/${meeting.id}/join`)).status, 200);
+    const port = parts.get('signaling-1').output.match(/HTTP: signaling on port (\d+)/)[1];
+    const signaler = await Signaler.open({ wsUrl: `ws://127.0.0.1:${port}` }, ann);
+    assert.equal((await signaler.join(meeting)).type, 'room_joined');
+    for (const wire of [signaler, here, there]) await wire.close();
+  });
 });
