@@ -31,7 +31,7 @@ static char *decoded(struct str text)
 static bool is_broker(struct str text)
 {
     uint64_t port;
-    const char *colon = text.n ? memrchr(text.p, ':', text.n) : NULL;
+    const char *colon = text.p && text.n ? memrchr(text.p, ':', text.n) : NULL;
     size_t host_n = colon ? (size_t)(colon - text.p) : 0;
     for (size_t i = 0; i < host_n; i++)
         if ((uint8_t)text.p[i] <= ' ' || strchr("/?#@\\", text.p[i]))
@@ -99,7 +99,7 @@ bool bus_kafka_url_parse(const char *text, struct kafka_url *out)
         return false;
     struct str rest = str_sub(all, out->is_tls ? 9 : 8, all.n);
     str_cut(&rest, '?', &place);
-    const char *at = place.n ? memrchr(place.p, '@', place.n) : NULL;
+    const char *at = place.p && place.n ? memrchr(place.p, '@', place.n) : NULL;
     if (at) {
         size_t n = (size_t)(at - place.p);
         if (!take_user(str_sub(place, 0, n), out))
