@@ -1,0 +1,117 @@
+// Events and tasks over a real Kafka, processes found through a real etcd: who is on one gateway hears who is on the other,
+// also what was said while the broker was killed; tasks cross once.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Missing, startService } from '../../services/services.mjs';
+import { SECRET } from '../grpc_client.mjs';
+import { eventually, servicePorts, startServer } from '../server.mjs';
+import { Talker } from '../talker.mjs';
+
+const UNITS = ['user', 'auth', 'media', 'meeting', 'signaling', 'file', 'message', 'presence', 'task'];
+const BACK_MS = 60_000; // a broker that starts again on a busy machine
+
+let reason = false;
+const started = [];
+async function tryService(name) {
+  try {
+    const server = await startService(name);
+    started.push(server);
+    return server;
+  } catch (problem) {
+    if (!(problem instanceof Missing)) throw problem;
+    reason = `no ${name}: ${problem.message}`;
+    return null;
+  }
+}
+const [kafka, etcd, postgres] = [await tryService('kafka'), await tryService('etcd'), await tryService('postgres')];
+if (reason) await Promise.all(started.map((server) => server.stop()));
+
+describe('two gateways over Kafka', { skip: reason }, () => {
+  let main, other, ann, bob, annHere, bobThere, conversation;
+
+  before(async () => {
+    const env = {
+      CLUSTER_SECRET: SECRET,
+      JWT_SECRET: 'a secret of tokens, the same in all of the processes',
+      PARLANCE_GRPC_HOST: '127.0.0.1',
+      PARLANCE_GRPC_ENABLED: 'true',
+      PARLANCE_STORE_DRIVER: 'postgres',
+      PARLANCE_STORE_URL: postgres.url,
+      PARLANCE_REGISTRY_TYPE: 'etcd',
+      PARLANCE_REGISTRY_ENDPOINTS: etcd.url,
+      PARLANCE_EVENT_BUS_TYPE: 'kafka',
+      PARLANCE_EVENT_BUS_URL: kafka.url,
+      PARLANCE_MESSAGE_QUEUE_TYPE: 'kafka',
+      PARLANCE_METRICS_PUBLIC: 'true',
+      ...servicePorts('GRPC', UNITS),
+    };
+    main = await startServer({ env });
+    other = await startServer({ env, args: ['serve', '--services=gateway'] });
+    await eventually(async () => { for (const one of [main, other]) assert.match(await linked(one), / 1$/); }, { ms: 30_000 });
+    [ann, bob] = [await main.register('ann'), await main.register('bob')];
+    annHere = await Talker.open(main, ann);
+    bobThere = await Talker.open(other, bob);
+    const first = await annHere.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'first', content: { text: 'first' } });
+    conversation = first.conversation_id;
+    await heard(bobThere, 'first', 15_000);
+  });
+
+  after(async () => {
+    annHere?.socket.close();
+    bobThere?.socket.close();
+    await other?.stop({ areErrorsExpected: true });
+    await main?.stop({ areErrorsExpected: true });
+    await Promise.all(started.map((server) => server.stop()));
+  });
+
+  async function linked(server) {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return text.match(/^parlance_bus_linked\{driver="kafka",carries="events"\} \d/m)?.[0] ?? '';
+  }
+
+  const texts = new Map(); // device -> what it was told
+  async function heard(device, text, ms = 5000) {
+    if (!texts.has(device)) {
+      texts.set(device, []);
+      const follow = () => device.next('change', (change) => change.type === 'message').then((change) => {
+        texts.get(device).push(change.message.content.text);
+        follow();
+      }, () => { if (device.socket.readyState === 1) follow(); });
+      follow();
+    }
+    await eventually(() => assert.ok(texts.get(device).includes(text), `${text} among ${texts.get(device)}`), { ms });
+  }
+
+  test('what is said at one is heard at the other, both ways, in order', async () => {
+    for (let i = 0; i < 20; i++) await annHere.say(conversation, `a${i}`);
+    await heard(bobThere, 'a19');
+    assert.deepEqual(texts.get(bobThere).filter((text) => text.startsWith('a')), Array.from({ length: 20 }, (_, i) => `a${i}`));
+    await bobThere.say(conversation, 'from bob');
+    await heard(annHere, 'from bob');
+  });
+
+  test('while the broker is dead messages are taken, heard at home, and elsewhere when it is back', async () => {
+    await kafka.end('SIGKILL');
+    for (let i = 0; i < 10; i++) await annHere.say(conversation, `dark${i}`);
+    await heard(annHere, 'dark9');
+    await eventually(async () => assert.match(await linked(main), / 0$/), { ms: 10_000 });
+    assert.equal((await fetch(`${main.url}/ready`)).status, 200);
+    kafka.start();
+    await heard(bobThere, 'dark9', BACK_MS);
+    const dark = texts.get(bobThere).filter((text) => text.startsWith('dark'));
+    assert.deepEqual([...new Set(dark)].sort(), Array.from({ length: 10 }, (_, i) => `dark${i}`));
+    await annHere.say(conversation, 'after');
+    await heard(bobThere, 'after', 15_000);
+  });
+
+  test('one that is cut off reads on where it was', async () => {
+    const { pid } = other.child;
+    process.kill(pid, 'SIGSTOP');
+    for (let i = 0; i < 5; i++) await annHere.say(conversation, `frozen${i}`);
+    await new Promise((resolve) => { setTimeout(resolve, 1000); });
+    process.kill(pid, 'SIGCONT');
+    await heard(bobThere, 'frozen4', 15_000);
+    const frozen = texts.get(bobThere).filter((text) => text.startsWith('frozen'));
+    assert.deepEqual([...new Set(frozen)], Array.from({ length: 5 }, (_, i) => `frozen${i}`));
+  });
+});
