@@ -1,11 +1,12 @@
 // The same server in pieces: what PARLANCE_TEST_SHAPE makes of startServer.
-//   split    two gateways, and the services in processes of their own, behind a front (front.mjs); over PostgreSQL,
-//            events and cache over Redis
+//   split    two gateways, two message services, two signaling processes and two media nodes, the others apart from them,
+//            behind a front (front.mjs); found by etcd, over one database, events and cache over Redis
 //   engines  one process, over the same
-// tests/services/run.mjs starts the servers: node tests/services/run.mjs postgres,redis node --test tests/flow/...
+// tests/services/run.mjs starts the servers: node tests/services/run.mjs postgres,redis,etcd node --test tests/flow/...
+// PARLANCE_TEST_BUS=kafka or rabbitmq (and its server) carries the events instead of Redis, PARLANCE_TEST_QUEUE the tasks;
+// PARLANCE_TEST_STORE=mysql keeps the tables.
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../services/ports.mjs';
 import { startFront } from './front.mjs';
 
 export const shape = process.env.PARLANCE_TEST_SHAPE ?? '';
@@ -17,35 +18,39 @@ const SECRET = 'a-secret-of-this-cluster-that-is-long-enough';
 
 // The processes of a deployment; the first one makes the tables, and answers commands of the shell.
 const PROCESSES = [
-  { name: 'accounts', services: ['user', 'auth', 'presence'] },
-  { name: 'messages', services: ['message', 'file'] },
-  { name: 'meetings', services: ['meeting', 'signaling', 'media'] },
-  { name: 'tasks', services: ['task'] },
+  { name: 'accounts', services: ['user', 'auth', 'presence', 'file'] },
+  { name: 'messages-1', services: ['message', 'meeting', 'task'] },
+  { name: 'messages-2', services: ['message'] },
+  { name: 'rooms-1', services: ['signaling'] },
+  { name: 'rooms-2', services: ['signaling'] },
+  { name: 'media-1', services: ['media'] },
+  { name: 'media-2', services: ['media'] },
   { name: 'gateway-1', services: ['gateway'] },
   { name: 'gateway-2', services: ['gateway'] },
 ];
+const ALL = ['user', 'auth', 'media', 'meeting', 'signaling', 'file', 'message', 'presence', 'task'];
+const TOGETHER_MS = 20_000;
+
+function urlOf(name) {
+  const url = process.env[`PARLANCE_TEST_${name.toUpperCase()}_URL`];
+  if (!url) throw new Error(`PARLANCE_TEST_SHAPE=${shape} wants node tests/services/run.mjs postgres,redis,etcd ... (no ${name})`);
+  return url;
+}
 
 // What every process of one deployment is told of the engines; nothing without a shape.
 export function enginesOf(dataDir) {
   if (!shape) return {};
-  const redis = process.env.PARLANCE_TEST_REDIS_URL;
-  if (!redis) throw new Error(`PARLANCE_TEST_SHAPE=${shape} wants node tests/services/run.mjs postgres,redis ...`);
   const prefix = `${path.basename(dataDir)}.`;
+  const [bus, queue] = [process.env.PARLANCE_TEST_BUS ?? 'redis', process.env.PARLANCE_TEST_QUEUE];
   return {
-    PARLANCE_EVENT_BUS_TYPE: 'redis',
-    PARLANCE_EVENT_BUS_URL: redis,
+    PARLANCE_EVENT_BUS_TYPE: bus,
+    PARLANCE_EVENT_BUS_URL: urlOf(bus),
     PARLANCE_EVENT_BUS_PREFIX: prefix,
+    ...(queue && { PARLANCE_MESSAGE_QUEUE_TYPE: queue, PARLANCE_MESSAGE_QUEUE_URL: urlOf(queue) }),
     PARLANCE_CACHE_TYPE: 'redis',
-    PARLANCE_CACHE_URL: redis,
+    PARLANCE_CACHE_URL: urlOf('redis'),
     PARLANCE_CACHE_PREFIX: prefix,
   };
-}
-
-async function portsOf() {
-  const ports = {};
-  for (const { services } of PROCESSES)
-    for (const name of services) if (name !== 'gateway') ports[name] = await freePort();
-  return ports;
 }
 
 // `start` starts one process: ({ env, args, dataDir }) -> Server, whose ways to clients are this one's, too.
@@ -69,45 +74,70 @@ export class Deployment {
   }
 
   async begin() {
-    this.ports = await portsOf();
-    const remote = Object.entries(this.ports).map(([name, port]) => `${name}=127.0.0.1:${port}`);
+    this.frontPort = Number(this.env.PARLANCE_HTTP_PORT ?? 0);
     this.shared = {
       CLUSTER_SECRET: SECRET,
       JWT_SECRET: 'the-key-that-signs-tokens-of-this-deployment',
       PARLANCE_GRPC_HOST: '127.0.0.1',
-      ...Object.fromEntries(Object.entries(this.ports).map(([name, port]) => [`PARLANCE_GRPC_PORTS_${name.toUpperCase()}`, port])),
+      PARLANCE_MEDIA_HOST: '127.0.0.1',
+      PARLANCE_MEDIA_WORKERS: '1',
+      PARLANCE_HTTP_LOOPS: '1',
+      PARLANCE_MESSAGES_SHARDS: '4',
+      ...Object.fromEntries(ALL.map((name) => [`PARLANCE_GRPC_PORTS_${name.toUpperCase()}`, '0'])),
+      PARLANCE_REGISTRY_TYPE: 'etcd',
+      PARLANCE_REGISTRY_ENDPOINTS: urlOf('etcd'),
+      PARLANCE_REGISTRY_PREFIX: `/${path.basename(this.dataDir)}`,
+      PARLANCE_REGISTRY_LEASE_S: '2',
       PARLANCE_BLOB_DIR: path.join(this.dataDir, 'blobs'),
       ...this.env,
     };
-    this.remote = remote;
-    const port = Number(this.shared.PARLANCE_HTTP_PORT ?? 0); // the front's
     delete this.shared.PARLANCE_HTTP_PORT;
     const [first, ...others] = this.processes;
-    await this.startPart(first);
-    await Promise.all(others.map((one) => this.startPart(one)));
-    this.front = await startFront({ ...this.targets(), port });
+    await this.startPart(first.name);
+    await Promise.all(others.map((one) => this.startPart(one.name)));
+    await this.together();
+    this.front = await startFront({ ...this.targets(), port: this.frontPort });
   }
 
-  async startPart({ name, services, env = {} }) {
+  // Each has a data directory of its own; the first has the deployment's, so commands of the shell reach it.
+  async startPart(name) {
+    const { services, env = {} } = this.processes.find((one) => one.name === name);
     const dir = name === this.processes[0].name ? this.dataDir : path.join(this.dataDir, 'apart', name);
     if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode: 0o700 });
-    const remote = this.remote.filter((one) => !services.includes(one.split('=')[0]));
-    const part = await this.start({
-      env: { ...this.shared, ...env, PARLANCE_SERVICES_REMOTE: remote.join(',') },
-      args: ['serve', `--services=${services.join(',')}`],
-      dataDir: dir,
-    });
+    const part = await this.start({ env: { ...this.shared, ...env }, args: ['serve', `--services=${services.join(',')}`], dataDir: dir });
     this.parts.set(name, part);
+    this.front?.set(this.targets());
     return part;
   }
 
+  // Until every gateway knows as many of each service as there are.
+  async together() {
+    const until = Date.now() + TOGETHER_MS;
+    const wanted = (name) => this.processes.filter((one) => one.services.includes(name) && this.isAlive(one.name)).length;
+    for (;;) {
+      const texts = await Promise.all(this.processes.filter((one) => one.services.includes('gateway') && this.isAlive(one.name))
+        .map(async (one) => (await fetch(`${this.parts.get(one.name).url}/metrics`)).text()));
+      const known = (text, name) => Number(text.match(
+        new RegExp(`^parlance_registry_instances\\{service="parlance-${name}"\\} (\\d+)`, 'm'))?.[1] ?? 0);
+      const missing = ALL.filter((name) => texts.some((text) => known(text, name) !== wanted(name)));
+      if (!missing.length) return;
+      if (Date.now() > until) throw new Error(`gateways do not know the right number of ${missing.join(', ')}`);
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+  }
+
+  isAlive(name) {
+    const child = this.parts.get(name)?.child;
+    return child && child.exitCode === null && child.signalCode === null;
+  }
+
   targets() {
-    const portsOfKind = (kind) => this.processes.filter((one) => one.services.includes(kind)).map((one) => this.parts.get(one.name));
-    const signaling = portsOfKind('signaling').map((part) => {
-      const found = part?.output.match(/HTTP: signaling on port (\d+)/);
-      return Number(found?.[1]);
-    });
-    return { gateways: portsOfKind('gateway').map((part) => part?.port).filter(Boolean), signaling: signaling.filter(Boolean) };
+    const alive = (kind) => this.processes.filter((one) => one.services.includes(kind) && this.isAlive(one.name))
+      .map((one) => this.parts.get(one.name));
+    return {
+      gateways: alive('gateway').map((part) => part.port),
+      signaling: alive('signaling').map((part) => Number(part.output.match(/HTTP: signaling on port (\d+)/)[1])),
+    };
   }
 
   // All of it as one process.
