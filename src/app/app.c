@@ -30,6 +30,20 @@ const char *app_blob_dir(const struct app_config *config, struct arena *arena)
                                : arena_printf(arena, "%s/blobs", config->data_dir);
 }
 
+enum err app_blob_open(struct blob_store **out, const struct app_config *c, struct arena *arena)
+{
+    return blob_open(out, &(struct blob_options){.driver = app_blob_drivers[c->blob_driver],
+                                                 .root = app_blob_dir(c, arena),
+                                                 .s3 = {.endpoint = c->blob_endpoint,
+                                                        .bucket = c->blob_bucket,
+                                                        .prefix = c->blob_prefix,
+                                                        .region = c->blob_region,
+                                                        .access_key = c->blob_access_key,
+                                                        .secret_key = c->blob_secret_key,
+                                                        .ca_file = c->blob_tls_ca,
+                                                        .is_by_host = !c->blob_path_style}});
+}
+
 void app_note(struct app *app, const char *fmt, ...)
 {
     char text[400];

@@ -41,6 +41,10 @@ extern const size_t app_socket_count;
 
 /* Where pictures and files lie. */
 const char *app_blob_dir(const struct app_config *config, struct arena *arena);
+/* Pictures and files, as the configuration says. */
+struct blob_store;
+MUST_USE enum err app_blob_open(struct blob_store **out, const struct app_config *config,
+                                struct arena *arena);
 /* The store of the data directory, for commands. FAILED_PRECONDITION: a server is using it. */
 MUST_USE enum err app_store_open(struct store **out, const struct app_config *config,
                                  struct strbuf *problem);

@@ -23,6 +23,7 @@ const char *const app_store_drivers[] = {"sqlite", "postgres", "mysql", NULL};
 const char *const app_cache_drivers[] = {"memory", "redis", NULL};
 const char *const app_bus_drivers[] = {"memory", "redis", "kafka", "rabbitmq", NULL};
 const char *const app_registry_drivers[] = {"static", "etcd", NULL};
+const char *const app_blob_drivers[] = {"files", "s3", NULL};
 static const char *const registrations[] = {"open", "invitation", "closed", NULL};
 static const char *const addings[] = {"everybody", "contacts", NULL};
 
@@ -102,6 +103,16 @@ static bool is_topic(struct str text)
     return text.n <= 40;
 }
 
+static bool is_key(struct str text)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789._/-";
+    for (size_t i = 0; i < text.n; i++)
+        if (!text.p[i] || !strchr(allowed, text.p[i]))
+            return false;
+    return text.n > 1 && text.n < 200 && text.p[0] != '/' && text.p[text.n - 1] == '/';
+}
+
 static bool is_long_enough(struct str text)
 {
     return text.n >= APP_SECRET_MIN_CHARS && text.n <= APP_SECRET_MAX_CHARS;
@@ -166,6 +177,8 @@ static const struct config_form range_form = {
     "an address or a range of them, as 127.0.0.1 or 10.0.0.0/8", is_range};
 static const struct config_form ip_form = {"an IP address", is_ip};
 static const struct config_form stun_form = {"a server as stun:host:port", is_stun};
+static const struct config_form key_form = {
+    "letters, digits, '.', '_', '-' and '/', with '/' at the end", is_key};
 static const struct config_form store_form = {
     "postgres:// or mysql://user:password@host:port/database", is_store};
 static const struct config_form broker_form = {
@@ -188,9 +201,23 @@ static const struct config_row rows[] = {
                   "Where that server is; several hosts for one that fails over."),
     CONFIG_SECRET_LIST(C, store_replicas, "store.replicas", &store_form,
                        "Copies of it, kept by the engine, for reads that may be a moment old."),
+    CONFIG_ENUM(C, blob_driver, "blob.driver", "files", app_blob_drivers,
+                "What keeps pictures and files: a directory, or a bucket of an object store."),
     CONFIG_TEXT(C, blob_dir, "blob.dir", "",
                 "Where pictures and files lie, when several processes share them; empty: in the "
-                "data directory."),
+                "data directory. With s3 only what is not whole yet."),
+    CONFIG_FORM(C, blob_endpoint, "blob.endpoint", "", &site_form,
+                "The object store, as https://s3.example.org or http://10.0.0.9:9000."),
+    CONFIG_TEXT(C, blob_bucket, "blob.bucket", "", "The bucket; it must be there."),
+    CONFIG_FORM(C, blob_prefix, "blob.prefix", "", &key_form,
+                "How names begin there, when a bucket is shared, as parlance/."),
+    CONFIG_TEXT(C, blob_region, "blob.region", "us-east-1", "Its region, as requests name it."),
+    CONFIG_BOOL(C, blob_path_style, "blob.path_style", true,
+                "The bucket is in the path (MinIO), not in the name of the host."),
+    CONFIG_TEXT(C, blob_access_key, "blob.access_key", "", "Who we are there."),
+    CONFIG_SECRET(C, blob_secret_key, "blob.secret_key", NULL, NULL, "And by what we prove it."),
+    CONFIG_TEXT(C, blob_tls_ca, "blob.tls_ca", "",
+                "Who signs its certificate (PEM); empty: the system's authorities."),
     CONFIG_ENUM(C, event_bus, "event_bus.type", "memory", app_bus_drivers,
                 "What carries events between processes; memory: they stay in this one."),
     CONFIG_SECRET(C, event_bus_url, "event_bus.url", NULL, &broker_form, "Where that broker is."),
@@ -400,6 +427,12 @@ static const char *problem_of(const struct app_config *c)
         return "store.replicas: expected store.driver, too";
     if (is_embedded && c->blob_dir[0])
         return "blob.dir: expected store.driver, too";
+    if (c->blob_driver && !(c->blob_endpoint[0] && c->blob_bucket[0] && c->blob_access_key[0] &&
+                            c->blob_secret_key[0]))
+        return "blob.driver s3: expected blob.endpoint, blob.bucket, blob.access_key and "
+               "blob.secret_key, too";
+    if (c->blob_driver && strchr(c->blob_bucket, '/'))
+        return "blob.bucket: expected a name without /";
     if ((c->cache != 0) != (c->cache_url[0] != 0))
         return "cache.type and cache.url: expected both or neither";
     if ((c->event_bus != 0) != (c->event_bus_url[0] != 0))

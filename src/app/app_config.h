@@ -14,6 +14,7 @@ extern const char *const app_cache_drivers[]; /* "memory", "redis" */
 extern const char *const app_bus_drivers[];
 /* "static", "etcd": as registry.h knows them. */
 extern const char *const app_registry_drivers[];
+extern const char *const app_blob_drivers[];
 enum app_adding { APP_ADDING_EVERYBODY, APP_ADDING_CONTACTS };
 
 enum app_registration {
@@ -27,6 +28,10 @@ struct app_config {
     int store_driver; /* index into app_store_drivers */
     const char *store_url;
     struct config_list store_replicas;
+    int blob_driver; /* index into app_blob_drivers */
+    const char *blob_endpoint, *blob_bucket, *blob_prefix, *blob_region;
+    const char *blob_access_key, *blob_secret_key, *blob_tls_ca;
+    bool blob_path_style;
     const char *blob_dir;         /* "": blobs/ in the data directory */
     int event_bus, message_queue; /* indices into app_bus_drivers */
     const char *event_bus_url, *message_queue_url;

@@ -238,9 +238,7 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     err = open_bus(app, problem);
     if (err)
         return err;
-    err = blob_open(
-        &app->blob,
-        &(struct blob_options){.driver = "files", .root = app_blob_dir(app->config, app->arena)});
+    err = app_blob_open(&app->blob, app->config, app->arena);
     if (err)
         return err;
     err = app_registry_open(app, problem);

@@ -56,11 +56,9 @@ static enum err open_parts(struct app_tool *tool, const struct app_config *c,
                            struct strbuf *problem)
 {
     size_t count;
-    struct strbuf root = {0};
     struct arena *arena = arena_create();
     const struct password_options password = {.ops = c->password_ops,
                                               .memory_bytes = c->password_memory_bytes};
-    strbuf_printf(&root, "%s/blobs", c->data_dir);
     enum err err = app_store_open(&tool->store, c, problem);
     if (err)
         goto out;
@@ -71,7 +69,7 @@ static enum err open_parts(struct app_tool *tool, const struct app_config *c,
     err = bus_open(&tool->bus, &(struct bus_options){.driver = "memory", .store = tool->store});
     if (err)
         goto out;
-    err = blob_open(&tool->blob, &(struct blob_options){.driver = "files", .root = root.p});
+    err = app_blob_open(&tool->blob, c, arena);
     if (err)
         goto out;
     err = user_create(&tool->service, &(struct user_deps){.store = tool->store,
@@ -84,7 +82,6 @@ static enum err open_parts(struct app_tool *tool, const struct app_config *c,
     err = password_create(&tool->hasher, &password);
 out:
     arena_destroy(&arena);
-    strbuf_deinit(&root);
     return err;
 }
 

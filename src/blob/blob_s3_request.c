@@ -17,7 +17,7 @@
 #define PAUSE_MS 150 /* before the second try; four times as long before each further one */
 
 static struct metric tries_total = METRIC_COUNTER(
-    "parlance_blob_s3_requests_total", "Requests of the object store.", "method", "result");
+    "parlance_blob_requests_total", "Requests of the object store.", "method", "result");
 
 static void date_of(char out[17])
 {

@@ -254,6 +254,9 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
     enum err err = parse_proxies(e, opt);
     if (!err)
         err = edge_router_create(&e->router, opt->mounts, opt->mount_count);
+    if (!err && opt->blob && blob_is_remote(opt->blob))
+        err = worker_pool_create(&e->blob_pool,
+                                 &(struct worker_options){.name = "blob", .thread_count = 8});
     if (err) {
         edge_destroy(&e);
         return err;
@@ -292,6 +295,7 @@ void edge_destroy(struct edge **edge)
     while (sem_wait(&e->ended) != 0)
         ;
     sem_destroy(&e->ended);
+    worker_pool_destroy(&e->blob_pool);
     edge_router_destroy(&e->router);
     edge_tokens_destroy(&e->tokens);
     edge_limits_destroy(&e->limits);

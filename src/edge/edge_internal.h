@@ -9,6 +9,7 @@
 
 #include "bus/bus.h"
 
+#include "core/worker.h"
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -148,6 +149,8 @@ struct edge {
     struct strbuf openapi, asyncapi;
     struct strbuf cors_takes, cors_gives; /* names of headers that pages of others may use */
     unsigned validate_method, signature_method;
+    struct worker_pool
+        *blob_pool; /* where blobs are waited for that come over a network; or NULL */
     /* Jobs, and one for the edge itself: whoever takes it to zero posts `ended`. */
     atomic_uint jobs;
     sem_t ended;
@@ -252,6 +255,7 @@ void edge_reply_message(struct edge_job *j, const ProtobufCMessage *reply);
 void edge_count(struct edge_job *j, int status);
 
 /* ---- edge_blob.c: files as answers ---- */
+/* Ends the job, perhaps later. */
 void edge_reply_blob(struct edge_job *j, const ProtobufCMessage *reply);
 /* inline or attachment, with the name as a header can say it (RFC 6266). */
 struct str edge_disposition(const char *file_name, bool is_inline, struct strbuf *out);

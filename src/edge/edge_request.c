@@ -179,9 +179,11 @@ static void on_answer(const ProtobufCMessage *reply, struct rpc_call *call)
         net_ticket_post(j->ticket, go_on, j);
         return;
     }
-    if (reply && (j->match.target->route->flags & EDGE_BLOB_REPLY))
+    if (reply && (j->match.target->route->flags & EDGE_BLOB_REPLY)) {
         edge_reply_blob(j, reply);
-    else if (reply)
+        return;
+    }
+    if (reply)
         edge_reply_message(j, reply);
     else
         edge_reply_failure(j, call->err, call->message, call->retry_after_ms);
