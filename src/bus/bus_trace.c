@@ -1,7 +1,31 @@
 /* bus_trace: names and attributes of the bus's spans. */
 #include "bus/bus_trace.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+#define NAMES_MAX 64
+
+/* Spans of what a handler starts may end after its subscription is gone: names stay for the life of
+ * the process. They are a few, and in the program. */
+static const char *keep_name(const char *name)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static char *names[NAMES_MAX];
+    const char *kept = NULL;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < NAMES_MAX && !kept; i++) {
+        if (!names[i])
+            names[i] = mem_strdup(name);
+        if (strcmp(names[i], name) == 0)
+            kept = names[i];
+    }
+    pthread_mutex_unlock(&lock);
+    return kept ? kept : "bus";
+}
 
 static void describe(struct bus_span *s, const char *destination, const char *operation)
 {
@@ -34,7 +58,8 @@ void bus_span_handle(struct bus_span *s, const struct bus_event *event, const ch
     s->span = (struct span){0};
     if (has_trace)
         span_start(&s->span, NULL, SPAN_CONSUMER, event->traceparent);
-    s->span.service = service;
+    if (s->span.is_sampled)
+        s->span.service = keep_name(service);
     describe(s, event->channel, "process");
     span_add_text(&s->span, "parlance.event", event->type);
     s->before = span_enter(&s->span);

@@ -34,7 +34,7 @@ struct span {
     uint8_t span_id[8];
     uint8_t parent_id[8];
     const char *name;
-    const char *service; /* whose work it is: "edge", or a contract's package */
+    const char *service; /* whose work it is: "edge", or a contract's package; static */
     enum span_kind kind;
     bool is_known;   /* it has ids: its decision goes on to whoever is called */
     bool is_sampled; /* it will be recorded */

@@ -101,13 +101,7 @@ static void invoke_handler(struct rpc_call_state *state)
 
 static void run_handler(struct rpc_call_state *state)
 {
-    if (!state->span) {
-        invoke_handler(state);
-        return;
-    }
-    rpc_span_enter(state);
-    invoke_handler(state);
-    rpc_span_leave(state);
+    rpc_span_run(state, invoke_handler);
 }
 
 /* On a thread of the share: what waited too long is not begun any more. */

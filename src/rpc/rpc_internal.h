@@ -71,9 +71,8 @@ void rpc_span_end(struct rpc_call_state *state, enum err err);
 const char *rpc_span_traceparent(const struct rpc_call_state *state);
 /* A new call that is made for nobody: what this thread is at, if anything. */
 const char *rpc_span_here(struct arena *arena);
-/* Around the handler. */
-void rpc_span_enter(struct rpc_call_state *state);
-void rpc_span_leave(struct rpc_call_state *state);
+/* Runs the handler with the call's span as the current one. */
+void rpc_span_run(struct rpc_call_state *state, void (*run)(struct rpc_call_state *));
 
 /* Hands the handler's error over to the caller. */
 void rpc_call_settle(struct rpc_call_state *state, const ProtobufCMessage *reply);

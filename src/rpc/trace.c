@@ -6,6 +6,8 @@
  */
 #include "rpc/rpc_internal.h"
 
+#include <string.h>
+
 static const char *keep_text(const struct span *span, struct arena *arena)
 {
     char text[SPAN_TRACEPARENT_SIZE];
@@ -54,7 +56,9 @@ void rpc_span_end(struct rpc_call_state *state, enum err err)
 {
     if (!state->span)
         return;
-    if (span_current() == state->span) /* what the caller goes on with is not our work */
+    const struct span *current = span_current();
+    bool is_here = current && memcmp(current->span_id, state->span->span_id, 8) == 0;
+    if (is_here) /* what the caller goes on with is not our work */
         span_leave(state->outer_span);
     span_end(state->span, err);
 }
@@ -70,15 +74,19 @@ const char *rpc_span_here(struct arena *arena)
     return current && span_is_on() ? keep_text(current, arena) : NULL;
 }
 
-void rpc_span_enter(struct rpc_call_state *state)
+void rpc_span_run(struct rpc_call_state *state, void (*run)(struct rpc_call_state *))
 {
-    rpc_call_ref(&state->call); /* the span lives there, and the handler may answer early */
-    state->outer_span = span_enter(state->span);
-}
-
-void rpc_span_leave(struct rpc_call_state *state)
-{
-    struct rpc_call *call = &state->call;
-    span_leave(state->outer_span);
+    if (!state->span) {
+        run(state);
+        return;
+    }
+    /* The call may be answered, and its span ended, by another thread while this one still runs:
+     * what is current here is a copy, and the texts of it live in the call. */
+    struct rpc_call *call = rpc_call_ref(&state->call);
+    const struct span span = *state->span;
+    const struct span *before = span_enter(&span);
+    state->outer_span = before;
+    run(state);
+    span_leave(before);
     rpc_call_unref(&call);
 }
