@@ -9,6 +9,7 @@
 void media_events_publish_node(struct media_hub *hub, Media__MediaEvent *event)
 {
     event->node_id = hub->node_id;
+    event->version = 1;
     size_t n = media__media_event__get_packed_size(event);
     uint8_t *bytes = mem_alloc(n + 1);
     media__media_event__pack(event, bytes);
@@ -22,7 +23,6 @@ void media_events_publish_node(struct media_hub *hub, Media__MediaEvent *event)
 void media_events_publish(struct media_room *room, Media__MediaEvent *event)
 {
     event->meeting_id = room->meeting_id;
-    event->version = 1;
     media_events_publish_node(room->hub, event);
 }
 

@@ -7,9 +7,9 @@
 
 #include "user.pb-c.h"
 
-static enum err publish(struct meeting_op *op, struct store_tx *tx,
-                        const Meeting__MeetingEvent *event)
+static enum err publish(struct meeting_op *op, struct store_tx *tx, Meeting__MeetingEvent *event)
 {
+    event->version = 1;
     size_t n = meeting__meeting_event__get_packed_size(event);
     uint8_t *bytes = arena_alloc(op->call->arena, n + 1);
     meeting__meeting_event__pack(event, bytes);
@@ -26,7 +26,6 @@ enum err meeting_publish_place_tx(struct meeting_op *op, struct store_tx *tx, Me
     event.type = (char *)"meeting.placed";
     event.meeting_id = (char *)op->m.id;
     event.at_ms = clock_wall_ms();
-    event.version = 1;
     event.place = place;
     return publish(op, tx, &event);
 }

@@ -203,6 +203,8 @@ static void on_speakers(struct room *room, const Media__MediaEvent *e)
 static void on_connection(struct room *room, const Media__MediaEvent *e, bool is_connected)
 {
     struct member *m = room_find_session(room, e->session_id);
+    if (m)
+        signaling_tell(m, e->type, e->connection);
     if (!m || !m->socket || m->state != MEMBER_JOINED)
         return;
     Signaling__ConnectionFrame frame = SIGNALING__CONNECTION_FRAME__INIT;

@@ -287,6 +287,9 @@ struct signaling_rpc *signaling_rpc_create(struct signaling_hub *hub);
 void signaling_rpc_destroy(struct signaling_rpc **rpc);
 ProtobufCService *signaling_rpc_service(struct signaling_rpc *rpc);
 
+/* ---- signaling_tell.c ---- */
+void signaling_tell(const struct member *m, const char *type, const char *connection);
+
 /* ---- signaling_events.c ---- */
 void signaling_events_start(struct signaling_hub *hub);
 void signaling_events_stop(struct signaling_hub *hub);

@@ -120,6 +120,7 @@ static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int
     m->session = signaling_copy(reply);
     m->state = MEMBER_JOINED;
     m->joined_at_ms = clock_wall_ms();
+    signaling_tell(m, "session.created", "");
 
     Signaling__Member shape = member_shape(m);
     Signaling__MemberFrame frame = SIGNALING__MEMBER_FRAME__INIT;
@@ -316,6 +317,8 @@ void signaling_member_remove(struct member *m, const char *reason, bool should_t
     Signaling__GoneFrame frame = SIGNALING__GONE_FRAME__INIT;
     char participant_id[ID_SIZE];
     snprintf(participant_id, sizeof(participant_id), "%s", m->participant_id);
+    if (was_joined)
+        signaling_tell(m, "session.closed", "");
     frame.participant_id = participant_id;
     frame.reason = (char *)reason;
     LIST_FOREACH(&room->tracks, node)

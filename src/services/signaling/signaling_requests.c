@@ -199,6 +199,7 @@ static bool on_offer(struct signaling_socket *s, const Signaling__ClientFrame *f
     request.sdp = f->sdp;
     request.tracks = f->tracks;
     request.n_tracks = f->n_tracks;
+    signaling_tell(m, "webrtc.offer", "publish");
     return call_media(s, f, "Publish", &request.base, on_published);
 }
 
@@ -211,6 +212,7 @@ static bool on_answer(struct signaling_socket *s, const Signaling__ClientFrame *
     request.session_id = m->session_id;
     request.revision = f->revision;
     request.sdp = f->sdp;
+    signaling_tell(m, "webrtc.answer", "subscribe");
     return call_media(s, f, "Answer", &request.base, on_ok);
 }
 
@@ -224,6 +226,7 @@ static bool on_ice_candidate(struct signaling_socket *s, const Signaling__Client
     Media__AddCandidateRequest request = MEDIA__ADD_CANDIDATE_REQUEST__INIT;
     request.session_id = s->member->session_id;
     request.candidate = f->candidate;
+    signaling_tell(s->member, "webrtc.ice_candidate", f->connection);
     return call_media(s, f, "AddCandidate", &request.base, on_ok);
 }
 
