@@ -128,12 +128,13 @@ describe('the services of compose.full.yml', { skip: engines ? false : 'PostgreS
   const parts = new Map();
   let dir;
 
-  // What differs here: where the engines are (and Redis in Kafka's place), that all is one machine, and that nobody watches.
+  // What differs here: where the engines are (Redis in Kafka's place, a directory in the bucket's), that all is one machine, and that nobody watches.
   const own = () => ({
     PARLANCE_STORE_URL: engines[0].url, PARLANCE_CACHE_URL: engines[1].url,
     PARLANCE_EVENT_BUS_TYPE: 'redis', PARLANCE_EVENT_BUS_URL: engines[1].url, PARLANCE_MESSAGE_QUEUE_TYPE: 'redis',
     PARLANCE_REGISTRY_ENDPOINTS: engines[2].url, PARLANCE_REGISTRY_USERNAME: '', PARLANCE_REGISTRY_PASSWORD: '',
-    PARLANCE_LOG_LOKI_URL: '', PARLANCE_TELEMETRY_OTLP_URL: '', PARLANCE_BLOB_DIR: path.join(dir, 'blobs'),
+    PARLANCE_LOG_LOKI_URL: '', PARLANCE_TELEMETRY_OTLP_URL: '', PARLANCE_BLOB_DRIVER: 'files', PARLANCE_BLOB_DIR: path.join(dir, 'blobs'),
+    PARLANCE_BLOB_ENDPOINT: '', PARLANCE_BLOB_BUCKET: '', PARLANCE_BLOB_ACCESS_KEY: '', PARLANCE_BLOB_SECRET_KEY: '',
     PARLANCE_MANAGEMENT_HOST: '127.0.0.1', PARLANCE_MANAGEMENT_PORT: '0', PARLANCE_GRPC_HOST: '127.0.0.1',
     PARLANCE_MEDIA_ANNOUNCED_ADDRESSES: '127.0.0.1', PARLANCE_PUBLIC_URL: '', PARLANCE_AUTH_REGISTRATION: 'open',
     ...servicePorts('GRPC', ['user', 'auth', 'media', 'meeting', 'signaling', 'file', 'message', 'presence', 'task']),
