@@ -20,7 +20,7 @@ help:
 	@echo "make format  put all C into the house's form"
 	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
 	@echo "make soak    kill the server under load CRASHES ($(CRASHES)) times, and look for what was lost"
-	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, -http, -ws, -web, -im, -rpc: one"
+	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, -http, -ws, -web, -im, -rpc, -split: one"
 	@echo "make clean   remove what was built"
 
 deps:

@@ -250,13 +250,14 @@ static const struct protocol *protocol_find(const char *name)
 static void parse(int argc, char **argv)
 {
     if (argc != 8) {
-        fprintf(stderr, "usage: im_load send|fanout|resume|idle PROTOCOL PORT SECONDS BYTES "
+        fprintf(stderr, "usage: im_load send|fanout|resume|idle PROTOCOL PORT[,PORT] SECONDS BYTES "
                         "CONCURRENCY RUN_ID\n");
         exit(2);
     }
     opt = (struct options){.mode = argv[1],
                            .protocol = protocol_find(argv[2]),
                            .port = atoi(argv[3]),
+                           .other_port = strchr(argv[3], ',') ? atoi(strchr(argv[3], ',') + 1) : 0,
                            .seconds = atoi(argv[4]),
                            .bytes = atoi(argv[5]),
                            .concurrency = atoi(argv[6]),

@@ -32,7 +32,7 @@ void wire_send(struct client *c, const void *bytes, size_t n)
 
 void wire_open(struct client *c)
 {
-    c->fd = client_connect(opt.port);
+    c->fd = client_connect(opt.other_port && c->number % 2 ? opt.other_port : opt.port);
     c->stage = 0;
     c->is_ready = c->is_gone = false;
     opt.protocol->begin(c);
