@@ -1,7 +1,7 @@
 /*
  * store_copy: see the header. A table is read by pages in the order of its primary key. The page is
  * stepped through by the job that inserts it, on the target's writer thread, while the reader
- * waits: no row is kept twice in memory, and none longer than its page.
+ * waits: no row is kept longer than its page.
  */
 #include "store/store_copy_internal.h"
 
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define PAGE_ROWS 500
+#define VALUES_AT_ONCE 500 /* in one INSERT: a round trip for many rows */
 
 struct sum {
     int64_t rows;
@@ -105,15 +106,19 @@ static struct store_stmt *query_page(struct walk *w)
     return st;
 }
 
-static struct store_stmt *prepare_insert(struct store_tx *tx, const struct store_table *t)
+static struct store_stmt *prepare_insert(struct store_tx *tx, const struct store_table *t,
+                                         size_t rows)
 {
     struct strbuf sql = {0};
     strbuf_printf(&sql, "INSERT INTO %s (", t->name);
     write_columns(&sql, t);
-    strbuf_adds(&sql, ") VALUES (");
-    for (size_t i = 0; i < t->column_count; i++)
-        strbuf_adds(&sql, i ? ",?" : "?");
-    strbuf_addc(&sql, ')');
+    strbuf_adds(&sql, ") VALUES ");
+    for (size_t row = 0; row < rows; row++) {
+        strbuf_adds(&sql, row ? ",(" : "(");
+        for (size_t i = 0; i < t->column_count; i++)
+            strbuf_adds(&sql, i ? ",?" : "?");
+        strbuf_addc(&sql, ')');
+    }
     struct store_stmt *st = store_prepare(tx, strbuf_str(&sql).p);
     strbuf_deinit(&sql);
     return st;
@@ -153,20 +158,21 @@ static bool is_key(const struct store_table *t, size_t column, size_t *place)
     return false;
 }
 
-/* A row is counted, and its key kept. `insert`: the same values go there. */
-static void take_row(struct walk *w, struct store_stmt *row, struct store_stmt *insert)
+/* A row is counted, and its key kept. `values`: all of it, kept in the page's arena. */
+static void take_row(struct walk *w, struct store_stmt *row, struct value *values)
 {
     for (size_t i = 0; i < w->t->column_count; i++) {
         enum store_column_type type = w->t->columns[i].type;
         struct value v = read_value(row, i, type);
         size_t place;
+        bool is_in_key = is_key(w->t, i, &place);
         add_to_hash(w->hash, type, &v);
-        if (insert)
-            bind(insert, (int)i + 1, type, &v);
-        if (!is_key(w->t, i, &place))
-            continue;
-        v.bytes.p = v.bytes.n ? arena_memdup(w->arena, v.bytes.p, v.bytes.n) : "";
-        w->last[place] = v;
+        if (is_in_key || values)
+            v.bytes.p = v.bytes.n ? arena_memdup(w->arena, v.bytes.p, v.bytes.n) : "";
+        if (is_in_key)
+            w->last[place] = v;
+        if (values)
+            values[i] = v;
     }
     w->has_last = true;
     w->sum.rows++;
@@ -178,16 +184,32 @@ struct page {
     int64_t count;
 };
 
+static enum err insert_rows(struct store_tx *tx, const struct store_table *t,
+                            const struct value *values, size_t rows)
+{
+    struct store_stmt *st = prepare_insert(tx, t, rows);
+    for (size_t i = 0; i < rows * t->column_count; i++)
+        bind(st, (int)i + 1, t->columns[i % t->column_count].type, &values[i]);
+    return store_finish(st);
+}
+
+/* Some rows of the page at once; where each has something to be kept beside it, one. */
 static enum err insert_page(struct store_tx *tx, void *arg)
 {
     struct page *p = arg;
+    const struct walk *w = p->w;
+    size_t columns = w->t->column_count;
+    size_t at_once = w->what->on_copied ? 1 : MAX(VALUES_AT_ONCE / columns, (size_t)1);
+    struct value *values = arena_array(w->arena, struct value, at_once * columns);
     enum err err = ERR_OK;
-    for (; !err && store_step(p->rows); p->count++) {
-        struct store_stmt *insert = prepare_insert(tx, p->w->t);
-        take_row(p->w, p->rows, insert);
-        err = store_finish(insert);
-        if (!err && p->w->what->on_copied)
-            err = p->w->what->on_copied(tx, p->rows);
+    for (size_t n = at_once; !err && n == at_once;) {
+        for (n = 0; n < at_once && store_step(p->rows); n++)
+            take_row(p->w, p->rows, &values[n * columns]);
+        p->count += (int64_t)n;
+        if (n)
+            err = insert_rows(tx, w->t, values, n);
+        if (n && !err && w->what->on_copied)
+            err = w->what->on_copied(tx, p->rows);
     }
     return err;
 }
