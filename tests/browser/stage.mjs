@@ -101,8 +101,8 @@ class Stage {
 // What all scenes of a file share.
 class House {
   async open(env) {
-    this.env = env;
-    this.server = await startServer({ env });
+    this.env = typeof env === 'function' ? await env() : env;
+    this.server = await startServer({ env: this.env });
     this.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: chromiumArgs });
   }
 
@@ -125,7 +125,7 @@ class House {
 let current;
 export const house = () => current;
 
-// The server of this file's scenes, with these settings.
+// The server of this file's scenes, with these settings (or what returns them, after it has started what they name).
 export function setUp(env = {}) {
   const house = new House();
   current = house;
