@@ -71,6 +71,7 @@ check:
 	@echo "check: format (make format mends it)"
 	@find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run --Werror
 	@tools/check_rooms.py
+	@tools/docs_schema.py --check
 	@ninja -C $(BUILD)
 	@tools/check_symbols.py $(BUILD)
 	@meson test -C $(BUILD) --no-rebuild --suite unit --suite fuzz --quiet
@@ -82,6 +83,7 @@ check-models:
 # The pages that show what the program prints.
 docs: build
 	@tools/docs_config.py $(BUILD)/src/parlance
+	@tools/docs_schema.py
 
 format:
 	@find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format -i
