@@ -5,9 +5,10 @@ MESON_FLAGS ?=
 WEB ?= yes
 FUZZ_SECONDS ?= 30
 CRASHES ?= 300
+CHAOS_SECONDS ?= 180
 export WEB
 
-.PHONY: help deps build deb run test check check-models docs format fuzz bench clean web
+.PHONY: help deps build deb run test test-shapes chaos check check-models docs format fuzz bench clean web
 help:
 	@echo "make deps    install what is missing (Debian packages, npm packages)"
 	@echo "make build   compile into $(BUILD)/; with WEB=no without Node and the browser client"
@@ -21,6 +22,8 @@ help:
 	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
 	@echo "make soak    kill the server under load CRASHES ($(CRASHES)) times, and look for what was lost"
 	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, -http, -ws, -web, -im, -rpc, -split: one"
+	@echo "make test-shapes  every scenario in one process over engines, and in a deployment in pieces"
+	@echo "make chaos   kill and freeze services and engines under load for CHAOS_SECONDS ($(CHAOS_SECONDS))"
 	@echo "make clean   remove what was built"
 
 deps:
@@ -94,6 +97,21 @@ soak: build
 	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) SEEDED_TIMES=5 SEEDED_ROUNDS=40 node --test seeded.test.mjs
 	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) FAULTS=all node --test faults.test.mjs
 	@SCHEDULES=20000 $(BUILD)/tests/unit/services/services_gateway_protocol_test
+
+# Every scenario in both other shapes: one process over engines, and a deployment in pieces.
+SHAPES ?= engines split
+TEST_BUS ?= redis
+test-shapes: build
+	@tools/deps.sh test
+	@for shape in $(SHAPES); do echo "tests/flow, shape $$shape, events over $(TEST_BUS):"; \
+	  for file in tests/flow/*.test.mjs; do \
+	    PARLANCE_TEST_SHAPE=$$shape PARLANCE_TEST_BUS=$(TEST_BUS) PARLANCE_BUILD=$(abspath $(BUILD)) node tests/services/run.mjs \
+	      $$(echo postgres redis etcd $(TEST_BUS) | tr ' ' '\n' | sort -u | paste -sd,) \
+	      node --test --test-reporter=spec $$file || exit 1; done; done
+
+chaos: build
+	@tools/deps.sh test
+	@PARLANCE_BUILD=$(abspath $(BUILD)) CHAOS_SECONDS=$(CHAOS_SECONDS) $(if $(CHAOS_SEED),CHAOS_SEED=$(CHAOS_SEED)) node tests/chaos/chaos.mjs
 
 fuzz:
 	@tools/deps.sh fuzz

@@ -124,6 +124,21 @@ def run_node(name, pattern, build, extra=None, is_serial=False):
     return passed, failed
 
 
+def run_in_pieces(build, names):
+    """A selection of tests/flow against deployments of many processes; all of it: make test-shapes."""
+    print("\ntests/flow, in pieces:", flush=True)
+    passed = failed = 0
+    for name in names:
+        output, code = run_streaming(["node", "tests/services/run.mjs", "postgres,redis,etcd", "node", "--test",
+                                      "--test-reporter=spec", f"tests/flow/{name}.test.mjs"],
+                                     ROOT, build, {"PARLANCE_TEST_SHAPE": "split"})
+        if code == 77:
+            return None
+        p, f = count_node(output, code)
+        passed, failed = passed + p, failed + f
+    return passed, failed
+
+
 def main():
     builds = [b.rstrip("/") for b in sys.argv[1:]]
     if not builds:
@@ -136,6 +151,7 @@ def main():
          {"PARLANCE_SERVICES_PACK_CALLS": "true"}),
     ):
         suites.append((name, run_node(name, pattern, build, extra)))
+    suites.append(("tests/flow, in pieces", run_in_pieces(builds[0], ("accounts", "groups", "meetings"))))
     # Each file has several pages that encode and decode: two at a time would only be slower.
     suites.append(("tests/browser", run_node("tests/browser", "tests/browser/**/*.test.mjs", builds[0], is_serial=True)))
     total_passed = total_failed = 0

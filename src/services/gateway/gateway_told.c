@@ -65,6 +65,33 @@ static void add_concerned(struct fan *fan, struct gateway *gw, const struct topi
     }
 }
 
+/* Two owners of one log, one after the other (the first was frozen before it told), may be heard in
+ * the wrong order. What is late is not told: the younger one's prev_rev showed the hole, and who
+ * had it has asked. Whom it lets in or puts out is asked about, since younger news may be known. */
+static bool is_late(const struct gateway *gw, const Message__MessageEvent *event)
+{
+    const Message__Change *change = event->change;
+    const struct topic *t = topic_find((struct gateway *)gw, change->conversation_id);
+    return t && !event->is_for_named && change->rev && change->rev <= t->rev;
+}
+
+static void ask_anew(struct gateway *gw, const char *user_id)
+{
+    struct user *u = map_get(gw->users, str_from(user_id));
+    if (!u || !u->is_loaded)
+        return; /* a list that is on its way is held against the event's lsn */
+    hub_user_forget(u);
+    hub_user_load(u);
+}
+
+static void take_late(struct gateway *gw, const Message__MessageEvent *event)
+{
+    if (event->change->member)
+        ask_anew(gw, event->change->member->user_id);
+    for (size_t i = 0; i < event->n_user_ids; i++)
+        ask_anew(gw, event->user_ids[i]);
+}
+
 static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
 {
     const Message__Change *change = event->change;
@@ -85,6 +112,7 @@ static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
         heads_note(gw, t, change);
     } else if (t) {
         add_all(&fan, t, event);
+        t->rev = MAX(t->rev, change->rev);
     }
     fan_send(&fan, &frame, WS_SEND_SKIPPABLE);
     /* Who left is told once more, then no more. */
@@ -120,7 +148,9 @@ static void tell_contacts(struct gateway *gw, const Message__MessageEvent *event
 
 void gateway_hub_event(struct gateway *gw, const Message__MessageEvent *event)
 {
-    if (event->change) {
+    if (event->change && is_late(gw, event)) {
+        take_late(gw, event);
+    } else if (event->change) {
         tell_change(gw, event);
     } else if (event->own_conversation) {
         Gateway__ServerFrame frame =

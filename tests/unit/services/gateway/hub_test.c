@@ -343,6 +343,31 @@ static void test_a_gap(void **state UNUSED)
     assert_int_equal(closed_with(1) + closed_with(2), 0);
 }
 
+/* Of two owners of a log, one after the other, the first may be heard last: it is told no more, and
+ * whom it puts out is asked about. */
+static void test_heard_too_late(void **state UNUSED)
+{
+    lists(2);
+    come(1, "ann");
+    come(2, "bob");
+    small("c-1", 3);
+    wait_frames(1, "change", 1);
+    small("c-1", 2);
+    small("c-2", 2); /* another conversation counts for itself */
+    wait_frames(1, "change", 2);
+    settle();
+    assert_int_equal(frames_of(1, "change"), 2);
+    lists(1);
+    small("c-2", 9);
+    wait_frames(1, "change", 3);
+    change_member("c-2", "ann", MESSAGE__MEMBER_STATE__GONE, 12); /* as rev 0: never late */
+    wait_frames(1, "change", 4);
+    small("c-2", 10);
+    wait_frames(2, "change", 5);
+    settle();
+    assert_int_equal(frames_of(1, "change"), 4);
+}
+
 /* Nothing is told to who may not be in it any more; who comes while lists are awaited is ready
  * then; a second gap asks anew; who leaves meanwhile holds nobody up. */
 static void test_gaps_that_last(void **state UNUSED)
@@ -404,6 +429,7 @@ int main(void)
         HUB_TEST(test_ended_before_it_began),
         HUB_TEST(test_a_gap),
         HUB_TEST(test_gaps_that_last),
+        HUB_TEST(test_heard_too_late),
         HUB_TEST(test_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
