@@ -2,6 +2,7 @@
 // freezes, given away when it stops. What people wrote down meanwhile is judged (history.mjs).
 //   node tests/services/run.mjs postgres,redis node --test tests/flow/once/shards.test.mjs
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { judge } from '../history.mjs';
 import { run } from '../server.mjs';
@@ -86,6 +87,23 @@ test('shards are spread, and a message reaches who sits at the other gateway', {
   await b.close();
 });
 
+// Psql counts the fences up under their owners' hands: not one commit may pass that began under the old ones.
+test('a commit under a fence that stands no more fails, and the send is made again', { skip, timeout: 60_000 }, async () => {
+  await areSpread();
+  const [ann] = storm.devices;
+  const { body } = await ann.client.post('/api/v1/groups', { kind: 'group', title: 'fenced', user_ids: [] });
+  const a = await Talker.open(storm.server.gateways[1], ann.client);
+  const steal = 'UPDATE message_shards SET fence = fence + 1, owner = \'nobody:1\'';
+  const failed = () => parts().flatMap((part) => part.log).filter(({ msg }) => /was taken by another process/.test(msg)).length;
+  for (let seq = 1; seq <= 8; seq += 1) {
+    execFileSync('psql', [storm.server.database, '-qc', steal]);
+    const said = await a.say(body.id, `fenced ${seq}`);
+    assert.deepEqual([said.seq, said.is_duplicate], [seq, false]);
+  }
+  assert.ok(failed() > 0, 'a commit found its fence gone');
+  await a.close();
+});
+
 test('who is stopped gives its shards away, and no request fails', { skip, timeout: 60_000 }, async () => {
   await areSpread();
   const failed = [];
@@ -136,5 +154,8 @@ test('nothing was lost, doubled or told in another order', { skip, timeout: 60_0
   for (const d of storm.devices) await d.close();
   assert.deepEqual(judge(storm.history.records), []);
   assert.ok(count > 100, `${count} messages to judge`);
+  const base = storm.server.part('base');
+  const verdict = run(['verify'], { dataDir: base.dataDir, env: storm.server.engines() });
+  assert.equal(verdict.status, 0, verdict.stdout + verdict.stderr);
   console.log(`# ${count} messages, ${storm.history.records.length} records`);
 });
