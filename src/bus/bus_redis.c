@@ -188,6 +188,7 @@ static void redis_leave(struct bus_impl *b, const char *name, const char *group)
 
 struct sending {
     struct bus_impl *bus;
+    struct redis_channel *channel;
     int64_t token;
     pthread_t caller;
     enum err *refused; /* of the caller, while it is inside send */
@@ -196,6 +197,13 @@ struct sending {
 static void on_sent(void *arg, enum err err, const struct redis_reply *reply)
 {
     struct sending *s = arg;
+    if (err && reply) { /* it has no room: not again at once, but when the keeping thread looks */
+        pthread_mutex_lock(&s->bus->lock);
+        s->channel->is_full = true;
+        pthread_mutex_unlock(&s->bus->lock);
+        log_warn(NULL, "bus: Redis takes nothing for %s: %.*s", s->channel->name,
+                 STR_FMT(reply->text));
+    }
     if (s->refused && pthread_equal(s->caller, pthread_self()))
         *s->refused = err;
     else
@@ -233,7 +241,8 @@ static enum err redis_send(struct bus_impl *b, const struct bus_parcel *parcel)
         return ERR_OK;
     }
     struct sending *s = mem_new(struct sending);
-    *s = (struct sending){.bus = b, .token = parcel->token, .caller = pthread_self()};
+    *s = (struct sending){
+        .bus = b, .channel = channel, .token = parcel->token, .caller = pthread_self()};
     s->refused = &refused;
     struct redis_command command = {.argv = add, .argc = ARRAY_LEN(add), .key_at = 1};
     redis_post(b->client, &command, on_sent, s);

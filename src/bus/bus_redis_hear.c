@@ -25,7 +25,7 @@
 #define PONG_WITHIN_US 12000000ll
 #define JOIN_WAIT_MS 1000
 #define COUNT_MAX 256 /* entries of a stream at once */
-#define CHANNELS_MAX 64
+#define CHANNELS_MAX 128
 
 struct hearing {
     struct bus_impl *bus;
@@ -115,7 +115,6 @@ void bus_redis_heard_changed(struct bus_impl *b, struct redis_channel *c)
         return;
     }
     (void)!write(b->wake_fd, &one, sizeof(one));
-    unblock(b);
     int64_t until_ms = clock_mono_ms() + JOIN_WAIT_MS;
     pthread_mutex_lock(&b->lock);
     while (b->is_linked && !b->is_stopping && !is_told(c) && clock_mono_ms() < until_ms)
@@ -141,6 +140,8 @@ static enum err follow_wishes(struct hearing *h)
     enum err err = ERR_OK;
     for (size_t i = 0; i < count && !err; i++)
         err = tell_subscriber(h, changed[i]);
+    if (h->is_reading)
+        unblock(b);
     return err;
 }
 
@@ -236,11 +237,14 @@ static enum err ask_for_entries(struct hearing *h)
         if ((c->is_heard || c->is_watched) && c->has_cursor && n < CHANNELS_MAX)
             list[n++] = c;
     }
+    bool is_too_much = n == CHANNELS_MAX;
     for (size_t i = 0; i < n; i++) {
         argv[ARRAY_LEN(head) + i] = str_from(list[i]->key);
         argv[ARRAY_LEN(head) + n + i] = stream_id_text(list[i]->cursor, ids[i]);
     }
     pthread_mutex_unlock(&b->lock);
+    if (is_too_much)
+        log_error(NULL, "bus: more than %d channels: some are not heard", CHANNELS_MAX - 1);
     if (n == 0) { /* a stream that nobody writes: the server's silence is noticed all the same */
         argv[ARRAY_LEN(head)] = STR(BUS_REDIS_TAG "nothing");
         argv[ARRAY_LEN(head) + 1] = none;

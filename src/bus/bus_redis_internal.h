@@ -81,6 +81,7 @@ struct bus_impl {
     pthread_cond_t changed; /* the serving thread has work; a join was done; a confirmation came */
     /* guarded by lock: */
     bool is_stopping, is_linked;
+    bool is_quiet; /* nothing is taken any more */
     bool has_work;
     int64_t reader_id; /* CLIENT ID of the connection that blocks; 0: none */
     struct list channels, groups;

@@ -235,9 +235,9 @@ static void tidy_channel(struct bus_impl *b, struct redis_channel *c)
     metric_cell_set(metric_cell(&metric_stream, c->name, NULL, NULL), (double)length);
     pthread_mutex_lock(&b->lock);
     bool was_full = c->is_full;
-    c->is_full = length > WAITING_MAX;
+    bool is_full = c->is_full = length > WAITING_MAX;
     pthread_mutex_unlock(&b->lock);
-    if (c->is_full && !was_full)
+    if (is_full && !was_full)
         log_error(NULL,
                   "bus: %" PRId64 " entries of %s wait at Redis: no more is sent until its "
                   "groups have caught up",

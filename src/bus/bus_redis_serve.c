@@ -382,6 +382,12 @@ static bool serve_group(struct bus_impl *b, struct redis_group *g)
     bool is_more = true;
     struct stream_id before = g->recovered;
     enum err err = g->state == GROUP_RECOVERING ? recover(b, g) : read_page(b, g, &is_more);
+    if (err == ERR_CANCELLED) { /* the process stops: what is pending is its successor's */
+        pthread_mutex_lock(&b->lock);
+        b->is_quiet = true;
+        pthread_mutex_unlock(&b->lock);
+        return false;
+    }
     if (err == ERR_NOT_FOUND) { /* the server has lost the stream: all that is there is new */
         log_warn(NULL, "bus: group %s of %s is not there any more, made anew", g->name,
                  g->channel->name);
@@ -402,7 +408,7 @@ static bool serve_all(struct bus_impl *b)
 {
     bool is_more = false;
     pthread_mutex_lock(&b->lock);
-    for (struct list *node = b->groups.next; node != &b->groups && b->is_linked;
+    for (struct list *node = b->groups.next; node != &b->groups && b->is_linked && !b->is_quiet;
          node = node->next) { /* groups stay until close */
         struct redis_group *g = LIST_ENTRY(node, struct redis_group, node);
         if (!g->is_joined)

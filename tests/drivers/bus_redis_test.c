@@ -219,6 +219,30 @@ static void test_a_stream_that_is_gone_begins_anew(void **state)
     journal_wait(&w->heard, 2);
 }
 
+/* Who stops and does not take any more leaves it alone, or it would look deadly to the next. */
+static void test_who_stops_takes_nothing_again_and_again(void **state)
+{
+    struct world *w = *state;
+    bus_subscribe_group(w->b, "c", "g", on_event, &w->group);
+    start(w);
+    commit(w, "one");
+    journal_wait(&w->group, 1);
+    bus_stop_events(w->b);
+    for (int i = 0; i < 3; i++)
+        commit(w, "later");
+    wait_sent(w);
+    usleep(2500000);
+    const struct redis_reply *rows = ask(w, "XPENDING KEY g - + 10");
+    for (size_t i = 0; i < rows->count; i++)
+        assert_in_range(redis_reply_item(&rows->items[i], 3)->number, 0, 2);
+    bus_close(&w->b);
+    w->b = open_bus(url, NULL, "b again");
+    bus_subscribe_group(w->b, "c", "g", on_event, &w->group);
+    bus_start(w->b);
+    journal_wait(&w->group, 4);
+    assert_int_equal(dead_count(w), 0);
+}
+
 /* ---- ownership ---- */
 
 static void on_noted(void *arg, const struct bus_event *e)
