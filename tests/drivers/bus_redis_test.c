@@ -420,9 +420,10 @@ int main(int argc, char **argv)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_garbage_holds_nobody_up),           T(test_what_ends_its_readers_is_given_up),
-        T(test_a_stream_that_is_gone_begins_anew), T(test_a_frozen_owner_is_succeeded),
-        T(test_a_killed_owner_is_succeeded),       T(test_what_was_added_meanwhile_comes),
-        T(test_what_all_have_handled_is_trimmed),  T(test_an_abandoned_group_is_dropped),
+        T(test_a_stream_that_is_gone_begins_anew), T(test_who_stops_takes_nothing_again_and_again),
+        T(test_a_frozen_owner_is_succeeded),       T(test_a_killed_owner_is_succeeded),
+        T(test_what_was_added_meanwhile_comes),    T(test_what_all_have_handled_is_trimmed),
+        T(test_an_abandoned_group_is_dropped),
     };
     return cmocka_run_group_tests_name("bus over redis", tests, NULL, NULL);
 }
