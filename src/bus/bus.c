@@ -346,35 +346,3 @@ bool bus_is_linked(struct bus *bus)
     bool has_events = bus_link_is_up(bus->link, &ignored);
     return bus_link_is_up(bus->task_link, &ignored) && has_events;
 }
-
-/* ---- for the room's threads ---- */
-
-void bus_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(thread, NULL, fn, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure) {
-        log_error(NULL, "bus: cannot start a thread: %s", strerror(failure));
-        abort();
-    }
-    pthread_setname_np(*thread, name);
-}
-
-void bus_cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
-void bus_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t timeout_ms)
-{
-    int64_t until_us = clock_mono_us() + timeout_ms * 1000;
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-    pthread_cond_timedwait(cond, lock, &until);
-}

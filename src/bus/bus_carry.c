@@ -342,7 +342,7 @@ static bool carry_wait(struct bus_carry *c)
 {
     pthread_mutex_lock(&c->lock);
     if (!c->is_woken && !c->is_stopping)
-        bus_cond_wait(&c->changed, &c->lock, LOOK_MS);
+        thread_wait(&c->changed, &c->lock, LOOK_MS);
     c->is_woken = false;
     bool is_going_on = !c->is_stopping;
     pthread_mutex_unlock(&c->lock);
@@ -369,7 +369,7 @@ enum err bus_carry_open(struct bus *bus)
     struct bus_carry *c = bus->carry = mem_new(struct bus_carry);
     c->bus = bus;
     pthread_mutex_init(&c->lock, NULL);
-    bus_cond_init(&c->changed);
+    pthread_cond_init(&c->changed, NULL);
     list_init(&c->on_way);
     list_init(&c->ended);
     list_init(&c->refused);
@@ -387,7 +387,7 @@ void bus_carry_start(struct bus_carry *c)
     if (!c)
         return;
     c->is_started = true;
-    bus_thread_start(&c->thread, "bus-carry", carry_main, c);
+    thread_must_start(&c->thread, "bus-carry", carry_main, c);
 }
 
 /* Nothing leaves any more; what is on its way in is waited for. */

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "core/thread.h"
 #include "bus/bus_driver.h"
 #include "bus/bus_envelope.h"
 #include "store/store.h"
@@ -26,13 +27,6 @@ struct bus {
     struct bus_outbox *outbox;
     struct bus_tasks *tasks;
 };
-
-/* bus.c */
-/* A thread without signals. Aborts if there can be none: called at start only. */
-void bus_thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg);
-/* A condition for waiting by the monotonic clock, and the wait: lock held, at most timeout_ms. */
-void bus_cond_init(pthread_cond_t *cond);
-void bus_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t timeout_ms);
 
 /* bus_local.c */
 /* An event has been handled: every handler returned. Once, from any thread, never inside give. */

@@ -334,7 +334,7 @@ static enum err kafka_open(struct bus_link *link, const struct bus_link_options 
     list_init(&b->topics);
     list_init(&b->groups);
     pthread_mutex_init(&b->lock, NULL);
-    bus_cond_init(&b->changed);
+    pthread_cond_init(&b->changed, NULL);
     enum err err = ERR_INVALID_ARGUMENT;
     if (bus_kafka_url_parse(opt->url, &b->url)) {
         err = bus_kafka_load();
@@ -352,7 +352,7 @@ static void kafka_start(struct bus_impl *b)
 {
     b->is_started = true;
     bus_kafka_hear_start(b);
-    bus_thread_start(&b->main, "bus-kafka", main_of, b);
+    thread_must_start(&b->main, "bus-kafka", main_of, b);
 }
 
 static void kafka_stop(struct bus_impl *b)

@@ -173,7 +173,7 @@ static void wait_handled(struct part *p)
 {
     int64_t until_ms = clock_mono_ms() + HAND_OVER_MS;
     while (!list_is_empty(&p->pending) && !p->is_left && clock_mono_ms() < until_ms)
-        bus_cond_wait(&p->group->bus->changed, &p->group->bus->lock, 50);
+        thread_wait(&p->group->bus->changed, &p->group->bus->lock, 50);
 }
 
 static void lose_parts(struct kafka_group *g, const rd_kafka_topic_partition_list_t *list)
@@ -336,7 +336,7 @@ static struct kafka_group *make_group(struct bus_impl *b, const char *name)
     pthread_mutex_lock(&b->lock);
     list_add_tail(&b->groups, &g->node);
     pthread_mutex_unlock(&b->lock);
-    bus_thread_start(&g->thread, "bus-group", main_of, g);
+    thread_must_start(&g->thread, "bus-group", main_of, g);
     return g;
 }
 

@@ -185,7 +185,7 @@ void bus_kafka_hear_changed(struct bus_impl *b)
     uint64_t mine = ++h->wanted;
     for (int64_t left_ms = CHANGE_MS; h->done < mine && left_ms > 0 && !b->is_stopping;
          left_ms -= 50)
-        bus_cond_wait(&b->changed, &b->lock, 50);
+        thread_wait(&b->changed, &b->lock, 50);
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -216,7 +216,7 @@ void bus_kafka_hear_start(struct bus_impl *b)
     h->rk = rk;
     list_init(&h->parts);
     b->hearing = h;
-    bus_thread_start(&h->thread, "bus-hear", main_of, h);
+    thread_must_start(&h->thread, "bus-hear", main_of, h);
 }
 
 void bus_kafka_hear_stop(struct bus_impl *b)

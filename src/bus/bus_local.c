@@ -330,7 +330,7 @@ struct bus_local *bus_local_create(const struct bus_options *opt)
         pthread_mutex_init(&lane->lock, NULL);
         pthread_cond_init(&lane->wake, NULL);
         pthread_cond_init(&lane->room, NULL);
-        bus_thread_start(&lane->thread, "bus", lane_main, lane);
+        thread_must_start(&lane->thread, "bus", lane_main, lane);
     }
     metric_register_read(&metric_queue, read_queue, b);
     return b;

@@ -84,7 +84,7 @@ struct bus_outbox *bus_outbox_create(struct bus *bus)
     o->rows = map64_create();
     o->resend_after = INT64_MAX;
     pthread_mutex_init(&o->lock, NULL);
-    bus_cond_init(&o->changed);
+    pthread_cond_init(&o->changed, NULL);
     metric_register_read(&metric_in_flight, read_in_flight, o);
     return o;
 }
@@ -508,7 +508,7 @@ static bool relay_wait(struct bus_outbox *o, int64_t wait_ms, bool *is_committed
     if (o->is_behind)
         wait_ms = MIN(wait_ms, BEHIND_WAIT_MS);
     if (!o->is_woken && !o->is_stopping)
-        bus_cond_wait(&o->changed, &o->lock, wait_ms);
+        thread_wait(&o->changed, &o->lock, wait_ms);
     *is_committed = o->is_committed || o->is_behind;
     o->is_woken = o->is_committed = false;
     bool is_going_on = !o->is_stopping;
@@ -576,7 +576,7 @@ void bus_outbox_start(struct bus_outbox *o)
 {
     o->rescanned_us = clock_mono_us();
     o->is_started = true;
-    bus_thread_start(&o->thread, "bus-outbox", relay_main, o);
+    thread_must_start(&o->thread, "bus-outbox", relay_main, o);
 }
 
 void bus_outbox_stop(struct bus_outbox *o)
@@ -596,7 +596,7 @@ void bus_outbox_settle(struct bus_outbox *o)
     int64_t until_us = clock_mono_us() + SETTLE_US;
     pthread_mutex_lock(&o->lock);
     while (o->pending && clock_mono_us() < until_us)
-        bus_cond_wait(&o->changed, &o->lock, 100);
+        thread_wait(&o->changed, &o->lock, 100);
     o->is_settled = true;
     pthread_mutex_unlock(&o->lock);
 }

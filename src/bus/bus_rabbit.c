@@ -269,7 +269,7 @@ static enum err rabbit_open(struct bus_link *link, const struct bus_link_options
 
 static void rabbit_start(struct bus_impl *b)
 {
-    bus_thread_start(&b->thread, "bus-rabbit", rabbit_main, b);
+    thread_must_start(&b->thread, "bus-rabbit", rabbit_main, b);
 }
 
 static void rabbit_stop(struct bus_impl *b)

@@ -290,7 +290,7 @@ static enum err redis_driver_open(struct bus_link *link, const struct bus_link_o
     list_init(&b->channels);
     list_init(&b->groups);
     pthread_mutex_init(&b->lock, NULL);
-    bus_cond_init(&b->changed);
+    pthread_cond_init(&b->changed, NULL);
     *out = b;
     return ERR_OK;
 }
@@ -298,9 +298,9 @@ static enum err redis_driver_open(struct bus_link *link, const struct bus_link_o
 static void redis_driver_start(struct bus_impl *b)
 {
     b->is_started = true;
-    bus_thread_start(&b->hearing, "bus-hear", bus_redis_hear_main, b);
-    bus_thread_start(&b->serving, "bus-serve", bus_redis_serve_main, b);
-    bus_thread_start(&b->keeping, "bus-keep", bus_redis_keep_main, b);
+    thread_must_start(&b->hearing, "bus-hear", bus_redis_hear_main, b);
+    thread_must_start(&b->serving, "bus-serve", bus_redis_serve_main, b);
+    thread_must_start(&b->keeping, "bus-keep", bus_redis_keep_main, b);
 }
 
 /* What was handled shall not come again elsewhere. */
@@ -309,7 +309,7 @@ static void wait_confirmed(struct bus_impl *b)
     int64_t until_ms = clock_mono_ms() + CONFIRM_WAIT_MS;
     pthread_mutex_lock(&b->lock);
     while (b->confirming && clock_mono_ms() < until_ms)
-        bus_cond_wait(&b->changed, &b->lock, 100);
+        thread_wait(&b->changed, &b->lock, 100);
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -118,7 +118,7 @@ void bus_redis_heard_changed(struct bus_impl *b, struct redis_channel *c)
     int64_t until_ms = clock_mono_ms() + JOIN_WAIT_MS;
     pthread_mutex_lock(&b->lock);
     while (b->is_linked && !b->is_stopping && !is_told(c) && clock_mono_ms() < until_ms)
-        bus_cond_wait(&b->changed, &b->lock, 50);
+        thread_wait(&b->changed, &b->lock, 50);
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -275,7 +275,7 @@ void *bus_redis_keep_main(void *arg)
         int64_t until_ms = clock_mono_ms() + every_ms / 4;
         pthread_mutex_lock(&b->lock);
         while (!b->is_stopping && clock_mono_ms() < until_ms) /* woken for others, too */
-            bus_cond_wait(&b->changed, &b->lock, until_ms - clock_mono_ms());
+            thread_wait(&b->changed, &b->lock, until_ms - clock_mono_ms());
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;

@@ -428,7 +428,7 @@ void *bus_redis_serve_main(void *arg)
     pthread_mutex_lock(&b->lock);
     while (!b->is_stopping) {
         if (!is_more && !b->has_work)
-            bus_cond_wait(&b->changed, &b->lock, IDLE_MS);
+            thread_wait(&b->changed, &b->lock, IDLE_MS);
         b->has_work = false;
         pthread_mutex_unlock(&b->lock);
         confirm_again(b);

@@ -72,7 +72,7 @@ struct bus_tasks *bus_tasks_create(struct bus *bus)
     struct bus_tasks *t = mem_new(struct bus_tasks);
     t->bus = bus;
     pthread_mutex_init(&t->lock, NULL);
-    bus_cond_init(&t->changed);
+    pthread_cond_init(&t->changed, NULL);
     return t;
 }
 
@@ -417,7 +417,7 @@ static enum waking dispatcher_sleep(struct bus_tasks *t, int64_t next_ms, int64_
     if (t->running)
         wait_ms = MIN(wait_ms, MAX(1, t->bus->opt.lease_ms / 3));
     if (!t->is_woken && !t->is_stopping)
-        bus_cond_wait(&t->changed, &t->lock, wait_ms);
+        thread_wait(&t->changed, &t->lock, wait_ms);
     enum waking waking = t->is_stopping ? WAKING_STOP : t->is_woken ? WAKING_NEWS : WAKING_TIME;
     t->is_woken = false;
     pthread_mutex_unlock(&t->lock);
@@ -493,7 +493,7 @@ void bus_tasks_start(struct bus_tasks *t)
     t->is_started = true;
     if (t->bus->link)
         t->nudge_subscription = bus_subscribe(t->bus, NUDGES, "tasks", on_nudge, t);
-    bus_thread_start(&t->thread, "bus-tasks", dispatcher_main, t);
+    thread_must_start(&t->thread, "bus-tasks", dispatcher_main, t);
 }
 
 void bus_tasks_stop(struct bus_tasks *t)

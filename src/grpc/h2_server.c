@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metric.h"
+#include "core/thread.h"
 #include "grpc/h2_server_internal.h"
 #include "net/listen.h"
 
@@ -215,13 +216,13 @@ static void start_drain(void *arg)
 static size_t wait_until_empty(struct h2_server *server, int64_t timeout_ms)
 {
     int64_t until_us = clock_mono_us() + timeout_ms * 1000;
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-    int rc = 0;
+    bool is_over = false;
     pthread_mutex_lock(&server->lock);
-    while (server->left > 0 && rc == 0)
-        rc = timeout_ms < 0
-                 ? pthread_cond_wait(&server->changed, &server->lock)
-                 : pthread_cond_clockwait(&server->changed, &server->lock, CLOCK_MONOTONIC, &until);
+    while (server->left > 0 && !is_over)
+        if (timeout_ms < 0)
+            pthread_cond_wait(&server->changed, &server->lock);
+        else
+            is_over = !thread_wait_until(&server->changed, &server->lock, until_us);
     size_t left = server->left;
     pthread_mutex_unlock(&server->lock);
     return left;

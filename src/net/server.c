@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/thread.h"
 #include "net/server_internal.h"
 
 /* Descriptors that stay free for everything but connections: databases, files, peers. */
@@ -99,7 +100,6 @@ static void drain_shard(void *arg)
 enum err net_server_create(struct net_server **out, const struct net_server_options *opt)
 {
     struct net_server *server = mem_new(struct net_server);
-    pthread_condattr_t monotonic;
     server->name = opt->name ?: "http";
     net_connections_add(server->name, 0); /* seen from the start, not from the first on */
     net_ws_add(0);
@@ -111,10 +111,7 @@ enum err net_server_create(struct net_server **out, const struct net_server_opti
     size_t pending_max = opt->pending_max ?: MIN(server->connections_max, (size_t)PENDING_MAX);
     server->pending_max = (pending_max + opt->loop_count - 1) / opt->loop_count;
     pthread_mutex_init(&server->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&server->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&server->changed, NULL);
     server->shard_count = opt->loop_count;
     server->shards = mem_calloc(opt->loop_count, sizeof(*server->shards));
     for (size_t i = 0; i < opt->loop_count; i++)
@@ -141,13 +138,14 @@ size_t net_server_connections(const struct net_server *server)
 static size_t wait_for_none(struct net_server *server, int64_t timeout_ms)
 {
     int64_t until_us = clock_mono_us() + timeout_ms * 1000;
-    struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
     pthread_mutex_lock(&server->lock);
     server->is_waited_for = true;
-    int rc = 0;
-    while (atomic_load(&server->connection_count) > 0 && rc != ETIMEDOUT)
-        rc = timeout_ms < 0 ? pthread_cond_wait(&server->changed, &server->lock)
-                            : pthread_cond_timedwait(&server->changed, &server->lock, &until);
+    bool is_over = false;
+    while (atomic_load(&server->connection_count) > 0 && !is_over)
+        if (timeout_ms < 0)
+            pthread_cond_wait(&server->changed, &server->lock);
+        else
+            is_over = !thread_wait_until(&server->changed, &server->lock, until_us);
     size_t left = atomic_load(&server->connection_count);
     server->is_waited_for = false;
     pthread_mutex_unlock(&server->lock);

@@ -242,17 +242,3 @@ void redis_event_clear(int fd)
     uint64_t ignored;
     (void)!read(fd, &ignored, sizeof(ignored));
 }
-
-void redis_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(thread, NULL, fn, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure) {
-        log_error(NULL, "redis: cannot start a thread: %s", strerror(failure));
-        abort();
-    }
-    pthread_setname_np(*thread, "redis");
-}

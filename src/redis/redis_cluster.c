@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 #include "redis/redis_internal.h"
 
 #define SLOTS REDIS_SLOTS
@@ -414,7 +415,7 @@ struct redis_cluster *redis_cluster_create(const struct redis_address *address, 
     pthread_rwlock_init(&c->lock, NULL);
     pthread_mutex_init(&c->park_lock, NULL);
     (void)!look(c); /* the first look, before anybody calls */
-    redis_thread_start(&c->thread, cluster_main, c);
+    thread_must_start(&c->thread, "redis", cluster_main, c);
     return c;
 }
 

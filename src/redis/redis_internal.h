@@ -94,7 +94,6 @@ MUST_USE enum err redis_link_locate(struct redis_link **out, const struct redis_
 int redis_event_create(void); /* an eventfd; aborts when no descriptor is left */
 void redis_event_set(int fd);
 void redis_event_clear(int fd);
-void redis_thread_start(pthread_t *thread, void *(*fn)(void *), void *arg);
 
 /* ---- redis_pipe.c: one connection shared by many callers ---- */
 

@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metric.h"
+#include "core/thread.h"
 #include "redis/redis_internal.h"
 
 #define WAITING_MAX 65536
@@ -326,18 +327,16 @@ struct redis_pipe *redis_pipe_create(const struct redis_pipe_options *opt)
     list_init(&p->waiting);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->first_over, NULL);
-    redis_thread_start(&p->thread, pipe_main, p);
+    thread_must_start(&p->thread, "redis", pipe_main, p);
     return p;
 }
 
 void redis_pipe_wait_first(struct redis_pipe *p)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += p->opt.timeout_ms / 1000 + 1;
+    int64_t until_us = clock_mono_us() + (p->opt.timeout_ms + 1000) * 1000;
     pthread_mutex_lock(&p->lock);
     while (!p->is_first_over)
-        if (pthread_cond_timedwait(&p->first_over, &p->lock, &until) != 0)
+        if (!thread_wait_until(&p->first_over, &p->lock, until_us))
             break;
     pthread_mutex_unlock(&p->lock);
 }

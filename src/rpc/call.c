@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/loop.h"
+#include "core/thread.h"
 #include "rpc/rpc_internal.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
@@ -177,16 +178,15 @@ static void on_sync_closed(const ProtobufCMessage *reply, void *data)
 /* True when the closure came; false when the deadline did. */
 static bool wait_closed(struct rpc_call_state *state)
 {
-    struct timespec until = {.tv_sec = state->call.deadline_us / 1000000,
-                             .tv_nsec = state->call.deadline_us % 1000000 * 1000};
+    int64_t until_us = state->call.deadline_us;
     bool is_late = false;
     pthread_mutex_lock(&state->lock);
     while (!state->is_closed && !is_late) {
-        int failed = pthread_cond_clockwait(&state->closed, &state->lock, CLOCK_MONOTONIC, &until);
+        bool is_over = !thread_wait_until(&state->closed, &state->lock, until_us);
         /* Losing the claim means that the closure is about to finish: wait for it. */
-        is_late = failed && rpc_call_claim(state, RPC_ABANDONED);
-        if (failed && !is_late)
-            until.tv_sec += 3600;
+        is_late = is_over && rpc_call_claim(state, RPC_ABANDONED);
+        if (is_over && !is_late)
+            until_us += 3600000000;
     }
     pthread_mutex_unlock(&state->lock);
     return !is_late;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/clock.h"
+#include "core/thread.h"
 #include "rpc/rpc_internal.h"
 
 #define SWEEP_MS 250
@@ -53,12 +54,7 @@ static void end_late(struct list *late)
 
 static void sweep_pause(void)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += SWEEP_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    pthread_cond_clockwait(&wake, &lock, CLOCK_MONOTONIC, &until);
+    (void)thread_wait(&wake, &lock, SWEEP_MS);
 }
 
 static void *sweeper_main(void *unused)

@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 
 #define IDLE_WAKE_US 1000000 /* housekeeping when nobody writes */
 
@@ -62,10 +63,9 @@ enum err store_writer_add(struct store_writer *w, struct store_job *job)
 static void wait_for(struct store_writer *w, unsigned count, int64_t timeout_us)
 {
     int64_t until_us = clock_mono_us() + timeout_us;
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
     while (w->queued < count && !w->is_stopping) {
         w->wake_at = count;
-        if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
+        if (!thread_wait_until(&w->wake, &w->lock, until_us))
             break;
     }
     w->wake_at = 0;
@@ -326,29 +326,17 @@ enum err store_writer_start(struct store_writer *w, struct store *store, uint32_
     w->store = store;
     list_init(&w->queue);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&w->wake, NULL);
 
     enum err err = store_link_open(store, STORE_ACCESS_WRITE, &w->link);
     if (err)
         goto fail;
     if (store->driver->assign)
         store->driver->assign(w->link->conn, shard);
-    /* Signals are for the main thread. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&w->thread, NULL, writer_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure) {
-        err = err_from_errno(failure);
+    err = thread_start(&w->thread, "store-writer", writer_main, w);
+    if (err)
         goto fail;
-    }
     w->is_running = true;
-    pthread_setname_np(w->thread, "store-writer");
     return ERR_OK;
 fail:
     store_writer_stop(w);

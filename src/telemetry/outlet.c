@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/metric.h"
+#include "core/thread.h"
 
 #define QUEUE_MAX_BYTES_DEFAULT (8u << 20)
 #define BATCH_MAX_BYTES (512u << 10) /* before compression */
@@ -89,10 +90,9 @@ void outlet_add(struct outlet *o, const char *group, int64_t time_ns, struct str
 /* Lock held. Until there is much, the outlet stops, or the time is over. */
 static void wait_ms(struct outlet *o, int64_t ms, bool is_for_much)
 {
-    int64_t until_ms = clock_mono_ms() + ms;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    int64_t until_us = clock_mono_us() + ms * 1000;
     while (!o->is_stopping && !(is_for_much && o->queued_bytes >= BATCH_MAX_BYTES))
-        if (pthread_cond_clockwait(&o->changed, &o->lock, CLOCK_MONOTONIC, &until) != 0)
+        if (!thread_wait_until(&o->changed, &o->lock, until_us))
             break;
 }
 
@@ -248,18 +248,6 @@ static enum err open_fetch(struct fetch **out)
                                  .concurrent_max = 4});
 }
 
-static bool start_thread(struct outlet *o)
-{
-    sigset_t all, before;
-    sigfillset(&all); /* signals are for the main thread */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool is_started = pthread_create(&o->thread, NULL, outlet_main, o) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (is_started)
-        pthread_setname_np(o->thread, "telemetry");
-    return is_started;
-}
-
 static void outlet_free(struct outlet *o)
 {
     fetch_destroy(&o->fetch);
@@ -286,7 +274,7 @@ enum err outlet_open(struct outlet **out, const struct outlet_options *opt)
     pthread_cond_init(&o->changed, NULL);
     list_init(&o->queue);
     enum err err = open_fetch(&o->fetch);
-    if (!err && !start_thread(o))
+    if (!err && !thread_start(&o->thread, "telemetry", outlet_main, o) == ERR_OK)
         err = ERR_UNAVAILABLE;
     if (err) {
         outlet_free(o);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "core/log.h"
+#include "core/thread.h"
 #include "services/message/message_internal.h"
 #include "services/message/message_owner_plan.h"
 
@@ -294,13 +295,11 @@ static bool is_moving(const struct message_owners *o)
 static void settle(struct message_service *svc, unsigned beats, int64_t timeout_ms)
 {
     struct message_owners *o = owners_of(svc);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout_ms / 1000;
+    int64_t until_us = clock_mono_us() + timeout_ms * 1000;
     pthread_mutex_lock(&o->lock);
     unsigned wanted = o->beats + beats;
     while ((o->beats < wanted || is_moving(o)) &&
-           pthread_cond_timedwait(&o->changed, &o->lock, &until) == 0)
+           thread_wait_until(&o->changed, &o->lock, until_us))
         ;
     pthread_mutex_unlock(&o->lock);
 }
