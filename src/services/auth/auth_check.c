@@ -68,6 +68,8 @@ Auth__CheckSessionsReply *auth_check_sessions(struct auth_service *svc, struct r
                                               const Auth__CheckSessionsRequest *in)
 {
     struct check c = {.svc = svc, .call = call, .in = in};
+    if (!who_require_system(call))
+        return NULL;
     if (in->n_ids > IDS_MAX) {
         rpc_fail(call, ERR_INVALID_ARGUMENT, "ids: at most %d", IDS_MAX);
         return NULL;

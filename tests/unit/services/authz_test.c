@@ -262,6 +262,7 @@ static const struct row {
     {AUTH, "GetCsrfToken", "{}", "u+++++++++++++u", 0},
     {AUTH, "ListAudit", "{}", "upppppppppppp++", 0},
     {AUTH, "ValidateSignature", "{\"nonce\":\"-\"}", "uuuuuuuuuuuuuuu", 0},
+    {AUTH, "CheckSessions", "{\"ids\":[\"-\"]}", "pppppppppppppp+", 0},
     {AUTH, "CreateKey", "{\"name\":\"K\"}", "uppp++++++++++p", 0},
     {AUTH, "CreateKey", "{\"name\":\"K\",\"user_id\":\"$U\"}", "upppnnnnnn+nnnp", 0},
     {AUTH, "ListKeys", "{}", "uppp+++++++++++", 0},
