@@ -13,6 +13,52 @@ static struct signaling_hub *hub_of(Signaling__Signaling_Service *service)
     return ((struct signaling_rpc *)service)->hub;
 }
 
+/* ---- other instances ---- */
+
+#define OTHERS_MAX 64
+#define OTHERS_MS 3000
+
+struct others {
+    struct signaling_hub *hub;
+    size_t count;
+    char instances[OTHERS_MAX][NODE_INSTANCE_SIZE];
+};
+
+static void others_on_loop(void *arg)
+{
+    struct others *o = arg;
+    LIST_FOREACH(&o->hub->cluster->signaling.nodes, node)
+    {
+        const struct signaling_node *n = LIST_ENTRY(node, struct signaling_node, in_set);
+        if (n->is_alive && o->count < OTHERS_MAX)
+            memcpy(o->instances[o->count++], n->instance, NODE_INSTANCE_SIZE);
+    }
+}
+
+/* What a person asks of us is asked of all; the system (who asks here) means one. */
+typedef void other_answer_fn(void *arg, const void *reply);
+static void ask_others(struct signaling_hub *hub, struct rpc_call *call, const char *method,
+                       const ProtobufCMessage *request, other_answer_fn *take, void *arg)
+{
+    if (!hub->cluster || who_is_system(call))
+        return;
+    struct others *o = arena_new(call->arena, struct others);
+    o->hub = hub;
+    loop_call(hub->loop, others_on_loop, o);
+    for (size_t i = 0; i < o->count; i++) {
+        struct rpc_call *other = rpc_call_create(NULL);
+        other->instance = o->instances[i];
+        other->timeout_ms = OTHERS_MS;
+        const void *reply = rpc_sync(hub->cluster->peers, method, request, other);
+        if (reply)
+            take(arg, reply);
+        else
+            log_warn(&call->log, "signaling: instance %s says nothing to %s: %s", o->instances[i],
+                     method, other->message);
+        rpc_call_unref(&other);
+    }
+}
+
 /* ---- ListConnections ---- */
 
 struct listing {
@@ -54,6 +100,21 @@ static void list_on_loop(void *arg)
     }
 }
 
+static void add_others(void *arg, const void *reply)
+{
+    struct listing *l = arg;
+    const Signaling__ConnectionList *more = reply;
+    size_t count = l->reply.n_connections + more->n_connections;
+    Signaling__Connection **all = arena_array(l->arena, Signaling__Connection *, count);
+    for (size_t i = 0; i < l->reply.n_connections; i++)
+        all[i] = l->reply.connections[i];
+    for (size_t i = 0; i < more->n_connections; i++)
+        all[l->reply.n_connections + i] =
+            (Signaling__Connection *)rpc_message_copy(l->arena, &more->connections[i]->base);
+    l->reply.connections = all;
+    l->reply.n_connections = count;
+}
+
 static void handle_list_connections(Signaling__Signaling_Service *service,
                                     const Signaling__ListConnectionsRequest *input,
                                     Signaling__ConnectionList_Closure closure, void *closure_data)
@@ -68,6 +129,7 @@ static void handle_list_connections(Signaling__Signaling_Service *service,
                         .arena = call->arena,
                         .reply = SIGNALING__CONNECTION_LIST__INIT};
     loop_call(l.hub->loop, list_on_loop, &l);
+    ask_others(l.hub, call, "ListConnections", &input->base, add_others, &l);
     closure(&l.reply, call);
 }
 
@@ -97,6 +159,12 @@ static void disconnect_on_loop(void *arg)
     }
 }
 
+static void count_others(void *arg, const void *reply)
+{
+    struct disconnecting *d = arg;
+    d->count += ((const Signaling__DisconnectReply *)reply)->disconnected_count;
+}
+
 static void handle_disconnect(Signaling__Signaling_Service *service,
                               const Signaling__DisconnectRequest *input,
                               Signaling__DisconnectReply_Closure closure, void *closure_data)
@@ -108,6 +176,7 @@ static void handle_disconnect(Signaling__Signaling_Service *service,
     }
     struct disconnecting d = {.hub = hub_of(service), .participant_id = input->participant_id};
     loop_call(d.hub->loop, disconnect_on_loop, &d);
+    ask_others(d.hub, call, "Disconnect", &input->base, count_others, &d);
     Signaling__DisconnectReply reply = SIGNALING__DISCONNECT_REPLY__INIT;
     reply.disconnected_count = d.count;
     closure(&reply, call);

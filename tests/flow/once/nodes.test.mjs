@@ -28,6 +28,7 @@ async function freePorts(count) {
 const CORE = ['user', 'auth', 'meeting', 'file', 'message', 'presence', 'task'];
 const postgres = await tryService('postgres');
 const redis = postgres && await tryService('redis');
+const etcd = redis && await tryService('etcd'); // else each is told where the others are
 const missing = !postgres ? 'there is no PostgreSQL here' : !redis ? 'there is no Redis here' : false;
 if (missing) await postgres?.stop();
 
@@ -42,6 +43,11 @@ class Cluster {
     this.remote = names.filter((name) => !name.startsWith('udp')).map((name) => `${name.split('-')[0]}=127.0.0.1:${this.ports[name]}`).join(',');
   }
 
+  get registry() {
+    if (!etcd) return { PARLANCE_SERVICES_REMOTE: this.remote };
+    return { PARLANCE_REGISTRY_TYPE: 'etcd', PARLANCE_REGISTRY_ENDPOINTS: etcd.url, PARLANCE_REGISTRY_ADVERTISE: '127.0.0.1' };
+  }
+
   async start(name) {
     const services = name === 'core' ? [...CORE, 'gateway'] : [name.split('-')[0]];
     const own = name === 'core' ? CORE : [name];
@@ -54,7 +60,7 @@ class Cluster {
         JWT_SECRET: 'a secret that only these tests know, long enough', PARLANCE_GRPC_HOST: '127.0.0.1',
         PARLANCE_EVENT_BUS_TYPE: 'redis', PARLANCE_EVENT_BUS_URL: redis.url,
         PARLANCE_MEDIA_PORT: String(this.ports[`udp-${name}`] ?? 0),
-        PARLANCE_HTTP_DRAIN_MS: '4000', PARLANCE_MEDIA_HOST: '127.0.0.1', PARLANCE_SERVICES_REMOTE: this.remote, ...ports,
+        PARLANCE_HTTP_DRAIN_MS: '4000', PARLANCE_MEDIA_HOST: '127.0.0.1', ...this.registry, ...ports,
       },
     });
     this.processes.set(name, server);
@@ -79,11 +85,12 @@ class Cluster {
 describe('meetings over several processes', { skip: missing }, () => {
   const cluster = new Cluster();
   const wires = [];
-  let host, guest;
+  let admin, host, guest;
 
   before(async () => {
     await cluster.plan();
     for (const name of ['core', 'media-a', 'media-b', 'signaling-a', 'signaling-b']) await cluster.start(name);
+    admin = await cluster.get('core').register('root');
     [host, guest] = [await cluster.get('core').register('hostess'), await cluster.get('core').register('guido')];
     for (const name of ['signaling-a', 'signaling-b'])
       await eventuallyOk(() => assert.ok(nodesOf(name, 'media') === 2 && nodesOf(name, 'signaling') === 1));
@@ -94,6 +101,7 @@ describe('meetings over several processes', { skip: missing }, () => {
     await cluster.stop();
     await postgres.stop();
     await redis.stop();
+    await etcd?.stop();
   });
 
   // How many of a kind an instance found, by its log.
@@ -133,6 +141,13 @@ describe('meetings over several processes', { skip: missing }, () => {
     const answers = [await publish(one), await publish(two)];
     for (const answer of answers) assert.equal(answer.type, 'answer', JSON.stringify(answer));
     assert.equal(portIn(answers[0].sdp), portIn(answers[1].sdp));
+    // An administrator sees both, whoever is asked, and etcd where they are.
+    for (const name of ['signaling-a', 'signaling-b']) {
+      const there = Object.assign(cluster.get(name).client(), { token: admin.token });
+      const list = ok(await there.get(`/api/v1/signaling/connections?meeting_id=${meeting.id}`)).connections;
+      assert.equal(list.length, 2, name);
+    }
+    if (etcd) assert.match(etcd.ctl('get', '--prefix', '/parlance/').stdout, new RegExp(`${meeting.id}\\n\\{"signaling_id":"[^"]+","media_id":"[^"]+"`));
     // A line that breaks comes back, over the other instance even.
     await two.cut();
     assert.equal((await one.next('participant_changed', (e) => !e.participant.is_connected)).participant.id, two.room.participant_id);
@@ -233,6 +248,21 @@ describe('meetings over several processes', { skip: missing }, () => {
     for (const wire of [call.one, call.two]) await wire.ok('leave_room');
   });
 
+  test('an instance that is told to stop sends its people on', async () => {
+    const { meeting, one, two } = await talk();
+    const ended = cluster.end('signaling-a', 'SIGTERM');
+    for (const wire of [one, two]) assert.equal((await wire.closed).code, 1001);
+    assert.equal((await ended).code, 0);
+    const first = await enter(host, meeting, 'signaling-b', { resumeToken: one.room.resume_token });
+    const second = await enter(guest, meeting, 'signaling-b', { resumeToken: two.room.resume_token });
+    assert.equal(second.room.participants.length, 2);
+    assert.equal((await publish(first)).type, 'answer');
+    await offered(second);
+    for (const wire of [first, second]) await wire.ok('leave_room');
+    await cluster.start('signaling-a');
+    await eventually(() => nodesOf('signaling-a', 'media') >= 2 && nodesOf('signaling-a', 'signaling') >= 1, { ms: 5000 });
+  });
+
   test('an instance that owns a meeting is killed: everybody meets again on the other', async () => {
     const { meeting, one, two } = await talk();
     const from = Date.now();
@@ -260,7 +290,8 @@ describe('meetings over several processes', { skip: missing }, () => {
     assert.equal(back.room.is_resumed, false);
     cluster.get('signaling-a').child.kill('SIGCONT');
     assert.equal((await one.closed).code, 1001);
-    // What it had sent before is late, so its link may break once more: as clients do, again.
+    // What it had sent before is late, so its link breaks once more: as clients do, a little later, and again.
+    await new Promise((resolve) => { setTimeout(resolve, 2000); });
     const first = await eventually(async () => {
       const wire = await enter(host, meeting, 'signaling-a', { resumeToken: one.room.resume_token });
       await wire.ok('raise_hand', { is_raised: true });
