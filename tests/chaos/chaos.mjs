@@ -50,6 +50,8 @@ const rssOf = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(
 // The socket was lost, or its gateway does not answer any more: what everybody's client has to live with.
 const isLoss = (problem) => /^closed|waited in vain|ECONN|socket hang up|not open|Unexpected server response: 5/.test(problem.message);
 
+const isRefusal = (problem) => /"code":"(unavailable|deadline_exceeded|resource_exhausted)"/.test(problem.message);
+
 class Chaos extends Storm {
   constructor(random) {
     super({ env: { PARLANCE_HTTP_DRAIN_MS: '3000' } });
@@ -63,8 +65,9 @@ class Chaos extends Storm {
         await device.connect(this.server);
         return;
       } catch (problem) {
+        device.cut();
         device.wire?.socket?.terminate?.();
-        if (tries > 120) throw problem;
+        if (tries > 120 || !(isLoss(problem) || isRefusal(problem))) throw problem;
         await pause(500);
       }
     }
@@ -86,6 +89,10 @@ class Chaos extends Storm {
         await device.catchUp();
         return;
       } catch (problem) {
+        if (isRefusal(problem)) { // not now: asked again on the same socket
+          await pause(300);
+          continue;
+        }
         if (!isLoss(problem)) throw problem;
         device.cut();
         device.wire?.socket?.terminate?.();

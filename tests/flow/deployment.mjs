@@ -55,7 +55,7 @@ export function enginesOf(dataDir) {
 
 // `start` starts one process: ({ env, args, dataDir }) -> Server, whose ways to clients are this one's, too.
 export async function startDeployment({ Server, processes = PROCESSES, ...options }) {
-  const deployment = new Deployment({ ...options, processes });
+  const deployment = new Deployment({ ...options, processes: [...processes] });
   for (const name of ['client', 'register']) deployment[name] = Server.prototype[name];
   try {
     await deployment.begin();
