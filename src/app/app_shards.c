@@ -21,8 +21,10 @@ struct app_shards {
 const char *app_shards_self(const struct app *app)
 {
     const struct app_config *c = app->config;
-    if (!app->split || !c->grpc_ports.message)
+    if (!app->split)
         return NULL;
+    if (!c->grpc_ports.message) /* any port: by its name in the registry, which no next life has */
+        return app->instance_id;
     return arena_printf(app->arena, "%s:%lld", app_registry_host(app),
                         (long long)c->grpc_ports.message);
 }

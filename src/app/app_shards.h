@@ -9,8 +9,8 @@
 
 struct app_shards;
 
-/* How other processes call the message service of this one; NULL: they do not. In the app's arena.
- */
+/* How other processes call the message service of this one: "host:port", or its id in the registry;
+ * NULL: they do not. In the app's arena. */
 const char *app_shards_self(const struct app *app);
 /* Before the services of the message unit are made. */
 struct app_shards *app_shards_create(struct app *app);
