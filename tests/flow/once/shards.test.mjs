@@ -1,17 +1,27 @@
 // Conversations in shards over two message services and two gateways: routed to their owner, taken over when it is killed or
 // freezes, given away when it stops. What people wrote down meanwhile is judged (history.mjs).
-//   node tests/services/run.mjs postgres,redis node --test tests/flow/once/shards.test.mjs
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
+import { Missing, startService } from '../../services/services.mjs';
 import { judge } from '../history.mjs';
 import { run } from '../server.mjs';
 import { Sharded, pause } from '../sharded.mjs';
 import { Storm } from '../storm.mjs';
 import { Talker } from '../talker.mjs';
 
-const isThere = process.env.PARLANCE_TEST_POSTGRES_URL && process.env.PARLANCE_TEST_REDIS_URL;
-const skip = !isThere && 'wants tests/services/run.mjs postgres,redis';
+const engines = [];
+let skip = false;
+try {
+  for (const name of ['postgres', 'redis']) {
+    const engine = await startService(name);
+    engines.push(engine);
+    process.env[`PARLANCE_TEST_${name.toUpperCase()}_URL`] = engine.url;
+  }
+} catch (problem) {
+  if (!(problem instanceof Missing)) throw problem;
+  skip = `without PostgreSQL or Redis: ${problem.message}`;
+}
 const SHARDS = 4;
 const ROUNDS = Number(process.env.ROUNDS ?? 1);
 
@@ -61,7 +71,13 @@ const areSpread = () => until(() => parts().every((part) => ownedBy(part) === SH
 before(async () => {
   if (!skip) storm = await new PartStorm().begin();
 });
-after(() => storm?.server?.stop({ areErrorsExpected: true }));
+after(async () => {
+  try {
+    await storm?.server?.stop({ areErrorsExpected: true });
+  } finally {
+    for (const engine of engines) await engine.stop();
+  }
+});
 
 test('shards are spread, and a message reaches who sits at the other gateway', { skip }, async () => {
   await areSpread();
