@@ -384,6 +384,7 @@ static enum err start_edge(struct app *app)
                                               .socket_count = app_socket_count,
                                               .ws_rows = ws_rows,
                                               .ws_row_count = ws_count,
+                                              .cache = app->cache,
                                               .checks = checks,
                                               .check_count = ARRAY_LEN(checks),
                                               .auth = s->auth,

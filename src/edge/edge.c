@@ -245,6 +245,8 @@ enum err edge_create(struct edge **out, const struct edge_options *opt)
     collect_headers(e, opt);
     e->tokens = edge_tokens_create();
     e->limits = edge_limits_create();
+    if (opt->cache && cache_is_shared(opt->cache))
+        e->together = edge_together_create(opt->cache, e->limits);
     e->subscription = bus_subscribe(opt->bus, "auth_events", "edge", on_auth_event, e);
     e->gap_subscription = bus_on_gap(opt->bus, "edge", on_auth_event, e);
     if (opt->auth) {
@@ -298,6 +300,7 @@ void edge_destroy(struct edge **edge)
     worker_pool_destroy(&e->blob_pool);
     edge_router_destroy(&e->router);
     edge_tokens_destroy(&e->tokens);
+    edge_together_destroy(&e->together);
     edge_limits_destroy(&e->limits);
     free(e->proxies);
     for (size_t i = 0; e->origins[i]; i++)

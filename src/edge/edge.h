@@ -9,6 +9,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "blob/blob.h"
+#include "cache/cache.h"
 #include "core/err.h"
 #include "core/loop.h"
 #include "net/http.h"
@@ -123,6 +124,7 @@ struct edge_options {
     size_t ws_row_count;
     const struct edge_socket *const *sockets; /* for the document; must outlive the edge */
     size_t socket_count;
+    struct cache *cache;             /* if it is shared, processes count limits together; or NULL */
     const struct edge_check *checks; /* copied */
     size_t check_count;
     ProtobufCService *auth;             /* ValidateToken, ValidateSignature */

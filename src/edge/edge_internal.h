@@ -132,12 +132,31 @@ int64_t edge_limits_take(struct edge_limits *l, uint64_t key, int per_minute, in
 uint64_t edge_limits_key(const struct edge_target *target, const struct identity *who,
                          const struct net_address *address);
 
+/* Others let so many pass. */
+void edge_limits_add(struct edge_limits *l, uint64_t key, int per_minute, int64_t count,
+                     int64_t now_us);
+
+/* ---- edge_together.c ---- */
+struct edge_together;
+struct edge_use {
+    uint64_t key; /* edge_limits_key */
+    const struct edge_target *target;
+    const struct identity *who; /* NULL: the address counts */
+    const struct net_address *address;
+    int per_minute;
+};
+struct edge_together *edge_together_create(struct cache *cache, struct edge_limits *limits);
+void edge_together_destroy(struct edge_together **together);
+/* A request passed here. Any thread; never blocks; NULL: nothing. */
+void edge_together_note(struct edge_together *together, const struct edge_use *use);
+
 /* ---- edge.c ---- */
 struct edge {
     struct edge_options opt;
     struct edge_router *router;
     struct edge_tokens *tokens;
     struct edge_limits *limits;
+    struct edge_together *together; /* NULL: this process counts by itself */
     struct edge_ws_row *ws_rows;
     struct edge_check *checks;
     char **origins;

@@ -78,6 +78,19 @@ int64_t edge_limits_take(struct edge_limits *l, uint64_t key, int per_minute, in
     return wait_us;
 }
 
+/* At most two minutes ahead: who was refused elsewhere may come again here soon enough. */
+void edge_limits_add(struct edge_limits *l, uint64_t key, int per_minute, int64_t count,
+                     int64_t now_us)
+{
+    struct stripe *stripe = &l->stripes[key % STRIPES];
+    struct entry *set = stripe->sets[key / STRIPES % SETS];
+    int64_t more_us = MIN(count, (int64_t)per_minute) * (MINUTE_US / per_minute);
+    pthread_mutex_lock(&stripe->lock);
+    struct entry *e = entry_of(set, key ? key : 1);
+    e->full_us = MIN(MAX(e->full_us, now_us) + more_us, now_us + 2 * MINUTE_US);
+    pthread_mutex_unlock(&stripe->lock);
+}
+
 uint64_t edge_limits_key(const struct edge_target *target, const struct identity *who,
                          const struct net_address *address)
 {

@@ -150,9 +150,15 @@ static int64_t check_rate_ms(const struct edge_job *j)
     if (!LIVE_GET(j->edge->opt.is_rate_limited))
         return 0;
     int most = route->rate_per_minute > 0 ? route->rate_per_minute : EDGE_RATE_DEFAULT;
-    uint64_t key =
-        edge_limits_key(j->match.target, j->is_known ? &j->who : NULL, &j->client.address);
-    return (edge_limits_take(j->edge->limits, key, most, j->start_us) + 999) / 1000;
+    struct edge_use use = {.target = j->match.target,
+                           .who = j->is_known ? &j->who : NULL,
+                           .address = &j->client.address,
+                           .per_minute = most};
+    use.key = edge_limits_key(use.target, use.who, use.address);
+    int64_t wait_us = edge_limits_take(j->edge->limits, use.key, most, j->start_us);
+    if (wait_us == 0)
+        edge_together_note(j->edge->together, &use);
+    return (wait_us + 999) / 1000;
 }
 
 /* A page of a foreign site must not act with our cookies, whatever the browser lets through. */
