@@ -6,9 +6,10 @@
 //
 // pidsOf: the processes that stand for a server that freezes.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { Missing, startService } from '../services/services.mjs';
+import { Missing, databaseIn, startService } from '../services/services.mjs';
 import { eventually, makeDataDir, run, startServer } from './server.mjs';
 
 async function tryService(name) {
@@ -117,6 +118,26 @@ function tables({ driver, service, pidsOf }) {
     server = null;
     const verdict = run(['verify'], { dataDir, env });
     assert.match(verdict.stdout, /all is well/, verdict.stdout + verdict.stderr);
+  });
+
+  test('what migrate says that it would run does run', () => {
+    const own = (url) => ({ PARLANCE_STORE_DRIVER: driver, PARLANCE_STORE_URL: url });
+    const empty = own(databaseIn(driver, service, 'not_yet'));
+    const status = run(['migrate', 'status'], { dataDir, env: empty });
+    assert.match(status.stdout, /^message +at 0 of \d+$/m);
+    const shown = run(['migrate', 'up', '--dry-run'], { dataDir, env: empty }).stdout.replace(/^\w+ +at \d+ of .*$/gm, '');
+    assert.match(shown, /CREATE TABLE message_terms/);
+    const by_hand = databaseIn(driver, service, 'by_hand');
+    const { port, username, password } = new URL(by_hand);
+    const [program, args] = driver === 'postgres'
+      ? ['psql', [by_hand, '-q', '-v', 'ON_ERROR_STOP=1']]
+      : ['mariadb', ['--no-defaults', '-h127.0.0.1', `-P${port}`, `-u${username}`, `-p${password}`,
+        '--init-command=SET sql_mode="ANSI_QUOTES,STRICT_ALL_TABLES"', 'by_hand']];
+    const done = spawnSync(program, args, { input: shown, encoding: 'utf8', timeout: 20_000 });
+    assert.equal(done.status, 0, done.stderr);
+    assert.equal(run(['migrate', 'up'], { dataDir, env: empty }).status, 0);
+    const after = run(['migrate', 'status'], { dataDir, env: empty }).stdout.trim().split('\n');
+    assert.deepEqual(after.filter((line) => !line.endsWith('up to date')), []);
   });
 
   test('what copies SQLite says that it does not copy this', () => {
