@@ -14,6 +14,7 @@
 #include "app/app_internal.h"
 #include "app/app_registry.h"
 #include "app/app_split.h"
+#include "services/common/erase.h"
 #include "core/clock_trust.h"
 #include "core/file.h"
 #include "core/id.h"
@@ -177,18 +178,26 @@ static const struct {
     {"user_events", "meeting"}, {"meeting_events", "message"},
 };
 
-/* "erase_user" is of user, "message_schedule" of message; what is general is done by task. */
+/* "erase_user" is of user, "message_schedule" of message. */
 static const char *service_of(const char *queue)
 {
-    static const char *const services[] = {"user", "auth",    "media",    "meeting", "signaling",
-                                           "file", "message", "presence", "ai"};
-    const char *name = strncmp(queue, "erase_", 6) == 0 ? queue + 6 : queue;
-    for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-        size_t n = strlen(services[i]);
-        if (strncmp(name, services[i], n) == 0 && (!name[n] || name[n] == '_'))
-            return services[i];
-    }
-    return "task";
+    static const char *const queues[][2] = {
+        {"meeting", "meeting"},
+        {"media", "media"},
+        {"signaling", "signaling"},
+        {"ai", "ai"},
+        {"push", "task"},
+        {"webhooks", "task"},
+        {"message_schedule", "message"},
+        {"message_retention", "message"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(queues); i++)
+        if (strcmp(queues[i][0], queue) == 0)
+            return queues[i][1];
+    for (size_t i = 0; i < app_erase_queue_count; i++)
+        if (strcmp(app_erase_queues[i], queue) == 0)
+            return queue + strlen(ERASE_QUEUE(""));
+    return NULL;
 }
 
 /* A broker that is away is no error: see /ready. */

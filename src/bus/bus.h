@@ -44,8 +44,9 @@ struct bus_options {
     const char *url;         /* where that broker is */
     const char *task_driver; /* who carries tasks that are due; NULL, "memory": they stay in SQL */
     const char *task_url;
-    const char *(*service_of)(const char *queue); /* who works on it, for the topic tasks.SERVICE;
-                                                   * NULL: one is called as the other */
+    /* Whose queue it is, for the topic tasks.SERVICE; NULL: there is no such queue. NULL itself: a
+     * queue and its service have one name, and only those worked on here are known. */
+    const char *(*service_of)(const char *queue);
     const char *process;   /* the name of this process among all; NULL: one is made */
     const char *prefix;    /* of topics, streams, queues; NULL: "meeting." */
     struct store *store;   /* outbox and tasks live here; NULL: events only */

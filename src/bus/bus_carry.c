@@ -66,7 +66,7 @@ struct bus_carry {
 static const char *channel_of(const struct bus *bus, const char *queue, char out[BUS_TEXT_MAX])
 {
     const char *service = bus->opt.service_of ? bus->opt.service_of(queue) : queue;
-    snprintf(out, BUS_TEXT_MAX, "tasks.%s", service);
+    snprintf(out, BUS_TEXT_MAX, "tasks.%s", service ? service : queue);
     return out;
 }
 
@@ -130,6 +130,14 @@ static void arrive_done(enum err err, void *arg)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* Not of each queue of a service is there a worker in each process that hears of its tasks; in the
+ * one database they find him. */
+static bool may_arrive(const struct bus *bus, const char *service, const char *queue)
+{
+    const char *known = bus->opt.service_of ? bus->opt.service_of(queue) : NULL;
+    return bus_tasks_work_on(bus->tasks, queue) || (known && strcmp(known, service) == 0);
+}
+
 /* The driver's thread. */
 static enum err hear(struct bus *bus, const struct bus_envelope *e, const char *group UNUSED,
                      uint64_t receipt)
@@ -140,7 +148,7 @@ static enum err hear(struct bus *bus, const struct bus_envelope *e, const char *
     struct bus_task task = e->task;
     task.queue = queue;
     task.type = e->event.type;
-    if (!bus_tasks_work_on(bus->tasks, queue) || !bus_task_is_sound(&task))
+    if (!may_arrive(bus, service, queue) || !bus_task_is_sound(&task))
         return ERR_INVALID_ARGUMENT;
     struct arena *arena = arena_create();
     struct arrival *a = arena_new(arena, struct arrival);

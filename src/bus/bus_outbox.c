@@ -11,16 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bus/bus_internal.h"
+#include "bus/bus_outbox_internal.h"
 #include "bus/bus_trace.h"
 #include "core/clock.h"
-#include "core/id.h"
 #include "core/log.h"
 #include "core/map.h"
 #include "core/mem.h"
 #include "core/metric.h"
 
-#define READ_MAX 256 /* rows read at once */
 #define IN_FLIGHT_MAX \
     4096 /* rows handed over and not deleted yet, but for those that wait for a link */
 #define BUSY_WAIT_MS 5    /* the driver has no room */
@@ -62,7 +60,7 @@ struct bus_outbox {
     int64_t resend_after; /* the broker has not taken what comes after this; or INT64_MAX */
     int64_t *arrived;     /* row ids to delete */
     size_t arrived_count, arrived_capacity;
-    struct deletion *deleted; /* committed; see forget_deleted */
+    struct outbox_deletion *deleted; /* committed; see forget_deleted */
     /* the relay's: */
     int64_t here, there; /* rows up to here were looked at */
     int64_t rescanned_us;
@@ -100,18 +98,6 @@ static void on_commit(void *arg)
     pthread_mutex_unlock(&o->lock);
 }
 
-static enum err insert(struct bus *bus, struct store_tx *tx, const struct bus_event *event)
-{
-    char id[ID_SIZE];
-    id_make(id);
-    return store_run(tx,
-                     "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload,"
-                     " at_ms, traceparent, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                     "ssssbiss", id, event->channel, event->type, event->key ? event->key : "",
-                     event->payload.p, event->payload.n, clock_wall_ms(),
-                     event->traceparent ? event->traceparent : "", bus_owner_name(bus->owner));
-}
-
 enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_event *event)
 {
     if (!bus->outbox)
@@ -119,7 +105,7 @@ enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_e
     struct bus_event own = *event;
     struct bus_span span;
     bus_span_publish(&span, &own);
-    enum err err = insert(bus, tx, &own);
+    enum err err = outbox_insert(bus, tx, &own);
     span_end(&span.span, err);
     if (!err)
         store_on_commit(tx, on_commit, bus->outbox);
@@ -127,61 +113,6 @@ enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_e
 }
 
 /* ---- out ---- */
-
-struct row {
-    int64_t id;
-    struct bus_event event;
-    bool is_behind; /* an older one of its key is another process's, and has not left yet */
-};
-
-struct page {
-    int64_t after;
-    int64_t count_max;
-    const char *process;
-    const char *owner; /* "": all are ours */
-    bool is_ordered;   /* with regard to the rows of others */
-    struct arena *arena;
-    struct row rows[READ_MAX];
-    size_t count;
-};
-
-#define COLUMNS "SELECT id, event_id, channel, type, event_key, payload, at_ms, traceparent"
-#define MINE " WHERE o.owner = ? AND o.id > ? ORDER BY o.id LIMIT ?"
-
-static struct store_stmt *page_query(struct store_tx *tx, const struct page *p)
-{
-    if (!p->owner[0])
-        return store_query(tx, COLUMNS ", 0 FROM bus_outbox WHERE id > ? ORDER BY id LIMIT ?", "ii",
-                           p->after, p->count_max);
-    return store_query(tx,
-                       p->is_ordered ? COLUMNS
-                           ", EXISTS (SELECT 1 FROM bus_outbox e WHERE e.channel ="
-                           " o.channel AND e.event_key = o.event_key AND e.id < o.id AND"
-                           " e.owner <> o.owner AND e.owner <> '')"
-                           " FROM bus_outbox o" MINE
-                                     : COLUMNS ", 0 FROM bus_outbox o" MINE,
-                       "sii", p->owner, p->after, p->count_max);
-}
-
-static enum err page_read(struct store_tx *tx, void *arg)
-{
-    struct page *p = arg;
-    struct store_stmt *st = page_query(tx, p);
-    while (p->count < READ_MAX && store_step(st)) {
-        struct row *row = &p->rows[p->count++];
-        row->id = store_int(st, 0);
-        row->event.id = store_text(st, 1, p->arena);
-        row->event.channel = store_text(st, 2, p->arena);
-        row->event.type = store_text(st, 3, p->arena);
-        row->event.key = store_text(st, 4, p->arena);
-        row->event.payload.p = store_blob(st, 5, p->arena, &row->event.payload.n);
-        row->event.at_ms = store_int(st, 6);
-        row->event.traceparent = store_text(st, 7, p->arena);
-        row->event.source = p->process;
-        row->is_behind = store_int(st, 8) != 0;
-    }
-    return store_finish(st);
-}
 
 /* Lock held. */
 static void add_arrived(struct bus_outbox *o, int64_t id)
@@ -266,7 +197,7 @@ static void take_back(struct bus_outbox *o, int64_t id, unsigned step)
 }
 
 /* False: no room now. */
-static bool give_here(struct bus_outbox *o, const struct row *row)
+static bool give_here(struct bus_outbox *o, const struct outbox_row *row)
 {
     struct bus_handing how = {.audience = o->bus->link ? BUS_TO_PLAIN : BUS_TO_ALL,
                               .ack = on_heard,
@@ -311,7 +242,7 @@ static void put_off(struct bus_outbox *o, int64_t id)
     pthread_mutex_unlock(&o->lock);
 }
 
-static bool give_there(struct bus_outbox *o, const struct row *row)
+static bool give_there(struct bus_outbox *o, const struct outbox_row *row)
 {
     if (row->is_behind) {
         put_off(o, row->id);
@@ -326,20 +257,13 @@ static bool give_there(struct bus_outbox *o, const struct row *row)
 
 /* ---- the relay's reading ---- */
 
-struct deletion {
-    struct bus_outbox *outbox;
-    struct deletion *next;
-    size_t count;
-    int64_t ids[];
-};
-
 /* Before a read, which does not see them then. Were they forgotten when they were deleted, a read
  * that began before would bring them once more. */
 static void forget_deleted(struct bus_outbox *o)
 {
     pthread_mutex_lock(&o->lock);
     while (o->deleted) {
-        struct deletion *d = o->deleted;
+        struct outbox_deletion *d = o->deleted;
         o->deleted = d->next;
         for (size_t i = 0; i < d->count; i++)
             row_set(o, d->ids[i], 0);
@@ -366,10 +290,10 @@ static int64_t first_after(const struct bus_outbox *o, const struct ways *w)
     return MIN(w->is_here_open ? o->here : INT64_MAX, w->is_there_open ? o->there : INT64_MAX);
 }
 
-static void page_deliver(struct bus_outbox *o, const struct page *p, struct ways *w)
+static void page_deliver(struct bus_outbox *o, const struct outbox_page *p, struct ways *w)
 {
     for (size_t i = 0; i < p->count; i++) {
-        const struct row *row = &p->rows[i];
+        const struct outbox_row *row = &p->rows[i];
         if (w->is_here_open && row->id > o->here) {
             w->is_here_open = give_here(o, row);
             o->here = w->is_here_open ? row->id : o->here;
@@ -397,15 +321,15 @@ static enum relay_end relay_page(struct bus_outbox *o, struct ways *w, bool *is_
     *is_end = true;
     if (room == 0)
         return RELAY_FULL;
-    struct page *p = mem_new(struct page);
+    struct outbox_page *p = mem_new(struct outbox_page);
     p->after = first_after(o, w);
-    p->count_max = (int64_t)MIN(room, READ_MAX);
+    p->count_max = (int64_t)MIN(room, OUTBOX_READ_MAX);
     p->process = o->bus->process;
     p->owner = bus_owner_name(o->bus->owner);
     p->is_ordered = w->is_there_open;
     p->arena = arena_create();
     enum relay_end end = RELAY_DONE;
-    if (store_read(o->bus->opt.store, page_read, p) != ERR_OK) {
+    if (store_read(o->bus->opt.store, outbox_page_read, p) != ERR_OK) {
         metric_cell_add(metric_cell(&metric_errors, "read", NULL, NULL), 1);
         end = RELAY_FAILED;
     } else {
@@ -442,20 +366,9 @@ static enum relay_end relay_all(struct bus_outbox *o)
 
 /* ---- deletion ---- */
 
-static enum err deletion_run(struct store_tx *tx, void *arg)
-{
-    const struct deletion *d = arg;
-    for (size_t i = 0; i < d->count; i++) {
-        enum err err = store_run(tx, "DELETE FROM bus_outbox WHERE id = ?", "i", d->ids[i]);
-        if (err)
-            return err;
-    }
-    return ERR_OK;
-}
-
 static void deletion_done(enum err err, void *arg)
 {
-    struct deletion *d = arg;
+    struct outbox_deletion *d = arg;
     struct bus_outbox *o = d->outbox;
     if (err)
         metric_cell_add(metric_cell(&metric_errors, "delete", NULL, NULL), 1);
@@ -475,9 +388,9 @@ static void deletion_done(enum err err, void *arg)
 }
 
 /* NULL: nothing to delete, or a deletion is on its way. */
-static struct deletion *take_arrived(struct bus_outbox *o)
+static struct outbox_deletion *take_arrived(struct bus_outbox *o)
 {
-    struct deletion *d = NULL;
+    struct outbox_deletion *d = NULL;
     pthread_mutex_lock(&o->lock);
     if (o->arrived_count && !o->is_deleting) {
         size_t bytes = o->arrived_count * sizeof(*o->arrived);
@@ -494,9 +407,9 @@ static struct deletion *take_arrived(struct bus_outbox *o)
 
 static void delete_arrived(struct bus_outbox *o)
 {
-    struct deletion *d = take_arrived(o);
+    struct outbox_deletion *d = take_arrived(o);
     if (d) /* essential: it frees space */
-        store_write_essential(o->bus->opt.store, 0, deletion_run, d, deletion_done);
+        store_write_essential(o->bus->opt.store, 0, outbox_deletion_run, d, deletion_done);
 }
 
 /* ---- the relay ---- */

@@ -134,7 +134,7 @@ bool rabbit_declare_base(struct bus_impl *b)
     if (!rabbit_check(b, "confirms"))
         return false;
     amqp_basic_qos(b->conn, CHANNEL_IN, 0, PREFETCH, 0);
-    return rabbit_check(b, "prefetch") && declare_dead(b) && declare_own_queue(b);
+    return rabbit_check(b, "prefetch") && declare_dead(b);
 }
 
 /* ---- hearing ---- */
@@ -183,7 +183,7 @@ static bool bind_own(struct bus_impl *b, const char *channel, const char *suffix
     char exchange[BUS_TOPIC_MAX];
     if (!bus_link_topic(b->link, channel, suffix, exchange))
         return true;
-    if (!declare_exchange(b, exchange))
+    if (!declare_exchange(b, exchange) || (!b->own_queue[0] && !declare_own_queue(b)))
         return false;
     if (!is_leaving)
         return bind(b, b->own_queue, exchange);
