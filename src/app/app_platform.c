@@ -190,6 +190,7 @@ static const char *service_of(const char *queue)
         {"webhooks", "task"},
         {"message_schedule", "message"},
         {"message_retention", "message"},
+        {ERASE_QUEUE("user"), "user"},
     };
     for (size_t i = 0; i < ARRAY_LEN(queues); i++)
         if (strcmp(queues[i][0], queue) == 0)
