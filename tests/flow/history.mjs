@@ -9,6 +9,7 @@
 //
 // Records (device: its name; user, conversation: ids; `asked`: the place of the record that began the request):
 //   send, acked            a try, and its answer; what has no answer may be written or not
+//   postponed              {key}: the answer was to try again later: what was said after it may have come before it
 //   changing, changed      {change: recall | edit | hide | join | leave, user, seq, text}; changed {asked} when it was answered
 //   ready, cut             the device hears everything from here on; it does no more
 //   told                   {change, is_event, asked}: a change as it came, by itself or by catching up
@@ -43,7 +44,8 @@ function gather(records) {
       const sent = sends.get(nameOf(r.user, r.key));
       sent.answers.push({ ...r, at });
       if (sent.acked === NEVER) Object.assign(sent, { acked: at, seq: r.seq });
-    } else if (r.what === 'changing') {
+    } else if (r.what === 'postponed') sends.get(nameOf(r.user, r.key)).isPostponed = true;
+    else if (r.what === 'changing') {
       const change = { ...r, at, acked: NEVER };
       begun.set(at, change);
       changes.push(change);
@@ -185,7 +187,7 @@ const rules = {
 
   'in the order said': (records, known, say) => {
     const last = new Map(); // by device
-    for (const sent of known.sends.filter((one) => one.acked !== NEVER)) {
+    for (const sent of known.sends.filter((one) => one.acked !== NEVER && !one.isPostponed)) {
       const before = last.get(sent.device);
       if (before?.seq >= sent.seq) say(`${sent.device} said ${before.key} (${before.seq}) before ${sent.key} (${sent.seq})`);
       last.set(sent.device, sent);

@@ -79,6 +79,7 @@ class Device {
     this.note('send', id, { key, text });
     const answer = await this.wire.ask('send_message', { conversation_id: id, client_msg_id: key, content: { text } });
     if (answer.error && AGAIN.includes(answer.error.code)) { // written or not: it stays in doubt
+      this.note('postponed', id, { key });
       this.storm.onRefused?.(answer.error.code);
       return;
     }
