@@ -167,6 +167,7 @@ struct arena *arena_create(void)
 void arena_destroy(struct arena **ap)
 {
     struct arena *a = *ap;
+    *ap = NULL; /* first: it may lie in the arena itself */
     if (!a)
         return;
     /* A deferred call may defer further ones: always take the newest. */
@@ -185,7 +186,6 @@ void arena_destroy(struct arena **ap)
         stock_give(first);
     else
         free(first);
-    *ap = NULL;
 }
 
 #ifdef ARENA_DEBUG

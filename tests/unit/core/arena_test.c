@@ -136,9 +136,23 @@ static void arenas_that_change_threads(void **state)
     }
 }
 
+struct lodger {
+    struct arena *arena; /* where it lives */
+};
+
+/* What lives in an arena of its own and ends it: nothing is written after that (ASan looks). */
+static void one_that_is_destroyed_from_inside(void **state)
+{
+    struct arena *a = arena_create();
+    struct lodger *lodger = arena_new(a, struct lodger);
+    lodger->arena = a;
+    arena_destroy(&lodger->arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_that_is_destroyed_from_inside),
         cmocka_unit_test(alignment_and_zero),
         cmocka_unit_test(big_and_small_do_not_overlap),
         cmocka_unit_test(texts),
