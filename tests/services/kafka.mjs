@@ -46,6 +46,7 @@ export async function startKafka() {
   const server = new Service('kafka', null);
   server.stopSignal = 'SIGKILL'; // its own stop takes seconds, and nothing is kept
   server.port = await freePort();
+  server.readyMs = 90_000; // a Java virtual machine, on a busy machine
   const controller = await freePort();
   server.url = `kafka://127.0.0.1:${server.port}`;
   const file = path.join(server.dir, 'server.properties');

@@ -75,7 +75,7 @@ export class Service {
   }
 
   async waitReady() {
-    const until = Date.now() + READY_MS;
+    const until = Date.now() + (this.readyMs ?? READY_MS);
     while (!this.isReady()) {
       if (this.isOver || Date.now() > until) {
         await this.stop();
