@@ -86,6 +86,8 @@ static void close_if_orphan(struct signaling_hub *hub, const struct member *m,
         signaling_session_close(hub, session->id, instance);
 }
 
+static void open_session(struct member *m, int64_t request_id);
+
 static void open_failed(struct member *m, int64_t request_id, struct rpc_call *call)
 {
     struct signaling_socket *s = m->socket;
@@ -113,6 +115,13 @@ static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int
         signaling_socket_done(s);
         return;
     }
+    if (m->fence != m->room->fence) { /* the room's media went elsewhere meanwhile */
+        if (reply)
+            signaling_session_close(hub, m->session_id, call->instance);
+        id_make(m->session_id);
+        open_session(m, request_id);
+        return;
+    }
     if (!reply) {
         open_failed(m, request_id, call);
         return;
@@ -135,6 +144,7 @@ void signaling_member_open(struct member *m, struct signaling_socket *s, int64_t
                            signaling_reply_fn *done)
 {
     Media__OpenSessionRequest request = MEDIA__OPEN_SESSION_REQUEST__INIT;
+    m->fence = m->room->fence;
     request.meeting_id = m->room->id;
     request.participant_id = m->participant_id;
     request.user_id = m->who.user_id;

@@ -15,6 +15,8 @@ static struct metric moves_total =
 
 /* ---- sessions on the new node ---- */
 
+static void reopen(struct member *m);
+
 static void on_reopened(struct signaling_hub *hub, struct signaling_socket *s UNUSED,
                         int64_t id UNUSED, const ProtobufCMessage *reply, struct rpc_call *call)
 {
@@ -28,6 +30,11 @@ static void on_reopened(struct signaling_hub *hub, struct signaling_socket *s UN
     }
     if (!m->is_moving)
         return;
+    if (m->fence != m->room->fence) { /* and it moved again */
+        signaling_session_close(hub, session->id, call->instance);
+        reopen(m);
+        return;
+    }
     m->is_moving = false;
     signaling_free(m->session);
     m->session = signaling_copy(reply);
