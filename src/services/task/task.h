@@ -15,8 +15,8 @@ struct task_service;
 
 struct task_deps {
     struct bus *bus;
-    ProtobufCService *webhook;                   /* what to deliver, and how it went */
-    ProtobufCService *message, *presence, *user; /* whom a message is for, who is here, names */
+    ProtobufCService *webhook;                     /* what to deliver, and how it went */
+    ProtobufCService *message, *presence, *user;   /* whom a message is for, who is here, names */
     ProtobufCService *meeting, *media, *signaling; /* whom the tasks of the catalogue are for; NULL:
                                                       they are answered so */
     const char *push_url; /* told of people who should hear of a message; NULL or "": nobody is */
