@@ -41,7 +41,7 @@ struct options {
     const struct protocol *protocol;
     const char *mode;
     int port, seconds, bytes, concurrency;
-    int other_port; /* where every second client goes; 0: all go to one */
+    int other_port;     /* where every second client goes; 0: all go to one */
     const char *run_id; /* makes message ids of one run unlike another's */
 };
 extern struct options opt;

@@ -26,14 +26,13 @@ struct rpc_channel *rpc_channel_get(struct rpc_pool *pool, const char *address, 
     c->address = mem_strdup(address);
     c->port = port;
     c->refs = 1;
-    c->channel = h2_channel_create(&(struct h2_channel_options){
-        .io = pool->io,
-        .host = address,
-        .port = port,
-        .tls = pool->tls,
-        .keepalive_ms = SILENCE_MS,
-        .ping_timeout_ms = SILENCE_MS,
-        .connect_timeout_ms = SILENCE_MS});
+    c->channel = h2_channel_create(&(struct h2_channel_options){.io = pool->io,
+                                                                .host = address,
+                                                                .port = port,
+                                                                .tls = pool->tls,
+                                                                .keepalive_ms = SILENCE_MS,
+                                                                .ping_timeout_ms = SILENCE_MS,
+                                                                .connect_timeout_ms = SILENCE_MS});
     list_add_tail(&pool->channels, &c->node);
     return c;
 }

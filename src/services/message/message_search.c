@@ -159,8 +159,7 @@ static void index_more(struct message_shard *shard)
     store_write(shard->svc->deps.store, message_shard_place(shard), index_job, shard, on_indexed);
 }
 
-/* Now and then also where nothing was sent: how far it looked is kept, or the next time it would
- * pass by all that was sent in other shards meanwhile. */
+/* Now and then also where nothing was sent: else what others sent is passed by again and again. */
 static bool is_index_due(struct message_shard *shard, bool is_round)
 {
     return message_shard_is_here(shard) &&

@@ -280,7 +280,7 @@ static struct answer ask_about(struct world *w, const char *affinity)
 {
     Signaling__DisconnectRequest request = SIGNALING__DISCONNECT_REQUEST__INIT;
     struct rpc_call *call = rpc_call_create(NULL);
-    request.participant_id = (char *)(uintptr_t)"ok";
+    request.participant_id = (char *)(uintptr_t) "ok";
     call->affinity = affinity;
     const Signaling__DisconnectReply *reply =
         rpc_sync(w->service, "Disconnect", &request.base, call);
