@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Missing, startService } from '../../services/services.mjs';
-import { eventuallyOk, ok } from '../check.mjs';
+import { ok } from '../check.mjs';
 import { SECRET } from '../grpc_client.mjs';
 import { publishOffer } from '../offer.mjs';
 import { freePort } from '../../services/ports.mjs';
@@ -93,7 +93,7 @@ describe('meetings over several processes', { skip: missing }, () => {
     admin = await cluster.get('core').register('root');
     [host, guest] = [await cluster.get('core').register('hostess'), await cluster.get('core').register('guido')];
     for (const name of ['signaling-a', 'signaling-b'])
-      await eventuallyOk(() => assert.ok(nodesOf(name, 'media') === 2 && nodesOf(name, 'signaling') === 1));
+      await eventually(() => nodesOf(name, 'media') === 2 && nodesOf(name, 'signaling') === 1, { ms: 10_000 });
   });
 
   after(async () => {
@@ -260,7 +260,7 @@ describe('meetings over several processes', { skip: missing }, () => {
     await offered(second);
     for (const wire of [first, second]) await wire.ok('leave_room');
     await cluster.start('signaling-a');
-    await eventually(() => nodesOf('signaling-a', 'media') >= 2 && nodesOf('signaling-a', 'signaling') >= 1, { ms: 5000 });
+    await eventually(() => nodesOf('signaling-a', 'media') >= 2 && nodesOf('signaling-a', 'signaling') >= 1, { ms: 10_000 });
   });
 
   test('an instance that owns a meeting is killed: everybody meets again on the other', async () => {
@@ -282,7 +282,7 @@ describe('meetings over several processes', { skip: missing }, () => {
   });
 
   test('an owner that hangs is an owner no more when it comes back', async () => {
-    await eventually(() => nodesOf('signaling-a', 'media') >= 2 && nodesOf('signaling-a', 'signaling') >= 1, { ms: 5000 });
+    await eventually(() => nodesOf('signaling-a', 'media') >= 2 && nodesOf('signaling-a', 'signaling') >= 1, { ms: 10_000 });
     const { meeting, one, two } = await talk();
     cluster.get('signaling-a').child.kill('SIGSTOP');
     assert.equal((await two.closed).code, 1001);
