@@ -12,8 +12,8 @@
 typedef void arena_fn(void *arg);
 
 struct arena *arena_create(void);
-/* Runs deferred calls, newest first, then frees everything. Accepts NULL, sets *a to NULL. */
-/* Sets *a to NULL; a may lie in the arena itself. */
+/* Sets *a to NULL (it may lie in the arena itself), runs deferred calls, newest first, and frees
+ * everything. Accepts NULL. */
 void arena_destroy(struct arena **a);
 /* Zeroed, aligned to 16. */
 void *arena_alloc(struct arena *a, size_t bytes);
