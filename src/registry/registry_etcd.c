@@ -114,7 +114,7 @@ struct wait {
     struct registry_impl *impl;
     sem_t done;
     _Atomic int refs;
-    enum err err;
+    _Atomic enum err err;
     struct strbuf key, value;
     bool is_deletion;
 };
