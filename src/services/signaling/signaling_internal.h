@@ -174,6 +174,9 @@ void signaling_socket_set_authenticated(struct signaling_socket *s);
 /* After authentication; arms the expiry timer. */
 void signaling_socket_authenticated(struct signaling_socket *s,
                                     const Auth__ValidateTokenReply *reply);
+/* Its sign-in has ended: closed. */
+void signaling_socket_sign_out(struct signaling_socket *s);
+/* ---- signaling_socket_many.c ---- */
 /* Everybody is told to come back later, and closed. */
 void signaling_socket_drain(struct signaling_hub *hub);
 /* Closes the sockets of a revoked sign-in (session_id), or of a whole account (session_id ""). */
