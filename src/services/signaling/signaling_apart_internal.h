@@ -75,7 +75,7 @@ void signaling_place_ask(struct signaling_hub *hub, const struct place_wish *wis
 
 /* From now on the socket's frames go to the owner; the first is its join. */
 void signaling_relay_open(struct signaling_socket *s, const char *owner_id, struct str join);
-void signaling_relay_frame(struct signaling_socket *s, struct str text);
+void signaling_relay_item(struct signaling_socket *s, struct str text);
 void signaling_relay_who(struct signaling_socket *s);
 /* What the socket of another instance hears; sockets of one front. */
 void signaling_relay_send(struct relay_link *front, const uint64_t *ids, size_t count,

@@ -131,10 +131,10 @@ static void on_relayed(struct signaling_hub *hub, struct signaling_socket *s UNU
     }
 }
 
-static Signaling__RelayFrame *shape_of(const struct item *item, struct arena *arena)
+static Signaling__RelayItem *shape_of(const struct item *item, struct arena *arena)
 {
-    Signaling__RelayFrame *f = arena_new(arena, Signaling__RelayFrame);
-    signaling__relay_frame__init(f);
+    Signaling__RelayItem *f = arena_new(arena, Signaling__RelayItem);
+    signaling__relay_item__init(f);
     f->kind = item->kind;
     f->code = item->code;
     f->hops = item->hops;
@@ -155,10 +155,10 @@ static void take_items(struct relay_link *link, Signaling__RelayRequest *request
         (void)counted;
         count++;
     }
-    request->frames = arena_array(arena, Signaling__RelayFrame *, count + 1);
+    request->frames = arena_array(arena, Signaling__RelayItem *, count + 1);
     if (link->needs_reset) {
-        Signaling__RelayFrame *f = arena_new(arena, Signaling__RelayFrame);
-        signaling__relay_frame__init(f);
+        Signaling__RelayItem *f = arena_new(arena, Signaling__RelayItem);
+        signaling__relay_item__init(f);
         request->frames[request->n_frames++] = f;
         link->needs_reset = false;
     }
@@ -257,7 +257,7 @@ void signaling_relay_open(struct signaling_socket *s, const char *owner_id, stru
     queue_who(s, SIGNALING__RELAY_KIND__RELAY_OPEN, join);
 }
 
-void signaling_relay_frame(struct signaling_socket *s, struct str text)
+void signaling_relay_item(struct signaling_socket *s, struct str text)
 {
     link_queue(s->owner, item_create(SIGNALING__RELAY_KIND__RELAY_FRAME, &s->id, 1, text));
 }
@@ -310,7 +310,7 @@ void signaling_relay_forget(struct signaling_socket *s)
     s->front = s->owner = NULL;
 }
 
-static void take_open(struct relay_link *front, const Signaling__RelayFrame *f)
+static void take_open(struct relay_link *front, const Signaling__RelayItem *f)
 {
     struct signaling_hub *hub = front->hub;
     char key[ID_SIZE + 24];
@@ -328,7 +328,7 @@ static void take_open(struct relay_link *front, const Signaling__RelayFrame *f)
 
 /* ---- what came ---- */
 
-static void take_send(struct relay_link *owner, const Signaling__RelayFrame *f)
+static void take_send(struct relay_link *owner, const Signaling__RelayItem *f)
 {
     struct signaling_socket **sockets = mem_calloc(f->n_sockets + 1, sizeof(*sockets));
     size_t count = 0;
@@ -345,7 +345,7 @@ static void take_send(struct relay_link *owner, const Signaling__RelayFrame *f)
     free(sockets);
 }
 
-static void take_shut(struct relay_link *owner, const Signaling__RelayFrame *f)
+static void take_shut(struct relay_link *owner, const Signaling__RelayItem *f)
 {
     struct signaling_socket *s =
         f->n_sockets == 1 ? signaling_socket_find(owner->hub, f->sockets[0]) : NULL;
@@ -357,7 +357,7 @@ static void take_shut(struct relay_link *owner, const Signaling__RelayFrame *f)
     signaling_socket_close(s, (enum signaling_close)f->code, reason);
 }
 
-static void take_of_remote(struct relay_link *front, const Signaling__RelayFrame *f)
+static void take_of_remote(struct relay_link *front, const Signaling__RelayItem *f)
 {
     struct signaling_socket *s = f->n_sockets == 1 ? find_remote(front, f->sockets[0]) : NULL;
     if (f->kind == SIGNALING__RELAY_KIND__RELAY_CLOSE) {
@@ -374,7 +374,7 @@ static void take_of_remote(struct relay_link *front, const Signaling__RelayFrame
     }
 }
 
-static void take(struct relay_link *link, const Signaling__RelayFrame *f)
+static void take(struct relay_link *link, const Signaling__RelayItem *f)
 {
     switch (f->kind) {
     case SIGNALING__RELAY_KIND__RELAY_RESET:

@@ -366,7 +366,7 @@ static bool handle_frame(struct signaling_socket *s, const struct inbound *in)
                                              (struct str){in->text, in->n}, arena, &problem);
     bool is_done = true;
     if (frame && s->owner && !is_the_fronts(((const Signaling__ClientFrame *)frame)->type))
-        signaling_relay_frame(s, (struct str){in->text, in->n});
+        signaling_relay_item(s, (struct str){in->text, in->n});
     else if (frame)
         is_done = signaling_request(s, (const Signaling__ClientFrame *)frame);
     else
