@@ -170,7 +170,7 @@ describe('who sees whom', () => {
     await eventually(async () => (await seenBy(cleo)).status === 'online');
     const nothing = await seenBy(ann);
     assert.deepEqual({ ...nothing, version: 0 },
-      { user_id: bob.user.id, status: 'offline', devices: [], text: '', emoji: '', text_until_ms: 0, last_seen_ms: 0, version: 0 });
+      { user_id: bob.user.id, status: 'offline', devices: [], text: '', emoji: '', text_until_ms: 0, last_seen_ms: 0, version: 0, is_unknown: false });
     const annWire = await Talker.open(server, ann);
     await annWire.ok('send_message', { to_user_id: bob.user.id, client_msg_id: 'k', content: { text: 'hello' } });
     assert.equal((await seenBy(ann)).status, 'online');
