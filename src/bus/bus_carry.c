@@ -101,10 +101,11 @@ static void arrival_free(struct arrival *a)
     arena_destroy(&a->arena);
 }
 
+/* Whatever is not the task's own fault: what is settled is gone from the broker. */
 static bool is_passing(enum err err)
 {
-    return err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED || err == ERR_ABORTED ||
-           err == ERR_DEADLINE_EXCEEDED;
+    return err && err != ERR_INVALID_ARGUMENT && err != ERR_FAILED_PRECONDITION &&
+           err != ERR_ALREADY_EXISTS;
 }
 
 /* On the writer's thread. Unsettled it comes again; settled it is ours. */

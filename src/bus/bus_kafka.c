@@ -173,14 +173,14 @@ static struct kafka_topic *topic_of(struct bus_impl *b, const char *channel)
 
 static void kafka_expect(struct bus_impl *b, const char *channel, const char *group)
 {
-    struct kafka_topic *topic = topic_of(b, channel);
+    struct kafka_topic *topic = b->is_stopping ? NULL : topic_of(b, channel);
     if (topic && bus_kafka_begin_group(b, topic, group))
         log_debug(NULL, "bus: group %s of %s has no beginning yet", group, channel);
 }
 
 static void kafka_join(struct bus_impl *b, const char *channel, const char *group)
 {
-    struct kafka_topic *topic = topic_of(b, channel);
+    struct kafka_topic *topic = b->is_stopping ? NULL : topic_of(b, channel);
     if (!topic)
         return;
     if (group) {

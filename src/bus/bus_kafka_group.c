@@ -169,9 +169,8 @@ static void take(struct kafka_group *g, const rd_kafka_message_t *m)
 /* ---- partitions come and go, inside consumer_poll and consumer_close ---- */
 
 /* Lock held. */
-static void wait_handled(struct part *p)
+static void wait_handled(struct part *p, int64_t until_ms)
 {
-    int64_t until_ms = clock_mono_ms() + HAND_OVER_MS;
     while (!list_is_empty(&p->pending) && !p->is_left && clock_mono_ms() < until_ms)
         thread_wait(&p->group->bus->changed, &p->group->bus->lock, 50);
 }
@@ -179,12 +178,14 @@ static void wait_handled(struct part *p)
 static void lose_parts(struct kafka_group *g, const rd_kafka_topic_partition_list_t *list)
 {
     bool is_lost = kafka.assignment_lost(g->rk);
+    /* For all together; when we stop, the handlers have ended before. */
+    int64_t until_ms = clock_mono_ms() + (g->bus->is_stopping ? 0 : HAND_OVER_MS);
     for (int turn = 0; turn < 2; turn++) {
         pthread_mutex_lock(&g->bus->lock);
         for (int i = 0; i < list->cnt; i++) {
             struct part *p = find_part(g, list->elems[i].topic, list->elems[i].partition);
             if (p && turn == 0 && !is_lost)
-                wait_handled(p);
+                wait_handled(p, until_ms);
             else if (p && turn == 1)
                 part_free(p);
         }

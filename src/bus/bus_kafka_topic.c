@@ -135,7 +135,8 @@ int bus_kafka_partitions(struct bus_impl *b, const char *name)
 /* A new topic has no leaders at first. */
 static bool wait_partitions(struct bus_impl *b, const char *name)
 {
-    for (int64_t until_ms = clock_mono_ms() + BUS_KAFKA_CALL_MS; clock_mono_ms() < until_ms;) {
+    for (int64_t until_ms = clock_mono_ms() + BUS_KAFKA_CALL_MS;
+         clock_mono_ms() < until_ms && !b->is_stopping;) {
         if (bus_kafka_partitions(b, name))
             return true;
         usleep(20000);

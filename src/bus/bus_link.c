@@ -178,7 +178,6 @@ void bus_link_start(struct bus_link *link)
 void bus_link_up(struct bus_link *link)
 {
     pthread_mutex_lock(&link->joining);
-    join_all(link); /* first: who is linked hears */
     pthread_mutex_lock(&link->lock);
     unsigned losses = link->losses;
     pthread_mutex_unlock(&link->lock);

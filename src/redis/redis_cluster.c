@@ -229,6 +229,14 @@ static void set_asking(struct redis_route *route, bool is_asking)
     r->skip = is_asking;
 }
 
+static bool is_closing(struct redis_cluster *c)
+{
+    pthread_mutex_lock(&c->park_lock);
+    bool is = c->is_stopping;
+    pthread_mutex_unlock(&c->park_lock);
+    return is;
+}
+
 static void on_answer(struct redis_request *request)
 {
     struct redis_route *route = CONTAINER_OF(request, struct redis_route, request);
@@ -244,6 +252,8 @@ static void on_answer(struct redis_request *request)
         redis_cluster_submit(c, route);
         return;
     }
+    if (request->err == ERR_CANCELLED && !is_closing(c))
+        request->err = ERR_UNAVAILABLE; /* its node has left the cluster, not we */
     if (request->err == ERR_UNAVAILABLE)
         redis_event_set(c->wake_fd);
     route->done(route);

@@ -12,6 +12,7 @@
 
 #define BYTES_MAX (128u << 20) /* of one answer */
 #define ITEMS_MAX (1u << 18)
+#define ECHO ", with args beginning with"
 
 struct redis_reader {
     struct redisReader *hiredis;
@@ -35,6 +36,10 @@ static void *make_text(const redisReadTask *task, char *bytes, size_t n)
     struct redis_reader *r = task->privdata;
     struct redis_reply *reply = place(task);
     reply->type = task->type == REDIS_REPLY_ERROR ? REDIS_PROBLEM : REDIS_TEXT;
+    const char *echo =
+        reply->type == REDIS_PROBLEM && n ? memmem(bytes, n, ECHO, sizeof(ECHO) - 1) : NULL;
+    if (echo) /* of our arguments, a password or an event among them: it would be logged */
+        n = (size_t)(echo - bytes);
     reply->text = (struct str){str_arena(r->arena, (struct str){bytes, n}), n};
     return reply;
 }

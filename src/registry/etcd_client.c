@@ -219,9 +219,9 @@ static void on_end(void *arg, const struct h2_result *result)
     const struct etcd_call_handler *handler = call->handler;
     void *user = call->arg;
     bool is_late = err == ERR_CANCELLED && !result->is_answered; /* of a line that was left */
-    if (is_late && !c->is_closing)
-        err = ERR_UNAVAILABLE;
-    else if (!is_late && is_lines_fault(result))
+    if (err == ERR_CANCELLED && !c->is_closing)
+        err = ERR_UNAVAILABLE; /* also by the server's word: nobody here wished it */
+    if (!is_late && is_lines_fault(result))
         leave_line(c, call->line, result->message);
     else if (result->is_answered)
         answered(c);

@@ -145,7 +145,8 @@ static void work(void *arg)
         return;
     }
     if (l->is_asked) {
-        etcd_call_blame(l->stream); /* its end comes, and then the next try */
+        etcd_call_blame(l->stream);       /* its end comes, and then the next try */
+        work_after(l, l->opt.ttl_ms / 3); /* unless it only waits for the sign-in */
         return;
     }
     keep(l);

@@ -91,7 +91,8 @@ static void on_gone(void *arg, struct str name)
     if (etcd_keys_has(f->impl->keys, strbuf_str(&key))) {
         etcd_keys_missing(f->impl->keys, strbuf_str(&key));
     } else if (!is_of_services(f)) {
-        registry_record_forget(f->impl->front, f->space, name.p);
+        if (registry_is_name(name.p, REGISTRY_RECORD_NAME_MAX_CHARS)) /* else never learned */
+            registry_record_forget(f->impl->front, f->space, name.p);
     } else if (str_cut(&id, '/', &service)) {
         char *of = str_dup(service);
         registry_forget(f->impl->front, of, id.p);
