@@ -472,6 +472,7 @@ void app_topology_stop(struct app *app)
     app_leave(&s->presence);
     presence_destroy(&s->presence_service);
     app_shards_destroy(&s->shards);
+    message_stop_following(s->message_service);
     app_leave(&s->message);
     app_leave(&s->group);
     app_leave(&s->contact);

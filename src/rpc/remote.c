@@ -124,7 +124,8 @@ static void attempt_start(void *arg);
 
 static bool may_try_again(const struct attempt *a, const struct h2_result *result)
 {
-    bool is_lost = a->call->is_idempotent && result->err == ERR_UNAVAILABLE;
+    bool is_moved = h2_metadata_find(result->metadata, "parlance-moved-to"); /* the route's part */
+    bool is_lost = a->call->is_idempotent && result->err == ERR_UNAVAILABLE && !is_moved;
     return (result->is_unprocessed || is_lost) && result->err != ERR_DEADLINE_EXCEEDED &&
            result->err != ERR_CANCELLED && a->count < ATTEMPTS_MAX &&
            clock_mono_us() < a->call->deadline_us;

@@ -136,7 +136,7 @@ static bool is_for_here(const struct rpc_routing *r)
         return false;
     if (r->target[0])
         return route->self && strcmp(r->target, route->self) == 0;
-    return r->slot < 0 ? r->hops == 1 : opt->is_here(opt->arg, (unsigned)r->slot);
+    return r->slot < 0 ? r->hops % 2 == 1 : opt->is_here(opt->arg, (unsigned)r->slot);
 }
 
 static void hop(struct rpc_routing *r)

@@ -90,6 +90,12 @@ void message_drain(struct message_service *svc)
     message_owners_leave(svc);
 }
 
+void message_stop_following(struct message_service *svc)
+{
+    if (svc)
+        message_meeting_stop(svc);
+}
+
 void message_destroy(struct message_service **svc)
 {
     if (!*svc)

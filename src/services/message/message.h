@@ -60,6 +60,8 @@ bool message_owns(void *svc, unsigned slot);
 #define MESSAGE_OWNERS_CHANNEL "message_shards"
 /* The process is about to end: long work in the background stops at its next step. */
 void message_drain(struct message_service *svc);
+/* No event is worked on any more, so nothing calls the peers: before these go. Accepts NULL. */
+void message_stop_following(struct message_service *svc);
 /* No call may be in flight. Accepts NULL. */
 void message_destroy(struct message_service **svc);
 

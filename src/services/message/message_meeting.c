@@ -12,6 +12,7 @@
 #include "meeting.pb-c.h"
 
 #define TRIES 25
+#define TRIES_STOPPING 3
 #define TRY_AGAIN_MS 200
 
 struct following {
@@ -152,13 +153,19 @@ static enum err follow_once(struct message_service *svc, const struct bus_event 
     return err;
 }
 
+static bool is_passing(enum err err)
+{
+    return err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED || err == ERR_ABORTED ||
+           err == ERR_DEADLINE_EXCEEDED;
+}
+
 /* The event counts as delivered afterwards, and may be that somebody was put out: a store that has
- * no room just now is asked again. */
+ * no room just now, or let another go first, is asked again. */
 static void follow(struct message_service *svc, const struct bus_event *bus_event,
                    enum message_work_kind kind)
 {
     enum err err = follow_once(svc, bus_event, kind);
-    for (int i = 0; i < TRIES && (err == ERR_UNAVAILABLE || err == ERR_RESOURCE_EXHAUSTED); i++) {
+    for (int i = 0; i < (svc->is_stopping ? TRIES_STOPPING : TRIES) && is_passing(err); i++) {
         usleep(TRY_AGAIN_MS * 1000);
         err = follow_once(svc, bus_event, kind);
     }

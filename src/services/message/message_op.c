@@ -130,15 +130,19 @@ static void answer(struct message_op *op, enum err err)
     op->closure(err ? who_fail(op->call, err) : op->reply, op->call);
 }
 
-/* Not done, since the shard is not ours, or not any more: the call is made again at its owner. */
-static enum err judge(struct message_op *op, enum err err)
+static enum err move_on(struct message_op *op)
 {
     char owner[MESSAGE_OWNER_SIZE];
-    if (err != ERR_ABORTED || !op->shard || message_shard_is_here(op->shard))
-        return err;
     message_owner_of(op->svc, op->shard->index, owner);
     rpc_move(op->call, owner);
     return ERR_UNAVAILABLE;
+}
+
+/* Not done, since the shard is not ours, or not any more: the call is made again at its owner. */
+static enum err judge(struct message_op *op, enum err err)
+{
+    bool is_lost = err == ERR_ABORTED && op->shard && !message_shard_is_here(op->shard);
+    return is_lost ? move_on(op) : err;
 }
 
 static void on_committed(enum err err, void *arg)
@@ -158,13 +162,14 @@ void *message_op_create(struct message_service *svc, struct rpc_call *call, size
     return op;
 }
 
-/* Which of the store's shards a change is written in; ERR_ABORTED: not by this process. */
+/* Which of the store's shards a change is written in; ERR_UNAVAILABLE after rpc_move: not by this
+ * process, though it may become the owner this very moment. */
 static enum err find_place(struct message_op *op, uint32_t *place)
 {
     const char *key = op->key ? op->key : op->conversation_id;
     op->shard = key ? message_shard_of(op->svc, key) : NULL;
     *place = op->shard ? message_shard_place(op->shard) : 0;
-    return !op->shard || message_shard_is_here(op->shard) ? ERR_OK : ERR_ABORTED;
+    return !op->shard || message_shard_is_here(op->shard) ? ERR_OK : move_on(op);
 }
 
 void message_change(struct message_op *op)
@@ -172,7 +177,7 @@ void message_change(struct message_op *op)
     uint32_t place;
     enum err err = find_place(op, &place);
     if (err)
-        answer(op, judge(op, err));
+        answer(op, err);
     else
         store_write(op->svc->deps.store, place, change, op, on_committed);
 }
@@ -180,7 +185,7 @@ void message_change(struct message_op *op)
 bool message_op_is_here(struct message_op *op)
 {
     uint32_t place;
-    return judge(op, find_place(op, &place)) == ERR_OK;
+    return find_place(op, &place) == ERR_OK;
 }
 
 enum err message_change_sync(struct message_op *op)

@@ -13,6 +13,7 @@
 #define CONTROL_PLACE 127 /* of the store's shards: writes of owners about owning */
 #define START_MS 6000
 #define LEAVE_MS 5000
+#define BURY_MS 60000 /* whose beat stands still for so long has no row any more */
 #define LOOK_EVERY_MS 100
 
 static struct metric metric_owned =
@@ -163,6 +164,22 @@ static enum err beat_own(struct store_tx *tx, const struct message_owners *o)
                            o->me);
 }
 
+/* A process that was killed does not delete its own row, and by then its next life has another
+ * name. One that only slept makes it again with its next beat. The peers are changed on this
+ * thread alone. */
+static enum err bury(struct store_tx *tx, const struct message_owners *o)
+{
+    int64_t now_ms = clock_mono_ms();
+    enum err err = ERR_OK;
+    for (unsigned i = 0; i < MESSAGE_PEERS_MAX && !err; i++) {
+        const struct message_peer *p = &o->peers[i];
+        if (p->id[0] && p->is_listed && now_ms - p->seen_ms > BURY_MS)
+            err = store_run(tx, "DELETE FROM message_instances WHERE id = ? AND beat = ?", "si",
+                            p->id, p->beat);
+    }
+    return err;
+}
+
 static enum err read_view(struct store_tx *tx, struct message_view *v)
 {
     struct store_stmt *st = store_query(tx, "SELECT id, beat FROM message_instances", "");
@@ -192,6 +209,8 @@ static enum err beat_job(struct store_tx *tx, void *arg)
     struct beat *b = arg;
     b->view.peer_count = 0;
     enum err err = beat_own(tx, owners_of(b->svc));
+    if (!err)
+        err = bury(tx, owners_of(b->svc));
     if (!err)
         err = read_view(tx, &b->view);
     int64_t webhooks = 0; /* made by another process, perhaps */
@@ -226,6 +245,16 @@ static void notice_losses(struct message_service *svc, const struct message_view
     }
 }
 
+/* Lock held. While we could not look nobody's beat is known to have stood still: it was perhaps the
+ * database that was away, and they could not beat either. */
+static void excuse_all(struct message_owners *o, int64_t now_ms)
+{
+    bool was_blind = now_ms - o->viewed_ms >= MESSAGE_LEASE_MS;
+    for (unsigned i = 0; i < MESSAGE_PEERS_MAX && was_blind; i++)
+        o->peers[i].seen_ms = now_ms;
+    o->viewed_ms = now_ms;
+}
+
 static void on_beat(enum err err, void *arg)
 {
     struct beat *b = arg;
@@ -239,9 +268,12 @@ static void on_beat(enum err err, void *arg)
         is_ours[i] = message_shard_is_here(&svc->shards[i]);
     if (!err && b->has_webhooks)
         svc->has_webhooks = true;
+    int64_t now_ms = clock_mono_ms();
     pthread_mutex_lock(&o->lock);
-    if (!err)
-        message_plan(o, &b->view, svc->shard_count, is_ours, clock_mono_ms(), &plan);
+    if (!err) {
+        excuse_all(o, now_ms);
+        message_plan(o, &b->view, svc->shard_count, is_ours, now_ms, &plan);
+    }
     pthread_mutex_unlock(&o->lock);
     carry_out(svc, &plan);
     pthread_mutex_lock(&o->lock);

@@ -39,6 +39,7 @@ struct message_owners {
     bool is_beating; /* a beat is on its way */
     unsigned beats;  /* that were answered */
     int64_t looked_ms;
+    int64_t viewed_ms; /* the rows were read last */
     struct loop_timer timer;
     int subscription;
 };

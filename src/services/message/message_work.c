@@ -6,6 +6,8 @@
 #include "services/message/message_internal.h"
 
 #define TIMEOUT_MS 60000 /* of a long log to be trimmed or erased; then the task tries again */
+#define FOLLOW_MS 5000   /* what a meeting tells a conversation is tried again soon */
+#define STOPPING_MS 500  /* and not while this process ends: perhaps all do */
 
 static enum err do_here(struct message_service *svc, const struct message_work *work)
 {
@@ -23,6 +25,13 @@ static enum err do_here(struct message_service *svc, const struct message_work *
     return ERR_INVALID_ARGUMENT;
 }
 
+static int64_t timeout_of(const struct message_service *svc, enum message_work_kind kind)
+{
+    if (svc->is_stopping)
+        return STOPPING_MS;
+    return kind == MESSAGE_WORK_CHAT || kind == MESSAGE_WORK_CALL ? FOLLOW_MS : TIMEOUT_MS;
+}
+
 enum err message_work(struct message_service *svc, const struct message_work *work)
 {
     if (message_shard_is_here(message_shard_of(svc, work->key)))
@@ -35,7 +44,7 @@ enum err message_work(struct message_service *svc, const struct message_work *wo
     request.kind = (int32_t)work->kind;
     request.payload.data = (uint8_t *)(uintptr_t)work->payload.p;
     request.payload.len = work->payload.n;
-    call->timeout_ms = TIMEOUT_MS;
+    call->timeout_ms = timeout_of(svc, work->kind);
     call->is_idempotent = true;
     enum err err = rpc_sync(svc->peers, "Work", &request.base, call) ? ERR_OK : call->err;
     rpc_call_unref(&call);

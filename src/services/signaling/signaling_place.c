@@ -111,7 +111,7 @@ static void enter_all(struct claim *claim, const Meeting__Place *place)
     {
         struct waiter *w = LIST_ENTRY(node, struct waiter, in_claim);
         struct signaling_socket *s = signaling_socket_find(claim->hub, w->socket_id);
-        if (!s)
+        if (!s || !s->is_authenticated) /* its sign-in may have ended while it waited */
             continue;
         struct room *room = room_get_or_create(claim->hub, w->reply->meeting);
         room->fence = place->fence;
