@@ -48,7 +48,7 @@ def record_delivery(bench, server, peer, tokens):
     made = server.request("POST", "/api/v1/groups", {"kind": "group", "title": "Group",
                                                       "user_ids": [user_of(server, t) for t in tokens[1:GROUP]]}, tokens[0])
     lines = [f"{token} {made['id']}" for token in tokens[:GROUP]]
-    with Load(server, "fanout", "parlance", lines, bench.seconds, BYTES) as load:
+    with Load(server, "deliver", "parlance", lines, bench.seconds, BYTES) as load:
         counted = measure(server, load)
     bench.record("delivery_ms_p50", "group", "ms", peer, counted["ms_p50"], is_less_better=True)
     bench.record("delivery_ms_p99", "group", "ms", peer, counted["ms_p99"], is_less_better=True)

@@ -8,7 +8,8 @@
  * one what was done; then the sockets are held until stdin ends.
  *
  * send: the first CONCURRENCY clients send a message each and, when it is acknowledged, the next;
- * the others listen. fanout: one message is published and, when every client has it, the next.
+ * the others listen. fanout: one message is published and, when every client has it, the next;
+ * deliver: the same, looked for so often that a delay is told to 0.1 ms.
  * resume: a client comes back, asks what it missed, and goes when it knows; CONCURRENCY at once.
  * idle: nothing.
  */
@@ -64,13 +65,18 @@ static void resume_next(void)
     wire_open(c);
 }
 
+static bool is_fanout(void)
+{
+    return strcmp(opt.mode, "fanout") == 0 || strcmp(opt.mode, "deliver") == 0;
+}
+
 void load_acked(struct client *c, bool is_refused)
 {
     if (!c->sent_us)
         return;
     load.acked += !is_refused;
     load.refused += is_refused;
-    if (strcmp(opt.mode, "fanout") != 0)
+    if (!is_fanout())
         note_delay(c->sent_us);
     c->sent_us = 0;
     if (strcmp(opt.mode, "resume") == 0) {
@@ -165,13 +171,14 @@ static void run_resume(int64_t until_us)
 static bool publish_once(int64_t patience_us)
 {
     uint64_t wanted = load.delivered + (uint64_t)load.ready;
+    useconds_t look_us = strcmp(opt.mode, "deliver") == 0 ? 30 : 1000;
     int64_t stuck_us = clock_mono_us() + patience_us;
     load.published_us = clock_mono_us();
     load.published++;
     opt.protocol->publish();
     while ((load.delivered < wanted || clients[0].sent_us) && clock_mono_us() < stuck_us)
         if (wire_poll(0) == 0)
-            usleep(1000);
+            usleep(look_us);
     return load.delivered >= wanted;
 }
 
@@ -250,8 +257,9 @@ static const struct protocol *protocol_find(const char *name)
 static void parse(int argc, char **argv)
 {
     if (argc != 8) {
-        fprintf(stderr, "usage: im_load send|fanout|resume|idle PROTOCOL PORT[,PORT] SECONDS BYTES "
-                        "CONCURRENCY RUN_ID\n");
+        fprintf(stderr,
+                "usage: im_load send|fanout|deliver|resume|idle PROTOCOL PORT[,PORT] SECONDS BYTES "
+                "CONCURRENCY RUN_ID\n");
         exit(2);
     }
     opt = (struct options){.mode = argv[1],
@@ -272,7 +280,7 @@ int main(int argc, char **argv)
     read_clients();
     wire_init();
     open_all();
-    if (strcmp(opt.mode, "fanout") == 0) { /* until all of a server's processes know of all */
+    if (is_fanout()) { /* until all of a server's processes know of all */
         usleep(500000);
         for (int i = 0; i < 3; i++)
             publish_once(2000000);
@@ -285,7 +293,7 @@ int main(int argc, char **argv)
     int64_t start_us = clock_mono_us(), until_us = start_us + opt.seconds * INT64_C(1000000);
     if (strcmp(opt.mode, "send") == 0)
         run_send(until_us);
-    else if (strcmp(opt.mode, "fanout") == 0)
+    else if (is_fanout())
         run_fanout(until_us);
     else if (strcmp(opt.mode, "resume") == 0)
         run_resume(until_us);
