@@ -52,6 +52,12 @@ class Engine(Server):
             raise BenchError(f"{command[0]}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def is_up(self):
+        try:
+            return self.sql("SELECT 1").strip() == "1"
+        except BenchError:
+            return False
+
 
 class Postgres(Engine):
     def __init__(self, directory):
@@ -67,12 +73,6 @@ class Postgres(Engine):
 
     def sql(self, text):
         return self.tell([program("psql"), f"postgres://bench@127.0.0.1:{self.engine_port}/postgres", "-qAtc", text])
-
-    def is_up(self):
-        try:
-            return self.sql("SELECT 1").strip() == "1"
-        except BenchError:
-            return False
 
     def database(self, name):
         self.sql(f"CREATE SCHEMA {name}")
@@ -99,12 +99,6 @@ class Mariadb(Engine):
     def sql(self, text):
         return self.tell([program("mariadb"), "--no-defaults", "-h127.0.0.1", f"-P{self.engine_port}", "-ubench", f"-p{PASSWORD}",
                           "-NBe", text])
-
-    def is_up(self):
-        try:
-            return self.sql("SELECT 1").strip() == "1"
-        except BenchError:
-            return False
 
     def database(self, name):
         self.sql(f"CREATE DATABASE {name}")

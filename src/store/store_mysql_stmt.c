@@ -14,15 +14,13 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "store/store_kept.h"
 
-#define SMALL_BYTES 32
 #define COLUMN_BYTES 256 /* to begin with */
 #define SURELY_IDLE_US 1000000ll
 
 struct parameter {
-    char small[SMALL_BYTES];
-    char *owned; /* what is larger */
-    size_t capacity;
+    struct store_kept kept;
     const void *at;
     unsigned long length;
     enum enum_field_types type;
@@ -122,7 +120,7 @@ void store_mysql_discard(struct store_prepared **prepared)
     *prepared = NULL;
     forget(p);
     for (int i = 0; i < p->info.parameters; i++)
-        free(p->parameters[i].owned);
+        store_kept_deinit(&p->parameters[i].kept);
     free(p->parameters);
     free(p->binds);
     free(p->places);
@@ -135,22 +133,10 @@ void store_mysql_discard(struct store_prepared **prepared)
 static void keep(struct parameter *parameter, enum enum_field_types type, const void *bytes,
                  size_t n, bool is_lasting)
 {
-    char *at = parameter->small;
+    bool is_copied = !is_lasting || n <= STORE_KEPT_SMALL_BYTES;
     parameter->type = type;
     parameter->length = (unsigned long)n;
-    if (is_lasting && n > SMALL_BYTES) {
-        parameter->at = bytes;
-        return;
-    }
-    if (n > SMALL_BYTES && n > parameter->capacity) {
-        parameter->owned = mem_realloc(parameter->owned, n);
-        parameter->capacity = n;
-    }
-    if (n > SMALL_BYTES)
-        at = parameter->owned;
-    if (n)
-        memcpy(at, bytes, n);
-    parameter->at = at;
+    parameter->at = is_copied ? store_keep(&parameter->kept, bytes, n) : bytes;
 }
 
 enum err store_mysql_bind_value(struct store_prepared *p, int index, const struct store_value *v)

@@ -13,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "store/store_kept.h"
 
 /* The numbers of PostgreSQL's built-in types, which never change (pg_type.dat). */
 enum {
@@ -27,14 +28,6 @@ enum {
     OID_NUMERIC = 1700
 };
 
-#define SMALL_BYTES 32
-
-struct parameter {
-    char small[SMALL_BYTES];
-    char *owned; /* what is larger */
-    size_t capacity;
-};
-
 struct store_prepared {
     struct store_conn *conn;
     char *sql; /* in PostgreSQL's words */
@@ -44,7 +37,7 @@ struct store_prepared {
     Oid *types;          /* as last bound; 0: whatever the server thinks */
     const char **values;
     int *lengths, *formats;
-    struct parameter *parameters;
+    struct store_kept *parameters;
     PGresult *result;
     int row;
     char text[64]; /* a number that was asked for as text */
@@ -95,7 +88,7 @@ void postgres_discard(struct store_prepared **prepared)
     forget(p);
     PQclear(p->result);
     for (int i = 0; i < p->info.parameters; i++)
-        free(p->parameters[i].owned);
+        store_kept_deinit(&p->parameters[i]);
     free(p->parameters);
     free(p->formats);
     free(p->lengths);
@@ -109,20 +102,10 @@ void postgres_discard(struct store_prepared **prepared)
 
 static void keep(struct store_prepared *p, int i, Oid type, const void *bytes, size_t n)
 {
-    struct parameter *parameter = &p->parameters[i];
-    char *at = parameter->small;
-    if (n > SMALL_BYTES && n > parameter->capacity) {
-        parameter->owned = mem_realloc(parameter->owned, n);
-        parameter->capacity = n;
-    }
-    if (n > SMALL_BYTES)
-        at = parameter->owned;
-    if (n)
-        memcpy(at, bytes, n);
     if (p->types[i] != type)
         forget(p); /* it was prepared for another */
     p->types[i] = type;
-    p->values[i] = at;
+    p->values[i] = store_keep(&p->parameters[i], bytes, n);
     p->lengths[i] = (int)n;
 }
 
