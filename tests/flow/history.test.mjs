@@ -262,6 +262,74 @@ for (const [rule, ways] of Object.entries(damages)) {
   }
 }
 
+// ---- sends that were told to try again ----
+
+// Ann says p1, is told to try again later, says p2 to p4, and only then p1 once more: the log has it last. With isWritten the
+// first try was written all the same.
+function postponed({ isWritten = false } = {}) {
+  const model = new Model();
+  const [ann, bob] = ['ann', 'bob'].map((user) => model.device(user));
+  [ann, bob].forEach((d) => model.join(d));
+  [ann, bob].forEach((d) => model.come(d));
+  model.send(ann, 'p0');
+  if (isWritten) model.send(ann, 'p1', { isAnswered: false });
+  else model.note('send', ann, { key: 'p1', text: 'text of p1' });
+  model.note('postponed', ann, { key: 'p1' });
+  ['p2', 'p3', 'p4'].forEach((key) => model.send(ann, key));
+  model.send(ann, 'p1');
+  model.send(bob, 'b1');
+  model.send(ann, 'p5');
+  model.settle();
+  [ann, bob].forEach((d) => model.read(d));
+  return model.history.records;
+}
+
+test('who was told to try again may come after what was said later', () => {
+  for (const isWritten of [false, true]) assert.deepEqual(judge(postponed({ isWritten })), []);
+});
+
+test('without that answer the same order is a breach', () => {
+  const records = structuredClone(postponed());
+  drop(records, find(records, (r) => r.what === 'postponed'));
+  assert.deepEqual(rulesBroken(judge(records)), ['in the order said']);
+});
+
+// What the answer excuses is its own place in the order, and nothing else: each of these is found as without it.
+const inexcusable = {
+  'acknowledged after all, and lost': ['acknowledged is kept', (r) => {
+    for (const user of ['ann', 'bob']) readOf(r, user).messages.splice(-3);
+  }],
+  'acknowledged after all, another message in its place': ['acknowledged is kept', (r) => { acked(r, 'p1').seq = 6; acked(r, 'b1').seq = 5; }],
+  'written by both tries': ['nothing twice, nothing invented', (r) => {
+    for (const user of ['ann', 'bob']) {
+      const { messages } = readOf(r, user);
+      messages.push({ ...messages[4], seq: 8, id: 'id8' });
+    }
+  }],
+  'taken for new by both tries': ['acknowledged once', (r) => {
+    r.splice(r.indexOf(acked(r, 'p1')) + 1, 0, { ...acked(r, 'p1'), seq: 8 });
+  }],
+  'not told to who is here': ['who is here hears it', (r) => drop(r, toldOf(r, 'bob\'s phone', 'p1', true))],
+  'another order of those that had their answer at once': ['in the order said', (r) => { [acked(r, 'p3').seq, acked(r, 'p4').seq] = [4, 3]; }],
+  'before it what was said after its answer': ['after is after', (r) => { [acked(r, 'p1').seq, acked(r, 'p5').seq] = [7, 5]; }],
+  'text of another': ['content is what was said', (r) => { readOf(r, 'bob').messages[4].content.text = 'text of p2'; }],
+};
+
+for (const [way, [rule, spoil]] of Object.entries(inexcusable)) {
+  test(`told to try again, and ${way}`, () => {
+    const records = structuredClone(postponed());
+    spoil(records);
+    const problems = judge(records);
+    assert.ok(rulesBroken(problems).includes(rule), `found only: ${problems.join('; ') || 'nothing'}`);
+  });
+}
+
+test('never acknowledged, a message may be there or not', () => {
+  const records = structuredClone(postponed({ isWritten: true }));
+  drop(records, acked(records, 'p1'));
+  assert.deepEqual(judge(records), []);
+});
+
 // ---- random ones ----
 
 function seeded(seed) {
