@@ -56,6 +56,7 @@ static void forget_all(struct gateway *gw)
 
 struct checking {
     struct gateway *gw;
+    uint64_t gap; /* a younger one asks about everybody again */
     struct rpc_call *call;
     size_t count;
     struct session_news news[CHECKED_MAX]; /* roles are the answer */
@@ -76,7 +77,7 @@ static void end_check(struct checking *c)
 static void on_again(void *arg)
 {
     struct checking *c = arg;
-    if (map64_count(c->gw->members))
+    if (map64_count(c->gw->members) && c->gap == c->gw->gap_count)
         check(c);
     else /* the end of the gateway, too */
         end_check(c);
@@ -129,6 +130,7 @@ static void check_all(struct gateway *gw)
         if (!c) {
             c = mem_new(struct checking);
             c->gw = gw;
+            c->gap = gw->gap_count;
             gw->call_count++;
         }
         struct session_news *news = &c->news[c->count++];
@@ -152,6 +154,7 @@ void gateway_hub_gap(struct gateway *gw)
     void *value;
     log_info(NULL, "events may have been missed: %zu sockets are told to look",
              map64_count(gw->members));
+    gw->gap_count++;
     forget_all(gw);
     while (map64_next(gw->members, &at, &socket, &value))
         watch_forget(value);

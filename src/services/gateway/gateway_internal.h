@@ -61,6 +61,7 @@ struct gateway {
     size_t round_credit;
     struct list stale; /* users whose conversations are to be asked anew, after a gap */
     size_t reloading_count;
+    uint64_t gap_count;
     struct list reports; /* being gathered, one for each share of the people */
     struct loop_timer report_timer;
     struct list moved; /* large topics that moved since who does not look was told */

@@ -53,6 +53,7 @@ enum err signaling_create(struct signaling_service **out, const struct signaling
     hub->sockets = map64_create();
     hub->rooms = map_create();
     hub->resumes = map_create();
+    list_init(&hub->checks);
     sem_init(&hub->ended, 0, 0);
     enum err err = loop_create(&hub->loop, "signaling");
     if (err)
@@ -89,6 +90,7 @@ static void clear_on_loop(void *arg)
     struct str key;
     void *value;
     signaling_presence_stop(hub);
+    signaling_gap_free(hub);
     while (map_next(hub->rooms, &at, &key, &value)) {
         struct room *room = value;
         LIST_FOREACH(&room->members, node)

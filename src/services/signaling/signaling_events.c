@@ -293,60 +293,10 @@ static void on_media_event(void *arg, const struct bus_event *e)
         hear(&(struct heard){.hub = arg, .media = m});
 }
 
-/* ---- what was missed ---- */
-
-static void on_synced(struct signaling_hub *hub, struct signaling_socket *s UNUSED,
-                      int64_t request_id UNUSED, const ProtobufCMessage *reply,
-                      struct rpc_call *call UNUSED)
-{
-    const Media__SyncRoomReply *r = (const Media__SyncRoomReply *)reply;
-    for (size_t i = 0; r && i < r->n_tracks; i++) {
-        struct member *m = signaling_member_of_session(hub, r->tracks[i]->session_id);
-        if (m)
-            room_set_track(m->room, r->tracks[i]);
-    }
-    struct room *room = r ? room_find(hub, r->meeting_id) : NULL;
-    if (!room)
-        return;
-    LIST_FOREACH(&room->tracks, node)
-    {
-        const char *id = LIST_ENTRY(node, struct room_track, in_room)->track->id;
-        size_t i = 0;
-        while (i < r->n_tracks && strcmp(r->tracks[i]->id, id) != 0)
-            i++;
-        if (i == r->n_tracks)
-            room_remove_track(room, id);
-    }
-}
-
-static void sync_room(struct room *room)
-{
-    Media__SyncRoomRequest request = MEDIA__SYNC_ROOM_REQUEST__INIT;
-    request.meeting_id = room->id;
-    signaling_call(room->hub,
-                   &(struct signaling_call_options){.service = room->hub->media,
-                                                    .method = "SyncRoom",
-                                                    .request = &request.base,
-                                                    .instance = signaling_media_instance(room),
-                                                    .done = on_synced});
-}
-
-static void sync_on_loop(void *arg)
-{
-    struct signaling_hub *hub = arg;
-    size_t at = 0;
-    struct str key;
-    void *value;
-    while (map_next(hub->rooms, &at, &key, &value))
-        sync_room(value);
-    signaling_presence_report(hub);
-}
-
-/* The link to the broker was gone: rooms are asked for anew, and people reported. */
 static void on_gap(void *arg, const struct bus_event *e UNUSED)
 {
     struct signaling_hub *hub = arg;
-    loop_post(hub->loop, sync_on_loop, hub);
+    loop_post(hub->loop, signaling_gap, hub);
 }
 
 static void on_auth_event(void *arg, const struct bus_event *e)

@@ -61,6 +61,8 @@ struct signaling_hub {
     char revoked[SIGNALING_REVOKED_MAX][ID_SIZE]; /* sign-ins that ended last, a ring */
     size_t revoked_count;
     int subscriptions[4];
+    struct list checks; /* signaling_gap.c */
+    int64_t check_last_number, gap_number;
     bool is_draining;
     unsigned call_count; /* calls whose answers will still be posted to the loop */
     bool is_ending;      /* their answers are of no interest any more */
@@ -293,6 +295,11 @@ ProtobufCService *signaling_rpc_service(struct signaling_rpc *rpc);
 
 /* ---- signaling_tell.c ---- */
 void signaling_tell(const struct member *m, const char *type, const char *connection);
+
+/* ---- signaling_gap.c: events may have been missed ---- */
+/* For loop_post; takes the hub. */
+void signaling_gap(void *arg);
+void signaling_gap_free(struct signaling_hub *hub);
 
 /* ---- signaling_events.c ---- */
 void signaling_events_start(struct signaling_hub *hub);

@@ -9,7 +9,7 @@
 
 struct fake_list fake_lists[8];
 _Atomic int fake_hold_lists, fake_failing_lists, fake_views_asked, fake_reports, fake_tie,
-    fake_hold_views, fake_failing_checks;
+    fake_hold_views, fake_failing_checks, fake_checks, fake_least_checked;
 struct hub hub;
 
 /* ---- the services ---- */
@@ -103,6 +103,8 @@ static void on_check(Auth__Auth_Service *s UNUSED, const Auth__CheckSessionsRequ
     for (; reply.n_roles < in->n_ids; reply.n_roles++)
         reply.roles[reply.n_roles] =
             strcmp(in->ids[reply.n_roles], "over") == 0 ? USER__ROLE__NONE : USER__ROLE__USER;
+    fake_least_checked = MIN((int)in->n_ids, fake_least_checked);
+    fake_checks++;
     if (fake_failing_checks > 0) {
         fake_failing_checks--;
         rpc_fail(call, ERR_UNAVAILABLE, "not now");
@@ -435,7 +437,7 @@ int hub_open(void **state UNUSED)
     log_set_level(LOG_ERROR);
     memset(fake_lists, 0, sizeof(fake_lists));
     fake_hold_lists = fake_failing_lists = fake_views_asked = fake_reports = fake_hold_views = 0;
-    fake_failing_checks = 0;
+    fake_failing_checks = fake_checks = 0;
     fake_tie = PRESENCE__TIE__CONTACT;
     memset(closed, 0, sizeof(closed));
     answers = 0;

@@ -31,6 +31,7 @@ int hub_open(void **state);
 int hub_close(void **state);
 
 extern _Atomic int fake_failing_checks; /* of sign-ins: so many are refused first; "over" is over */
+extern _Atomic int fake_checks, fake_least_checked; /* questions, and sign-ins in the smallest */
 
 /* ---- sockets; numbers from 1 to SOCKETS_MAX - 1 ---- */
 #define SOCKETS_MAX 4096

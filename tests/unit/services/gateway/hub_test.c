@@ -399,6 +399,39 @@ static void test_gaps_that_last(void **state UNUSED)
     wait_frames(2, "change", 1);
 }
 
+static void wait_checks(int more)
+{
+    int before = fake_checks;
+    for (int i = 0; i < 4000 && fake_checks < before + more; i++)
+        usleep(5000);
+    assert_true(fake_checks >= before + more);
+}
+
+/* As long as auth is away the last gap's question is put again, and no other. */
+static void test_gaps_while_auth_is_away(void **state UNUSED)
+{
+    come(1, "ann");
+    fake_failing_checks = 1000;
+    for (int i = 1; i <= 4; i++) {
+        int before = fake_checks;
+        if (i == 4)
+            join(2, "bob", "over");
+        settle();
+        lose_events();
+        while (fake_checks == before)
+            usleep(2000);
+    }
+    wait_checks(2); /* those of before have had their turn, and ended */
+    fake_least_checked = 1000;
+    wait_checks(3);
+    assert_int_equal(fake_least_checked, 2);
+    fake_failing_checks = 0;
+    for (int i = 0; i < 4000 && !closed_with(2); i++)
+        usleep(5000);
+    assert_int_equal(closed_with(2), GATEWAY_CLOSE_SIGNED_OUT);
+    assert_int_equal(closed_with(1), 0);
+}
+
 static void test_drain(void **state UNUSED)
 {
     come(1, "ann");
@@ -429,6 +462,7 @@ int main(void)
         HUB_TEST(test_ended_before_it_began),
         HUB_TEST(test_a_gap),
         HUB_TEST(test_gaps_that_last),
+        HUB_TEST(test_gaps_while_auth_is_away),
         HUB_TEST(test_heard_too_late),
         HUB_TEST(test_drain),
     };

@@ -36,8 +36,31 @@ static void on_validate(Auth__Auth_Service *s UNUSED, const Auth__ValidateTokenR
     closure(&reply, call);
 }
 
+static void on_check(Auth__Auth_Service *s UNUSED, const Auth__CheckSessionsRequest *in,
+                     Auth__CheckSessionsReply_Closure closure, void *data)
+{
+    User__Role roles[500];
+    Auth__CheckSessionsReply reply = AUTH__CHECK_SESSIONS_REPLY__INIT;
+    fake_notes.most_checked = MAX((int)in->n_ids, fake_notes.most_checked);
+    fake_notes.least_checked = MIN((int)in->n_ids, fake_notes.least_checked);
+    fake_notes.checks++;
+    if (in->n_ids > ARRAY_LEN(roles) || fake_notes.failing_checks > 0) {
+        rpc_fail(data, ERR_UNAVAILABLE, "auth is away");
+        closure(NULL, data);
+        return;
+    }
+    for (size_t i = 0; i < in->n_ids; i++)
+        roles[i] = strcmp(in->ids[i], "over") == 0    ? USER__ROLE__NONE
+                   : strcmp(in->ids[i], "chief") == 0 ? USER__ROLE__ADMIN
+                                                      : USER__ROLE__USER;
+    reply.roles = roles;
+    reply.n_roles = in->n_ids;
+    closure(&reply, data);
+}
+
 static Auth__Auth_Service auth = {
     .base = {.descriptor = &auth__auth__descriptor, .invoke = protobuf_c_service_invoke_internal},
+    .check_sessions = on_check,
     .validate_token = on_validate,
 };
 
@@ -177,6 +200,14 @@ static void on_set_muted(Media__Media_Service *s UNUSED,
     closure(&reply, data);
 }
 
+static void on_sync(Media__Media_Service *s UNUSED, const Media__SyncRoomRequest *in,
+                    Media__SyncRoomReply_Closure closure, void *data)
+{
+    Media__SyncRoomReply reply = MEDIA__SYNC_ROOM_REPLY__INIT;
+    reply.meeting_id = in->meeting_id;
+    closure(&reply, data);
+}
+
 static Media__Media_Service media = {
     .base = {.descriptor = &media__media__descriptor, .invoke = protobuf_c_service_invoke_internal},
     .open_session = on_open,
@@ -184,6 +215,7 @@ static Media__Media_Service media = {
     .publish = on_publish,
     .answer = on_answer,
     .set_track_muted = on_set_muted,
+    .sync_room = on_sync,
 };
 
 ProtobufCService *const fake_auth = &auth.base;
@@ -266,6 +298,11 @@ void fake_revoke_session(struct bus *bus, const char *session_id)
     Auth__SessionEvent e = AUTH__SESSION_EVENT__INIT;
     e.user_id = e.session_id = (char *)session_id;
     publish(bus, "auth_events", "session.revoked", &e.base);
+}
+
+void fake_gap(struct bus *bus)
+{
+    bus_publish(bus, &(struct bus_event){.channel = "bus.gap", .type = "gap", .key = ""});
 }
 
 void fake_revoke(struct bus *bus, const char *user_id)

@@ -8,11 +8,11 @@
 #include "user.pb-c.h"
 
 /*
- * auth: a token is a person's name; "bad" is refused.
- * meeting: everybody is admitted, but "ghost" has no place when it is reported, "waiter" waits and
- * "stranger" is refused; "host" is host. The meeting's id is FAKE_MEETING, a participant's id "p-"
- * and the name. media: opens the session of "slow" slowly; answers offers with "answer to " and the
- * offer; notes what it was told.
+ * auth: a token is a person's name; "bad" is refused; asked what became of sign-ins, that of "over"
+ * is over, "chief" is administrator. meeting: everybody is admitted, but "ghost" has no place when
+ * it is reported, "waiter" waits and "stranger" is refused; "host" is host. The meeting's id is
+ * FAKE_MEETING, a participant's id "p-" and the name. media: opens the session of "slow" slowly;
+ * answers offers with "answer to " and the offer; notes what it was told.
  */
 #define FAKE_MEETING "01J0000000000000000000000M"
 
@@ -25,7 +25,10 @@ struct fake_notes {
     _Atomic int asked;              /* for "pending", which the meeting service answers late */
     _Atomic int left_role;          /* of who left last */
     _Atomic int is_waiter_admitted; /* set by the test: nobody has told "waiter" yet */
-    _Atomic int reported;           /* participants, in all reports */
+    _Atomic int failing_checks;     /* set by the test: so many questions to auth fail */
+    _Atomic int checks;             /* questions, and how many sign-ins were in one */
+    _Atomic int most_checked, least_checked;
+    _Atomic int reported; /* participants, in all reports */
 };
 extern struct fake_notes fake_notes;
 /* The media session of the last OpenSession. */
@@ -43,3 +46,5 @@ void fake_role(struct bus *bus, const char *user_id, User__Role role);
 /* One sign-in; the fake's are called like the person. */
 void fake_revoke_session(struct bus *bus, const char *session_id);
 void fake_revoke(struct bus *bus, const char *user_id);
+/* The link to the bus was lost, and is there again. */
+void fake_gap(struct bus *bus);

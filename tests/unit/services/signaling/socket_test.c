@@ -10,180 +10,25 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/clock.h"
-#include "net/server.h"
-#include "services/signaling/signaling.h"
-
-#include "fakes.h"
-#include "ws_client.h"
-
-static struct {
-    struct loop *loop;
-    struct bus *bus;
-    ProtobufCService *auth;
-    ProtobufCService *meeting;
-    ProtobufCService *media;
-    struct signaling_service *signaling;
-    struct net_server *server;
-} t;
-
-static void on_request(void *arg UNUSED, struct http_request *req)
-{
-    signaling_accept(t.signaling, req, NULL, NULL, NULL);
-}
-
-static int setup(void **state UNUSED)
-{
-    const struct rpc_local_options packing = {.is_packing = true};
-    fake_notes = (struct fake_notes){0};
-    assert_int_equal(loop_create(&t.loop, "test"), ERR_OK);
-    assert_int_equal(bus_open(&t.bus, &(struct bus_options){.driver = "memory"}), ERR_OK);
-    t.auth = rpc_local_create(fake_auth, &packing);
-    t.meeting = rpc_local_create(fake_meeting, &packing);
-    t.media = rpc_local_create(fake_media, &packing);
-    assert_int_equal(
-        signaling_create(&t.signaling, &(struct signaling_deps){.auth = t.auth,
-                                                                .meeting = t.meeting,
-                                                                .media = t.media,
-                                                                .bus = t.bus,
-                                                                .resume_ms = 300,
-                                                                .auth_timeout_ms = 500,
-                                                                .presence_every_ms = 200}),
-        ERR_OK);
-    assert_int_equal(
-        net_server_create(&t.server,
-                          &(struct net_server_options){.name = "http",
-                                                       .loops = &t.loop,
-                                                       .loop_count = 1,
-                                                       .host = "127.0.0.1",
-                                                       .http = {.on_request = on_request}}),
-        ERR_OK);
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    net_server_destroy(&t.server);
-    signaling_destroy(&t.signaling);
-    rpc_local_destroy(&t.auth);
-    rpc_local_destroy(&t.meeting);
-    rpc_local_destroy(&t.media);
-    bus_close(&t.bus);
-    loop_destroy(&t.loop);
-    return 0;
-}
-
-/* ---- reading ---- */
-
-static const char *text_of(json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-    return text ? text : "";
-}
-
-/* The next frame of this type; others are passed over. Fails when it does not come. */
-static json_t *expect(struct ws_client *c, const char *type)
-{
-    for (int i = 0; i < 50; i++) {
-        json_t *json = ws_client_next(c);
-        if (!json)
-            fail_msg("no %s; closed with %u", type, c->close_code);
-        if (strcmp(text_of(json, "type"), type) == 0)
-            return json;
-        json_decref(json);
-    }
-    fail_msg("no %s among 50 frames", type);
-    return NULL;
-}
-
-static void expect_only(struct ws_client *c, const char *type)
-{
-    json_decref(expect(c, type));
-}
-
-static void expect_error(struct ws_client *c, const char *code)
-{
-    json_t *json = expect(c, "error");
-    assert_string_equal(text_of(json, "code"), code);
-    assert_true(strlen(text_of(json, "message")) > 0);
-    assert_true(strlen(text_of(json, "request_id")) > 0);
-    json_decref(json);
-}
-
-static void expect_close(struct ws_client *c, unsigned code)
-{
-    json_t *json;
-    while ((json = ws_client_next(c)))
-        json_decref(json);
-    assert_int_equal(c->close_code, code);
-}
-
-static void sign_in(struct ws_client *c, const char *name)
-{
-    char frame[200];
-    ws_client_open(c, net_server_port(t.server), "/ws/signaling", "");
-    snprintf(frame, sizeof(frame), "{\"type\":\"auth\",\"id\":1,\"token\":\"%s\"}", name);
-    ws_client_send(c, frame);
-}
-
-#define JOIN "{\"type\":\"join_room\",\"id\":2,\"meeting_id\":\"" FAKE_MEETING "\"}"
-
-/* Enters; returns the resume token (to be freed). */
-static char *enter(struct ws_client *c, const char *name)
-{
-    sign_in(c, name);
-    ws_client_send(c, JOIN);
-    json_t *json = expect(c, "room_joined");
-    assert_int_equal(json_integer_value(json_object_get(json, "id")), 2);
-    char *token = strdup(text_of(json, "resume_token"));
-    assert_int_equal(strlen(token), 43);
-    json_decref(json);
-    return token;
-}
-
-static void wait_for(_Atomic int *note, int wanted)
-{
-    int64_t until_ms = clock_mono_ms() + 5000;
-    while (*note < wanted && clock_mono_ms() < until_ms)
-        usleep(2000);
-    assert_int_equal(*note, wanted);
-}
-
-/* Somebody's socket is gone, and the room knows. */
-static void expect_away(struct ws_client *c)
-{
-    bool is_connected = true;
-    while (is_connected) {
-        json_t *json = expect(c, "participant_changed");
-        is_connected =
-            json_is_true(json_object_get(json_object_get(json, "participant"), "is_connected"));
-        json_decref(json);
-    }
-}
-
-static void wait_for_least(_Atomic int *note, int least)
-{
-    int64_t until_ms = clock_mono_ms() + 5000;
-    while (*note < least && clock_mono_ms() < until_ms)
-        usleep(2000);
-    assert_true(*note >= least);
-}
-
-/* ---- tests ---- */
+#include "stage.h"
 
 static void test_sign_in(void **state UNUSED)
 {
     struct ws_client c;
-    ws_client_open(&c, net_server_port(t.server), "/ws/signaling", "");
+    ws_client_open(&c, net_server_port(stage.server), "/ws/signaling", "");
     ws_client_send(&c, JOIN);
     expect_error(&c, "unauthenticated");
     ws_client_send(&c, "{\"type\":\"auth\",\"token\":\"bad\"}");
     expect_error(&c, "unauthenticated");
     expect_close(&c, 4401);
     ws_client_cut(&c);
+}
 
-    ws_client_open(&c, net_server_port(t.server), "/ws/signaling", "");
-    expect_close(&c, 4408); /* said nothing in time */
+static void test_nobody_signs_in(void **state UNUSED)
+{
+    struct ws_client c;
+    ws_client_open(&c, net_server_port(stage.server), "/ws/signaling", "");
+    expect_close(&c, 4408);
     ws_client_cut(&c);
 }
 
@@ -258,16 +103,16 @@ static void test_media_frames(void **state UNUSED)
         "\"screen\"}]}");
     expect_error(&bob, "permission_denied");
 
-    fake_media_track(t.bus, "stream.started", fake_last_session, "bob", "track-1");
+    fake_media_track(stage.bus, "stream.started", fake_last_session, "bob", "track-1");
     json_t *json = expect(&ann, "track_published");
     assert_string_equal(text_of(json_object_get(json, "track"), "source"), "microphone");
     json_decref(json);
-    fake_meeting_event(t.bus, "mute_requested", "bob", "audio");
+    fake_meeting_event(stage.bus, "mute_requested", "bob", "audio");
     json = expect(&bob, "mute_requested");
     assert_string_equal(text_of(json, "kind"), "audio");
     json_decref(json);
     wait_for(&fake_notes.muted, 1); /* held back by the server too */
-    fake_media_track(t.bus, "stream.stopped", fake_last_session, "bob", "track-1");
+    fake_media_track(stage.bus, "stream.stopped", fake_last_session, "bob", "track-1");
     expect_only(&ann, "track_unpublished");
     ws_client_cut(&ann);
     ws_client_cut(&bob);
@@ -278,7 +123,7 @@ static void test_resume(void **state UNUSED)
     struct ws_client ann, bob, again;
     free(enter(&ann, "ann"));
     char *token = enter(&bob, "bob");
-    fake_media_offer(t.bus, fake_last_session, 4);
+    fake_media_offer(stage.bus, fake_last_session, 4);
     expect_only(&bob, "offer"); /* not answered */
     ws_client_cut(&bob);
     json_t *json = expect(&ann, "participant_changed");
@@ -343,11 +188,11 @@ static void test_waiting_room(void **state UNUSED)
     json_t *json = expect(&host, "participant_waiting");
     assert_string_equal(text_of(json_object_get(json, "participant"), "name"), "waiter");
     json_decref(json);
-    fake_meeting_event(t.bus, "user_joined", "waiter", "");
+    fake_meeting_event(stage.bus, "user_joined", "waiter", "");
     expect_only(&waiter, "room_joined");
     expect_only(&host, "participant_not_waiting");
     expect_only(&host, "participant_joined");
-    fake_meeting_event(t.bus, "user_removed", "waiter", "");
+    fake_meeting_event(stage.bus, "user_removed", "waiter", "");
     expect_only(&waiter, "removed");
     expect_close(&waiter, 4403);
     expect_only(&host, "participant_left");
@@ -361,7 +206,7 @@ static void test_replaced_and_signed_out(void **state UNUSED)
     free(enter(&first, "ann"));
     free(enter(&second, "ann"));
     expect_close(&first, 4409);
-    fake_revoke(t.bus, "ann");
+    fake_revoke(stage.bus, "ann");
     expect_close(&second, 4401);
     wait_for(&fake_notes.closed, 2);
     ws_client_cut(&first);
@@ -372,11 +217,11 @@ static void test_end_and_drain(void **state UNUSED)
 {
     struct ws_client ann, bob;
     free(enter(&ann, "ann"));
-    fake_meeting_event(t.bus, "ended", "host", "");
+    fake_meeting_event(stage.bus, "ended", "host", "");
     expect_only(&ann, "meeting_ended");
     expect_close(&ann, 1000);
     free(enter(&bob, "bob"));
-    signaling_drain(t.signaling);
+    signaling_drain(stage.signaling);
     expect_only(&bob, "server_closing");
     expect_close(&bob, 1001);
     ws_client_cut(&ann);
@@ -390,7 +235,7 @@ static void test_signed_out_while_away(void **state UNUSED)
     free(enter(&bob, "bob"));
     ws_client_cut(&bob);
     expect_away(&ann);
-    fake_revoke(t.bus, "bob");
+    fake_revoke(stage.bus, "bob");
     json_t *json = expect(&ann, "participant_left");
     assert_string_equal(text_of(json, "reason"), "removed"); /* not "timeout" */
     json_decref(json);
@@ -404,12 +249,12 @@ static void test_signed_out_while_entering(void **state UNUSED)
     sign_in(&pending, "pending");
     ws_client_send(&pending, JOIN);
     wait_for(&fake_notes.asked, 1);
-    fake_revoke(t.bus, "pending");
+    fake_revoke(stage.bus, "pending");
     expect_close(&pending, 4401);
     sign_in(&slow, "slow");
     ws_client_send(&slow, JOIN);
     wait_for(&fake_notes.opened, 1); /* slow alone: pending was not let in */
-    fake_revoke(t.bus, "slow");
+    fake_revoke(stage.bus, "slow");
     expect_close(&slow, 4401);
     /* Once when it was signed out, and again when the session was there after all. */
     wait_for(&fake_notes.closed, 2);
@@ -423,7 +268,7 @@ static void test_signed_out_while_signing_in(void **state UNUSED)
 {
     struct ws_client ann, late, other;
     free(enter(&ann, "ann"));
-    fake_revoke_session(t.bus, "ann");
+    fake_revoke_session(stage.bus, "ann");
     expect_close(&ann, 4401); /* so the news is here */
     sign_in(&late, "ann");
     expect_error(&late, "unauthenticated");
@@ -439,7 +284,7 @@ static void test_role_follows(void **state UNUSED)
 {
     struct ws_client ann;
     free(enter(&ann, "ann"));
-    fake_role(t.bus, "ann", USER__ROLE__ADMIN);
+    fake_role(stage.bus, "ann", USER__ROLE__ADMIN);
     usleep(50 * 1000);
     ws_client_send(&ann, "{\"type\":\"leave_room\",\"id\":5}");
     expect_close(&ann, 1000);
@@ -480,11 +325,11 @@ static void test_left_by_rest(void **state UNUSED)
     free(enter(&ann, "ann"));
     free(enter(&bob, "bob"));
     fake_event_at_ms = 1000; /* of a former presence: an event that comes late, or again */
-    fake_meeting_event(t.bus, "user_left", "bob", "");
+    fake_meeting_event(stage.bus, "user_left", "bob", "");
     fake_event_at_ms = 0;
-    fake_meeting_event(t.bus, "mute_requested", "bob", "audio");
+    fake_meeting_event(stage.bus, "mute_requested", "bob", "audio");
     expect_only(&bob, "mute_requested"); /* so it is still there */
-    fake_meeting_event(t.bus, "user_left", "bob", "");
+    fake_meeting_event(stage.bus, "user_left", "bob", "");
     expect_close(&bob, 1000);
     json_t *json = expect(&ann, "participant_left");
     assert_string_equal(text_of(json, "reason"), "left");
@@ -496,14 +341,16 @@ static void test_left_by_rest(void **state UNUSED)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
+#define HASTY(name) cmocka_unit_test_setup_teardown(name, stage_setup_hasty, stage_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_sign_in),
+        HASTY(test_nobody_signs_in),
         TEST(test_bad_frames),
         TEST(test_two_meet_and_part),
         TEST(test_media_frames),
         TEST(test_resume),
-        TEST(test_away_too_long),
+        HASTY(test_away_too_long),
         TEST(test_waiting_room),
         TEST(test_replaced_and_signed_out),
         TEST(test_end_and_drain),

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,8 +28,10 @@ void ws_client_open(struct ws_client *c, uint16_t port, const char *path, const 
 {
     char text[1000];
     *c = (struct ws_client){.fd = socket(AF_INET, SOCK_STREAM, 0)};
-    struct timeval five = {.tv_sec = 5};
-    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &five, sizeof(five));
+    const int one = 1;
+    struct timeval most = {.tv_sec = 20};
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(c->fd, (struct sockaddr *)&to, sizeof(to)), 0);

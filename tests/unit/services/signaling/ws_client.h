@@ -13,7 +13,7 @@ struct ws_client {
 /* Shakes hands at path; fails the test if the server refuses. */
 void ws_client_open(struct ws_client *c, uint16_t port, const char *path, const char *headers);
 void ws_client_send(struct ws_client *c, const char *json);
-/* The next message, or NULL when the socket was closed (close_code) or five seconds passed
+/* The next message, or NULL when the socket was closed (close_code) or twenty seconds passed
  * (close_code 0). */
 json_t *ws_client_next(struct ws_client *c);
 /* Ends the TCP connection without a goodbye. */
