@@ -186,6 +186,7 @@ const char *bus_process(const struct bus *bus)
 void bus_start(struct bus *bus)
 {
     if (bus->opt.store) {
+        bus_owner_beat(bus->owner); /* what it writes from now on is seen to be a living one's */
         bus_outbox_start(bus->outbox);
         bus_tasks_start(bus->tasks);
     }

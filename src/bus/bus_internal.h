@@ -104,6 +104,8 @@ enum bus_beat {
     BUS_BEAT_TAKEN,      /* events of the dead are ours now */
     BUS_BEAT_STRUCK_OFF, /* ours were taken by another */
 };
+/* Whether this process stands among the living: only then is a row that it claims left to it. */
+enum err bus_owner_is_listed(struct store_tx *tx, const struct bus_owner *owner, bool *is_listed);
 /* When it is time: says that we live, looks after the others. Blocks; one thread. */
 enum bus_beat bus_owner_beat(struct bus_owner *owner);
 int64_t bus_owner_wait_ms(const struct bus_owner *owner);

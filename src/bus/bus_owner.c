@@ -68,6 +68,17 @@ bool bus_owner_is_valid(const struct bus_owner *o)
     return !o->is_shared || clock_mono_ms() < o->valid_until_ms;
 }
 
+enum err bus_owner_is_listed(struct store_tx *tx, const struct bus_owner *o, bool *is_listed)
+{
+    *is_listed = true;
+    if (!o->is_shared)
+        return ERR_OK;
+    struct store_stmt *st =
+        store_query(tx, "SELECT 1 FROM bus_processes WHERE id = ?", "s", o->bus->process);
+    *is_listed = store_step(st);
+    return store_finish(st);
+}
+
 /* ---- a beat ---- */
 
 struct beat {

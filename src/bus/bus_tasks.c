@@ -255,6 +255,7 @@ struct claiming {
     bool must_forget;
     struct bus_claim *claims;
     int64_t next_due_ms;
+    bool is_listed; /* among the living */
 };
 
 /* Where tasks travel, what waits for its departure is not ours to run. */
@@ -295,7 +296,9 @@ static enum err claim_run(struct store_tx *tx, void *arg)
         err = bus_task_forget(tx, now_ms);
     if (!err && c->must_forget && clock_is_trusted())
         err = bus_task_bring_near(tx, now_ms);
-    for (unsigned i = 0; !err && c->idle && i < c->queue_count; i++) {
+    if (!err)
+        err = bus_owner_is_listed(tx, c->tasks->bus->owner, &c->is_listed);
+    for (unsigned i = 0; !err && c->is_listed && c->idle && i < c->queue_count; i++) {
         unsigned turn = (c->tasks->first_queue + i) % c->queue_count;
         err = claim_queue(tx, c, &c->queues[turn], now_ms + c->tasks->bus->opt.lease_ms);
     }
@@ -348,7 +351,7 @@ static int64_t dispatch(struct bus_tasks *t)
 
     enum err err = store_write_sync(t->bus->opt.store, 0, claim_run, c);
     if (!err) {
-        next_ms = c->next_due_ms;
+        next_ms = c->is_listed ? c->next_due_ms : next_ms;
         t->first_queue++;
         t->must_release = false;
         if (c->must_forget)

@@ -152,7 +152,7 @@ describe('saying something', () => {
     assert.deepEqual([own.status, own.shown.status], ['invisible', 'offline']);
     const seen = ok(await ann.get(`/api/v1/presence/${bob.user.id}`));
     assert.deepEqual([seen.status, seen.devices], ['offline', []]);
-    assert.ok(Math.abs(seen.last_seen_ms - before) < 2000);
+    assert.ok(Math.abs(seen.last_seen_ms - before) < 10_000);
     await sleep(50);
     await bobWire.ok('device', { kind: 'web' });
     assert.equal(ok(await ann.get(`/api/v1/presence/${bob.user.id}`)).last_seen_ms, seen.last_seen_ms, 'it stands still');

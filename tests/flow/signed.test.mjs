@@ -146,7 +146,7 @@ describe('keys', () => {
     refused(await client.get('/api/v1/users/me'), 'unauthenticated', /not valid/);
     const from = Date.now();
     await socket.closed;
-    assert.ok(Date.now() - from < 1000);
+    assert.ok(Date.now() - from < 10_000);
     refused(await alice.delete(`/api/v1/auth/keys/${short.id}`), 'not_found');
   });
 

@@ -49,7 +49,7 @@ static void start(void)
         app_control_start(&t.control, &(struct app_control_options){.data_dir = t.dir,
                                                                     .services = &t.service,
                                                                     .service_count = 1,
-                                                                    .idle_ms = 200}),
+                                                                    .idle_ms = 1000}),
         ERR_OK);
 }
 
@@ -208,8 +208,8 @@ static void test_silence_is_let_go(void **state UNUSED)
     int64_t from_ms = clock_mono_ms();
     int silent = dial_raw();
     usleep(20 * 1000);
-    expect_served(); /* when its 200 ms are over */
-    assert_in_range(clock_mono_ms() - from_ms, 100, 3000);
+    expect_served(); /* when its second is over */
+    assert_in_range(clock_mono_ms() - from_ms, 500, 20000);
     close(silent);
 }
 
@@ -220,7 +220,7 @@ static void test_the_end_waits_for_nobody(void **state UNUSED)
     expect_reply(fd, "parlance.user.v1.User", "GetUser", ERR_OK);
     int64_t from_ms = clock_mono_ms();
     app_control_stop(&t.control);
-    assert_true(clock_mono_ms() - from_ms < 150);
+    assert_true(clock_mono_ms() - from_ms < 900);
     close(fd);
 }
 
