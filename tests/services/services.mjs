@@ -6,7 +6,7 @@
 //   await server.end('SIGKILL'); server.start();       // the same again, on the same data
 //   await server.stop();
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -169,13 +169,16 @@ async function startMysql({ tls = false } = {}) {
   server.port = await freePort();
   const data = path.join(server.dir, 'data');
   const socket = path.join(server.dir, 'mysql.sock');
-  server.prepare(install, ['--no-defaults', `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db']);
+  const tables = path.join(server.dir, 'tmp'); // their names repeat: in one place two servers take each other's
+  mkdirSync(tables);
+  chmodSync(tables, 0o777);
+  server.prepare(install, ['--no-defaults', `--tmpdir=${tables}`, `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db']);
   const init = path.join(server.dir, 'init.sql');
   writeFileSync(init, `CREATE DATABASE parlance;\nCREATE USER parlance@'127.0.0.1' IDENTIFIED BY '${server.password}';\n`
     + 'GRANT ALL ON *.* TO parlance@\'127.0.0.1\';\n');
   chmodSync(init, 0o644);
   const certificates = tls ? makeCertificates(server) : null;
-  server.start(mariadbd, ['--no-defaults', `--datadir=${data}`, `--socket=${socket}`, `--port=${server.port}`,
+  server.start(mariadbd, ['--no-defaults', `--tmpdir=${tables}`, `--datadir=${data}`, `--socket=${socket}`, `--port=${server.port}`,
     '--bind-address=127.0.0.1', `--init-file=${init}`, '--skip-name-resolve', '--max-connections=300',
     '--character-set-server=utf8mb4', '--innodb-buffer-pool-size=64M',
     ...(tls ? [`--ssl-cert=${certificates.cert}`, `--ssl-key=${certificates.key}`, '--require-secure-transport=ON'] : [])]);

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Tests of tools/: the room check must find what it is there to find, and the runner must count honestly;
 npm's packages must run on Debian 12."""
+import contextlib
 import glob
 import importlib.util
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,6 +88,8 @@ class Rooms(unittest.TestCase):
 
 
 def load_runner():
+    if TOOLS not in sys.path:
+        sys.path.append(TOOLS)
     spec = importlib.util.spec_from_file_location("run_tests", os.path.join(TOOLS, "run_tests.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -115,6 +120,47 @@ class Counting(unittest.TestCase):
         self.assertEqual(count("ℹ pass 5\nℹ fail 0\n", 0), (5, 0))
         self.assertEqual(count("# pass 5\n# fail 0\n# cancelled 2\n", 1), (5, 2))
         self.assertEqual(count("cannot find module", 1), (0, 1))
+
+
+ONCE = """import { test } from 'node:test'; import fs from 'node:fs'; import assert from 'node:assert';
+test('second', () => { const was = fs.existsSync('FLAG'); fs.writeFileSync('FLAG', ''); assert.ok(was, 'SAID'); });
+test('first', () => {});
+"""
+NEVER = "import { test } from 'node:test'; test('never', () => { throw new Error('no'); });\n"
+
+
+@unittest.skipUnless(shutil.which("node"), "there is no node")
+class SecondLooks(unittest.TestCase):
+    def judge(self, files):
+        """((passed, failed), what is told at the end) of test files by name."""
+        runner = load_runner()
+        with tempfile.TemporaryDirectory() as where, contextlib.redirect_stdout(io.StringIO()) as said:
+            for name, text in files.items():
+                with open(os.path.join(where, name), "w", encoding="utf-8") as file:
+                    file.write(text.replace("FLAG", os.path.join(where, name + ".flag")))
+            runner.ROOT = where
+            look = runner.SecondLook()
+            counts = runner.judge_files([os.path.join(where, name) for name in files], "build", None, look)
+            said.truncate(0)
+            look.tell()
+            return counts, said.getvalue()
+
+    def test_what_passes_alone_is_named(self):
+        counts, told = self.judge({"once.test.mjs": ONCE})
+        self.assertEqual(counts, (2, 0))
+        self.assertIn("failed once, passed alone: once.test.mjs", told)
+
+    def test_what_fails_alone_has_failed(self):
+        self.assertEqual(self.judge({"once.test.mjs": ONCE, "never.test.mjs": NEVER})[0], (1, 2))
+
+    def test_what_a_sanitizer_found_is_not_looked_at_twice(self):
+        found = ONCE.replace("SAID", "ERROR: AddressSanitizer: heap-use-after-free")
+        self.assertEqual(self.judge({"once.test.mjs": found})[0], (1, 1))
+
+    def test_many_are_no_chance(self):
+        look = load_runner().SecondLook()
+        self.assertEqual([look.is_allowed("") for _ in range(7)], [True] * 6 + [False])
+        self.assertFalse(load_runner().SecondLook().is_allowed("", 7))
 
 
 def admits(engines, version):
