@@ -294,7 +294,7 @@ static void test_lasting_records(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(registry_record_write(f->registry, "rooms", "kept", "x"), ERR_OK);
-    for (int i = 0; i < 200 && !registry_record_get(f->registry, "rooms", "kept", f->arena); i++)
+    for (int i = 0; i < 2000 && !registry_record_get(f->registry, "rooms", "kept", f->arena); i++)
         usleep(10000);
     assert_string_equal(registry_record_get(f->registry, "rooms", "kept", f->arena), "x");
     assert_int_equal(registry_record_drop(f->registry, "rooms", "kept"), ERR_NOT_FOUND);

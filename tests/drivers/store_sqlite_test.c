@@ -342,7 +342,7 @@ static enum err plain_insert(struct store_tx *tx, void *arg)
 
 static void wait_until_writable(struct fixture *f, bool is_writable)
 {
-    int64_t until_ms = clock_mono_ms() + 5000;
+    int64_t until_ms = clock_mono_ms() + 20000;
     while (store_is_writable(f->store) != is_writable && clock_mono_ms() < until_ms)
         usleep(10000);
     assert_int_equal(store_is_writable(f->store), is_writable);

@@ -488,7 +488,7 @@ static void drops_stale_tickets(void **state)
     /* The body's owner hears of it even so. */
     atomic_store(&release_count, 0);
     http_ticket_respond(stale, &(struct http_response){.body = STR("x"), .release = on_release});
-    for (int i = 0; i < 1000 && !atomic_load(&release_count); i++)
+    for (int i = 0; i < 10000 && !atomic_load(&release_count); i++)
         usleep(1000);
     assert_int_equal(atomic_load(&release_count), 1);
     client_close(&c);
@@ -496,7 +496,7 @@ static void drops_stale_tickets(void **state)
 
 static void wait_for_abort(void)
 {
-    for (int i = 0; i < 1000 && !atomic_load(&parts.aborts); i++)
+    for (int i = 0; i < 10000 && !atomic_load(&parts.aborts); i++)
         usleep(2000);
     assert_int_equal(atomic_load(&parts.aborts), 1);
 }
@@ -589,7 +589,7 @@ static void tells_of_aborts(void **state)
     struct linger hard = {1, 0};
     setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)); /* a reset */
     client_close(&c);
-    for (int i = 0; i < 1000 && !atomic_load(&abort_count); i++)
+    for (int i = 0; i < 10000 && !atomic_load(&abort_count); i++)
         usleep(1000);
     assert_int_equal(atomic_load(&abort_count), 1);
 }

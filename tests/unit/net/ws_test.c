@@ -392,7 +392,7 @@ static void read_late(struct client *c, const char *kind, struct str last)
     client_connect(c, &f);
     client_ws_open(c, "/", "");
     send_text(c, kind);
-    for (int i = 0; i < 5000 && !atomic_load(&refused_count); i++)
+    for (int i = 0; i < 50000 && !atomic_load(&refused_count); i++)
         usleep(1000);
     size_t got = 0;
     struct client_ws_frame frame;

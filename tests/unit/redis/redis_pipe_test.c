@@ -135,7 +135,7 @@ static enum err call(struct fixture *f, const char *name, const char *word,
 
 static void wait_until(struct fixture *f, bool is_up)
 {
-    int64_t until_ms = clock_mono_ms() + 5000;
+    int64_t until_ms = clock_mono_ms() + 20000;
     while (redis_is_up(f->redis) != is_up && clock_mono_ms() < until_ms)
         usleep(5000);
     assert_int_equal(redis_is_up(f->redis), is_up);

@@ -79,7 +79,7 @@ static bool has(const char *text)
 
 static bool comes(const char *text)
 {
-    for (int i = 0; i < 500 && !has(text); i++)
+    for (int i = 0; i < 5000 && !has(text); i++)
         usleep(20000);
     return has(text);
 }

@@ -387,7 +387,7 @@ static void test_a_reference_outlasts_a_full_disk(void **state UNUSED)
     const char *id = upload(&t.alice, "hello");
     refused_writes = 7;
     tell_of(id, "message:1:1");
-    for (int i = 0; i < 400 && !count("SELECT COUNT(*) FROM file_refs WHERE file_id = ?", id); i++)
+    for (int i = 0; i < 4000 && !count("SELECT COUNT(*) FROM file_refs WHERE file_id = ?", id); i++)
         usleep(10000);
     assert_int_equal(count("SELECT COUNT(*) FROM file_refs WHERE file_id = ?", id), 1);
 }

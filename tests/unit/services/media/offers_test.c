@@ -153,7 +153,7 @@ static enum err publish(const char *session_id, const char *offer, char **sdp, s
 /* The newest offer to the session from this revision on; its text stays with the fixture. */
 static struct offer wait_offer(const char *session_id, int64_t revision)
 {
-    int64_t until_ms = clock_mono_ms() + 5000;
+    int64_t until_ms = clock_mono_ms() + 20000;
     while (clock_mono_ms() < until_ms) {
         pthread_mutex_lock(&t.lock);
         for (size_t i = t.offer_count; i-- > 0;) {
@@ -187,7 +187,7 @@ static enum err count_in_tx(struct store_tx *tx, void *arg)
 static void wait_count(const char *sql, int64_t wanted)
 {
     struct counting c = {.sql = sql, .count = -1};
-    int64_t until_ms = clock_mono_ms() + 5000;
+    int64_t until_ms = clock_mono_ms() + 20000;
     while (c.count != wanted && clock_mono_ms() < until_ms) {
         assert_int_equal(store_read(t.store, count_in_tx, &c), ERR_OK);
         usleep(2000);

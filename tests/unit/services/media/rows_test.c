@@ -123,7 +123,7 @@ static bool has_ended(const struct row *row)
 static struct row wait_row(const char *user_id, bool (*is_wanted)(const struct row *row))
 {
     struct row row;
-    for (int64_t end = clock_mono_ms() + 5000; clock_mono_ms() < end; usleep(2000)) {
+    for (int64_t end = clock_mono_ms() + 20000; clock_mono_ms() < end; usleep(2000)) {
         if (read_row(user_id, &row) && is_wanted(&row))
             return row;
     }

@@ -84,7 +84,7 @@ static void talk(void)
 
 static void await_index(void)
 {
-    for (int i = 0; i < 300 && !is_indexed(); i++)
+    for (int i = 0; i < 3000 && !is_indexed(); i++)
         usleep(10000);
     assert_true(is_indexed());
 }
