@@ -17,6 +17,7 @@
 #define LAG_EVERY_MS 1000
 #define HAND_OVER_MS 3000 /* so long what is in work may end before another process goes on */
 #define COMMIT_EVERY_MS 200
+#define JOINED_MS 3000 /* so long a group that is being joined may take to say what is ours */
 #define PREFETCH_PARCELS 1000
 #define PREFETCH_KBYTES 16384
 
@@ -206,6 +207,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
         for (int i = 0; i < list->cnt; i++)
             add_part(g, list->elems[i].topic, list->elems[i].partition);
         pthread_mutex_unlock(&g->bus->lock);
+        g->was_assigned = true;
         problem = kafka.incremental_assign(rk, list);
     } else {
         lose_parts(g, list);
@@ -247,6 +249,21 @@ static void tell_lag(struct kafka_group *g)
 
 /* ---- life ---- */
 
+/* librdkafka before 2.3 (Debian 12 has 2.0) ends the program when a consumer is destroyed that
+ * joined a group and was not yet told its partitions (confluentinc/librdkafka#4312): that is waited
+ * for. One that was not told in time is never destroyed. */
+static bool may_destroy(struct kafka_group *g)
+{
+    int64_t until_ms = clock_mono_ms() + JOINED_MS;
+    while (!g->was_assigned && strcmp(kafka.rebalance_protocol(g->rk), "NONE") != 0 &&
+           clock_mono_ms() < until_ms) {
+        rd_kafka_message_t *m = kafka.consumer_poll(g->rk, POLL_MS);
+        if (m)
+            kafka.message_destroy(m); /* not taken: comes again to whoever reads on */
+    }
+    return g->was_assigned || strcmp(kafka.rebalance_protocol(g->rk), "NONE") == 0;
+}
+
 static void *main_of(void *arg)
 {
     struct kafka_group *g = arg;
@@ -264,6 +281,7 @@ static void *main_of(void *arg)
         told_ms = clock_mono_ms();
         tell_lag(g);
     }
+    g->may_destroy = may_destroy(g);
     kafka.consumer_close(g->rk);
     return NULL;
 }
@@ -400,8 +418,9 @@ void bus_kafka_group_stop(struct kafka_group **group)
     g->is_over = true;
     pthread_join(g->thread, NULL);
     pthread_mutex_lock(&b->lock);
-    rd_kafka_t *rk = g->rk;
+    rd_kafka_t *rk = g->may_destroy ? g->rk : NULL;
     group_free(g);
     pthread_mutex_unlock(&b->lock);
-    kafka.destroy(rk);
+    if (rk)
+        kafka.destroy(rk);
 }

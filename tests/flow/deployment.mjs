@@ -15,6 +15,7 @@ export const isSplit = shape === 'split';
 export const onlyWhole = isSplit && 'about one process';
 
 const SECRET = 'a-secret-of-this-cluster-that-is-long-enough';
+const JWT_SECRET = 'the-key-that-signs-tokens-of-this-deployment';
 
 // The processes of a deployment; the first one makes the tables, and answers commands of the shell.
 const PROCESSES = [
@@ -43,6 +44,7 @@ export function enginesOf(dataDir) {
   const prefix = `${path.basename(dataDir)}.`;
   const [bus, queue] = [process.env.PARLANCE_TEST_BUS ?? 'redis', process.env.PARLANCE_TEST_QUEUE];
   return {
+    JWT_SECRET, // of several processes over one database
     PARLANCE_EVENT_BUS_TYPE: bus,
     PARLANCE_EVENT_BUS_URL: urlOf(bus),
     PARLANCE_EVENT_BUS_PREFIX: prefix,
@@ -77,7 +79,7 @@ export class Deployment {
     this.frontPort = Number(this.env.PARLANCE_HTTP_PORT ?? 0);
     this.shared = {
       CLUSTER_SECRET: SECRET,
-      JWT_SECRET: 'the-key-that-signs-tokens-of-this-deployment',
+      JWT_SECRET,
       PARLANCE_GRPC_HOST: '127.0.0.1',
       PARLANCE_MEDIA_HOST: '127.0.0.1',
       PARLANCE_MEDIA_WORKERS: '1',
