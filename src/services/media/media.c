@@ -127,9 +127,11 @@ enum err media_create(struct media_service **out, const struct media_deps *deps)
     hub->bus = deps->bus;
     hub->session_max = deps->options.session_max ? deps->options.session_max : 5000;
     hub->seen_every_ms = deps->options.seen_every_ms ? deps->options.seen_every_ms : 30 * 1000;
+    hub->linger_ms = deps->options.linger_ms ? deps->options.linger_ms : 5 * 1000;
     hub->stun_urls = deps->options.stun_urls;
     hub->stun_count = deps->options.stun_count;
     snprintf(hub->node_id, sizeof(hub->node_id), "%s", deps->node_id ? deps->node_id : "");
+    list_init(&hub->endings);
     hub->rooms = map_create();
     hub->sessions = map_create();
     hub->numbers = map64_create();
@@ -145,6 +147,7 @@ enum err media_create(struct media_service **out, const struct media_deps *deps)
     loop_call(hub->loop, start_on_loop, hub);
     media_metrics_start(hub);
     s->rpc = media_rpc_create(hub);
+    media_listen_start(hub);
     *out = s;
     return ERR_OK;
 fail:
@@ -158,6 +161,7 @@ static void clear_on_loop(void *arg)
     loop_timer_stop(&hub->stats_timer);
     loop_timer_stop(&hub->seen_timer);
     media_node_stop(hub);
+    media_listen_clear(hub);
     size_t at = 0;
     struct str key;
     void *value;
@@ -174,6 +178,8 @@ void media_destroy(struct media_service **service)
     struct media_hub *hub = &s->hub;
     if (s->rpc)
         media_metrics_stop(hub);
+    if (s->rpc)
+        media_listen_stop(hub);
     if (hub->loop)
         loop_call(hub->loop, clear_on_loop, hub);
     if (hub->udp)

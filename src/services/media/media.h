@@ -24,6 +24,7 @@ struct media_options {
     unsigned worker_count; /* 0: one per core */
     size_t session_max;    /* 0: 5,000 */
     int64_t seen_every_ms; /* how often rows of tracks are marked as going on; 0: 30,000 */
+    int64_t linger_ms;     /* how long what is over may stay, for signaling to close it; 0: 5,000 */
     const char *const
         *stun_urls; /* for clients behind NAT that want a reflexive candidate; may be none */
     size_t stun_count;

@@ -27,6 +27,7 @@
 #define MEDIA_PUBLISH_SDP_MAX 65536
 #define MEDIA_CANDIDATES_MAX 16 /* addresses announced */
 #define MEDIA_STATS_EVERY_MS 2000
+#define MEDIA_PROCESSINGS 4 /* what AI may do to a stream */
 static_assert(MEDIA_SLOTS_MAX <= SDP_MAX_MEDIA, "our own offers, and answers to them, are read");
 static_assert(MEDIA_SLOTS_MAX <= SFU_MAX_CONSUMERS, "every m-line can be forwarded");
 
@@ -61,6 +62,11 @@ struct media_hub {
     bool is_draining;
     struct media_load load;
     struct loop_timer sweep_timer;
+    int subscriptions[3];
+    struct list endings; /* media_listen.c */
+    size_t ending_count;
+    struct loop_timer ending_timer;
+    int64_t linger_ms;
 };
 
 struct media_room {
@@ -84,6 +90,7 @@ struct media_track {
     bool is_muted;
     bool is_started; /* announced to the room and stored */
     enum sfu_codec codec;
+    unsigned processed; /* bits: media_processings */
     size_t rid_count;
     char rids[SFU_MAX_LAYERS][SFU_MID_MAX + 1];
 };
@@ -126,6 +133,7 @@ struct media_session {
     uint64_t sdp_id;
     char publish_ufrag[257]; /* the client's; another one asks for an ICE restart */
     int quality_score;
+    int64_t opened_at_ms; /* wall */
     /* The offer to the subscriber. */
     struct media_slot *slots;
     size_t slot_count;
@@ -206,6 +214,12 @@ void media_events_publish(struct media_room *room, Media__MediaEvent *event);
 /* Of the node itself. */
 void media_events_publish_node(struct media_hub *hub, Media__MediaEvent *event);
 void media_events_track(const struct media_track *t, const char *type);
+
+/* ---- media_listen.c: what is over, what AI did ---- */
+extern const char *const media_processings[MEDIA_PROCESSINGS];
+void media_listen_start(struct media_hub *hub); /* not on the loop, as the next */
+void media_listen_stop(struct media_hub *hub);
+void media_listen_clear(struct media_hub *hub);
 
 /* ---- media_store.c ---- */
 void media_store_started(const struct media_track *t);

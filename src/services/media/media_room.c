@@ -140,6 +140,7 @@ enum err media_session_open(struct media_hub *hub, const Media__OpenSessionReque
     id_random(&s->sdp_id, sizeof(s->sdp_id));
     s->sdp_id >>= 2; /* RFC 8829, 5.2.1: 62 bits suit everybody */
     s->quality_score = 3;
+    s->opened_at_ms = clock_wall_ms();
     list_init(&s->tracks);
     list_add_tail(&s->room->sessions, &s->in_room);
     map_set(hub->sessions, str_from(s->id), s);
@@ -222,6 +223,10 @@ void media_track_shape(const struct media_track *t, Media__Track *shape, struct 
     shape->kind = (char *)(t->is_audio ? "audio" : "video");
     shape->codec = (char *)sfu_codec_name(t->codec);
     shape->is_muted = t->is_muted;
+    shape->processed = arena_array(arena, char *, MEDIA_PROCESSINGS);
+    for (unsigned i = 0; i < MEDIA_PROCESSINGS; i++)
+        if (t->processed & 1u << i)
+            shape->processed[shape->n_processed++] = (char *)media_processings[i];
     shape->n_rids = t->rid_count;
     shape->rids = arena_array(arena, char *, t->rid_count);
     for (size_t i = 0; i < t->rid_count; i++)

@@ -1,68 +1,11 @@
 /*
  * What the store keeps of published tracks, through a crash too, and whose statistics one may see.
  */
-#include "test.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "bus/bus.h"
-#include "core/arena.h"
-#include "core/clock.h"
-#include "core/id.h"
-#include "rpc/rpc.h"
-#include "services/media/media.h"
-#include "store/store.h"
-
-#include "media.pb-c.h"
-
-#define OFFER                                                                                  \
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"                  \
-    "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\n"         \
-    "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"                               \
-    "a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:" \
-    "66:77:88:99:AA:BB:CC:DD:EE:FF\r\na=setup:actpass\r\na=rtcp-mux\r\n"                       \
-    "a=rtpmap:111 opus/48000/2\r\na=ssrc:1001 cname:c\r\n"
-
-static struct {
-    struct store *store;
-    struct bus *bus;
-    struct media_service *service;
-    ProtobufCService *media;
-} t;
-
-static void start_media(void)
-{
-    assert_int_equal(
-        media_create(&t.service,
-                     &(struct media_deps){
-                         .store = t.store,
-                         .bus = t.bus,
-                         .options = {.host = "127.0.0.1", .worker_count = 1, .seen_every_ms = 20}}),
-        ERR_OK);
-    t.media =
-        rpc_local_create(media_rpc(t.service), &(struct rpc_local_options){.is_packing = true});
-}
-
-static int setup(void **state UNUSED)
-{
-    assert_int_equal(
-        store_open(&t.store, &(struct store_options){.driver = "sqlite", .url = ":memory:"}),
-        ERR_OK);
-    assert_int_equal(store_migrate(t.store, media_migrations, media_migration_count), ERR_OK);
-    assert_int_equal(bus_open(&t.bus, &(struct bus_options){.driver = "memory"}), ERR_OK);
-    return 0;
-}
-
-static int teardown(void **state UNUSED)
-{
-    rpc_local_destroy(&t.media);
-    media_destroy(&t.service);
-    bus_close(&t.bus);
-    store_close(&t.store);
-    return 0;
-}
+#include "node.h"
 
 /* ---- rows ---- */
 
@@ -105,7 +48,7 @@ static enum err read_job(struct store_tx *tx, void *arg)
 static bool read_row(const char *user_id, struct row *out)
 {
     struct reading r = {.user_id = user_id};
-    assert_int_equal(store_read(t.store, read_job, &r), ERR_OK);
+    assert_int_equal(store_read(node.store, read_job, &r), ERR_OK);
     *out = r.row;
     return r.is_found;
 }
@@ -131,48 +74,6 @@ static struct row wait_row(const char *user_id, bool (*is_wanted)(const struct r
     return row;
 }
 
-/* ---- people ---- */
-
-struct person {
-    char user_id[ID_SIZE], session_id[ID_SIZE];
-};
-
-static void open_session(const char *meeting_id, struct person *p)
-{
-    char participant_id[ID_SIZE];
-    id_make(p->user_id);
-    id_make(p->session_id);
-    id_make(participant_id);
-    struct rpc_call *c = rpc_call_create(NULL);
-    Media__OpenSessionRequest request = MEDIA__OPEN_SESSION_REQUEST__INIT;
-    request.meeting_id = (char *)meeting_id;
-    request.session_id = p->session_id;
-    request.participant_id = participant_id;
-    request.user_id = p->user_id;
-    assert_non_null(rpc_sync(t.media, "OpenSession", &request.base, c));
-    rpc_call_unref(&c);
-}
-
-static void publish(const struct person *p)
-{
-    struct rpc_call *c = rpc_call_create(NULL);
-    Media__PublishRequest request = MEDIA__PUBLISH_REQUEST__INIT;
-    request.session_id = (char *)p->session_id;
-    request.sdp = (char *)OFFER;
-    if (!rpc_sync(t.media, "Publish", &request.base, c))
-        fail_msg("%s", c->message);
-    rpc_call_unref(&c);
-}
-
-static void close_session(const struct person *p)
-{
-    struct rpc_call *c = rpc_call_create(NULL);
-    Media__CloseSessionRequest request = MEDIA__CLOSE_SESSION_REQUEST__INIT;
-    request.session_id = (char *)p->session_id;
-    assert_non_null(rpc_sync(t.media, "CloseSession", &request.base, c));
-    rpc_call_unref(&c);
-}
-
 /* ---- tests ---- */
 
 static void test_a_track_is_a_row(void **state UNUSED)
@@ -180,7 +81,7 @@ static void test_a_track_is_a_row(void **state UNUSED)
     char meeting[ID_SIZE];
     struct person ann;
     int64_t before_ms = clock_wall_ms();
-    start_media();
+    node_start();
     id_make(meeting);
     open_session(meeting, &ann);
     publish(&ann);
@@ -200,13 +101,13 @@ static void test_the_end_of_the_service_ends_rows(void **state UNUSED)
     char meeting[ID_SIZE];
     struct person ann;
     struct row row;
-    start_media();
+    node_start();
     id_make(meeting);
     open_session(meeting, &ann);
     publish(&ann);
-    rpc_local_destroy(&t.media);
-    media_destroy(&t.service);
-    store_flush(t.store);
+    rpc_local_destroy(&node.media);
+    media_destroy(&node.service);
+    store_flush(node.store);
     assert_true(read_row(ann.user_id, &row));
     assert_true(has_ended(&row));
 }
@@ -224,8 +125,8 @@ static enum err crash_job(struct store_tx *tx, void *arg UNUSED)
 static void test_a_crash_closes_at_the_last_sight(void **state UNUSED)
 {
     struct row row;
-    assert_int_equal(store_write_sync(t.store, 0, crash_job, NULL), ERR_OK);
-    start_media();
+    assert_int_equal(store_write_sync(node.store, 0, crash_job, NULL), ERR_OK);
+    node_start();
     assert_true(read_row("long", &row));
     assert_int_equal(row.ended_at_ms, 61000);
     assert_true(read_row("short", &row));
@@ -239,7 +140,7 @@ static int peers_seen(const struct identity *who, const char *meeting_id, const 
     c->who = who;
     Media__GetStatsRequest request = MEDIA__GET_STATS_REQUEST__INIT;
     request.meeting_id = (char *)meeting_id;
-    const Media__Stats *s = rpc_sync(t.media, "GetStats", &request.base, c);
+    const Media__Stats *s = rpc_sync(node.media, "GetStats", &request.base, c);
     int count = s ? 0 : -1;
     for (size_t i = 0; s && i < s->n_rooms; i++) {
         for (size_t j = 0; j < s->rooms[i]->n_peers; j++, count++) {
@@ -255,7 +156,7 @@ static void test_statistics_are_ones_own(void **state UNUSED)
 {
     char meeting[ID_SIZE], other[ID_SIZE];
     struct person ann, bob, cec;
-    start_media();
+    node_start();
     id_make(meeting);
     id_make(other);
     open_session(meeting, &ann);
@@ -278,7 +179,7 @@ static void test_statistics_are_ones_own(void **state UNUSED)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, node_setup, node_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_track_is_a_row),
         TEST(test_the_end_of_the_service_ends_rows),
