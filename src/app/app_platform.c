@@ -174,8 +174,9 @@ static enum err migrate(struct app *app, struct strbuf *problem)
 static const struct {
     const char *channel, *group;
 } groups[] = {
-    {"file_refs", "file"},      {"audit_events", "auth"},      {"user_events", "auth"},
-    {"user_events", "meeting"}, {"meeting_events", "message"},
+    {"file_refs", "file"},       {"audit_events", "auth"},      {"user_events", "auth"},
+    {"user_events", "meeting"},  {"meeting_events", "message"}, {"ai_events", "meeting"},
+    {"media_events", "meeting"},
 };
 
 /* "erase_user" is of user, "message_schedule" of message. */

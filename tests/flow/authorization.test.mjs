@@ -108,6 +108,7 @@ const operations = {
   meetings_ListInvitations: { rule: 'cohost' },
   meetings_RevokeInvitation: { rule: 'cohost', params: (s, m) => ({ invitation_id: m.invitation.id }) },
   meetings_GetCalendar: { rule: 'place' },
+  meetings_ListResults: { rule: 'inside' },
   signaling_ListConnections: { rule: 'admin' },
   files_GetCapabilities: { rule: 'anyone' },
   files_CreateUpload: { rule: 'user', headers: () => ({ ...tus, 'upload-length': '3' }), raw: Buffer.alloc(0) },

@@ -26,6 +26,7 @@ enum err meeting_create(struct meeting_service **out, const struct meeting_deps 
     svc->grace_from_ms = clock_wall_ms();
     svc->clock_offset_ms = clock_wall_ms() - clock_mono_ms();
     meeting_events_start(svc);
+    meeting_live_start(svc);
     meeting_sweep_start(svc);
     meeting_erase_start(svc);
     *out = svc;
@@ -48,6 +49,7 @@ void meeting_destroy(struct meeting_service **svc)
     if (!*svc)
         return;
     meeting_events_stop(*svc);
+    meeting_live_stop(*svc);
     meeting_sweep_stop(*svc);
     password_destroy(&(*svc)->hasher);
     free(*svc);

@@ -9,8 +9,9 @@ static const struct export_query queries[] = {
      "SELECT id, code, title, description, host_id, time_zone, state, scheduled_start_ms,"
      " scheduled_end_ms, created_at_ms, started_at_ms, ended_at_ms FROM meetings"
      " WHERE host_id = ?1"},
-    {"participations", "meeting_id title name role# state# joined_at_ms# left_at_ms#",
-     "SELECT p.meeting_id, m.title, p.name, p.role, p.state, p.joined_at_ms, p.left_at_ms"
+    {"participations", "meeting_id title name role# state# joined_at_ms# left_at_ms# attended_ms#",
+     "SELECT p.meeting_id, m.title, p.name, p.role, p.state, p.joined_at_ms, p.left_at_ms,"
+     " p.attended_ms"
      " FROM meeting_participants p JOIN meetings m ON m.id = p.meeting_id WHERE p.user_id = ?1"},
     {"meeting_invitations", "meeting_id user_name created_by created_at_ms# expires_at_ms#",
      "SELECT meeting_id, user_name, created_by, created_at_ms, expires_at_ms"

@@ -24,6 +24,7 @@ struct meeting_service {
     int64_t clock_offset_ms; /* wall minus monotonic */
     struct loop_timer sweep_timer;
     int user_subscription;
+    int live_subscriptions[4];
 };
 
 /* ---- rows; texts live in the arena of the call that read them ---- */
@@ -44,6 +45,23 @@ struct meeting_person {
     Meeting__ParticipantState state;
     bool is_guest;
     int64_t joined_at_ms, left_at_ms;
+    /* read only: */
+    int64_t connected_at_ms, attended_ms; /* connected 0: not now; attended: before that */
+    unsigned streams;                     /* bits: media's sources */
+};
+
+/* What was heard of somebody's connection. */
+#define MEETING_STREAMS 15u
+struct meeting_connection {
+    char meeting_id[ID_SIZE], participant_id[ID_SIZE], session_id[ID_SIZE];
+    int64_t at_ms;
+    unsigned streams_on, streams_off;
+};
+
+/* What came of a task about a meeting. */
+struct meeting_result {
+    const char *id, *meeting_id, *task, *task_id, *stream_id, *status, *message, *reply;
+    int64_t at_ms;
 };
 
 struct meeting_invitation {
@@ -65,6 +83,19 @@ enum err meeting_store_find_place(struct store_tx *tx, struct arena *arena, cons
 enum err meeting_store_move_place(struct store_tx *tx, const char *meeting_id,
                                   int64_t expected_fence, const struct meeting_place *to);
 enum err meeting_store_drop_place(struct store_tx *tx, const char *meeting_id);
+
+/* ---- meeting_store_live.c ---- */
+/* Not connected any more; session_id "": whichever it was. */
+enum err meeting_store_part(struct store_tx *tx, const char *participant_id, const char *session_id,
+                            int64_t at_ms);
+/* By a new session; told again it changes nothing. */
+enum err meeting_store_come(struct store_tx *tx, const struct meeting_connection *c);
+enum err meeting_store_set_streams(struct store_tx *tx, const struct meeting_connection *c);
+/* Once; the oldest go. ERR_NOT_FOUND: no such meeting. */
+enum err meeting_store_add_result(struct store_tx *tx, const struct meeting_result *r);
+/* Newest first. */
+enum err meeting_store_results(struct store_tx *tx, struct arena *arena, const char *meeting_id,
+                               struct meeting_result **rows, size_t *count);
 
 /* ---- meeting_store.c: all the other SQL ---- */
 /* By id or code. ERR_NOT_FOUND. */
@@ -182,6 +213,12 @@ void meeting_erase_start(struct meeting_service *svc);
 enum err meeting_store_forget(struct store_tx *tx, const char *user_id);
 void meeting_events_start(struct meeting_service *svc);
 void meeting_events_stop(struct meeting_service *svc);
+
+/* ---- meeting_live.c ---- */
+void meeting_live_start(struct meeting_service *svc);
+void meeting_live_stop(struct meeting_service *svc);
+void *meeting_do_results(struct meeting_service *svc, struct rpc_call *call,
+                         const Meeting__ListResultsRequest *in);
 
 /* ---- meeting_presence.c ---- */
 void *meeting_do_report(struct meeting_service *svc, struct rpc_call *call,

@@ -105,6 +105,11 @@ static const struct edge_route routes[] = {
      .flags = EDGE_RAW_REPLY,
      .raw_types = "text/calendar",
      .summary = "A scheduled meeting as an iCalendar file."},
+    {.method = "GET",
+     .path = "/api/v1/meetings/:id/results",
+     .rpc = "ListResults",
+     .who = EDGE_WHO_GUEST,
+     .summary = "What came of tasks about the meeting, newest first."},
 };
 
 const struct edge_route_table meeting_routes = {

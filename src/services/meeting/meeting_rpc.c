@@ -84,6 +84,13 @@ static void on_list_participants(Meeting__Meeting_Service *rpc,
     closure(is_allowed ? meeting_do_people(service_of(rpc), data, in) : NULL, data);
 }
 
+static void on_list_results(Meeting__Meeting_Service *rpc, const Meeting__ListResultsRequest *in,
+                            Meeting__MeetingResultList_Closure closure, void *data)
+{
+    bool is_allowed = who_require(data, ROLE_GUEST);
+    closure(is_allowed ? meeting_do_results(service_of(rpc), data, in) : NULL, data);
+}
+
 static void on_set_participant_role(Meeting__Meeting_Service *rpc,
                                     const Meeting__SetParticipantRoleRequest *in,
                                     Meeting__Participant_Closure closure, void *data)

@@ -35,6 +35,9 @@ Meeting__MeetingInfo *meeting_info(struct arena *arena, const struct meeting_row
     return info;
 }
 
+/* As media names its sources. */
+static const char *const streams[] = {"microphone", "camera", "screen", "screen_audio"};
+
 Meeting__Participant *meeting_participant(struct arena *arena, const struct meeting_person *p)
 {
     Meeting__Participant *shape = arena_new(arena, Meeting__Participant);
@@ -49,5 +52,13 @@ Meeting__Participant *meeting_participant(struct arena *arena, const struct meet
     shape->is_guest = p->is_guest;
     shape->joined_at_ms = p->joined_at_ms;
     shape->left_at_ms = p->left_at_ms;
+    shape->connected_at_ms = p->connected_at_ms;
+    shape->attended_ms = p->attended_ms;
+    if (p->connected_at_ms)
+        shape->attended_ms += MAX(clock_wall_ms() - p->connected_at_ms, 0);
+    shape->streams = arena_array(arena, char *, ARRAY_LEN(streams));
+    for (unsigned i = 0; i < ARRAY_LEN(streams); i++)
+        if (p->streams & 1u << i)
+            shape->streams[shape->n_streams++] = (char *)streams[i];
     return shape;
 }

@@ -44,6 +44,19 @@ const struct store_migration meeting_migrations[] = {
             " meeting_id TEXT PRIMARY KEY REFERENCES meetings (id) ON DELETE CASCADE,"
             " signaling_id TEXT NOT NULL, media_id TEXT NOT NULL, fence BIGINT NOT NULL,"
             " placed_at_ms BIGINT NOT NULL);"},
+    {.room = "meeting",
+     .version = 4,
+     .sql = "ALTER TABLE meeting_participants ADD COLUMN session_id TEXT NOT NULL DEFAULT '';"
+            "ALTER TABLE meeting_participants ADD COLUMN connected_at_ms BIGINT NOT NULL DEFAULT 0;"
+            "ALTER TABLE meeting_participants ADD COLUMN attended_ms BIGINT NOT NULL DEFAULT 0;"
+            "ALTER TABLE meeting_participants ADD COLUMN streams BIGINT NOT NULL DEFAULT 0;"
+            "CREATE TABLE meeting_results ("
+            " id TEXT PRIMARY KEY, meeting_id TEXT NOT NULL REFERENCES meetings (id) ON DELETE "
+            "CASCADE,"
+            " task TEXT NOT NULL, task_id TEXT NOT NULL, stream_id TEXT NOT NULL,"
+            " status TEXT NOT NULL, message TEXT NOT NULL, reply TEXT NOT NULL,"
+            " at_ms BIGINT NOT NULL);"
+            "CREATE INDEX meeting_results_by_meeting ON meeting_results (meeting_id, at_ms);"},
 };
 const size_t meeting_migration_count = ARRAY_LEN(meeting_migrations);
 
@@ -57,6 +70,7 @@ const size_t meeting_migration_count = ARRAY_LEN(meeting_migrations);
     " WHERE c.meeting_id = m.id AND c.state = 2)"
 #define PERSON_COLUMNS \
     "id, meeting_id, user_id, name, avatar_url, role, state, is_guest, joined_at_ms, left_at_ms"
+#define LIVE_COLUMNS ", connected_at_ms, attended_ms, streams"
 
 /* ---- meetings ---- */
 
@@ -229,15 +243,19 @@ static void read_person(struct store_stmt *st, struct arena *arena, struct meeti
     p->is_guest = store_int(st, 7) != 0;
     p->joined_at_ms = store_int(st, 8);
     p->left_at_ms = store_int(st, 9);
+    p->connected_at_ms = store_int(st, 10);
+    p->attended_ms = store_int(st, 11);
+    p->streams = (unsigned)store_int(st, 12);
 }
 
 enum err meeting_store_find_person(struct store_tx *tx, struct arena *arena, const char *meeting_id,
                                    const char *user_id, struct meeting_person *out)
 {
-    struct store_stmt *st = store_query(
-        tx,
-        "SELECT " PERSON_COLUMNS " FROM meeting_participants WHERE meeting_id = ? AND user_id = ?",
-        "ss", meeting_id, user_id);
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT " PERSON_COLUMNS LIVE_COLUMNS
+                    " FROM meeting_participants WHERE meeting_id = ? AND user_id = ?",
+                    "ss", meeting_id, user_id);
     bool is_found = store_step(st);
     if (is_found)
         read_person(st, arena, out);
@@ -247,9 +265,11 @@ enum err meeting_store_find_person(struct store_tx *tx, struct arena *arena, con
 enum err meeting_store_get_person(struct store_tx *tx, struct arena *arena, const char *meeting_id,
                                   const char *id, struct meeting_person *out)
 {
-    struct store_stmt *st = store_query(
-        tx, "SELECT " PERSON_COLUMNS " FROM meeting_participants WHERE meeting_id = ? AND id = ?",
-        "ss", meeting_id, id);
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT " PERSON_COLUMNS LIVE_COLUMNS
+                    " FROM meeting_participants WHERE meeting_id = ? AND id = ?",
+                    "ss", meeting_id, id);
     bool is_found = store_step(st);
     if (is_found)
         read_person(st, arena, out);
@@ -264,7 +284,10 @@ enum err meeting_store_put_person(struct store_tx *tx, const struct meeting_pers
                              " left_at_ms = ? WHERE id = ?",
                              "ssiiiis", p->name, p->avatar_url, (int64_t)p->role, (int64_t)p->state,
                              p->joined_at_ms, p->left_at_ms, p->id);
-    if (err || store_changes(tx) > 0)
+    bool is_there = !err && store_changes(tx) > 0;
+    if (is_there && p->state != MEETING__PARTICIPANT_STATE__ADMITTED)
+        err = meeting_store_part(tx, p->id, "", clock_wall_ms());
+    if (err || is_there)
         return err;
     return store_run(
         tx, "INSERT INTO meeting_participants (" PERSON_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?)",
@@ -292,7 +315,7 @@ enum err meeting_store_unseen(struct store_tx *tx, struct arena *arena, int64_t 
 {
     struct store_stmt *st = store_query(
         tx,
-        "SELECT " PERSON_COLUMNS " FROM meeting_participants WHERE state IN (1, 2)"
+        "SELECT " PERSON_COLUMNS LIVE_COLUMNS " FROM meeting_participants WHERE state IN (1, 2)"
         " AND (seen_at_ms < ? OR seen_at_ms > ?) AND (joined_at_ms < ? OR joined_at_ms > ?)"
         " AND meeting_id IN (SELECT m.id FROM meetings m WHERE m.state < 2) LIMIT 500",
         "iiii", before_ms, after_ms, before_ms, after_ms);
@@ -315,7 +338,8 @@ enum err meeting_store_people(struct store_tx *tx, struct arena *arena, const ch
     *rows = arena_array(arena, struct meeting_person, most + 1);
     *count = 0;
     st = store_query(tx,
-                     "SELECT " PERSON_COLUMNS " FROM meeting_participants WHERE meeting_id = ?"
+                     "SELECT " PERSON_COLUMNS LIVE_COLUMNS
+                     " FROM meeting_participants WHERE meeting_id = ?"
                      " AND (? < 0 OR state = ?) ORDER BY joined_at_ms, id",
                      "sii", meeting_id, (int64_t)state, (int64_t)state);
     while (*count < most && store_step(st))

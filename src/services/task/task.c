@@ -45,6 +45,7 @@ enum err task_create(struct task_service **out, const struct task_deps *deps)
         return err;
     }
     bus_work_bounded(deps->bus, "webhooks", task_on_webhook, svc, DELIVERIES_AT_ONCE);
+    svc->over = task_over_create(deps->bus);
     task_catalogue_start(svc);
     *out = svc;
     return ERR_OK;
@@ -59,6 +60,7 @@ void task_stop(struct task_service *svc)
 {
     if (!svc)
         return;
+    task_over_stop(svc->over);
     pthread_rwlock_wrlock(&svc->gate);
     fetch_destroy(&svc->fetch);
     fetch_destroy(&svc->push_fetch);
@@ -71,6 +73,7 @@ void task_destroy(struct task_service **svc)
         return;
     task_stop(*svc);
     pthread_rwlock_destroy(&(*svc)->gate);
+    task_over_destroy(&(*svc)->over);
     free((*svc)->allowed);
     free((*svc)->push_url);
     free((*svc)->push_secret);

@@ -230,6 +230,24 @@ static enum err run_rpc(struct task_service *svc, const struct row *row,
     return err;
 }
 
+/* Nothing that is begun with it comes to a good end; a file stays. */
+static const char *over_of(struct task_service *svc, const Tasks__TaskRequest *in)
+{
+    if (in->engine && in->engine->file_id[0])
+        return NULL;
+    if (in->engine && task_over_has(svc->over, in->engine->stream_id))
+        return "The stream has stopped.";
+    return task_over_has(svc->over, in->meeting_id) ? "The meeting has ended." : NULL;
+}
+
+static void answer_no_engine(struct task_service *svc, const Tasks__TaskRequest *in,
+                             Events__TaskResult *result)
+{
+    const char *over = over_of(svc, in);
+    result->status = (char *)(over ? err_name(ERR_FAILED_PRECONDITION) : "no_engine");
+    result->message = (char *)(over ? over : "");
+}
+
 static enum err on_task(void *arg, const struct bus_task *task, int attempt)
 {
     struct task_service *svc = arg;
@@ -243,7 +261,7 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
         bus_give_up(task);
         err = ERR_INVALID_ARGUMENT;
     } else if (row->target == TARGET_NONE) {
-        result.status = (char *)"no_engine";
+        answer_no_engine(svc, in, &result);
         err = tell(svc, arena, row, in, &result);
     } else {
         enum err went = run_rpc(svc, row, in, call, &(struct outcome){arena, &result});

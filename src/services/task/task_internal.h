@@ -22,6 +22,7 @@ struct task_service {
     struct fetch *fetch;   /* NULL: stopped */
     struct fetch *push_fetch; /* to the operator's own server, wherever it is */
     char *push_url, *push_secret;
+    struct task_over *over;
     atomic_int doubtful; /* deliveries under way to those that failed last time */
     atomic_int push_failures;
     _Atomic int64_t push_retry_at_ms; /* monotonic */
@@ -49,6 +50,13 @@ enum err task_post(struct task_service *svc, const struct task_post *post, struc
 
 /* ---- task_catalogue.c ---- */
 void task_catalogue_start(struct task_service *svc);
+
+/* ---- task_over.c: meetings and streams that are over ---- */
+struct task_over *task_over_create(struct bus *bus);
+/* Hears no more. Accepts NULL. */
+void task_over_stop(struct task_over *over);
+void task_over_destroy(struct task_over **over);
+bool task_over_has(struct task_over *over, const char *id);
 
 /* ---- task_pace.c ---- */
 /* A place for a delivery to one that failed last time; false: none is free just now. */

@@ -176,6 +176,51 @@ static void test_no_engine_is_said(void **state UNUSED)
     }
 }
 
+static void tell(const char *channel, const char *type, const char *key, const ProtobufCMessage *m)
+{
+    uint8_t bytes[200];
+    size_t n = protobuf_c_message_get_packed_size(m);
+    assert_true(n <= sizeof(bytes));
+    protobuf_c_message_pack(m, bytes);
+    bus_publish(w->bus, &(struct bus_event){.channel = channel,
+                                            .type = type,
+                                            .key = key,
+                                            .payload = {(const char *)bytes, n}});
+}
+
+static bool is_over(void *arg)
+{
+    int before = told_count;
+    put("ai", "speech_recognition", arg);
+    wait_told(before + 1);
+    return strcmp(told.status, "failed_precondition") == 0;
+}
+
+#define ENDED "01J00000000000000000000001"
+#define STOPPED "01J00000000000000000000002"
+
+/* AI hears meetings and media: nothing is begun for what is over. */
+static void test_what_is_over_is_not_begun(void **state UNUSED)
+{
+    Meeting__MeetingEvent meeting = MEETING__MEETING_EVENT__INIT;
+    Media__MediaEvent media = MEDIA__MEDIA_EVENT__INIT;
+    Media__Track track = MEDIA__TRACK__INIT;
+    bus_unsubscribe(w->bus, subscriptions[0]); /* these are no results */
+    bus_unsubscribe(w->bus, subscriptions[1]);
+    subscriptions[0] = subscriptions[1] = 0;
+    assert_false(is_over("{\"meeting_id\":\"" ENDED "\",\"engine\":{\"stream_id\":\"s\"}}"));
+    assert_false(is_over("{\"engine\":{\"stream_id\":\"" STOPPED "\"}}"));
+    tell("meeting_events", "meeting.started", ENDED, &meeting.base);
+    tell("meeting_events", "meeting.ended", ENDED, &meeting.base);
+    track.id = STOPPED;
+    media.track = &track;
+    tell("media_events", "stream.stopped", ENDED, &media.base);
+    eventually(is_over, "{\"meeting_id\":\"" ENDED "\",\"engine\":{\"stream_id\":\"s\"}}");
+    eventually(is_over, "{\"meeting_id\":\"other\",\"engine\":{\"stream_id\":\"" STOPPED "\"}}");
+    assert_false(is_over("{\"meeting_id\":\"other\",\"engine\":{\"stream_id\":\"s\"}}"));
+    assert_false(is_over("{\"meeting_id\":\"" ENDED "\",\"engine\":{\"file_id\":\"f\"}}"));
+}
+
 static void test_garbage_is_a_dead_letter(void **state UNUSED)
 {
     struct bus_task_stats stats = {0};
@@ -194,9 +239,8 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_a_meeting_is_made_and_ended),
-        T(test_what_may_not_be_is_said),
-        T(test_no_engine_is_said),
+        T(test_a_meeting_is_made_and_ended), T(test_what_may_not_be_is_said),
+        T(test_no_engine_is_said),           T(test_what_is_over_is_not_begun),
         T(test_garbage_is_a_dead_letter),
     };
     return cmocka_run_group_tests_name("catalogue of tasks", tests, NULL, NULL);
