@@ -23,7 +23,7 @@ help:
 	@echo "make soak    kill the server under load CRASHES ($(CRASHES)) times, and look for what was lost"
 	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, -http, -ws, -web, -im, -rpc, -split: one"
 	@echo "make test-shapes  every scenario in one process over engines, and in a deployment in pieces"
-	@echo "make chaos   kill and freeze services and engines under load for CHAOS_SECONDS ($(CHAOS_SECONDS))"
+	@echo "make chaos   kill, freeze and partition services and engines under load for CHAOS_SECONDS ($(CHAOS_SECONDS))"
 	@echo "make clean   remove what was built"
 
 deps:

@@ -10,7 +10,7 @@ build_packages="meson ninja-build pkg-config gcc libc6-dev libuv1-dev libhttp-pa
   libyaml-dev libcurl4-openssl-dev zlib1g-dev libbrotli-dev libavformat-dev libavcodec-dev libavutil-dev
   libswscale-dev libwebp-dev libseccomp-dev libpq-dev libmariadb-dev libhiredis-dev librabbitmq-dev librdkafka-dev"
 test_packages="libcmocka-dev libjwt-dev libsrtp2-dev clang-format openssl python3 spin dpkg-dev nginx-light python3-yaml"
-service_packages="postgresql mariadb-server redis-server redis-sentinel etcd-server etcd-client rabbitmq-server prometheus prometheus-alertmanager golang-go maven default-jre-headless" # the tests start servers of their own from them
+service_packages="iproute2 postgresql mariadb-server redis-server redis-sentinel etcd-server etcd-client rabbitmq-server prometheus prometheus-alertmanager golang-go maven default-jre-headless" # the tests start servers of their own from them
 browser_packages="chromium fonts-noto-cjk"
 fuzz_packages="clang libclang-rt-14-dev"
 bench_packages="janus nginx-light libnginx-mod-nchan wrk ejabberd erlang-p1-sqlite3 libgrpc-dev"

@@ -18,7 +18,7 @@ const SECRET = 'a-secret-of-this-cluster-that-is-long-enough';
 const JWT_SECRET = 'the-key-that-signs-tokens-of-this-deployment';
 
 // The processes of a deployment; the first one makes the tables, and answers commands of the shell.
-const PROCESSES = [
+export const PROCESSES = [
   { name: 'accounts', services: ['user', 'auth', 'presence', 'file'] },
   { name: 'messages-1', services: ['message', 'meeting', 'task'] },
   { name: 'messages-2', services: ['message'] },
@@ -101,12 +101,17 @@ export class Deployment {
     this.front = await startFront({ ...this.targets(), port: this.frontPort });
   }
 
+  // `places`, by name: { host, enter: [command to start it by] } of processes that are not at the loopback address.
   // Each has a data directory of its own; the first has the deployment's, so commands of the shell reach it.
   async startPart(name) {
     const { services, env = {} } = this.processes.find((one) => one.name === name);
     const dir = name === this.processes[0].name ? this.dataDir : path.join(this.dataDir, 'apart', name);
     if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode: 0o700 });
-    const part = await this.start({ env: { ...this.shared, ...env }, args: ['serve', `--services=${services.join(',')}`], dataDir: dir });
+    const place = this.places?.get(name);
+    const own = place && Object.fromEntries(['HTTP', 'GRPC', 'MEDIA'].map((what) => [`PARLANCE_${what}_HOST`, place.host]));
+    const part = await this.start({
+      env: { ...this.shared, ...own, ...env }, args: ['serve', `--services=${services.join(',')}`], dataDir: dir, wrap: place?.enter, host: place?.host,
+    });
     this.parts.set(name, part);
     this.front?.set(this.targets());
     return part;
@@ -137,8 +142,8 @@ export class Deployment {
     const alive = (kind) => this.processes.filter((one) => one.services.includes(kind) && this.isAlive(one.name))
       .map((one) => this.parts.get(one.name));
     return {
-      gateways: alive('gateway').map((part) => part.port),
-      signaling: alive('signaling').map((part) => Number(part.output.match(/HTTP: signaling on port (\d+)/)[1])),
+      gateways: alive('gateway').map((part) => part.address),
+      signaling: alive('signaling').map((part) => `${part.host}:${part.output.match(/HTTP: signaling on port (\d+)/)[1]}`),
     };
   }
 

@@ -75,8 +75,9 @@ export function run(args, { dataDir, env, input, cwd } = {}) {
 }
 
 export class Server {
-  constructor(child, dataDir, isOwnDir) {
+  constructor(child, dataDir, isOwnDir, host = '127.0.0.1') {
     this.child = child;
+    this.host = host;
     this.dataDir = dataDir;
     this.isOwnDir = isOwnDir;
     this.output = '';
@@ -91,9 +92,10 @@ export class Server {
     return this.output.split('\n').slice(0, -1).map((line) => JSON.parse(line));
   }
 
-  get url() { return `http://127.0.0.1:${this.port}`; }
-  get wsUrl() { return `ws://127.0.0.1:${this.port}`; }
-  get httpsUrl() { return `https://127.0.0.1:${this.tlsPort}`; }
+  get address() { return `${this.host}:${this.port}`; }
+  get url() { return `http://${this.address}`; }
+  get wsUrl() { return `ws://${this.address}`; }
+  get httpsUrl() { return `https://${this.host}:${this.tlsPort}`; }
 
   async waitReady() {
     const until = Date.now() + READY_MS;
@@ -137,20 +139,21 @@ export class Server {
 
 // `wrap` is what runs it: ['prlimit', '--nofile=1024']. PARLANCE_TEST_SHAPE=split makes several processes of a plain one.
 export async function startServer(options = {}) {
-  const { env = {}, args = ['serve'], dataDir, wrap = [], program = binary } = options;
+  const { env = {}, args = ['serve'], dataDir, wrap = [], program = binary, places } = options;
   const isPlain = args.length === 1 && args[0] === 'serve' && !wrap.length && program === binary && !env.PARLANCE_GRPC_ENABLED;
   if (!isSplit || !isPlain) return startProcess(options);
   const dir = dataDir ?? makeDataDir();
   return startDeployment({
-    Server, start: startProcess, dataDir: dir, isOwnDir: !dataDir, env: { ...storeOf(dir), ...enginesOf(dir), ...env },
+    Server, start: startProcess, places, dataDir: dir, isOwnDir: !dataDir, env: { ...storeOf(dir), ...enginesOf(dir), ...env },
   });
 }
 
-export async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], program: main = binary } = {}) {
+// `host`: where it is reached, if that is not this machine's loopback.
+export async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], host, program: main = binary } = {}) {
   const dir = dataDir ?? makeDataDir();
   const [program, ...rest] = [...wrap, main, ...args];
   const child = spawn(program, rest, { env: environment(dir, env), stdio: ['ignore', 'pipe', 'pipe'] });
-  const server = new Server(child, dir, !dataDir);
+  const server = new Server(child, dir, !dataDir, host);
   try {
     await server.waitReady();
   } catch (problem) {

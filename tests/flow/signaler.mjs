@@ -15,7 +15,7 @@ function decode(data, isBinary) {
 export class Signaler extends Wire {
   static async open(server, client, { token = client?.token, protocol = 'parlance.signaling.v1', base, ...options } = {}) {
     const { socket, opened } = connect(`${base ?? server.wsUrl}/ws/signaling`, protocol, token, options);
-    const wire = new Signaler(socket, decode);
+    const wire = new this(socket, decode);
     await inTime(opened, 'the socket to open');
     return wire;
   }

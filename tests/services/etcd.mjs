@@ -13,15 +13,15 @@ function makeCertificate(server) {
 }
 
 // Plain at `url`, and over TLS at `tlsUrl` with the certificate `cert`. No heartbeats of a cluster: it leads at once.
-export async function startEtcd() {
+export async function startEtcd({ at } = {}) {
   const [etcd, ctl] = ['etcd', 'etcdctl'].map((name) => findProgram(name, ['/usr/bin']));
-  const server = new Service('etcd', ['etcd', 'nobody']);
+  const server = new Service('etcd', ['etcd', 'nobody'], at);
   server.stopSignal = 'SIGTERM';
   server.port = await freePort();
   server.tlsPort = await freePort();
-  const peer = `http://127.0.0.1:${await freePort()}`;
-  server.url = `http://127.0.0.1:${server.port}`;
-  server.tlsUrl = `https://127.0.0.1:${server.tlsPort}`;
+  const peer = `http://${server.host}:${await freePort()}`;
+  server.url = `http://${server.host}:${server.port}`;
+  server.tlsUrl = `https://${server.host}:${server.tlsPort}`;
   const { cert, key } = makeCertificate(server);
   server.start(etcd, ['--name=one', `--data-dir=${server.dir}/data`, `--listen-client-urls=${server.url},${server.tlsUrl}`,
     `--advertise-client-urls=${server.url}`, `--cert-file=${cert}`, `--key-file=${key}`, `--listen-peer-urls=${peer}`,

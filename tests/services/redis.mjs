@@ -14,17 +14,17 @@ function write(server, name, text) {
 }
 
 // One redis-server that is not waited for: `args` beyond its port, directory and password.
-async function launch(args, { hasTls = false } = {}) {
+async function launch(args, { hasTls = false, at } = {}) {
   const [program, cli] = ['redis-server', 'redis-cli'].map((name) => findProgram(name, places));
-  const server = new Service('redis', ['redis', 'nobody']);
+  const server = new Service('redis', ['redis', 'nobody'], at);
   server.stopSignal = 'SIGTERM';
   server.port = await freePort();
   server.tls = hasTls ? makeCertificates(server) : [];
   const ports = hasTls ? ['--port', '0', '--tls-port', `${server.port}`, '--tls-cert-file', server.tls.cert, '--tls-key-file',
     server.tls.key, '--tls-ca-cert-file', server.tls.ca, '--tls-auth-clients', 'no'] : ['--port', `${server.port}`];
-  server.start(program, [...ports, '--bind', '127.0.0.1', '--dir', server.dir, '--save', '', '--requirepass', server.password,
+  server.start(program, [...ports, '--bind', server.host, '--dir', server.dir, '--save', '', '--requirepass', server.password,
     '--masterauth', server.password, ...args]);
-  server.cli = (...words) => spawnSync(cli, ['-h', '127.0.0.1', '-p', `${server.port}`, '-a', server.password, '--no-auth-warning',
+  server.cli = (...words) => spawnSync(cli, ['-h', server.host, '-p', `${server.port}`, '-a', server.password, '--no-auth-warning',
     ...(hasTls ? ['--tls', '--cacert', server.tls.ca] : []), ...words], { encoding: 'utf8', timeout: 20_000 }).stdout.trim();
   server.isReady = () => server.cli('PING') === 'PONG';
   return server;
@@ -45,10 +45,10 @@ function makeCertificates(server) {
 
 const durable = ['--appendonly', 'yes', '--appendfsync', 'everysec'];
 
-export async function startRedis() {
-  const server = await launch(durable);
+export async function startRedis({ at } = {}) {
+  const server = await launch(durable, { at });
   await server.waitReady();
-  server.url = `redis://:${server.password}@127.0.0.1:${server.port}`;
+  server.url = `redis://:${server.password}@${server.host}:${server.port}`;
   return server;
 }
 

@@ -5,8 +5,9 @@
 //   server.url                                         // postgres://parlance:...@127.0.0.1:40123/parlance
 //   await server.end('SIGKILL'); server.start();       // the same again, on the same data
 //   await server.stop();
+// { at: { host, enter: [command to start it by] } } lets postgres, redis and etcd listen elsewhere: in a network namespace.
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -42,8 +43,10 @@ export function findProgram(name, places) {
 }
 
 export class Service {
-  constructor(name, users) {
+  constructor(name, users, at) {
     this.user = findUser(users);
+    this.at = at;
+    this.host = at?.host ?? '127.0.0.1';
     this.dir = mkdtempSync(path.join(tmpdir(), `parlance-${name}-`));
     this.password = randomBytes(12).toString('hex');
     this.output = '';
@@ -65,7 +68,14 @@ export class Service {
   // Also once more, on the same data, after `end`.
   start(program = this.program, args = this.args) {
     Object.assign(this, { program, args, isOver: false });
-    this.child = spawn(program, args, { ...this.as, stdio: ['ignore', 'pipe', 'pipe'] });
+    const stdio = ['ignore', 'pipe', 'pipe'];
+    const [enter, ...rest] = this.at?.enter ?? [];
+    if (enter) { // entering takes rights that the user has not: it becomes the user afterwards
+      const become = this.user ? ['setpriv', `--reuid=${this.user.uid}`, `--regid=${this.user.gid}`, '--clear-groups'] : [];
+      this.child = spawn(enter, [...rest, ...become, program, ...args], { cwd: this.dir, stdio });
+    } else {
+      this.child = spawn(program, args, { ...this.as, stdio });
+    }
     this.exited = new Promise((resolve) => { this.child.once('exit', resolve); });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream.setEncoding('utf8').on('data', (text) => { this.output = (this.output + text).slice(-2_000); });
@@ -117,9 +127,9 @@ function makeCertificates(server) {
 }
 
 async function runPostgres(server, postgres, psql, data, settings) {
-  server.start(postgres, ['-D', data, '-c', 'listen_addresses=127.0.0.1', '-c', `port=${server.port}`,
+  server.start(postgres, ['-D', data, '-c', `listen_addresses=${server.host}`, '-c', `port=${server.port}`,
     '-c', `unix_socket_directories=${server.dir}`, '-c', 'max_connections=300', ...settings.flatMap((one) => ['-c', one])]);
-  server.url = `postgres://parlance:${server.password}@127.0.0.1:${server.port}/postgres`;
+  server.url = `postgres://parlance:${server.password}@${server.host}:${server.port}/postgres`;
   server.sql = (text) => spawnSync(psql, [server.url, '-qAt', '-c', text], { encoding: 'utf8', timeout: 10_000 });
   server.isReady = () => server.sql('SELECT 1').stdout?.trim() === '1';
   await server.waitReady();
@@ -145,9 +155,9 @@ export async function startStandby(primary) {
   return runPostgres(server, postgres, psql, data, []);
 }
 
-async function startPostgres({ tls = false, settings = [] } = {}) {
+async function startPostgres({ tls = false, settings = [], at } = {}) {
   const [initdb, postgres, psql] = postgresPrograms('initdb', 'postgres', 'psql');
-  const server = new Service('postgres', ['postgres', 'nobody']);
+  const server = new Service('postgres', ['postgres', 'nobody'], at);
   server.stopSignal = 'SIGINT'; // does not wait for clients
   server.port = await freePort();
   const data = path.join(server.dir, 'data');
@@ -156,6 +166,7 @@ async function startPostgres({ tls = false, settings = [] } = {}) {
   chmodSync(file, 0o644);
   server.prepare(initdb, ['-D', data, '-U', 'parlance', '-E', 'UTF8', '--locale=C.UTF-8', '-A', 'scram-sha-256',
     `--pwfile=${file}`, '--no-sync']);
+  if (at) appendFileSync(path.join(data, 'pg_hba.conf'), 'host all all samenet scram-sha-256\n');
   const certificates = tls ? makeCertificates(server) : null;
   return runPostgres(server, postgres, psql, data, [...settings,
     ...(tls ? ['ssl=on', `ssl_cert_file=${certificates.cert}`, `ssl_key_file=${certificates.key}`] : [])]);

@@ -11,9 +11,9 @@
  *   expect {id, sources [n]}
  *   start, stop                 all sources
  *   missing                     -> missing {count}: expected streams that have not begun
- *   begin, end                  of the measured window -> began, ended
- *   report                      -> report {...}
- *   quit
+ *   close {id}                  the endpoint and what it publishes are gone; both numbers are free
+ * again heard                       -> heard {endpoints [{id, audio {source: packets}}]} begin, end
+ * of the measured window -> began, ended report                      -> report {...} quit
  */
 #include "load.h"
 
@@ -190,6 +190,43 @@ static void do_missing(struct load *load, json_t *o UNUSED)
     load_say(json_pack("{s:s, s:i}", "event", "missing", "count", (int)count));
 }
 
+static void do_close(struct load *load, json_t *o)
+{
+    struct endpoint *e = endpoint_of(load, o);
+    for (unsigned i = 0; e && i < load->source_count; i++) {
+        if (load->sources[i] && load->sources[i]->endpoint == e) {
+            free(load->sources[i]);
+            load->sources[i] = NULL;
+        }
+    }
+    endpoint_destroy(&e);
+}
+
+static json_t *audio_of(const struct endpoint *e)
+{
+    json_t *audio = json_object();
+    for (unsigned i = 0; i < e->sink.count; i++) {
+        const struct sink_stream *t = &e->sink.streams[i];
+        char name[8];
+        if (t->is_video)
+            continue;
+        snprintf(name, sizeof(name), "%u", t->source);
+        json_int_t before = json_integer_value(json_object_get(audio, name));
+        json_object_set_new(audio, name, json_integer(before + t->packets));
+    }
+    return audio;
+}
+
+static void do_heard(struct load *load, json_t *o UNUSED)
+{
+    json_t *all = json_array();
+    for (unsigned i = 0; i < load->endpoint_count; i++)
+        if (load->endpoints[i] && load->endpoints[i]->sink.count)
+            json_array_append_new(
+                all, json_pack("{s:i, s:o}", "id", (int)i, "audio", audio_of(load->endpoints[i])));
+    load_say(json_pack("{s:s, s:o}", "event", "heard", "endpoints", all));
+}
+
 /* ---- the window ---- */
 
 static void do_begin(struct load *load, json_t *o UNUSED)
@@ -298,7 +335,8 @@ static const struct {
 } commands[] = {
     {"open", do_open},   {"connect", do_connect}, {"publish", do_publish}, {"expect", do_expect},
     {"start", do_start}, {"stop", do_stop},       {"missing", do_missing}, {"begin", do_begin},
-    {"end", do_end},     {"report", do_report},   {"quit", do_quit},
+    {"end", do_end},     {"report", do_report},   {"quit", do_quit},       {"close", do_close},
+    {"heard", do_heard},
 };
 
 void control_line(struct load *load, const char *line)

@@ -20,7 +20,7 @@
 
 #define EVENTS 64
 #define LINE_MAX_BYTES 65536
-#define LIFE_MAX_S 600
+#define LIFE_MAX_S 7200
 
 int64_t load_realtime_ns(void)
 {
@@ -87,12 +87,15 @@ static void wait_once(struct load *load, struct lines *in, int64_t due_us)
     struct timespec wait = {wait_us / 1000000, wait_us % 1000000 * 1000};
     int got = epoll_pwait2(load->epoll_fd, events, EVENTS, &wait, NULL);
     load->now_us = clock_mono_us();
+    bool has_lines = false;
     for (int i = 0; i < got; i++) {
         if (events[i].data.ptr)
             endpoint_on_readable(events[i].data.ptr);
         else
-            read_lines(load, in);
+            has_lines = true;
     }
+    if (has_lines) /* last: a line may close an endpoint */
+        read_lines(load, in);
 }
 
 static bool open_load(struct load *load)

@@ -70,7 +70,7 @@ describe('replacing', { skip: missing }, () => {
       await server.together();
       await pause(300);
       const targets = server.targets(); // the balancer sends nobody new there
-      server.front.set({ ...targets, gateways: targets.gateways.filter((port) => port !== server.parts.get(name).port) });
+      server.front.set({ ...targets, gateways: targets.gateways.filter((address) => address !== server.parts.get(name).address) });
       await pause(100);
       await server.parts.get(name).stop({ keepData: true });
       server.processes.splice(server.processes.findIndex((one) => one.name === name), 1);

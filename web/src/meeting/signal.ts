@@ -24,8 +24,9 @@ export interface SignalOptions {
 
 const requestLimitMs = 10_000;
 const openLimitMs = 8_000;
-const pingEveryMs = 5_000;
-const silenceLimitMs = 12_000;
+// A frozen server has to be noticed soon enough to be back in the room within ten seconds.
+const pingEveryMs = 3_000;
+const silenceLimitMs = 7_000;
 // How long the answer may take when there is a reason to doubt the line.
 const probeLimitMs = 3_000;
 const backoff = { firstMs: 400, mostMs: 8_000 };
