@@ -36,7 +36,7 @@ export async function endsSoon(client) {
   const reply = await eventually(async () => {
     const now = await client.get('/api/v1/users/me');
     return now.status === 401 && now;
-  }, { ms: 1000 });
+  }, { ms: 5000 });
   refused(reply, 'unauthenticated');
 }
 

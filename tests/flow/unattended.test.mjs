@@ -43,10 +43,10 @@ describe('an empty meeting', { concurrency: true }, () => {
     const wire = await enter(host, kept);
     ok(await host.post(`/api/v1/meetings/${left.id}/leave`));
     assert.equal(await state(left), 'active', 'there is a grace');
-    await eventually(async () => await state(left) === 'ended', { ms: 4000 });
+    await eventually(async () => await state(left) === 'ended', { ms: 15_000 });
     assert.equal(await state(kept), 'active');
     await wire.ok('leave_room');
-    await eventually(async () => await state(kept) === 'ended', { ms: 4000 });
+    await eventually(async () => await state(kept) === 'ended', { ms: 15_000 });
     refused(await host.post(`/api/v1/meetings/${kept.id}/join`), 'failed_precondition', /ended/);
   });
 

@@ -131,7 +131,7 @@ describe('a real Prometheus', { skip: has('prometheus') ? false : 'no Prometheus
           const series = await eventually(async () => {
             const found = await prometheus.query(query);
             return found.length ? found : false;
-          }, { ms: 3000, every: 500 }).catch((problem) => { failed.push(`${name}, ${title}: ${expr}: ${problem.message}`); return []; });
+          }, { ms: 10_000, every: 500 }).catch((problem) => { failed.push(`${name}, ${title}: ${expr}: ${problem.message}`); return []; });
           count += series.length;
         }
       }
