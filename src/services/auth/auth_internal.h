@@ -28,6 +28,8 @@ void auth_known_note(struct auth_known *known, struct arena *arena,
                      const Auth__ValidateTokenReply *reply);
 /* It is over. */
 void auth_known_end(struct auth_known *known, const char *session_id);
+/* The store says so of a token's sign-in; at most once a minute for each. */
+void auth_known_seen_over(struct auth_known *known, const char *session_id);
 /* What was said of the sign-in of these (verified) claims; NULL: nothing good. Only for when the
  * store is away. */
 Auth__ValidateTokenReply *auth_known_find(struct auth_known *known, struct arena *arena,

@@ -124,8 +124,10 @@ Auth__ValidateTokenReply *auth_validate(struct auth_service *svc, struct rpc_cal
     Auth__ValidateTokenReply *out = arena_new(call->arena, Auth__ValidateTokenReply);
     auth__validate_token_reply__init(out);
     enum err err = judge(svc, call, &claims, &session, out);
-    if (err == ERR_NOT_FOUND)
+    if (err == ERR_NOT_FOUND) {
+        auth_known_seen_over(svc->known, claims.session_id);
         return refuse(call);
+    }
     if (err) {
         out = auth_known_find(svc->known, call->arena, &claims);
         return out ? out : who_fail(call, err);
