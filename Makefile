@@ -22,7 +22,7 @@ help:
 	@echo "make fuzz    run every fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))"
 	@echo "make soak    kill the server under load CRASHES ($(CRASHES)) times, and look for what was lost"
 	@echo "make bench   measure beside others, into docs/benchmarks.md; bench-sfu, -http, -ws, -web, -im, -rpc, -split: one"
-	@echo "make test-shapes  every scenario in one process over engines, and in a deployment in pieces"
+	@echo "make test-shapes  every scenario in one process over engines, and in deployments in pieces; SHAPES=, FILES= choose"
 	@echo "make chaos   kill, freeze and partition services and engines under load for CHAOS_SECONDS ($(CHAOS_SECONDS))"
 	@echo "make clean   remove what was built"
 
@@ -98,16 +98,13 @@ soak: build
 	@cd tests/flow/once && PARLANCE_BUILD=$(abspath $(BUILD)) FAULTS=all node --test faults.test.mjs
 	@SCHEDULES=20000 $(BUILD)/tests/unit/services/services_gateway_protocol_test
 
-# Every scenario in both other shapes: one process over engines, and a deployment in pieces.
-SHAPES ?= engines split
-TEST_BUS ?= redis
+# Every scenario in the other shapes, one after the other to the end of all; FILES="accounts chat": those alone.
+# tools/run_shapes.py --list says what shapes there are.
+SHAPES ?= engines,split,split-mariadb-rabbitmq
+FILES ?=
 test-shapes: build
 	@tools/deps.sh test
-	@for shape in $(SHAPES); do echo "tests/flow, shape $$shape, events over $(TEST_BUS):"; \
-	  for file in tests/flow/*.test.mjs; do \
-	    PARLANCE_TEST_SHAPE=$$shape PARLANCE_TEST_BUS=$(TEST_BUS) PARLANCE_BUILD=$(abspath $(BUILD)) node tests/services/run.mjs \
-	      $$(echo postgres redis etcd $(TEST_BUS) | tr ' ' '\n' | sort -u | paste -sd,) \
-	      node --test --test-reporter=spec $$file || exit 1; done; done
+	@tools/run_shapes.py --build $(BUILD) --shapes "$(SHAPES)" $(FILES)
 
 chaos: build
 	@tools/deps.sh test

@@ -348,6 +348,10 @@ static void accept_messages(void *arg, struct http_request *req, const struct id
     gateway_accept(arg, req, who, is_origin_allowed, origin_arg);
 }
 
+#define SIGNALING_APART                                                                         \
+    "This gateway has no signaling in it: whatever stands before it has to send /ws/signaling " \
+    "to the signaling processes (http.ports.signaling; docs/scaling.md)."
+
 static enum err start_edge(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -369,9 +373,11 @@ static enum err start_edge(struct app *app)
             mounts[mount_count++] = all[i];
     if (s->signaling_service)
         ws_rows[ws_count++] =
-            (struct edge_ws_row){"/ws/signaling", accept_signaling, s->signaling_service};
+            (struct edge_ws_row){"/ws/signaling", accept_signaling, s->signaling_service, NULL};
+    else if (s->gateway)
+        ws_rows[ws_count++] = (struct edge_ws_row){"/ws/signaling", NULL, NULL, SIGNALING_APART};
     if (s->gateway)
-        ws_rows[ws_count++] = (struct edge_ws_row){"/ws/im", accept_messages, s->gateway};
+        ws_rows[ws_count++] = (struct edge_ws_row){"/ws/im", accept_messages, s->gateway, NULL};
     const struct edge_check checks[] = {
         {"store", is_store_ready, app, false},
         {"cache", is_cache_there, app, true},

@@ -78,7 +78,10 @@ static void on_request(void *arg, struct http_request *req)
         return;
     const struct edge_ws_row *ws = find_ws(e, req->path);
     if (ws) {
-        edge_ws_start(e, req, ws);
+        if (ws->fn)
+            edge_ws_start(e, req, ws);
+        else
+            edge_reply_error(e, req, ERR_UNIMPLEMENTED, ws->elsewhere);
         return;
     }
     struct edge_match match;

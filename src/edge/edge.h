@@ -86,8 +86,9 @@ typedef void edge_ws_fn(void *arg, struct http_request *req, const struct identi
                         ws_origin_fn *is_origin_allowed, void *origin_arg);
 struct edge_ws_row {
     const char *path;
-    edge_ws_fn *fn;
+    edge_ws_fn *fn; /* NULL: refused, and `elsewhere` says who has it */
     void *arg;
+    const char *elsewhere;
 };
 
 /* What goes over a socket, for the AsyncAPI document. */

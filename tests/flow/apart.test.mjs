@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { SECRET } from './grpc_client.mjs';
-import { makeDataDir, servicePorts, startServer } from './server.mjs';
+import { Client, makeDataDir, servicePorts, startServer } from './server.mjs';
 
 const grpc = {
   CLUSTER_SECRET: SECRET,
@@ -65,5 +65,17 @@ describe('ports', () => {
     assert.equal(await statusOf(all.port, '/api/v1/conversations'), 401);
     assert.equal(logged(all, /^HTTP: /), undefined);
     await all.stop();
+  });
+
+  test('a gateway without signaling says where /ws/signaling is', async () => {
+    const gateway = await startServer({
+      env: { ...grpc, PARLANCE_SERVICES_REMOTE: 'signaling=127.0.0.1:9' },
+      args: ['serve', '--services=user,auth,media,meeting,file,message,presence,task,gateway'],
+    });
+    const reply = await new Client(gateway.url).get('/ws/signaling');
+    assert.deepEqual([reply.status, reply.body.error.code], [501, 'unimplemented']);
+    assert.match(reply.body.error.message, /send \/ws\/signaling to the signaling processes/);
+    assert.equal(await statusOf(gateway.port, '/ws/im'), 426); // this one it has
+    await gateway.stop();
   });
 });
