@@ -22,28 +22,10 @@ import sys
 import tempfile
 import time
 
-from run_tests import ROOT, count_node
+from run_tests import ROOT, SKIPPED, count_node
+from shapes import DEFAULT, SHAPES
 
 FILE_S_MAX = 600
-
-# name: servers, environment
-SHAPES = {
-    "engines": ("postgres,redis,kafka", {
-        "PARLANCE_TEST_SHAPE": "engines", "PARLANCE_TEST_STORE": "postgres", "PARLANCE_TEST_BUS": "kafka",
-        "PARLANCE_TEST_QUEUE": "kafka"}),
-    "split": ("postgres,redis,etcd", {
-        "PARLANCE_TEST_SHAPE": "split", "PARLANCE_TEST_STORE": "postgres", "PARLANCE_TEST_BUS": "redis",
-        "PARLANCE_TEST_QUEUE": "redis"}),
-    "split-mariadb-rabbitmq": ("mysql,redis,rabbitmq,etcd", {
-        "PARLANCE_TEST_SHAPE": "split", "PARLANCE_TEST_STORE": "mysql", "PARLANCE_TEST_BUS": "rabbitmq",
-        "PARLANCE_TEST_QUEUE": "rabbitmq"}),
-    "split-kafka": ("postgres,redis,kafka,etcd", {
-        "PARLANCE_TEST_SHAPE": "split", "PARLANCE_TEST_STORE": "postgres", "PARLANCE_TEST_BUS": "kafka",
-        "PARLANCE_TEST_QUEUE": "kafka"}),
-    "mariadb": ("mysql", {"PARLANCE_TEST_STORE": "mysql"}),
-    "postgres": ("postgres", {"PARLANCE_TEST_STORE": "postgres"}),
-}
-DEFAULT = "engines,split,split-mariadb-rabbitmq"
 
 # Those of tests/flow/once that are about whatever startServer starts, not about engines or processes of their own.
 ONCE = ("joins",)
@@ -109,7 +91,7 @@ def run_shape(shape, files, build):
         done = subprocess.run(["node", "tests/services/run.mjs", servers, sys.executable, os.path.abspath(__file__),
                                "--within", shape, "--results", results, *files], cwd=ROOT,
                               env={**os.environ, **extra, "PARLANCE_BUILD": os.path.abspath(os.path.join(ROOT, build))})
-        if done.returncode == 77:
+        if done.returncode == SKIPPED:
             return None
         lines = []
         if os.path.exists(results):
@@ -140,7 +122,7 @@ def sum_up(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build")
-    parser.add_argument("--shapes", default=DEFAULT)
+    parser.add_argument("--shapes", default=",".join(DEFAULT))
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--within", help=argparse.SUPPRESS)
     parser.add_argument("--results", help=argparse.SUPPRESS)
@@ -149,7 +131,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if given.list:
         for name, (servers, _) in SHAPES.items():
-            print(f"{name}: {servers}{'' if name in DEFAULT.split(',') else ' (when asked for)'}")
+            print(f"{name}: {servers}{'' if name in DEFAULT else ' (when asked for)'}")
         return
     files = [file_of(name) for name in given.files] or all_files()
     if given.within:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 
 from second_look import SecondLook
+from shapes import SELECTION, SHAPES
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SKIPPED = 77  # how tests/services/run.mjs ends when a server cannot be had
@@ -176,18 +177,12 @@ def run_node(name, pattern, build, look, extra=None, is_serial=False):
     return passed, failed
 
 
-def run_in_pieces(build, names, look):
-    """A selection of tests/flow against deployments of many processes; all of it: make test-shapes."""
-    print("\ntests/flow, in pieces:", flush=True)
-    passed = failed = 0
-    for name in names:
-        counts = judge_files([os.path.join(ROOT, "tests", "flow", f"{name}.test.mjs")], build,
-                             {"PARLANCE_TEST_SHAPE": "split"}, look,
-                             ("node", "tests/services/run.mjs", "postgres,redis,etcd", "node"))
-        if counts is None:
-            return None
-        passed, failed = passed + counts[0], failed + counts[1]
-    return passed, failed
+def run_in_shape(shape, names, build, look):
+    """A selection of tests/flow over the servers of a shape."""
+    servers, extra = SHAPES[shape]
+    print(f"\ntests/flow, {shape}:", flush=True)
+    files = [os.path.join(ROOT, "tests", "flow", f"{name}.test.mjs") for name in names]
+    return judge_files(files, build, extra, look, ("node", "tests/services/run.mjs", servers, "node"))
 
 
 def main():
@@ -203,7 +198,8 @@ def main():
          {"PARLANCE_SERVICES_PACK_CALLS": "true"}),
     ):
         suites.append((name, run_node(name, pattern, build, look, extra)))
-    suites.append(("tests/flow, in pieces", run_in_pieces(builds[0], ("accounts", "groups", "meetings"), look)))
+    for shape, names in SELECTION:
+        suites.append((f"tests/flow, {shape}", run_in_shape(shape, names, builds[0], look)))
     # Each file has several pages that encode and decode: two at a time would only be slower.
     suites.append(("tests/browser", run_node("tests/browser", "tests/browser/**/*.test.mjs", builds[0], look, None, True)))
     total_passed = total_failed = 0

@@ -39,12 +39,12 @@ function urlOf(name) {
 }
 
 // What every process of one deployment is told of the engines; nothing without a shape.
-export function enginesOf(dataDir) {
+export function enginesOf(dataDir, { isApart = false } = {}) {
   if (!shape) return {};
   const prefix = `${path.basename(dataDir)}.`;
   const [bus, queue] = [process.env.PARLANCE_TEST_BUS ?? 'redis', process.env.PARLANCE_TEST_QUEUE];
   return {
-    JWT_SECRET, // of several processes over one database
+    ...(isApart && { JWT_SECRET }), // alike in several processes over one database
     PARLANCE_EVENT_BUS_TYPE: bus,
     PARLANCE_EVENT_BUS_URL: urlOf(bus),
     PARLANCE_EVENT_BUS_PREFIX: prefix,

@@ -46,7 +46,7 @@ export function environment(dataDir, extra = {}) {
   return {
     ...plainEnvironment(),
     PARLANCE_DATA_DIR: dataDir,
-    ...storeOf(dataDir),
+    ...(!extra.PARLANCE_STORE_URL && storeOf(dataDir)),
     ...enginesOf(dataDir),
     ...(process.env.PARLANCE_TEST_SHARDS && { PARLANCE_MESSAGES_SHARDS: process.env.PARLANCE_TEST_SHARDS }),
     PARLANCE_HTTP_HOST: '127.0.0.1',
@@ -152,7 +152,8 @@ export async function startServer(options = {}) {
 export async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], host, program: main = binary } = {}) {
   const dir = dataDir ?? makeDataDir();
   const [program, ...rest] = [...wrap, main, ...args];
-  const child = spawn(program, rest, { env: environment(dir, env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const isApart = args.some((one) => one.startsWith('--services'));
+  const child = spawn(program, rest, { env: environment(dir, { ...enginesOf(dir, { isApart }), ...env }), stdio: ['ignore', 'pipe', 'pipe'] });
   const server = new Server(child, dir, !dataDir, host);
   try {
     await server.waitReady();
