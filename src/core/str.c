@@ -159,10 +159,23 @@ int str_utf8_step(const uint8_t *p, size_t n)
     return need;
 }
 
+/* Eight bytes of ASCII, no NUL among them: what most text is, judged in one step. */
+static bool is_ascii_8(const uint8_t *p)
+{
+    uint64_t bytes;
+    memcpy(&bytes, p, sizeof(bytes));
+    uint64_t is_zero = (bytes - UINT64_C(0x0101010101010101)) & ~bytes;
+    return ((bytes | is_zero) & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool str_is_utf8(struct str s)
 {
     const uint8_t *p = (const uint8_t *)s.p;
     for (size_t i = 0; i < s.n;) {
+        if (s.n - i >= 8 && is_ascii_8(p + i)) {
+            i += 8;
+            continue;
+        }
         int step = str_utf8_step(p + i, s.n - i);
         if (step < 0 || p[i] == 0)
             return false;

@@ -9,6 +9,8 @@
 #include "core/mem.h"
 #include "grpc/h2_channel_internal.h"
 
+#define REQUEST_FIRST_BYTES 255 /* path and metadata of an ordinary call */
+
 static struct h2_call *call_of(struct h2_half *half)
 {
     return (struct h2_call *)half;
@@ -136,8 +138,9 @@ void h2_call_on_end(struct h2_half *half)
     const char *status = h2_metadata_find(&call->metadata, "grpc-status");
     const char *why = h2_metadata_find(&call->metadata, "grpc-message");
     enum err err = status ? h2_status_parse(str_from(status)) : ERR_INTERNAL;
-    char message[512] = "the answer ended without a status";
-    if (status)
+    char message[512];
+    snprintf(message, sizeof(message), "%s", status ? "" : "the answer ended without a status");
+    if (err && status)
         h2_percent_parse(str_from(why ? why : ""), message, sizeof(message));
     if (!err && h2_deframer_is_inside(&half->in)) {
         err = ERR_INTERNAL;
@@ -207,7 +210,6 @@ static size_t write_headers(const struct h2_call *call, nghttp2_nv *nv,
     nv[n++] = h2_nv(":authority", call->channel->authority);
     nv[n++] = (nghttp2_nv)H2_NV_STATIC("te", "trailers");
     nv[n++] = (nghttp2_nv)H2_NV_STATIC("content-type", "application/grpc");
-    nv[n++] = (nghttp2_nv)H2_NV_STATIC("grpc-accept-encoding", "identity");
     nv[n++] = (nghttp2_nv)H2_NV_STATIC("user-agent", "parlance");
     if (call->deadline_us) {
         h2_timeout_write((call->deadline_us - loop_now_us(call->channel->io->loop)) / 1000,
@@ -223,7 +225,7 @@ static size_t write_headers(const struct h2_call *call, nghttp2_nv *nv,
 
 void h2_call_submit(struct h2_call *call, struct h2_link *link)
 {
-    nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 9];
+    nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 8];
     char timeout[H2_TIMEOUT_SIZE];
     size_t count = write_headers(call, nv, timeout);
     nghttp2_data_provider provider = h2_half_provider();
@@ -247,6 +249,7 @@ static struct h2_call *make_call(struct h2_channel *channel, const struct h2_cal
     call->arg = opt->arg;
     call->is_patient = opt->is_patient;
     call->half.in.max_bytes = channel->opt.message_max_bytes;
+    strbuf_reserve(&call->request, REQUEST_FIRST_BYTES);
     strbuf_add(&call->request, opt->path, strlen(opt->path) + 1);
     for (size_t i = 0; i < opt->metadata_count; i++) {
         strbuf_add(&call->request, opt->metadata[i].name, strlen(opt->metadata[i].name) + 1);

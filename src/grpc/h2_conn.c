@@ -50,6 +50,7 @@ void h2_conn_flush(struct h2_conn *conn)
     }
     send_bytes(conn, io->gather, n);
     conn->is_flushing = false;
+    list_remove(&conn->dirty_node);
     if (!conn->stream.is_closing && !nghttp2_session_want_read(conn->session) &&
         !nghttp2_session_want_write(conn->session))
         h2_conn_finish(conn);
@@ -74,14 +75,12 @@ void h2_conn_finish(struct h2_conn *conn)
 
 /* ---- halves ---- */
 
-void h2_half_send(struct h2_half *half, const void *message, size_t n)
+void *h2_half_room(struct h2_half *half, size_t n)
 {
     uint8_t prefix[H2_PREFIX_BYTES] = {0, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
                                        (uint8_t)n};
     char *to = strbuf_reserve(&half->out, H2_PREFIX_BYTES + n);
     memcpy(to, prefix, H2_PREFIX_BYTES);
-    if (n)
-        memcpy(to + H2_PREFIX_BYTES, message, n);
     half->out.n += H2_PREFIX_BYTES + n;
     if (half->is_out_resting) {
         half->is_out_resting = false;
@@ -89,6 +88,14 @@ void h2_half_send(struct h2_half *half, const void *message, size_t n)
     }
     if (half->conn)
         h2_conn_touch(half->conn);
+    return to + H2_PREFIX_BYTES;
+}
+
+void h2_half_send(struct h2_half *half, const void *message, size_t n)
+{
+    void *room = h2_half_room(half, n);
+    if (n)
+        memcpy(room, message, n);
 }
 
 void h2_half_end(struct h2_half *half)

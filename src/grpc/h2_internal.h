@@ -99,6 +99,8 @@ void h2_io_touch(struct h2_io *io);
 /* Ends of calls that wait in io->failed; h2_call.c. */
 void h2_calls_fail(struct h2_io *io);
 
+/* Queues a message; the caller fills the n bytes before he does anything else. */
+void *h2_half_room(struct h2_half *half, size_t n);
 /* Queues a message. */
 void h2_half_send(struct h2_half *half, const void *message, size_t n);
 /* Nothing more will be queued. */

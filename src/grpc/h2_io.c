@@ -37,7 +37,6 @@ static void empty_graves(struct h2_io *io)
 static void turn(void *arg)
 {
     struct h2_io *io = arg;
-    io->is_turning = false;
     h2_calls_fail(io);
     while (!list_is_empty(&io->dirty)) {
         struct h2_conn *conn = LIST_ENTRY(io->dirty.next, struct h2_conn, dirty_node);
@@ -45,6 +44,9 @@ static void turn(void *arg)
         h2_conn_flush(conn);
     }
     empty_graves(io);
+    io->is_turning = false; /* what was touched meanwhile is done already */
+    if (!list_is_empty(&io->failed))
+        h2_io_touch(io);
 }
 
 static void start(void *arg)

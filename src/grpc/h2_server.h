@@ -65,6 +65,9 @@ struct h2_status {
     size_t metadata_count;
 };
 void h2_stream_send(struct h2_stream *s, const void *message, size_t n);
+/* Where the caller writes a message of n bytes himself, before anything else is done with the
+ * stream. NULL: nobody would read it. */
+void *h2_stream_room(struct h2_stream *s, size_t n);
 /* The end; what comes of the client afterwards is dropped. */
 void h2_stream_finish(struct h2_stream *s, const struct h2_status *status);
 /* Bytes that wait for the client to read. */

@@ -26,21 +26,27 @@ static struct h2_peer *peer_of(const struct h2_stream *s)
 static void begin(struct h2_stream *s)
 {
     nghttp2_nv nv[] = {H2_NV_STATIC(":status", "200"),
-                       H2_NV_STATIC("content-type", "application/grpc"),
-                       H2_NV_STATIC("grpc-accept-encoding", "identity")};
+                       H2_NV_STATIC("content-type", "application/grpc")};
     nghttp2_data_provider provider = h2_half_provider();
     s->is_begun = true;
     nghttp2_submit_response(s->half.conn->session, s->half.id, nv, ARRAY_LEN(nv), &provider);
     h2_conn_touch(s->half.conn);
 }
 
-void h2_stream_send(struct h2_stream *s, const void *message, size_t n)
+void *h2_stream_room(struct h2_stream *s, size_t n)
 {
     if (s->half.is_gone || s->is_finished)
-        return;
+        return NULL;
     if (!s->is_begun)
         begin(s);
-    h2_half_send(&s->half, message, n);
+    return h2_half_room(&s->half, n);
+}
+
+void h2_stream_send(struct h2_stream *s, const void *message, size_t n)
+{
+    void *room = h2_stream_room(s, n);
+    if (room && n)
+        memcpy(room, message, n);
 }
 
 static void add_trailer(struct strbuf *out, const char *name, const char *value)
@@ -51,9 +57,8 @@ static void add_trailer(struct strbuf *out, const char *name, const char *value)
 
 static void write_trailers(struct strbuf *out, const struct h2_status *status)
 {
-    char code[4];
-    snprintf(code, sizeof(code), "%d", (int)status->err);
-    add_trailer(out, "grpc-status", code);
+    char code[] = {(char)('0' + status->err / 10), (char)('0' + status->err % 10), '\0'};
+    add_trailer(out, "grpc-status", status->err < 10 ? code + 1 : code);
     if (status->err != ERR_OK) {
         struct strbuf text = {0};
         struct str message = str_from(status->message ? status->message : err_text(status->err));
@@ -68,10 +73,9 @@ static void write_trailers(struct strbuf *out, const struct h2_status *status)
 /* Status and all in one frame: there was nothing to say before. */
 static void answer_at_once(struct h2_stream *s)
 {
-    nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 5] = {H2_NV_STATIC(":status", "200"),
-                                                H2_NV_STATIC("content-type", "application/grpc"),
-                                                H2_NV_STATIC("grpc-accept-encoding", "identity")};
-    size_t count = 3;
+    nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 4] = {H2_NV_STATIC(":status", "200"),
+                                                H2_NV_STATIC("content-type", "application/grpc")};
+    size_t count = 2;
     const char *end = s->half.trailers.p + s->half.trailers.n;
     for (const char *at = s->half.trailers.p; at < end; count++) {
         const char *value = at + strlen(at) + 1;

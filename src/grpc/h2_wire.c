@@ -107,13 +107,22 @@ bool h2_timeout_parse(struct str text, int64_t *ms)
 void h2_timeout_write(int64_t ms, char out[H2_TIMEOUT_SIZE])
 {
     const int64_t digits_max = 99999999;
-    ms = MAX(ms, (int64_t)1);
-    if (ms <= digits_max)
-        snprintf(out, H2_TIMEOUT_SIZE, "%dm", (int)ms);
-    else if (ms / 1000 < digits_max)
-        snprintf(out, H2_TIMEOUT_SIZE, "%dS", (int)((ms + 999) / 1000));
-    else
-        snprintf(out, H2_TIMEOUT_SIZE, "%dH", (int)MIN(ms / 3600000 + 1, digits_max));
+    char digits[H2_TIMEOUT_SIZE], *at = digits + sizeof(digits);
+    int64_t value = MAX(ms, (int64_t)1);
+    char unit = 'm';
+    if (value / 1000 >= digits_max) {
+        value = MIN(value / 3600000 + 1, digits_max);
+        unit = 'H';
+    } else if (value > digits_max) {
+        value = (value + 999) / 1000;
+        unit = 'S';
+    }
+    *--at = '\0';
+    *--at = unit;
+    do /* every call says one: no printf */
+        *--at = (char)('0' + value % 10);
+    while (value /= 10);
+    memcpy(out, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 /* ---- reasons ---- */

@@ -29,15 +29,21 @@ struct stream_io *stream_io_create(struct loop *loop)
     io->loop = loop;
     io->corked = NULL;
     io->on_turn = NULL;
+    io->is_turning = false;
     io->cork_n = 0;
+    io->open_handles = 2;
     list_init(&io->deferred);
     uv_idle_init(loop_uv(loop), &io->idle);
+    uv_prepare_init(loop_uv(loop), &io->turn);
+    io->idle.data = io->turn.data = io;
     return io;
 }
 
 static void on_io_closed(uv_handle_t *handle)
 {
-    free(CONTAINER_OF((uv_idle_t *)handle, struct stream_io, idle));
+    struct stream_io *io = handle->data;
+    if (--io->open_handles == 0)
+        free(io);
 }
 
 void stream_io_destroy(struct stream_io **io)
@@ -45,14 +51,30 @@ void stream_io_destroy(struct stream_io **io)
     if (!*io)
         return;
     uv_close((uv_handle_t *)&(*io)->idle, on_io_closed);
+    uv_close((uv_handle_t *)&(*io)->turn, on_io_closed);
     *io = NULL;
 }
 
+static void run_turn(uv_prepare_t *turn)
+{
+    struct stream_io *io = turn->data;
+    uv_prepare_stop(turn);
+    io->is_turning = true;
+    io->on_turn(io->turn_arg);
+    io->is_turning = false;
+}
+
+/*
+ * A prepare handle and not an idle one: what an event asks for is done in the same round, and the
+ * loop may wait at once, where an idle handle makes it look in vain first.
+ */
 void stream_io_next_turn(struct stream_io *io, void (*on_turn)(void *arg), void *arg)
 {
     io->on_turn = on_turn;
     io->turn_arg = arg;
-    uv_idle_start(&io->idle, run_deferred);
+    uv_prepare_start(&io->turn, run_turn);
+    if (io->is_turning) /* this round's are through: the loop must come round without waiting */
+        uv_idle_start(&io->idle, run_deferred);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -249,12 +271,8 @@ void stream_defer(struct stream *s)
 
 static void run_deferred(uv_idle_t *idle)
 {
-    struct stream_io *io = CONTAINER_OF(idle, struct stream_io, idle);
-    void (*on_turn)(void *arg) = io->on_turn;
+    struct stream_io *io = idle->data;
     uv_idle_stop(idle); /* what is wanted again from here on starts it again */
-    io->on_turn = NULL;
-    if (on_turn)
-        on_turn(io->turn_arg);
     /* Those that defer themselves again have their turn in the next round. */
     struct list now;
     list_init(&now);

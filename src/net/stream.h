@@ -64,8 +64,9 @@ struct stream_io *stream_io_create(struct loop *loop);
 /* On the loop, after all its streams are closed; frees itself when libuv lets go of it. */
 void stream_io_destroy(struct stream_io **io);
 
-/* on_turn(arg) once, in the loop's next turn, before it waits for anything. Called again before
- * that it changes nothing; there is one such function for an io. */
+/* on_turn(arg) once, just before the loop next waits for anything; asked for within on_turn: once
+ * more, when what is ready has been looked at. Called again before that it changes nothing; there
+ * is one such function for an io. */
 void stream_io_next_turn(struct stream_io *io, void (*on_turn)(void *arg), void *arg);
 
 /* Takes the connected, non-blocking socket and `ssl` (may be NULL; set to accept or connect state).

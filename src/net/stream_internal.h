@@ -10,9 +10,12 @@
 struct stream_io {
     struct loop *loop;
     struct list deferred; /* streams whose turn comes without a poll event */
-    uv_idle_t idle;       /* runs while there are any, or for on_turn */
+    uv_idle_t idle;       /* runs while there are any */
+    uv_prepare_t turn;    /* runs for on_turn, just before the loop waits */
     void (*on_turn)(void *arg);
     void *turn_arg;
+    bool is_turning; /* within on_turn */
+    unsigned open_handles;
     struct stream *corked;
     size_t cork_n;
     uint8_t read_buffer[STREAM_READ_BYTES];

@@ -66,6 +66,7 @@ static void *sweeper_main(void *unused)
         while (idle_count >= IDLE_SWEEPS && list_is_empty(&in_flight)) {
             is_asleep = true;
             pthread_cond_wait(&wake, &lock);
+            idle_count = 0; /* or every short call would wake it, and find it gone */
         }
         is_asleep = false;
         sweep_pause();

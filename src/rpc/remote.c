@@ -234,7 +234,8 @@ static bool is_called(const struct instance *instance, const char *name)
             str_to_i64(str_from(name + n + 1), &port) && port == c->port);
 }
 
-/* The next in turn that is not failing; a pinned call has no choice. */
+/* The next in turn that is not failing; a pinned call has no choice. Whose turn is next, attempt_on
+ * says. */
 static struct instance *pick(struct rpc_remote *remote, const struct rpc_call *call)
 {
     const char *pinned = call->instance;
@@ -243,7 +244,6 @@ static struct instance *pick(struct rpc_remote *remote, const struct rpc_call *c
     for (size_t i = 0; i < remote->count; i++) {
         struct instance *instance = &remote->instances[(remote->next + i) % remote->count];
         if (pinned ? is_called(instance, pinned) : state_of(instance) != H2_CHANNEL_FAILING) {
-            remote->next = (remote->next + i + 1) % remote->count;
             return instance;
         }
     }
@@ -268,21 +268,9 @@ static void fail_nobody(struct attempt *a)
     end_call(a, NULL);
 }
 
-static void attempt_start(void *arg)
+static void attempt_on(struct attempt *a, const struct instance *instance, int64_t left_us)
 {
-    struct attempt *a = arg;
     struct rpc_remote *remote = a->remote;
-    int64_t left_us = a->call->deadline_us - clock_mono_us();
-    struct instance *instance = pick(remote, a->call);
-    if (left_us <= 0 || !instance) {
-        if (instance) {
-            rpc_fail(a->call, ERR_DEADLINE_EXCEEDED, "%s", err_text(ERR_DEADLINE_EXCEEDED));
-            end_call(a, NULL);
-        } else {
-            fail_nobody(a);
-        }
-        return;
-    }
     struct arena *arena = arena_create();
     struct h2_pair pairs[RPC_METADATA_MAX_PAIRS];
     struct h2_call *call = h2_call_start(
@@ -297,9 +285,41 @@ static void attempt_start(void *arg)
     a->channel = instance->channel;
     a->channel->refs++;
     a->count++;
+    if (!a->call->instance && !a->call->affinity)
+        remote->next = (size_t)(instance - remote->instances + 1) % remote->count;
     h2_call_send(call, a->request, a->request_n);
     h2_call_end(call);
     arena_destroy(&arena);
+}
+
+static void attempt_start(void *arg)
+{
+    struct attempt *a = arg;
+    int64_t left_us = a->call->deadline_us - clock_mono_us();
+    const struct instance *instance = pick(a->remote, a->call);
+    if (instance && left_us > 0) {
+        attempt_on(a, instance, left_us);
+    } else if (instance) {
+        rpc_fail(a->call, ERR_DEADLINE_EXCEEDED, "%s", err_text(ERR_DEADLINE_EXCEEDED));
+        end_call(a, NULL);
+    } else {
+        fail_nobody(a);
+    }
+}
+
+/* On the loop already, and somebody is there: what goes out now leaves with the rest of this turn.
+ * Everything else waits for the next: nobody is told of an end while he still begins. */
+static bool attempt_start_here(struct attempt *a)
+{
+    struct rpc_remote *remote = a->remote;
+    if (!loop_is_current(remote->pool->loop))
+        return false;
+    int64_t left_us = a->call->deadline_us - loop_now_us(remote->pool->loop);
+    const struct instance *instance = pick(remote, a->call);
+    if (!instance || left_us <= 0 || state_of(instance) != H2_CHANNEL_READY)
+        return false;
+    attempt_on(a, instance, left_us);
+    return true;
 }
 
 static void remote_invoke(ProtobufCService *base, unsigned method, const ProtobufCMessage *input,
@@ -320,7 +340,8 @@ static void remote_invoke(ProtobufCService *base, unsigned method, const Protobu
     if (!rpc_state(call)->is_managed)
         rpc_call_start_clock(call);
     rpc_span_start(rpc_state(call), base->descriptor, method, SPAN_CLIENT);
-    loop_post(remote->pool->loop, attempt_start, a);
+    if (!attempt_start_here(a))
+        loop_post(remote->pool->loop, attempt_start, a);
 }
 
 /* ---- instances ---- */

@@ -92,31 +92,52 @@ static void finish_failed(struct h2_stream *s, const struct rpc_call *call)
                                             .metadata_count = count});
 }
 
-static void answer(void *arg)
+static void finish(struct served *served, bool is_ok)
 {
-    struct served *served = arg;
     struct h2_stream *s = served->stream;
     if (s) {
         h2_stream_set_user(s, NULL);
-        if (served->reply) {
-            h2_stream_send(s, served->reply, served->reply_n);
+        if (is_ok)
             h2_stream_finish(s, &(struct h2_status){.err = ERR_OK});
-        } else {
+        else
             finish_failed(s, served->call);
-        }
     }
     served_free(served);
+}
+
+static void answer(void *arg)
+{
+    struct served *served = arg;
+    if (served->stream && served->reply)
+        h2_stream_send(served->stream, served->reply, served->reply_n);
+    finish(served, served->reply);
+}
+
+/* On the loop already: packed where it leaves from, and sent with the rest of this turn. */
+static void answer_here(struct served *served, const ProtobufCMessage *reply)
+{
+    uint8_t *room = NULL;
+    if (served->stream && reply)
+        room = h2_stream_room(served->stream, protobuf_c_message_get_packed_size(reply));
+    if (room)
+        protobuf_c_message_pack(reply, room);
+    finish(served, reply);
 }
 
 static void on_done(const ProtobufCMessage *reply, struct rpc_call *call)
 {
     struct served *served = call->user;
+    struct loop *loop = h2_io_loop(served->server->io);
+    if (loop_is_current(loop)) {
+        answer_here(served, reply);
+        return;
+    }
     if (reply) {
         served->reply_n = protobuf_c_message_get_packed_size(reply);
         served->reply = mem_alloc(served->reply_n);
         protobuf_c_message_pack(reply, served->reply);
     }
-    loop_post(h2_io_loop(served->server->io), answer, served);
+    loop_post(loop, answer, served);
 }
 
 /* ---- the stream ---- */

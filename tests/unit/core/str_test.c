@@ -128,6 +128,13 @@ static void utf8(void **state)
             fail_msg("case %zu", k);
         if (cases[k].is_valid)
             assert_int_equal(str_utf8_count(cases[k].s), cases[k].count);
+        for (size_t before = 1; before <= 17; before++) { /* plain text is judged by eights */
+            char text[64] = "the plain text before and after it";
+            memcpy(text + before, cases[k].s.p, cases[k].s.n);
+            memcpy(text + before + cases[k].s.n, "and after", 9);
+            if (str_is_utf8((struct str){text, before + cases[k].s.n + 9}) != cases[k].is_valid)
+                fail_msg("case %zu after %zu bytes", k, before);
+        }
     }
 }
 
