@@ -15,13 +15,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 
 from second_look import SecondLook
 from shapes import SELECTION, SHAPES
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SILENCE_S = 600
 SKIPPED = 77  # how tests/services/run.mjs ends when a server cannot be had
 
 
@@ -105,16 +108,39 @@ def judge_meson(build, look):
     return passed, failed
 
 
+def end_group(process):
+    print(f"ended, silent for {SILENCE_S} s or interrupted: {' '.join(process.args)[:200]}", flush=True)
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def run_streaming(command, cwd, build, extra=None):
-    """Runs a command, shows its output as it comes, and returns (output, return code)."""
+    """Runs a command, shows its output as it comes, and returns (output, return code).
+
+    One that hangs, a test file that keeps something open after it failed, is ended with all that it started.
+    """
     environment = dict(os.environ, PARLANCE_BUILD=os.path.join(ROOT, build), **(extra or {}))
     lines = []
     with subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, errors="replace") as process:
-        for line in process.stdout:
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            lines.append(line)
+                          text=True, errors="replace", start_new_session=True) as process:
+        patience = None
+        try:
+            while True:
+                patience = threading.Timer(SILENCE_S, end_group, [process])
+                patience.start()
+                line = process.stdout.readline()
+                patience.cancel()
+                if not line:
+                    break
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                lines.append(line)
+        except BaseException:
+            patience.cancel()
+            end_group(process)
+            raise
     return "".join(lines), process.returncode
 
 

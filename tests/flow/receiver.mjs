@@ -26,6 +26,7 @@ export class Receiver {
   static async start() {
     const receiver = new Receiver();
     await new Promise((resolve) => { receiver.server.listen(0, '127.0.0.1', resolve); });
+    receiver.server.unref(); // a test that failed leaves it open
     return receiver;
   }
 

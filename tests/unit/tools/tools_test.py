@@ -157,6 +157,13 @@ class SecondLooks(unittest.TestCase):
         found = ONCE.replace("SAID", "ERROR: AddressSanitizer: heap-use-after-free")
         self.assertEqual(self.judge({"once.test.mjs": found})[0], (1, 1))
 
+    def test_what_hangs_is_ended(self):
+        runner = load_runner()
+        runner.SILENCE_S = 1
+        with contextlib.redirect_stdout(io.StringIO()):
+            output, code = runner.run_streaming(["sh", "-c", "echo came; sleep 600 & wait"], "/", "build")
+        self.assertEqual((output, code), ("came\n", -9))
+
     def test_many_are_no_chance(self):
         look = load_runner().SecondLook()
         self.assertEqual([look.is_allowed("") for _ in range(7)], [True] * 6 + [False])
