@@ -59,7 +59,7 @@ def run_file(file):
 
 def failures(output):
     """The names of the tests that failed: of the innermost ones, for a group fails with any of its tests."""
-    told = output.split("failing tests:")[0]
+    told = output.split("✖ failing tests:")[0]
     found = re.findall(r"^( *)✖ (.*?)(?: \([\d.]+ms\))?$", told, re.M)
     return [name for at, (depth, name) in enumerate(found) if not (at and len(found[at - 1][0]) > len(depth))]
 

@@ -30,7 +30,7 @@ export const PROCESSES = [
   { name: 'gateway-2', services: ['gateway'] },
 ];
 const ALL = ['user', 'auth', 'media', 'meeting', 'signaling', 'file', 'message', 'presence', 'task'];
-const TOGETHER_MS = 20_000;
+const TOGETHER_MS = 60_000;
 
 function urlOf(name) {
   const url = process.env[`PARLANCE_TEST_${name.toUpperCase()}_URL`];
@@ -96,7 +96,10 @@ export class Deployment {
     delete this.shared.PARLANCE_HTTP_PORT;
     const [first, ...others] = this.processes;
     await this.startPart(first.name);
-    await Promise.all(others.map((one) => this.startPart(one.name)));
+    // All of them have started, or not, before one's failure is told: so that whoever has is stopped.
+    const started = await Promise.allSettled(others.map((one) => this.startPart(one.name)));
+    const failed = started.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
     await this.together();
     this.front = await startFront({ ...this.targets(), port: this.frontPort });
   }

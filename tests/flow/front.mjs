@@ -66,7 +66,7 @@ function serve() {
       if (line < 0 && head.length < HEAD_MAX && head.length < 16) return;
       client.removeListener('data', onData);
       client.removeListener('end', onEnd);
-      join(client, head, /^GET \/ws\/signaling[ ?]/.test(head.toString('latin1')) ? 'signaling' : 'gateways');
+      join(client, head, /^[A-Z]+ \/ws\/signaling[ ?]/.test(head.toString('latin1')) ? 'signaling' : 'gateways');
     };
     const onEnd = () => { client.removeListener('data', onData); join(client, head, 'gateways'); };
     client.on('data', onData);

@@ -16,23 +16,15 @@ let meeting;
 let wire;
 let mediaPort;
 
-// A UDP port that is free right now.
-const freePort = () => new Promise((resolve) => {
-  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1', () => {
-    const { port } = socket.address();
-    socket.close(() => resolve(port));
-  });
-});
-
 before(async () => {
-  mediaPort = await freePort();
-  server = await startServer({ env: { PARLANCE_MEDIA_PORT: String(mediaPort), PARLANCE_MEDIA_HOST: '127.0.0.1' } });
+  server = await startServer({ env: { PARLANCE_MEDIA_HOST: '127.0.0.1' } });
   alice = await server.register('alice');
   meeting = ok(await alice.post('/api/v1/meetings', { title: 'Undisturbed' }), 201);
   ok(await alice.post(`/api/v1/meetings/${meeting.id}/join`));
   wire = await Signaler.open(server, alice);
   await wire.join(meeting);
-  assert.equal((await wire.ask('offer', { sdp: publishOffer(), tracks: [] })).type, 'answer');
+  const answer = await wire.ask('offer', { sdp: publishOffer(), tracks: [] });
+  mediaPort = Number(answer.sdp.match(/^a=candidate:.* 127\.0\.0\.1 (\d+) typ host/m)[1]); // of the node that has the meeting
 });
 after(async () => {
   wire?.close();
@@ -133,8 +125,11 @@ describe('datagrams from nowhere', () => {
   const clientHello = Buffer.concat([Buffer.from('16feff000000000000000000360100002a000000000000002afefd', 'hex'), randomBytes(32), Buffer.from('00000002c02f0100', 'hex')]);
 
   test('nothing is answered to who has shown no password, and nothing is kept', async () => {
-    const gauges = async () => [...(await (await fetch(`${server.url}/metrics`)).text()).matchAll(/^parlance_(?:sfu_peers|media_sessions|media_rooms)[^\n]*$/gm)].map((m) => m[0]);
+    const processes = server.parts ? [...server.parts.values()].filter((part) => part.port) : [server];
+    const texts = () => Promise.all(processes.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
+    const gauges = async () => (await texts()).flatMap((text) => text.match(/^parlance_(?:sfu_peers|media_sessions|media_rooms)[^\n]*$/gm) ?? []);
     const before = await gauges();
+    assert.ok(before.length);
     const socket = dgram.createSocket('udp4');
     let answers = 0;
     socket.on('message', () => { answers += 1; });
