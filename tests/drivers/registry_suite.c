@@ -21,13 +21,21 @@ static const char *driver = "static";
 /* What the driver needs besides; each test has keys of its own. */
 static struct registry_options options(void)
 {
-    static char prefix[40];
-    static const char *endpoint, *const spaces[] = {"rooms"};
-    endpoint = getenv("PARLANCE_TEST_ETCD_URL");
+    static char prefix[40], urls[256];
+    static const char *endpoints[3], *const spaces[] = {"rooms"};
+    const char *one = getenv("PARLANCE_TEST_ETCD_URL"), *all = getenv("PARLANCE_TEST_ETCD_URLS");
+    size_t count = 0;
+    snprintf(urls, sizeof(urls), "%s", all ? all : one ? one : "");
+    for (char *at = urls; *at && count < ARRAY_LEN(endpoints); at += strspn(at, ",")) {
+        endpoints[count++] = at;
+        at += strcspn(at, ",");
+        if (*at)
+            *at++ = '\0';
+    }
     snprintf(prefix, sizeof(prefix), "/t%08x", id_random_u32());
     return (struct registry_options){.driver = driver,
-                                     .endpoints = &endpoint,
-                                     .endpoint_count = endpoint ? 1 : 0,
+                                     .endpoints = endpoints,
+                                     .endpoint_count = count,
                                      .prefix = prefix,
                                      .spaces = spaces,
                                      .space_count = 1};

@@ -12,7 +12,7 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { freePort } from './ports.mjs';
-import { startEtcd } from './etcd.mjs';
+import { startEtcd, startEtcdCluster } from './etcd.mjs';
 import { startRabbitmq } from './rabbitmq.mjs';
 import { startS3 } from './s3.mjs';
 import { startKafka } from './kafka.mjs';
@@ -205,6 +205,7 @@ const starters = {
   postgres: startPostgres,
   mysql: startMysql,
   etcd: startEtcd,
+  'etcd-cluster': startEtcdCluster,
   rabbitmq: startRabbitmq,
   kafka: startKafka,
   redis: startRedis,
