@@ -32,9 +32,9 @@ struct fetch {
     CURLM *multi;
     pthread_t thread;
     bool has_thread;
-    pthread_mutex_t lock; /* of the two below */
+    pthread_mutex_t lock; /* of the three below */
     struct list queue;
-    bool is_closing;
+    bool is_closing, is_cancelling;
     struct list running; /* the thread's */
     unsigned running_count;
 };
@@ -87,6 +87,21 @@ static bool take_queued(struct fetch *f)
     }
 }
 
+static void end_all(struct fetch *f)
+{
+    LIST_FOREACH(&f->running, node)
+    end(f, LIST_ENTRY(node, struct fetch_exchange, link), CURLE_ABORTED_BY_CALLBACK);
+}
+
+static bool take_cancelling(struct fetch *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool is = f->is_cancelling;
+    f->is_cancelling = false;
+    pthread_mutex_unlock(&f->lock);
+    return is;
+}
+
 static void end_finished(struct fetch *f)
 {
     int left;
@@ -108,10 +123,11 @@ static void *run(void *arg)
         int still_running;
         curl_multi_perform(f->multi, &still_running);
         end_finished(f);
+        if (take_cancelling(f))
+            end_all(f);
         curl_multi_poll(f->multi, NULL, 0, POLL_MS, NULL);
     }
-    LIST_FOREACH(&f->running, node)
-    end(f, LIST_ENTRY(node, struct fetch_exchange, link), CURLE_ABORTED_BY_CALLBACK);
+    end_all(f);
     return NULL;
 }
 
@@ -169,6 +185,14 @@ void fetch_destroy(struct fetch **fetch)
     free(f->user_agent);
     free(f->ca_file);
     free(f);
+}
+
+void fetch_cancel(struct fetch *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->is_cancelling = true;
+    pthread_mutex_unlock(&f->lock);
+    curl_multi_wakeup(f->multi);
 }
 
 void fetch_start(struct fetch *f, const struct fetch_request *request, fetch_done_fn *done,

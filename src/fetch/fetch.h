@@ -30,6 +30,9 @@ MUST_USE enum err fetch_create(struct fetch **out, const struct fetch_options *o
 /* Requests in flight end with ERR_CANCELLED. Accepts NULL. Not from a fetch_done_fn. */
 void fetch_destroy(struct fetch **fetch);
 
+/* Requests in flight end with ERR_CANCELLED, soon; the room goes on. From any thread. */
+void fetch_cancel(struct fetch *fetch);
+
 struct fetch_header {
     const char *name;
     const char *value;

@@ -99,7 +99,7 @@ enum err redis_open(struct redis **out, const struct redis_options *opt, struct 
     } else {
         r->pipe = redis_pipe_create(
             &(struct redis_pipe_options){.address = &r->address, .timeout_ms = timeout_ms});
-        redis_pipe_wait_first(r->pipe);
+        (void)!redis_pipe_wait_first(r->pipe, clock_mono_us() + (timeout_ms + 1000) * 1000);
     }
     metric_register_read(&metric_up, read_up, r);
     metric_register_read(&metric_clients, read_one, r);

@@ -2,7 +2,8 @@
  * redis_cluster: many nodes, each with some of the 16,384 slots that keys hash to, and a pipe of
  * its own. One thread asks any node who has what: at the start, when a node says that a key has
  * moved, and while a node does not answer. What was redirected goes to where it was told; if that
- * node is not known yet, it waits until the thread has met it.
+ * node is not known yet, it waits until the thread has met it, as long as a call may wait. New
+ * nodes are met all at once, so that those that hang cost the time of one.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -22,12 +23,15 @@
 #define PARKED_MAX 4096
 #define LOOK_EVERY_MS 30000
 #define LOOK_AGAIN_MS 250 /* while something is amiss */
-#define LOOK_MS 2000      /* one look may take */
+#define LOOK_MS 1000      /* asking one node may take */
+#define MEET_MS 2000      /* those that are met have to connect */
+#define NAP_MS 20         /* a stop is looked for so often */
 
 struct node {
     struct redis_host host;
-    struct redis_pipe *pipe; /* NULL: no node */
-    bool is_listed;          /* by the last look */
+    struct redis_pipe *pipe;   /* NULL: no node */
+    bool is_listed;            /* by the last look */
+    struct redis_pipe *coming; /* the thread's: it is being met, nobody else knows it */
 };
 
 struct redis_cluster {
@@ -46,87 +50,6 @@ struct redis_cluster {
     bool is_stopping;
 };
 
-/* ---- slots ---- */
-
-/* CRC-16/XMODEM, as the cluster's specification asks. */
-static unsigned crc16(struct str text)
-{
-    unsigned crc = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        crc ^= (unsigned)(uint8_t)text.p[i] << 8;
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xffff;
-    }
-    return crc;
-}
-
-unsigned redis_slot(struct str key)
-{
-    ptrdiff_t open = str_find(key, '{');
-    if (open >= 0) {
-        struct str rest = str_sub(key, (size_t)open + 1, key.n);
-        ptrdiff_t close = str_find(rest, '}');
-        if (close > 0)
-            key = str_sub(rest, 0, (size_t)close);
-    }
-    return crc16(key) % SLOTS;
-}
-
-/* One row of CLUSTER SLOTS: first, last, (host, port, ...) of the master, replicas. */
-struct range {
-    int64_t first, last;
-    struct redis_host host; /* its name "": the one that was asked */
-};
-
-static bool parse_range(const struct redis_reply *row, struct range *out)
-{
-    const struct redis_reply *first = redis_reply_item(row, 0), *last = redis_reply_item(row, 1);
-    const struct redis_reply *master = redis_reply_item(row, 2),
-                             *port = redis_reply_item(master, 1);
-    struct str name = redis_reply_text(redis_reply_item(master, 0));
-    if (!first || !last || !port || name.n >= REDIS_HOST_SIZE)
-        return false;
-    *out = (struct range){.first = first->number, .last = last->number};
-    out->host.port = (uint16_t)port->number;
-    if (name.n && !str_eq(name, STR("?")))
-        memcpy(out->host.name, name.p, name.n);
-    return out->first >= 0 && out->first <= out->last && out->last < SLOTS && port->number > 0 &&
-           port->number < 65536;
-}
-
-static enum err ask_slots(struct redis_link *link, struct arena *arena,
-                          const struct redis_wait *wait, const struct redis_reply **reply)
-{
-    struct str argv[] = {STR("CLUSTER"), STR("SLOTS")};
-    enum err err = redis_link_call(link, argv, ARRAY_LEN(argv), arena, wait, reply);
-    return err ? err : (*reply)->type == REDIS_LIST ? ERR_OK : ERR_DATA_LOSS;
-}
-
-static void name_asked(struct redis_host *host, const struct redis_host *asked)
-{
-    if (!host->name[0])
-        memcpy(host->name, asked->name, sizeof(host->name));
-}
-
-enum err redis_cluster_find(struct redis_link *link, unsigned slot, const struct redis_wait *wait,
-                            struct redis_host *out)
-{
-    const struct redis_reply *reply;
-    struct arena *arena = arena_create();
-    enum err err = ask_slots(link, arena, wait, &reply);
-    struct range range;
-    bool is_found = false;
-    for (size_t i = 0; !err && !is_found && i < reply->count; i++)
-        is_found =
-            parse_range(&reply->items[i], &range) && range.first <= slot && slot <= range.last;
-    if (is_found) {
-        *out = range.host;
-        name_asked(out, redis_link_host(link));
-    }
-    arena_destroy(&arena);
-    return err ? err : is_found ? ERR_OK : ERR_NOT_FOUND;
-}
-
 /* ---- requests ---- */
 
 static void route_end(struct redis_route *route, enum err err)
@@ -140,6 +63,7 @@ static void park(struct redis_cluster *c, struct redis_route *route)
 {
     pthread_mutex_lock(&c->park_lock);
     bool is_taken = !c->is_stopping && c->parked_count < PARKED_MAX;
+    route->parked_until_us = clock_mono_us() + c->timeout_ms * 1000;
     if (is_taken) {
         list_add_tail(&c->parked, &route->request.node);
         c->parked_count++;
@@ -261,25 +185,52 @@ static void on_answer(struct redis_request *request)
 
 /* ---- the thread ---- */
 
-/* Only the thread writes, so it reads without the lock. */
+/* Only the thread writes, so it reads without the lock. A node that is new has no pipe until it is
+ * welcomed. */
 static struct node *meet(struct redis_cluster *c, const struct redis_host *host)
 {
-    struct node *node = find_node(c, host);
+    struct node *node = find_node(c, host), *free_one = NULL;
     for (size_t i = 0; !node && i < NODES_MAX; i++) {
-        if (c->nodes[i].pipe)
-            continue;
-        node = &c->nodes[i];
-        struct redis_pipe *pipe = redis_pipe_create(&(struct redis_pipe_options){
+        struct node *n = &c->nodes[i];
+        if (n->coming && n->host.port == host->port && strcmp(n->host.name, host->name) == 0)
+            node = n;
+        else if (!n->pipe && !n->coming && !free_one)
+            free_one = n;
+    }
+    if (!node && free_one) {
+        node = free_one;
+        node->host = *host; /* nobody reads it before there is a pipe */
+        node->coming = redis_pipe_create(&(struct redis_pipe_options){
             .address = c->address, .host = host, .timeout_ms = c->timeout_ms});
-        redis_pipe_wait_first(pipe);
-        pthread_rwlock_wrlock(&c->lock);
-        node->host = *host;
-        node->pipe = pipe;
-        pthread_rwlock_unlock(&c->lock);
     }
     if (node)
         node->is_listed = true;
     return node;
+}
+
+/* Until its first attempt to connect is over, there is no time any more, or all of this ends. */
+static void wait_first(struct redis_cluster *c, struct redis_pipe *pipe, int64_t until_us)
+{
+    for (bool is_over = false; !is_over && !is_closing(c);) {
+        int64_t now_us = clock_mono_us();
+        is_over = redis_pipe_wait_first(pipe, MIN(until_us, now_us + NAP_MS * 1000)) ||
+                  now_us >= until_us;
+    }
+}
+
+static void welcome(struct redis_cluster *c)
+{
+    int64_t until_us = clock_mono_us() + MEET_MS * 1000;
+    for (size_t i = 0; i < NODES_MAX; i++) {
+        struct node *node = &c->nodes[i];
+        if (!node->coming)
+            continue;
+        wait_first(c, node->coming, until_us);
+        pthread_rwlock_wrlock(&c->lock);
+        node->pipe = node->coming;
+        pthread_rwlock_unlock(&c->lock);
+        node->coming = NULL;
+    }
 }
 
 static void retire(struct redis_cluster *c)
@@ -302,15 +253,16 @@ static void apply_slots(struct redis_cluster *c, const struct redis_reply *reply
     for (size_t i = 0; i < NODES_MAX; i++)
         c->nodes[i].is_listed = false;
     for (size_t i = 0; i < reply->count; i++) {
-        struct range range;
+        struct redis_range range;
         struct node *node = NULL;
-        if (parse_range(&reply->items[i], &range)) {
-            name_asked(&range.host, asked);
+        if (redis_range_parse(&reply->items[i], &range)) {
+            redis_range_name(&range, asked);
             node = meet(c, &range.host);
         }
         for (int64_t slot = range.first; node && slot <= range.last; slot++)
             holder[slot] = (uint8_t)(node - c->nodes + 1);
     }
+    welcome(c);
     pthread_rwlock_wrlock(&c->lock);
     memcpy(c->holder, holder, SLOTS);
     pthread_rwlock_unlock(&c->lock);
@@ -327,7 +279,7 @@ static enum err look_at(struct redis_cluster *c, const struct redis_host *host)
     if (err)
         return err;
     struct arena *arena = arena_create();
-    err = ask_slots(link, arena, &wait, &reply);
+    err = redis_slots_ask(link, arena, &wait, &reply);
     if (err)
         log_warn(NULL, "redis: %s:%u does not say who has which slots: %s", host->name, host->port,
                  reply && reply->type == REDIS_PROBLEM ? reply->text.p : err_text(err));
@@ -338,39 +290,78 @@ static enum err look_at(struct redis_cluster *c, const struct redis_host *host)
     return err;
 }
 
+static struct redis_route *take_parked(struct list *parked)
+{
+    if (list_is_empty(parked))
+        return NULL;
+    struct redis_route *route = LIST_ENTRY(parked->next, struct redis_route, request.node);
+    list_remove(&route->request.node);
+    return route;
+}
+
+/* Those whose time is over. */
+static void expire_parked(struct redis_cluster *c)
+{
+    struct list over;
+    struct redis_route *route;
+    int64_t now_us = clock_mono_us();
+    list_init(&over);
+    pthread_mutex_lock(&c->park_lock);
+    LIST_FOREACH(&c->parked, node)
+    {
+        route = LIST_ENTRY(node, struct redis_route, request.node);
+        if (now_us <= route->parked_until_us)
+            break; /* they have come in their order */
+        list_remove(node);
+        list_add_tail(&over, node);
+        c->parked_count--;
+    }
+    pthread_mutex_unlock(&c->park_lock);
+    while ((route = take_parked(&over)))
+        route_end(route, ERR_UNAVAILABLE);
+}
+
 /* Known nodes that are up first, then those that the address names. */
 static enum err look(struct redis_cluster *c)
 {
     enum err err = ERR_UNAVAILABLE;
-    for (size_t i = 0; i < NODES_MAX && err; i++) {
+    for (size_t i = 0; i < NODES_MAX && err && err != ERR_CANCELLED; i++) {
         struct redis_host host = c->nodes[i].host;
-        if (c->nodes[i].pipe && redis_pipe_is_up(c->nodes[i].pipe))
-            err = look_at(c, &host);
+        if (!c->nodes[i].pipe || !redis_pipe_is_up(c->nodes[i].pipe))
+            continue;
+        err = look_at(c, &host);
+        expire_parked(c);
     }
-    for (size_t i = 0; i < c->address->host_count && err && err != ERR_CANCELLED; i++)
+    for (size_t i = 0; i < c->address->host_count && err && err != ERR_CANCELLED; i++) {
         err = look_at(c, &c->address->hosts[i]);
+        expire_parked(c);
+    }
     return err;
 }
 
 /* What waited goes on its way, to the node that it wants. */
 static void unpark(struct redis_cluster *c)
 {
-    for (;;) {
-        struct redis_route *route = NULL;
-        pthread_mutex_lock(&c->park_lock);
-        if (!list_is_empty(&c->parked)) {
-            route = LIST_ENTRY(c->parked.next, struct redis_route, request.node);
+    struct list ready;
+    struct redis_route *route;
+    list_init(&ready);
+    pthread_mutex_lock(&c->park_lock);
+    while ((route = take_parked(&c->parked)))
+        list_add_tail(&ready, &route->request.node);
+    c->parked_count = 0;
+    pthread_mutex_unlock(&c->park_lock);
+    LIST_FOREACH(&ready, node)
+    {
+        route = LIST_ENTRY(node, struct redis_route, request.node);
+        if (is_closing(c) || !meet(c, &route->want)) {
             list_remove(&route->request.node);
-            c->parked_count--;
+            route_end(route, is_closing(c) ? ERR_CANCELLED : ERR_UNAVAILABLE);
         }
-        bool is_stopping = c->is_stopping;
-        pthread_mutex_unlock(&c->park_lock);
-        if (!route)
-            return;
+    }
+    welcome(c);
+    while ((route = take_parked(&ready))) {
         route->attempts++;
-        if (is_stopping)
-            route_end(route, ERR_CANCELLED);
-        else if (!meet(c, &route->want))
+        if (clock_mono_us() > route->parked_until_us)
             route_end(route, ERR_UNAVAILABLE);
         else
             redis_cluster_submit(c, route);
@@ -404,6 +395,7 @@ static void *cluster_main(void *arg)
 {
     struct redis_cluster *c = arg;
     while (wait_for_cause(c)) {
+        unpark(c); /* it knows where to */
         if (look(c) == ERR_OK)
             retire(c);
         unpark(c);

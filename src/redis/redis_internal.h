@@ -121,11 +121,24 @@ struct redis_pipe_options {
 struct redis_pipe *redis_pipe_create(const struct redis_pipe_options *opt);
 /* What waits ends with ERR_CANCELLED. */
 void redis_pipe_destroy(struct redis_pipe **pipe);
-/* Waits until the first attempt to connect is over. */
-void redis_pipe_wait_first(struct redis_pipe *pipe);
+/* Waits until the first attempt to connect is over, or the time is: false. */
+bool redis_pipe_wait_first(struct redis_pipe *pipe, int64_t until_us);
 /* UNAVAILABLE, CANCELLED: not taken, done does not run. */
 MUST_USE enum err redis_pipe_submit(struct redis_pipe *pipe, struct redis_request *request);
 bool redis_pipe_is_up(struct redis_pipe *pipe);
+
+/* ---- redis_slots.c ---- */
+
+/* One row of CLUSTER SLOTS: first, last, (host, port, ...) of the master, replicas. */
+struct redis_range {
+    int64_t first, last;
+    struct redis_host host; /* its name "": the one that was asked */
+};
+bool redis_range_parse(const struct redis_reply *row, struct redis_range *out);
+/* The name of who was asked, if it has none. */
+void redis_range_name(struct redis_range *range, const struct redis_host *asked);
+MUST_USE enum err redis_slots_ask(struct redis_link *link, struct arena *arena,
+                                  const struct redis_wait *wait, const struct redis_reply **reply);
 
 /* ---- redis_cluster.c ---- */
 
@@ -139,6 +152,7 @@ struct redis_route {
     unsigned attempts;
     struct redis_host want; /* of a redirection */
     bool is_asking;
+    int64_t parked_until_us;
     void (*done)(struct redis_route *route); /* once, from any thread; takes the route */
 };
 

@@ -331,14 +331,15 @@ struct redis_pipe *redis_pipe_create(const struct redis_pipe_options *opt)
     return p;
 }
 
-void redis_pipe_wait_first(struct redis_pipe *p)
+bool redis_pipe_wait_first(struct redis_pipe *p, int64_t until_us)
 {
-    int64_t until_us = clock_mono_us() + (p->opt.timeout_ms + 1000) * 1000;
     pthread_mutex_lock(&p->lock);
     while (!p->is_first_over)
         if (!thread_wait_until(&p->first_over, &p->lock, until_us))
             break;
+    bool is_over = p->is_first_over;
     pthread_mutex_unlock(&p->lock);
+    return is_over;
 }
 
 void redis_pipe_destroy(struct redis_pipe **pp)

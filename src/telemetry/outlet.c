@@ -22,7 +22,6 @@
 #define RETRY_MAX_MS 30000
 #define ATTEMPTS_MAX 8
 #define SEND_TIMEOUT_MS 10000
-#define FLUSH_MS 3000
 
 static struct metric metric_items = METRIC_COUNTER(
     "parlance_telemetry_items_total", "Spans and log lines on their way out.", "what", "result");
@@ -36,9 +35,10 @@ struct outlet {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct list queue; /* guarded by lock, as the next two */
+    struct list queue; /* guarded by lock, as the next three */
     size_t queued_bytes;
-    bool is_stopping;
+    bool is_stopping, is_over; /* over: the thread is about to end */
+    pthread_cond_t over;
     _Atomic int64_t flush_until_ms; /* monotonic; while stopping, else 0 */
     bool is_failing;                /* the thread's: said once */
 };
@@ -147,15 +147,17 @@ static enum sending send_once(struct outlet *o, struct str body)
 {
     const struct fetch_header headers[] = {{"Content-Type", o->opt.content_type},
                                            {"Content-Encoding", "gzip"}};
+    int64_t left_ms = o->flush_until_ms ? o->flush_until_ms - clock_mono_ms() : SEND_TIMEOUT_MS;
+    if (left_ms <= 0)
+        return FAILED;
     struct arena *arena = arena_create();
     struct fetch_response r;
-    int64_t left_ms = o->flush_until_ms ? o->flush_until_ms - clock_mono_ms() : SEND_TIMEOUT_MS;
     enum err err = fetch_sync(o->fetch,
                               &(struct fetch_request){.url = o->url,
                                                       .headers = headers,
                                                       .header_count = ARRAY_LEN(headers),
                                                       .body = body,
-                                                      .timeout_ms = MAX(left_ms, 1)},
+                                                      .timeout_ms = left_ms},
                               arena, &r);
     bool may_come = err || r.status == 408 || r.status == 429 || r.status >= 500;
     enum sending result = !err && r.status < 300 ? SENT : may_come ? FAILED : REFUSED;
@@ -216,10 +218,14 @@ static void *outlet_main(void *arg)
         for (size_t items; (items = take_batch(o, &batch));) {
             send_batch(o, &batch, items);
             free_items(&batch);
-            if (is_stopping && clock_mono_ms() > o->flush_until_ms)
+            if (o->flush_until_ms && clock_mono_ms() > o->flush_until_ms)
                 break;
         }
     }
+    pthread_mutex_lock(&o->lock);
+    o->is_over = true;
+    pthread_cond_signal(&o->over);
+    pthread_mutex_unlock(&o->lock);
     return NULL;
 }
 
@@ -253,6 +259,7 @@ static void outlet_free(struct outlet *o)
     fetch_destroy(&o->fetch);
     free_items(&o->queue);
     pthread_cond_destroy(&o->changed);
+    pthread_cond_destroy(&o->over);
     pthread_mutex_destroy(&o->lock);
     free(o->url);
     free(o);
@@ -272,6 +279,7 @@ enum err outlet_open(struct outlet **out, const struct outlet_options *opt)
     o->url = full_url(opt->url, opt->path);
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->changed, NULL);
+    pthread_cond_init(&o->over, NULL);
     list_init(&o->queue);
     enum err err = open_fetch(&o->fetch);
     if (!err && !thread_start(&o->thread, "telemetry", outlet_main, o) == ERR_OK)
@@ -285,7 +293,21 @@ enum err outlet_open(struct outlet **out, const struct outlet_options *opt)
     return ERR_OK;
 }
 
-void outlet_close(struct outlet **outlet)
+/* What was on its way when the end came may take longer than there is time. */
+static void wait_over(struct outlet *o, int64_t until_ms)
+{
+    pthread_mutex_lock(&o->lock);
+    while (!o->is_over)
+        if (!thread_wait_until(&o->over, &o->lock, until_ms * 1000))
+            break;
+    bool is_over = o->is_over;
+    pthread_mutex_unlock(&o->lock);
+    if (!is_over)
+        fetch_cancel(o->fetch);
+    pthread_join(o->thread, NULL);
+}
+
+void outlet_close(struct outlet **outlet, int64_t until_ms)
 {
     struct outlet *o = *outlet;
     *outlet = NULL;
@@ -294,9 +316,9 @@ void outlet_close(struct outlet **outlet)
     metric_unregister_read(&metric_queue, o);
     pthread_mutex_lock(&o->lock);
     o->is_stopping = true;
-    o->flush_until_ms = clock_mono_ms() + FLUSH_MS;
+    o->flush_until_ms = until_ms;
     pthread_cond_signal(&o->changed);
     pthread_mutex_unlock(&o->lock);
-    pthread_join(o->thread, NULL);
+    wait_over(o, until_ms);
     outlet_free(o);
 }

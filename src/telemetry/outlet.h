@@ -36,7 +36,8 @@ struct outlet_options {
 };
 
 MUST_USE enum err outlet_open(struct outlet **out, const struct outlet_options *opt);
-/* Sends what is left, three seconds at most. Nobody may be adding. Accepts NULL. */
-void outlet_close(struct outlet **outlet);
+/* Sends what is left, until then at most (monotonic), also when the other side takes it and says
+ * nothing. Nobody may be adding. Accepts NULL. */
+void outlet_close(struct outlet **outlet, int64_t until_ms);
 /* Copies both. From any thread; never waits. */
 void outlet_add(struct outlet *outlet, const char *group, int64_t time_ns, struct str bytes);

@@ -13,6 +13,9 @@
 #include "telemetry/otlp.h"
 #include "telemetry/outlet.h"
 
+#define FLUSH_MS 3000      /* what is left has that long to go, all in all; */
+#define FLUSH_LEAST_MS 500 /* the log, that says how it went, a moment more */
+
 struct telemetry {
     struct outlet *traces, *logs; /* NULL: not wanted */
     struct otlp_resource resource;
@@ -115,15 +118,16 @@ enum err telemetry_open(struct telemetry **out, const struct telemetry_options *
 void telemetry_close(struct telemetry **telemetry)
 {
     struct telemetry *t = *telemetry;
+    int64_t until_ms = clock_mono_ms() + FLUSH_MS;
     *telemetry = NULL;
     if (!t)
         return;
     if (t->traces)
         span_set_sink(NULL, NULL);
-    outlet_close(&t->traces); /* says in the log how it went */
+    outlet_close(&t->traces, until_ms); /* says in the log how it went */
     if (t->logs)
         log_set_sink(NULL, NULL);
-    outlet_close(&t->logs);
+    outlet_close(&t->logs, MAX(until_ms, clock_mono_ms() + FLUSH_LEAST_MS));
     free(t->service);
     free(t->instance);
     free(t->version);
