@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ok } from './check.mjs';
 import { publishOffer } from './offer.mjs';
-import { run, startServer } from './server.mjs';
+import { metricsOf, run, startServer } from './server.mjs';
 import { Signaler } from './signaler.mjs';
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
@@ -43,7 +43,7 @@ describe('docs/operate.md', () => {
 
   test('has every figure there is, and no other', async () => {
     const own = await startServer();
-    const live = await (await fetch(`${own.url}/metrics`)).text();
+    const live = (await metricsOf(own)).join('\n');
     await own.stop();
     const files = readdirSync(path.join(root, 'src'), { recursive: true }).filter((name) => name.endsWith('.c'));
     const written = files.flatMap((name) => [...read(`src/${name}`).matchAll(/METRIC_\w+\(\s*"((?:parlance|process)_\w+)"/g)].map((m) => m[1]));

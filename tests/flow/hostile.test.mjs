@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { ok } from './check.mjs';
 import { publishOffer } from './offer.mjs';
 import { lines, send } from './raw.mjs';
-import { startServer } from './server.mjs';
+import { metricsOf, startServer } from './server.mjs';
 import { Signaler } from './signaler.mjs';
 
 let server;
@@ -125,9 +125,7 @@ describe('datagrams from nowhere', () => {
   const clientHello = Buffer.concat([Buffer.from('16feff000000000000000000360100002a000000000000002afefd', 'hex'), randomBytes(32), Buffer.from('00000002c02f0100', 'hex')]);
 
   test('nothing is answered to who has shown no password, and nothing is kept', async () => {
-    const processes = server.parts ? [...server.parts.values()].filter((part) => part.port) : [server];
-    const texts = () => Promise.all(processes.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
-    const gauges = async () => (await texts()).flatMap((text) => text.match(/^parlance_(?:sfu_peers|media_sessions|media_rooms)[^\n]*$/gm) ?? []);
+    const gauges = async () => (await metricsOf(server)).flatMap((text) => text.match(/^parlance_(?:sfu_peers|media_sessions|media_rooms)[^\n]*$/gm) ?? []);
     const before = await gauges();
     assert.ok(before.length);
     const socket = dgram.createSocket('udp4');

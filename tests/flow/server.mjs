@@ -8,6 +8,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { databaseOf } from '../services/services.mjs';
 import { enginesOf, isSplit, shape, startDeployment } from './deployment.mjs';
@@ -74,6 +75,12 @@ export function run(args, { dataDir, env, input, cwd } = {}) {
   });
 }
 
+// Who was left by a test that failed must not keep the tests' process from ending, and ends with it.
+const alive = new Set();
+const hold = (child, isHeld) => { for (const one of [child, child.stdout, child.stderr]) one[isHeld ? 'ref' : 'unref'](); };
+if (process.env.NODE_TEST_CONTEXT) after(() => alive.forEach((child) => hold(child, false)));
+process.on('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
+
 export class Server {
   constructor(child, dataDir, isOwnDir, host = '127.0.0.1') {
     this.child = child;
@@ -118,6 +125,7 @@ export class Server {
   // not clean, a sanitizer's report or a line of level error is a failure of the test.
   async stop({ signal = 'SIGTERM', keepData = false, areErrorsExpected = false } = {}) {
     const from = Date.now();
+    hold(this.child, true);
     this.child.kill(signal);
     const how = { ...await this.exited, ms: Date.now() - from };
     if (this.isOwnDir && !keepData) rmSync(this.dataDir, { recursive: true, force: true });
@@ -149,11 +157,19 @@ export async function startServer(options = {}) {
 }
 
 // `host`: where it is reached, if that is not this machine's loopback.
+// What Prometheus reads, of each process of it.
+export function metricsOf(server) {
+  const processes = server.parts ? [...server.parts.values()].filter((part) => part.port) : [server];
+  return Promise.all(processes.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
+}
+
 export async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], host, program: main = binary } = {}) {
   const dir = dataDir ?? makeDataDir();
   const [program, ...rest] = [...wrap, main, ...args];
-  const isApart = args.some((one) => one.startsWith('--services'));
+  const isApart = args.length > 1; // services or a file of options
   const child = spawn(program, rest, { env: environment(dir, { ...enginesOf(dir, { isApart }), ...env }), stdio: ['ignore', 'pipe', 'pipe'] });
+  alive.add(child);
+  child.once('exit', () => alive.delete(child));
   const server = new Server(child, dir, !dataDir, host);
   try {
     await server.waitReady();

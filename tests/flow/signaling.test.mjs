@@ -451,7 +451,7 @@ describe('frames that are none', () => {
 
   test('the path is a WebSocket and nothing else', async () => {
     // The front of a deployment chooses by connection, and ours may be a gateway's already: so it is asked itself.
-    const asked = onlyWhole ? new Client(`http://127.0.0.1:${server.targets().signaling[0]}`) : user;
+    const asked = onlyWhole ? new Client(`http://${server.targets().signaling[0]}`) : user;
     const reply = await asked.get('/ws/signaling');
     assert.equal(reply.status, 426);
     assert.ok(reply.body.error.code && reply.body.error.request_id);

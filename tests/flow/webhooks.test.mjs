@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ok, refused } from './check.mjs';
+import { shape } from './deployment.mjs';
 import { Client, eventually, startServer } from './server.mjs';
 import { Receiver } from './receiver.mjs';
 import { Talker } from './talker.mjs';
@@ -178,8 +179,10 @@ describe('an outgoing webhook', () => {
     await say(bob, id, 'two');
     ok(await ann.post(`/api/v1/webhooks/${hook.id}/enable`));
     await say(bob, id, 'three');
-    const [, told] = await receiver.told(2, hook.secret);
-    assert.equal(told.change.message.content.text, 'three');
+    // What a broker brought late, from before it was enabled again, may be among it; in one process nothing is late.
+    const texts = async () => (await receiver.told(2, hook.secret), receiver.calls.slice(1).map(({ body }) => JSON.parse(body).change.message.content.text));
+    await eventually(async () => (await texts()).at(-1) === 'three');
+    if (!shape) assert.deepEqual(await texts(), ['three']);
   });
 
   test('of a bot hears wherever the bot is, but not the bot', async () => {
@@ -236,7 +239,7 @@ test('webhooks do not reach into the network of the server', async () => {
     const quiet = webhooks.filter((w) => !w.problem).map((w) => w.url);
     assert.deepEqual(quiet, []);
     return webhooks.every((w) => /address|allowed|reach|resolve/i.test(w.problem)) || assert.fail(JSON.stringify(webhooks.map((w) => w.problem)));
-  }, { ms: 10_000 });
+  }, { ms: 60_000 });
   assert.deepEqual(receiver.calls, []);
   assert.ok(!guarded.output.includes('a body that nobody gets'));
   await guarded.stop();
