@@ -7,11 +7,12 @@ import datetime
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 
 from frame.parlance import BUILD, ROOT
-from frame.server import BenchError, keep_priority
+from frame.server import BenchError, end_in_order, keep_priority
 
 ROUNDS_MIN = 3
 DOCUMENT = os.path.join(ROOT, "docs/benchmarks.md")
@@ -204,6 +205,8 @@ def write_section(name, text, path=DOCUMENT):
 
 def run_main(name, main):
     """The end of each bench_NAME.py: what cannot be measured is said in one line."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end_in_order)
     try:
         main()
     except BenchError as e:

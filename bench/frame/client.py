@@ -2,14 +2,15 @@
 import json
 import subprocess
 
-from frame.server import BenchError
+from frame.server import BenchError, end_with_us
 
 
 class Child:
     """A process whose stdin is held open for the length of the `with`; the end of it ends the process."""
 
     def __init__(self, command, env=None, is_text=True):
-        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=is_text)
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=is_text,
+                                        preexec_fn=end_with_us)
 
     def __enter__(self):
         return self

@@ -5,6 +5,7 @@ time of all threads, ended ones too. (utime and stime of /proc/PID/stat are the 
 Memory is /proc/PID/smaps_rollup. Both are summed over the process and its children, for servers with worker processes.
 """
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -66,6 +67,20 @@ def keep_priority(pid):
             f.write(str(os.nice(0)))
 
 
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)  # loaded here: nothing may be between fork and exec but the call itself
+
+
+def end_with_us():
+    """In a child, before it becomes the program: whoever kills the bench, even by SIGKILL, leaves no server behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end_in_order(signal_number, _frame):
+    """SIGTERM and SIGHUP leave by every `with` on the way, as Ctrl+C does."""
+    raise SystemExit(128 + signal_number)
+
+
 class Server:
     """One running server. A context manager: leaving it stops the processes and shows the log if it had died by itself.
 
@@ -80,7 +95,7 @@ class Server:
         self.log_path = os.path.join(directory, f"{name}.log")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=dict(os.environ, **(env or {})), start_new_session=True)
+                                            env=dict(os.environ, **(env or {})), start_new_session=True, preexec_fn=end_with_us)
         keep_priority(self.process.pid)
         try:
             if port:

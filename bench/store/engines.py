@@ -44,7 +44,7 @@ class Engine(Server):
     def as_user(self, command):
         if not self.user:
             return command
-        return ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"] + command
+        return ["setpriv", "--pdeathsig=TERM", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups"] + command
 
     def tell(self, command):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
