@@ -88,7 +88,7 @@ struct redis_reader *redis_reader_create(void)
     r->hiredis = redisReaderCreateWithFunctions(&functions);
     if (!r->hiredis)
         abort();
-    redisReaderSetPrivdata(r->hiredis, r);
+    r->hiredis->privdata = r; /* its macro does not compile with clang */
     return r;
 }
 
