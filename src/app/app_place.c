@@ -2,6 +2,7 @@
  * app_place: the one difference between a service of this process and one of another, for topology.
  */
 #include "app/app_internal.h"
+#include "app/app_services.h"
 #include "app/app_split.h"
 #include "core/log.h"
 
@@ -43,4 +44,26 @@ void app_leave(ProtobufCService **service)
     if (*service)
         protobuf_c_service_destroy(*service);
     *service = NULL;
+}
+
+/* With gRPC there may be other instances, and a meeting has but one owner. */
+struct signaling_apart app_signaling_apart(struct app *app)
+{
+    if (!app->split)
+        return (struct signaling_apart){0};
+    app->services->signaling_peers = app_runs_elsewhere(app, &signaling_routes);
+    return (struct signaling_apart){.node_id = app->instance_id,
+                                    .registry = app->registry,
+                                    .peers = app->services->signaling_peers,
+                                    .is_media_apart = !app->services->media_service};
+}
+
+struct media_apart app_media_apart(struct app *app)
+{
+    if (!app->split)
+        return (struct media_apart){0};
+    app->services->media_peers = app_runs_elsewhere(app, &media_routes);
+    return (struct media_apart){.node_id = app->instance_id,
+                                .registry = app->registry,
+                                .peers = app->services->media_peers};
 }

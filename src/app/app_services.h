@@ -36,9 +36,13 @@ struct app_services {
     ProtobufCService *auth;
     ProtobufCService *media;
     ProtobufCService *meeting;
-    ProtobufCService *signaling, *signaling_peers;
+    ProtobufCService *signaling, *signaling_peers, *media_peers;
     ProtobufCService *file;
     ProtobufCService *message, *group, *contact, *webhook;
     ProtobufCService *task;
     ProtobufCService *presence;
 };
+
+/* app_place.c: how these find their like in other processes; nothing without gRPC. */
+struct signaling_apart app_signaling_apart(struct app *app);
+struct media_apart app_media_apart(struct app *app);

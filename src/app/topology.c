@@ -81,18 +81,6 @@ static enum err start_meeting(struct app *app, const struct password_options *pa
     return err;
 }
 
-/* With gRPC there may be other instances, and a meeting has but one owner. */
-static struct signaling_apart signaling_apart(struct app *app)
-{
-    if (!app->split)
-        return (struct signaling_apart){0};
-    app->services->signaling_peers = app_runs_elsewhere(app, &signaling_routes);
-    return (struct signaling_apart){.node_id = app->instance_id,
-                                    .registry = app->registry,
-                                    .peers = app->services->signaling_peers,
-                                    .is_media_apart = !app->services->media_service};
-}
-
 static enum err start_signaling(struct app *app)
 {
     const struct app_config *c = app->config;
@@ -106,7 +94,7 @@ static enum err start_signaling(struct app *app)
                                                         .meeting = s->meeting,
                                                         .media = s->media,
                                                         .bus = app->bus,
-                                                        .apart = signaling_apart(app),
+                                                        .apart = app_signaling_apart(app),
                                                         .resume_ms = c->signaling_resume_s * 1000});
     if (!err)
         s->signaling = app_runs_here(app, signaling_rpc(s->signaling_service));
@@ -280,11 +268,11 @@ static enum err start_media(struct app *app)
         s->media = app_runs_elsewhere(app, &media_routes);
         return ERR_OK;
     }
-    enum err err = media_create(
-        &s->media_service, &(struct media_deps){.store = app->store,
-                                                .bus = app->bus,
-                                                .node_id = app->split ? app->instance_id : NULL,
-                                                .options = media_options(c)});
+    enum err err =
+        media_create(&s->media_service, &(struct media_deps){.store = app->store,
+                                                             .bus = app->bus,
+                                                             .apart = app_media_apart(app),
+                                                             .options = media_options(c)});
     if (err)
         return err;
     s->media = app_runs_here(app, media_rpc(s->media_service));
@@ -496,6 +484,7 @@ void app_topology_stop(struct app *app)
     meeting_destroy(&s->meeting_service);
     app_leave(&s->media);
     media_destroy(&s->media_service);
+    app_leave(&s->media_peers);
     app_leave(&s->auth);
     auth_destroy(&s->auth_service);
     app_leave(&s->user);

@@ -15,7 +15,7 @@ export const isSplit = shape === 'split';
 export const onlyWhole = isSplit && 'about one process';
 
 const SECRET = 'a-secret-of-this-cluster-that-is-long-enough';
-const JWT_SECRET = 'the-key-that-signs-tokens-of-this-deployment';
+export const JWT_SECRET = 'the-key-that-signs-tokens-of-this-deployment';
 
 // The processes of a deployment; the first one makes the tables, and answers commands of the shell.
 export const PROCESSES = [
@@ -39,12 +39,11 @@ function urlOf(name) {
 }
 
 // What every process of one deployment is told of the engines; nothing without a shape.
-export function enginesOf(dataDir, { isApart = false } = {}) {
+export function enginesOf(dataDir) {
   if (!shape) return {};
   const prefix = `${path.basename(dataDir)}.`;
   const [bus, queue] = [process.env.PARLANCE_TEST_BUS ?? 'redis', process.env.PARLANCE_TEST_QUEUE];
   return {
-    ...(isApart && { JWT_SECRET }), // alike in several processes over one database
     PARLANCE_EVENT_BUS_TYPE: bus,
     PARLANCE_EVENT_BUS_URL: urlOf(bus),
     PARLANCE_EVENT_BUS_PREFIX: prefix,

@@ -11,7 +11,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { databaseOf } from '../services/services.mjs';
-import { enginesOf, isSplit, shape, startDeployment } from './deployment.mjs';
+import { enginesOf, isSplit, JWT_SECRET, shape, startDeployment } from './deployment.mjs';
 import { mustBeAsDocumented } from './schema.mjs';
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
@@ -166,8 +166,10 @@ export function metricsOf(server) {
 export async function startProcess({ env = {}, args = ['serve'], dataDir, wrap = [], host, program: main = binary } = {}) {
   const dir = dataDir ?? makeDataDir();
   const [program, ...rest] = [...wrap, main, ...args];
-  const isApart = args.length > 1; // services or a file of options
-  const child = spawn(program, rest, { env: environment(dir, { ...enginesOf(dir, { isApart }), ...env }), stdio: ['ignore', 'pipe', 'pipe'] });
+  const isOneOfSeveral = notSqlite && args.length > 1; // has services of its own, perhaps from a file: alike in all over one database
+  const child = spawn(program, rest, {
+    env: environment(dir, { ...(isOneOfSeveral && { JWT_SECRET }), ...env }), stdio: ['ignore', 'pipe', 'pipe'],
+  });
   alive.add(child);
   child.once('exit', () => alive.delete(child));
   const server = new Server(child, dir, !dataDir, host);

@@ -130,7 +130,10 @@ enum err media_create(struct media_service **out, const struct media_deps *deps)
     hub->linger_ms = deps->options.linger_ms ? deps->options.linger_ms : 5 * 1000;
     hub->stun_urls = deps->options.stun_urls;
     hub->stun_count = deps->options.stun_count;
-    snprintf(hub->node_id, sizeof(hub->node_id), "%s", deps->node_id ? deps->node_id : "");
+    snprintf(hub->node_id, sizeof(hub->node_id), "%s",
+             deps->apart.node_id ? deps->apart.node_id : "");
+    hub->registry = deps->apart.registry;
+    hub->others = deps->apart.peers;
     list_init(&hub->endings);
     hub->rooms = map_create();
     hub->sessions = map_create();

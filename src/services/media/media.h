@@ -11,6 +11,7 @@
 #include "bus/bus.h"
 #include "core/err.h"
 #include "edge/edge.h"
+#include "registry/registry.h"
 #include "store/store.h"
 
 struct media_service;
@@ -30,10 +31,17 @@ struct media_options {
     size_t stun_count;
 };
 
+/* Other media nodes; all NULL: there is no other. */
+struct media_apart {
+    const char *node_id; /* of this process */
+    struct registry *registry;
+    ProtobufCService *peers; /* Media as others serve it */
+};
+
 struct media_deps {
     struct store *store;
     struct bus *bus;
-    const char *node_id; /* of this process among several; NULL: there is no other */
+    struct media_apart apart;
     struct media_options options;
 };
 

@@ -59,6 +59,8 @@ struct media_hub {
     struct loop_timer seen_timer;
     int64_t seen_every_ms;
     char node_id[ID_SIZE]; /* "": there is no other node */
+    struct registry *registry;
+    ProtobufCService *others; /* Media of the other nodes; NULL: there is none */
     bool is_draining;
     struct media_load load;
     struct loop_timer sweep_timer;
@@ -238,6 +240,9 @@ void media_stats_set(struct media_peer *peer, struct media_stats *stats);
 /* What the caller may see: all rooms, one room, or (user_id not NULL) one's own sessions. */
 void media_stats_write(struct media_hub *hub, const char *meeting_id, const char *user_id,
                        struct arena *arena, Media__Stats *reply);
+/* Adds what other nodes answer to the same question. Not on a loop. */
+void media_stats_of_others(struct media_hub *hub, struct rpc_call *call, const char *meeting_id,
+                           const char *user_id, Media__Stats *reply);
 
 /* ---- media_metrics.c ---- */
 /* The engine's counters, summed over the workers when scraped. One media service a process. */

@@ -452,7 +452,11 @@ static void handle_get_stats(Media__Media_Service *service, const Media__GetStat
     bool is_allowed = who_require(closure_data, ROLE_GUEST);
     if (is_allowed)
         loop_call(w.hub->loop, do_stats, &w);
-    closure(is_allowed ? finish(&w) : NULL, closure_data);
+    void *answer = is_allowed ? finish(&w) : NULL;
+    if (answer && !who_is_system(w.call))
+        media_stats_of_others(w.hub, w.call, input->meeting_id,
+                              who_is_admin(w.call) ? NULL : who_id(w.call), answer);
+    closure(answer, closure_data);
 }
 
 /* ---- the service ---- */
