@@ -256,7 +256,7 @@ describe('a restart', () => {
 
 describe('a storm', () => {
   // Everybody watches everybody (as far as the list goes), and all come back within a moment: what Rocket.Chat and Synapse fell over.
-  test('three hundred who come at once cost each a frame a second', { timeout: 60_000 }, async () => {
+  test('three hundred who come at once cost each a frame a second', { timeout: 240_000 }, async () => {
     const people = [];
     const owner = await fresh('owner');
     for (let i = 0; i < 300; i += 1) people.push(await fresh('p'));
@@ -268,7 +268,7 @@ describe('a storm', () => {
     const wires = await Promise.all(people.map(async (person, i) => {
       const wire = await Talker.open(server, person);
       const around = Array.from({ length: 200 }, (_, j) => ids[(i + j + 1) % ids.length]);
-      await wire.ok('watch', { user_ids: around });
+      await eventually(() => wire.ok('watch', { user_ids: around })); // who is told "took too long" asks again
       return wire;
     }));
     const storm = Date.now() - from;
