@@ -102,6 +102,7 @@ enum err app_create(struct app **out, const struct app_config *config, const cha
         goto fail;
     app_live_start(app);
     bus_start(app->bus);
+    app_bases_start(app);
     err = app_front_start(app, problem);
     if (!err)
         err = app_split_serve(app->split, problem);

@@ -54,6 +54,10 @@ const struct store_migration *app_migrations(struct arena *arena, size_t *count)
 /* Walks what services keep and can hold against itself: a line for each problem, and a last one
  * that sums up. */
 MUST_USE enum err app_verify(struct store *store, struct strbuf *report, bool *is_whole);
+/* The same of all databases. */
+struct app_stores;
+MUST_USE enum err app_verify_all(const struct app_stores *stores, struct strbuf *report,
+                                 bool *is_whole);
 /* The database is an older one of itself: what clients have seen of it counts no more. */
 MUST_USE enum err app_restored(struct store *store);
 

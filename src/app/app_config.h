@@ -77,7 +77,8 @@ struct app_config {
     int64_t keep_max_s, retention_every_s;
     int64_t invitation_days;
     int64_t shards;
-    int adding; /* enum app_adding */
+    struct config_list shard_stores; /* app_stores.h */
+    int adding;                      /* enum app_adding */
 
     int64_t file_max_bytes;
     int64_t file_quota_bytes;

@@ -1,6 +1,7 @@
 /* app_config_form: what the texts of options must look like, and how that is said to who wrote
  * others. */
 #include "app/app_config_form.h"
+#include "app/app_stores.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -60,6 +61,12 @@ static bool is_store(struct str text)
 {
     return str_starts(text, STR("postgres://")) || str_starts(text, STR("postgresql://")) ||
            str_starts(text, STR("mysql://")) || str_starts(text, STR("mariadb://"));
+}
+
+static bool is_shard_store(struct str text)
+{
+    struct app_shard_store one;
+    return app_shard_store_parse(text, NULL, &one);
 }
 
 static bool is_broker(struct str text)
@@ -161,6 +168,8 @@ const struct config_form app_key_form = {
     "letters, digits, '.', '_', '-' and '/', with '/' at the end", is_key};
 const struct config_form app_store_form = {
     "postgres:// or mysql://user:password@host:port/database", is_store};
+const struct config_form app_shard_store_form = {
+    "4-7=postgres://user:password@host:port/database, or mysql://", is_shard_store};
 const struct config_form app_broker_form = {
     "redis://, rediss://, kafka://, amqp:// or amqps:// and its address", is_broker};
 const struct config_form app_redis_form = {

@@ -16,6 +16,7 @@ extern const struct config_form app_ip_form;
 extern const struct config_form app_stun_form;
 extern const struct config_form app_key_form;
 extern const struct config_form app_store_form;
+extern const struct config_form app_shard_store_form;
 extern const struct config_form app_broker_form;
 extern const struct config_form app_redis_form;
 extern const struct config_form app_key_prefix_form;

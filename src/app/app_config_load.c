@@ -1,6 +1,7 @@
 /* app_config_load: options from file, environment and command line, and what no row of the table
  * knows alone. */
 #include "app/app_config.h"
+#include "app/app_stores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static const char *problem_of(const struct app_config *c)
     if (c->push_url[0] && !c->push_secret[0])
         return "push.url: expected push.secret, too";
     const char *wrong = app_registry_problem(c);
+    wrong = wrong ? wrong : app_shard_stores_problem(c);
     return wrong ? wrong : app_split_problem(c);
 }
 

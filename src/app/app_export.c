@@ -99,6 +99,8 @@ static enum err ask_services(struct exporting *x)
     enum err err = user_export(x->e->store, x->e->login, id, &sink);
     for (size_t i = 0; i < ARRAY_LEN(services) && !err; i++)
         err = services[i](x->e->store, id, &sink);
+    for (size_t i = 0; i < x->e->shard_store_count && !err; i++)
+        err = message_export(x->e->shard_stores[i], id, &sink);
     for (size_t i = 0; i < x->open_count; i++)
         if (fclose(x->open[i].file) != 0 && !err)
             err = errno == ENOSPC ? ERR_RESOURCE_EXHAUSTED : ERR_UNAVAILABLE;

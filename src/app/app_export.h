@@ -7,6 +7,8 @@
 
 struct app_export {
     struct store *store;
+    struct store *const *shard_stores; /* where the log lies, too */
+    size_t shard_store_count;
     const char *blob_dir;
     const char *login;     /* name, e-mail or id */
     const char *directory; /* absolute; nothing may be there */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/app.h"
+#include "app/app_stores.h"
 #include "blob/blob.h"
 #include "bus/bus.h"
 #include "cache/cache.h"
@@ -16,6 +17,7 @@
 #define APP_INSTANCE_CHARS 22
 
 struct app_services; /* topology.c */
+struct bus_forward;
 struct telemetry;
 
 struct app {
@@ -34,6 +36,9 @@ struct app {
     int lock_fd;
     struct cache *cache;
     struct bus *bus;
+    struct app_stores stores; /* of shards; the first is `store` */
+    struct bus_forward *forwards[APP_SHARD_STORES_MAX];
+    struct message_base bases[APP_SHARD_STORES_MAX];
     struct blob_store *blob;
     struct registry *registry;
     struct app_split *split;                  /* NULL: all runs here, and is served to nobody */
@@ -59,6 +64,9 @@ extern const size_t app_erase_queue_count;
 const char *app_path(const struct app *app, const char *name);
 void app_note(struct app *app, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Brings it up to date; shards NULL: it is the first. */
+MUST_USE enum err app_migrate(struct app *app, struct store *store, const char *shards,
+                              struct strbuf *problem);
 MUST_USE enum err app_platform_start(struct app *app, struct strbuf *problem);
 void app_platform_stop(struct app *app);
 

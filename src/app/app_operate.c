@@ -52,14 +52,22 @@ static enum err backup(struct app_operate *o, struct archive_state *state, struc
 }
 
 static enum err export(struct app_operate *o, struct archive_state *state, struct strbuf *problem) {
-    struct app_export e = {.store = o->opt.store,
-                           .blob_dir = o->opt.blob_dir,
-                           .login = o->login,
-                           .directory = o->directory,
-                           .progress = {.fn = on_progress, .arg = o}};
-    enum err err = app_export_write(&e, problem);
-    *state = e.progress.state;
-    return err;
+    if (o->opt.shard_store_count < o->opt.shard_stores_wanted){
+        strbuf_adds(problem,
+                    "some messages lie in other databases (messages.shard_stores), which a "
+                    "process without the message service does not open: stop it, or export "
+                    "with the data directory of one that runs it");
+        return ERR_FAILED_PRECONDITION;}
+struct app_export e = {.store = o->opt.store,
+                       .shard_stores = o->opt.shard_stores,
+                       .shard_store_count = o->opt.shard_store_count,
+                       .blob_dir = o->opt.blob_dir,
+                       .login = o->login,
+                       .directory = o->directory,
+                       .progress = {.fn = on_progress, .arg = o}};
+enum err err = app_export_write(&e, problem);
+*state = e.progress.state;
+return err;
 }
 
 static void *thread_main(void *arg)

@@ -12,6 +12,8 @@ struct app_operate;
 
 struct app_operate_options {
     struct store *store;
+    struct store *const *shard_stores; /* messages.shard_stores, for exports; NULL: not here */
+    size_t shard_store_count, shard_stores_wanted;
     const char *data_dir, *blob_dir, *version;
     struct bus *bus;
     const char *const *erase_queues; /* whose tasks are counted by GetErasing */

@@ -150,15 +150,18 @@ enum err app_store_open(struct store **out, const struct app_config *config, str
     return err;
 }
 
-static enum err migrate(struct app *app, struct strbuf *problem)
+enum err app_migrate(struct app *app, struct store *store, const char *shards,
+                     struct strbuf *problem)
 {
     size_t count, pending = 0;
     const struct store_migration *list = app_migrations(app->arena, &count);
-    enum err err = store_migrations_pending(app->store, list, count, &pending);
+    enum err err = store_migrations_pending(store, list, count, &pending);
     if (!err && pending)
-        err = store_migrate(app->store, list, count);
+        err = store_migrate(store, list, count);
     if (err)
         strbuf_printf(problem, "cannot bring the database up to date: %s", err_text(err));
+    else if (shards && pending)
+        app_note(app, "brought the database of shards %s up to date", shards);
     else if (pending == count && count)
         app_note(app, "made the database: %s",
                  app->config->store_driver ? app_store_drivers[app->config->store_driver]
@@ -191,6 +194,7 @@ static const char *service_of(const char *queue)
         {"webhooks", "task"},
         {"message_schedule", "message"},
         {"message_retention", "message"},
+        {"message_follow", "message"},
         {ERASE_QUEUE("user"), "user"},
     };
     for (size_t i = 0; i < ARRAY_LEN(queues); i++)
@@ -234,7 +238,7 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     enum err err = app_store_open(&app->store, c, problem);
     if (err)
         return err;
-    err = migrate(app, problem);
+    err = app_migrate(app, app->store, NULL, problem);
     if (err)
         return err;
     clock_trust_load(app_path(app, "clock"));
@@ -247,6 +251,9 @@ static enum err open_stores(struct app *app, struct strbuf *problem)
     if (err)
         return err;
     err = open_bus(app, problem);
+    if (err)
+        return err;
+    err = app_bases_open(app, problem);
     if (err)
         return err;
     err = app_blob_open(&app->blob, app->config, app->arena);
@@ -280,6 +287,7 @@ void app_platform_stop(struct app *app)
 {
     app_split_destroy(&app->split);
     registry_close(&app->registry);
+    app_bases_close(app);
     bus_close(&app->bus);
     blob_close(&app->blob);
     cache_close(&app->cache);

@@ -1,6 +1,7 @@
 /* app_verify: the services that can hold what they keep against itself, asked one after the other.
  */
 #include "app/app.h"
+#include "app/app_stores.h"
 #include "core/str.h"
 #include "services/message/message.h"
 
@@ -29,6 +30,18 @@ enum err app_verify(struct store *store, struct strbuf *report, bool *is_whole)
     else
         strbuf_adds(report, "all is well\n");
     strbuf_deinit(&v.text);
+    return err;
+}
+
+enum err app_verify_all(const struct app_stores *stores, struct strbuf *report, bool *is_whole)
+{
+    bool is_this_whole = true;
+    enum err err = app_verify(stores->main, report, is_whole);
+    for (size_t i = 0; i < stores->count && !err; i++) {
+        strbuf_printf(report, "shards %s: ", stores->shard[i].range);
+        err = app_verify(stores->shard_stores[i], report, &is_this_whole);
+        *is_whole &= is_this_whole;
+    }
     return err;
 }
 

@@ -181,6 +181,8 @@ static enum err start_messages(struct app *app)
                                .recall_ms = c->recall_minutes * 60000,
                                .invitation_ms = c->invitation_days * 24 * 3600 * 1000,
                                .shards = (unsigned)c->shards,
+                               .bases = app->bases,
+                               .base_count = app->stores.count,
                                .instance = app_shards_self(app),
                                .is_adding_contacts_only = c->adding == APP_ADDING_CONTACTS,
                                .secret = str_from(app->jwt_secret),
@@ -370,6 +372,7 @@ static enum err start_edge(struct app *app)
         {"store", is_store_ready, app, false},
         {"cache", is_cache_there, app, true},
         {"bus", is_bus_there, app, true},
+        {"shard_stores", app_bases_are_ready, app, true},
     };
     return edge_create(&app->edge,
                        &(struct edge_options){.mounts = mounts,
@@ -380,7 +383,7 @@ static enum err start_edge(struct app *app)
                                               .ws_row_count = ws_count,
                                               .cache = app->cache,
                                               .checks = checks,
-                                              .check_count = ARRAY_LEN(checks),
+                                              .check_count = ARRAY_LEN(checks) - !app->stores.count,
                                               .auth = s->auth,
                                               .blob = app->blob,
                                               .bus = app->bus,
@@ -401,6 +404,9 @@ static void start_control(struct app *app)
     struct app_services *s = app->services;
     s->operate_service = app_operate_create(
         &(struct app_operate_options){.store = app->store,
+                                      .shard_stores = app->stores.shard_stores,
+                                      .shard_store_count = app->stores.count,
+                                      .shard_stores_wanted = app->config->shard_stores.count,
                                       .data_dir = app->config->data_dir,
                                       .blob_dir = app_blob_dir(app->config, app->arena),
                                       .version = app->version,
@@ -460,6 +466,7 @@ void app_topology_stop(struct app *app)
     rpc_local_destroy(&s->operate);
     app_operate_destroy(&s->operate_service);
     task_stop(s->task_service);
+    app_bases_stop(app);
     bus_stop_tasks(app->bus);
     bus_stop_events(app->bus);
     gateway_destroy(&s->gateway);

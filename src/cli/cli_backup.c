@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/app_stores.h"
 #include "app/app_backup.h"
 #include "app/app_control.h"
 #include "app/app_export.h"
@@ -128,18 +129,20 @@ static bool on_progress(void *arg, const struct archive_state *state)
     return !is_interrupted;
 }
 
-static enum err write_here(const struct app_config *config, struct store *store,
+static enum err write_here(const struct app_config *config, const struct app_stores *stores,
                            const char *directory, const char *login, int64_t *files,
                            struct strbuf *problem)
 {
     struct show s = {0};
     struct arena *arena = arena_create();
-    struct app_backup backup = {.store = store,
+    struct app_backup backup = {.store = stores->main,
                                 .data_dir = config->data_dir,
                                 .directory = directory,
                                 .version = PARLANCE_VERSION,
                                 .progress = {.fn = on_progress, .arg = &s}};
-    struct app_export export = {.store = store,
+    struct app_export export = {.store = stores->main,
+                                .shard_stores = stores->shard_stores,
+                                .shard_store_count = stores->count,
                                 .blob_dir = app_blob_dir(config, arena),
                                 .directory = directory,
                                 .login = login,
@@ -155,7 +158,7 @@ static enum err write_here(const struct app_config *config, struct store *store,
 static enum err by_oneself(const struct app_config *config, const char *directory,
                            const char *login, int64_t *files, struct strbuf *problem)
 {
-    struct store *store = NULL;
+    struct app_stores stores = {0};
     char *database = archive_join(config->data_dir, ARCHIVE_DATABASE);
     bool is_there = config->store_driver || access(database, F_OK) == 0;
     free(database);
@@ -163,10 +166,12 @@ static enum err by_oneself(const struct app_config *config, const char *director
         strbuf_printf(problem, "there is nothing in %s", config->data_dir);
         return ERR_NOT_FOUND;
     }
-    enum err err = app_store_open(&store, config, problem);
+    struct arena *arena = arena_create();
+    enum err err = app_stores_open(&stores, config, arena, problem);
     if (!err)
-        err = write_here(config, store, directory, login, files, problem);
-    store_close(&store);
+        err = write_here(config, &stores, directory, login, files, problem);
+    app_stores_close(&stores);
+    arena_destroy(&arena);
     return err;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/app_stores.h"
 #include "cli/cli.h"
 #include "core/arena.h"
 #include "core/log.h"
@@ -13,7 +14,8 @@
 struct state {
     struct arena *arena;
     struct app_config config;
-    struct store *store;
+    struct app_stores stores;
+    struct store *store; /* the one at hand */
     const struct store_migration *list;
     size_t count;
 };
@@ -75,14 +77,17 @@ static int run(int argc, char **argv)
     log_set_level(LOG_WARN);
     enum err err = app_config_load(path, s.arena, &s.config, &problem);
     if (!err)
-        err = app_store_open(&s.store, &s.config, &problem);
-    if (!err) {
-        s.list = app_migrations(s.arena, &s.count);
+        err = app_stores_open(&s.stores, &s.config, s.arena, &problem);
+    s.list = app_migrations(s.arena, &s.count);
+    for (size_t i = 0; i <= s.stores.count && !err; i++) {
+        s.store = i ? s.stores.shard_stores[i - 1] : s.stores.main;
+        if (i)
+            printf("\nshards %s:\n", s.stores.shard[i - 1].range);
         err = is_up && !is_dry ? bring_up(&s) : print_status(&s, is_up);
     }
     if (err)
         fprintf(stderr, "parlance migrate: %s\n", problem.n ? problem.p : err_text(err));
-    store_close(&s.store);
+    app_stores_close(&s.stores);
     strbuf_deinit(&problem);
     arena_destroy(&s.arena);
     return err ? 1 : 0;

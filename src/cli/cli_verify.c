@@ -3,12 +3,13 @@
 #include <stdio.h>
 
 #include "app/app.h"
+#include "app/app_stores.h"
 #include "cli/cli.h"
 #include "core/arena.h"
 #include "core/log.h"
 
 /* What both do with the store of the configuration. */
-typedef enum err work_fn(struct store *store, struct strbuf *report, bool *is_whole);
+typedef enum err work_fn(const struct app_stores *stores, struct strbuf *report, bool *is_whole);
 
 static int run_on_store(const struct cli_command *command, int argc, char **argv, work_fn *work)
 {
@@ -20,19 +21,19 @@ static int run_on_store(const struct cli_command *command, int argc, char **argv
     struct strbuf problem = {0};
     struct strbuf report = {0};
     bool is_whole = false;
-    struct store *store = NULL;
+    struct app_stores stores = {0};
     log_set_level(LOG_WARN);
     enum err err = app_config_load(path, arena, &config, &problem);
     if (!err)
-        err = app_store_open(&store, &config, &problem);
+        err = app_stores_open(&stores, &config, arena, &problem);
     if (!err)
-        err = work(store, &report, &is_whole);
+        err = work(&stores, &report, &is_whole);
     if (err)
         fprintf(stderr, "parlance %s: %s\n", command->name, problem.n ? problem.p : err_text(err));
     else
         fputs(strbuf_str(&report).p, is_whole ? stdout : stderr);
     strbuf_deinit(&report);
-    store_close(&store);
+    app_stores_close(&stores);
     strbuf_deinit(&problem);
     arena_destroy(&arena);
     return err || !is_whole ? 1 : 0;
@@ -40,12 +41,14 @@ static int run_on_store(const struct cli_command *command, int argc, char **argv
 
 static int run(int argc, char **argv)
 {
-    return run_on_store(&cli_verify, argc, argv, app_verify);
+    return run_on_store(&cli_verify, argc, argv, app_verify_all);
 }
 
-static enum err begin_anew(struct store *store, struct strbuf *report, bool *is_whole)
+static enum err begin_anew(const struct app_stores *stores, struct strbuf *report, bool *is_whole)
 {
-    enum err err = app_restored(store);
+    enum err err = app_restored(stores->main);
+    for (size_t i = 0; i < stores->count && !err; i++)
+        err = app_restored(stores->shard_stores[i]);
     *is_whole = !err;
     strbuf_adds(report, "cursors of clients that saw more than is here count no more\n");
     return err;

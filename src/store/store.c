@@ -433,6 +433,11 @@ bool store_is_writable(const struct store *store)
     return store->driver->admit(store->db, false) == ERR_OK;
 }
 
+struct store *store_of_tx(const struct store_tx *tx)
+{
+    return tx->link->store;
+}
+
 const char *store_driver_of(const struct store_tx *tx)
 {
     return tx->link->store->driver->name;

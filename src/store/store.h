@@ -182,6 +182,8 @@ struct store_stmt *store_query(struct store_tx *tx, const char *sql, const char 
 
 /* For /ready and metrics: false when store_write would be refused. Any thread. */
 bool store_is_writable(const struct store *store);
+/* Where this transaction is. */
+struct store *store_of_tx(const struct store_tx *tx);
 /* "sqlite", "postgres", "mysql": for what no portable SQL says (full text). */
 const char *store_driver_of(const struct store_tx *tx);
 /* Whether this process alone uses the database (sqlite): what was in flight when it opened is

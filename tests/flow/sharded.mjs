@@ -9,8 +9,9 @@ import { makeDataDir, startProcess, Server } from './server.mjs';
 export const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 export class Sharded {
-  constructor({ shards = 4, messages = 2, gateways = 2, env = {} } = {}) {
-    Object.assign(this, { shards, messages, gatewayCount: gateways, extra: env, dataDir: makeDataDir(), parts: new Map(), gateways: [] });
+  // stores: where some shards lie, as { "2-3": url }
+  constructor({ shards = 4, messages = 2, gateways = 2, stores = {}, env = {} } = {}) {
+    Object.assign(this, { shards, messages, stores, gatewayCount: gateways, extra: env, dataDir: makeDataDir(), parts: new Map(), gateways: [] });
   }
 
   async start() {
@@ -44,7 +45,6 @@ export class Sharded {
         JWT_SECRET: 'the-key-that-signs-tokens-of-this-deployment',
         PARLANCE_GRPC_HOST: '127.0.0.1',
         PARLANCE_BLOB_DIR: path.join(this.dataDir, 'blobs'),
-        PARLANCE_MESSAGES_SHARDS: String(this.shards),
         ...Object.fromEntries(Object.entries(this.ports).map(([service, port]) => [`PARLANCE_GRPC_PORTS_${service.toUpperCase()}`, String(port)])),
         PARLANCE_SERVICES_REMOTE: remote.join(','),
         ...this.extra,
@@ -60,6 +60,8 @@ export class Sharded {
     return {
       PARLANCE_STORE_DRIVER: 'postgres',
       PARLANCE_STORE_URL: this.database,
+      PARLANCE_MESSAGES_SHARDS: String(this.shards),
+      PARLANCE_MESSAGES_SHARD_STORES: Object.entries(this.stores).map(([range, url]) => `${range}=${url}`).join(','),
       PARLANCE_EVENT_BUS_TYPE: 'redis',
       PARLANCE_EVENT_BUS_URL: process.env.PARLANCE_TEST_REDIS_URL,
       PARLANCE_EVENT_BUS_PREFIX: `${path.basename(this.dataDir)}.`,

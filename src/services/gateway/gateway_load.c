@@ -3,11 +3,14 @@
  * page after the other, and follows membership by the events of the log from then on. An event that
  * came while the list was on its way is held against the lsns of its first page: the newer counts.
  */
+#include "core/id.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "services/gateway/gateway_hub.h"
 
 #define LOAD_AGAIN_MS 1000
+#define LOOK_AGAIN_MS \
+    5000 /* for what lies in a database that is away; and as much again by chance */
 
 struct load {
     struct gateway *gw;
@@ -15,9 +18,11 @@ struct load {
     uint64_t serial;
     struct rpc_call *call;
     const Message__Memberships *list; /* in the call's arena; NULL: not now */
+    bool is_look;                     /* only: is all there again? */
 };
 
 static void load_page(struct user *u);
+static void look_again(struct user *u);
 
 static void on_load_timer(void *arg)
 {
@@ -113,11 +118,27 @@ static void take_page(struct user *u, const Message__Memberships *list)
         for (size_t i = 0; i < list->n_lsns; i++)
             u->load_lsns[i] = list->lsns[i];
     }
+    u->is_partial |= list->is_partial != 0;
     u->load_after = list->next;
-    if (u->load_after)
+    if (u->load_after) {
         load_page(u);
-    else
-        finish(u);
+        return;
+    }
+    finish(u);
+    if (u->is_partial)
+        look_again(u);
+}
+
+/* What could not be listed is asked for until it can be; then all is read anew, and the sockets
+ * hear that they missed something. Meanwhile they have the rest. */
+static void take_look(struct user *u, const Message__Memberships *list)
+{
+    if (!list || list->is_partial) {
+        look_again(u);
+        return;
+    }
+    hub_user_forget(u);
+    hub_user_load(u);
 }
 
 static void on_list(void *arg)
@@ -127,7 +148,9 @@ static void on_list(void *arg)
     struct user *u = map_get(gw->users, str_from(l->user_id));
     gw->call_count--;
     if (u && u->serial == l->serial) {
-        if (l->list)
+        if (l->is_look)
+            take_look(u, l->list);
+        else if (l->list)
             take_page(u, l->list);
         else
             loop_timer_start(gw->loop, &u->load_timer, LOAD_AGAIN_MS, on_load_timer, u);
@@ -144,7 +167,7 @@ static void on_memberships(const ProtobufCMessage *reply, struct rpc_call *call)
     loop_post(l->gw->loop, on_list, l);
 }
 
-static void load_page(struct user *u)
+static void ask(struct user *u, bool is_look)
 {
     struct load *l = mem_zalloc(sizeof(*l));
     ProtobufCService *message = u->gw->deps.message;
@@ -152,18 +175,36 @@ static void load_page(struct user *u)
     l->call = rpc_call_create(NULL); /* the system asks */
     l->call->user = l;
     l->serial = u->serial;
+    l->is_look = is_look;
     memcpy(l->user_id, u->id, sizeof(l->user_id));
     Message__GetMembershipsRequest request = MESSAGE__GET_MEMBERSHIPS_REQUEST__INIT;
     request.user_id = l->user_id;
-    request.after = u->load_after;
+    request.after = is_look ? INT64_MAX : u->load_after;
     u->gw->call_count++;
     rpc_async(message, (unsigned)rpc_method_find(message->descriptor, "GetMemberships"),
               &request.base, l->call, on_memberships, 0);
 }
 
+static void load_page(struct user *u)
+{
+    ask(u, false);
+}
+
+static void on_look_timer(void *arg)
+{
+    ask(arg, true);
+}
+
+static void look_again(struct user *u)
+{
+    int64_t wait_ms = LOOK_AGAIN_MS + id_random_u32() % LOOK_AGAIN_MS;
+    loop_timer_start(u->gw->loop, &u->load_timer, wait_ms, on_look_timer, u);
+}
+
 void hub_user_load(struct user *u)
 {
     u->load_after = 0;
+    u->is_partial = false;
     load_page(u);
 }
 

@@ -2,6 +2,7 @@
  * Contacts: whom one knows, who asks to be known, whom one has blocked. Two rows stand for a
  * friendship, one of each side; a block is one row, of who blocks, and the other side is not told.
  */
+#include "core/log.h"
 #include "services/message/message_internal.h"
 
 #define ALIAS_MAX 64
@@ -255,6 +256,22 @@ static enum err set_job(struct store_tx *tx, struct message_op *op)
     return save_pair(tx, p);
 }
 
+/* Invitations lie with their groups, in other databases too. One that is away keeps them, to no
+ * avail: who is blocked is not let in by them. */
+static enum err drop_invitations_job(struct store_tx *tx, void *arg)
+{
+    const struct pairing *p = arg;
+    return group_drop_invitations_by(tx, who_id(p->op.call), p->user_id);
+}
+
+static void drop_invitations_elsewhere(struct pairing *p)
+{
+    const struct message_service *svc = p->op.svc;
+    for (size_t i = 1; i < svc->base_count; i++)
+        if (store_write_essential_sync(svc->bases[i].store, 0, drop_invitations_job, p) != ERR_OK)
+            log_warn(&p->op.call->log, "message: an invitation of who was blocked may be left");
+}
+
 CONTACT_HANDLER(contact_on_set, SetContactRequest, ContactInfo)
 {
     struct pairing *p =
@@ -264,6 +281,8 @@ CONTACT_HANDLER(contact_on_set, SetContactRequest, ContactInfo)
     if (in->_alias_case)
         p->text =
             text_take(data, in->alias, &(struct text_rule){.field = "alias", .max = ALIAS_MAX});
+    if (in->_is_blocked_case && in->is_blocked && !rpc_failure(data))
+        drop_invitations_elsewhere(p);
     message_run(&p->op, ROLE_USER);
 }
 

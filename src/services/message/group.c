@@ -83,7 +83,7 @@ static enum err add_first(struct store_tx *tx, struct message_op *op, const char
 {
     struct message_member m = group_newcomer(op, user_id), known;
     bool is_known = message_store_member(tx, op->call->arena, op->c.num, user_id, &known) == ERR_OK;
-    if (is_known || message_store_is_blocked(tx, user_id, who_id(op->call)))
+    if (is_known || message_store_is_blocked(tx, op->svc, user_id, who_id(op->call)))
         return ERR_OK; /* named twice, or the caller itself */
     enum err err = group_check_room(op);
     if (err)
@@ -131,7 +131,7 @@ static enum err create_job(struct store_tx *tx, struct message_op *op)
     if (err != ERR_NOT_FOUND)
         return err;
     op->c = fresh;
-    err = message_store_insert(tx, &op->c);
+    err = message_store_insert(tx, op->svc, &op->c);
     op->me = group_newcomer(op, who_id(op->call));
     op->me.role = MESSAGE__MEMBER_ROLE__OWNER;
     if (!err)

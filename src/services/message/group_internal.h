@@ -45,7 +45,7 @@ enum err group_drop_invitations_by(struct store_tx *tx, const char *user_id,
 /* Those that wait for this person's answer, the newest first; one more than limit if there are
  * more. */
 struct page;
-enum err group_list_invitations(struct store_tx *tx, struct arena *arena, const char *user_id,
+enum err group_list_invitations(struct store_tx *tx, const struct message_op *op,
                                 const struct page *page, Message__Invitation ***list,
                                 size_t *count);
 /* What has ended, of invitations and links. */

@@ -107,19 +107,57 @@ enum err group_purge_invitations(struct store_tx *tx)
                            now);
 }
 
-enum err group_list_invitations(struct store_tx *tx, struct arena *arena, const char *user_id,
-                                const struct page *page, Message__Invitation ***list, size_t *count)
+struct offered {
+    struct arena *arena;
+    const char *user_id;
+    const struct page *page;
+    Message__Invitation **list;
+    size_t count;
+};
+
+static enum err offered_job(struct store_tx *tx, void *arg)
 {
+    struct offered *o = arg;
+    const struct page *page = o->page;
     int64_t before_ms = page->is_first ? INT64_MAX : page->sort;
+    Message__Invitation **list;
+    size_t count;
     struct store_stmt *st =
         store_query(tx,
                     "SELECT " INVITATION_COLUMNS INVITATION_JOIN
                     " WHERE i.user_id = ? AND i.state = ? AND i.expires_at_ms > ?"
                     " AND (i.created_at_ms < ? OR (i.created_at_ms = ? AND c.id < ?))"
                     " ORDER BY i.created_at_ms DESC, c.id DESC LIMIT ?",
-                    "siiiisi", user_id, (int64_t)ROW_OFFERED, clock_wall_ms(), before_ms, before_ms,
-                    page->is_first ? "" : page->id, (int64_t)page->limit + 1);
-    return read_all(st, arena, (size_t)page->limit + 1, list, count);
+                    "siiiisi", o->user_id, (int64_t)ROW_OFFERED, clock_wall_ms(), before_ms,
+                    before_ms, page->is_first ? "" : page->id, (int64_t)page->limit + 1);
+    enum err err = read_all(st, o->arena, (size_t)page->limit + 1, &list, &count);
+    for (size_t i = 0; i < count; i++)
+        o->list[o->count++] = list[i];
+    return err;
+}
+
+static int compare_offered(const void *a, const void *b)
+{
+    const Message__Invitation *x = *(Message__Invitation *const *)a;
+    const Message__Invitation *y = *(Message__Invitation *const *)b;
+    if (x->created_at_ms != y->created_at_ms)
+        return x->created_at_ms < y->created_at_ms ? 1 : -1;
+    return strcmp(y->conversation_id, x->conversation_id);
+}
+
+enum err group_list_invitations(struct store_tx *tx, const struct message_op *op,
+                                const struct page *page, Message__Invitation ***list, size_t *count)
+{
+    size_t room = (size_t)page->limit + 1;
+    uint64_t missing = 0; /* those who are there are shown; the others come when they can */
+    struct offered o = {.arena = op->call->arena, .user_id = who_id(op->call), .page = page};
+    o.list = arena_array(o.arena, Message__Invitation *, room * op->svc->base_count);
+    enum err err = message_read_those(op->svc, tx, offered_job, &o, &missing);
+    if (op->svc->base_count > 1)
+        qsort(o.list, o.count, sizeof(o.list[0]), compare_offered);
+    *list = o.list;
+    *count = MIN(o.count, room);
+    return err;
 }
 
 /* ---- who may, and who is asked ---- */
@@ -129,21 +167,19 @@ bool group_may_add(const struct message_op *op)
     return op->me.role != MESSAGE__MEMBER_ROLE__MEMBER || may_members_add(&op->c);
 }
 
-static bool is_contact(struct store_tx *tx, const char *owner_id, const char *user_id)
+static bool is_contact(struct store_tx *tx, const struct message_op *op, const char *owner_id)
 {
-    struct store_stmt *st =
-        store_query(tx, "SELECT state FROM message_contacts WHERE owner_id = ? AND user_id = ?",
-                    "ss", owner_id, user_id);
-    bool is_friend = store_step(st) && store_int(st, 0) == CONTACT__CONTACT_STATE__FRIEND;
-    return store_finish(st) == ERR_OK && is_friend;
+    int64_t state;
+    enum err err = message_store_contact(tx, op->svc, owner_id, who_id(op->call), &state);
+    return !err && state == CONTACT__CONTACT_STATE__FRIEND;
 }
 
 bool group_is_asked_first(struct store_tx *tx, const struct message_op *op, const char *user_id)
 {
     if (message_is_bot(op, user_id)) /* has no say in it */
         return false;
-    return op->c.is_consent_needed || (LIVE_GET(op->svc->deps.is_adding_contacts_only) &&
-                                       !is_contact(tx, user_id, who_id(op->call)));
+    return op->c.is_consent_needed ||
+           (LIVE_GET(op->svc->deps.is_adding_contacts_only) && !is_contact(tx, op, user_id));
 }
 
 /* ---- offering ---- */
@@ -174,7 +210,7 @@ static enum err check_invited(struct store_tx *tx, struct message_op *op, const 
                         who_is(op->call, standing->inviter_id);
     *is_welcome = !is_banned && !has_declined && open_count < OPEN_MAX &&
                   !message_is_bot(op, user_id) &&
-                  !message_store_is_blocked(tx, user_id, who_id(op->call));
+                  !message_store_is_blocked(tx, op->svc, user_id, who_id(op->call));
     return err;
 }
 
@@ -300,7 +336,7 @@ static enum err list_own_job(struct store_tx *tx, struct message_op *op)
     struct arena *arena = op->call->arena;
     Message__Invitation **list;
     size_t count;
-    enum err err = group_list_invitations(tx, arena, who_id(op->call), &l->page, &list, &count);
+    enum err err = group_list_invitations(tx, op, &l->page, &list, &count);
     Group__InvitationList *reply = list_reply(op, list, count, l->page.limit);
     if (!err && count > reply->n_invitations) {
         const Message__Invitation *last = list[reply->n_invitations - 1];

@@ -201,9 +201,35 @@ static enum err follow(struct store_tx *tx, struct message_op *op, const char *t
     if (err == ERR_NOT_FOUND && op->c.num)
         err = ERR_OK; /* a stranger: who else */
     bool is_banned = op->me.user_id && op->me.state == MESSAGE__MEMBER_STATE__BANNED;
-    if (err == ERR_NOT_FOUND || (!err && (is_banned || op->c.is_dissolved)))
-        return message_refuse(op, ERR_NOT_FOUND, "This link does not work (any more).");
-    return err;
+    return !err && (is_banned || op->c.is_dissolved) ? ERR_NOT_FOUND : err;
+}
+
+static enum err refuse_link(struct message_op *op, enum err err)
+{
+    return err == ERR_NOT_FOUND ? message_refuse(op, err, "This link does not work (any more).")
+                                : err;
+}
+
+/* Looked for in each database. */
+struct following {
+    struct message_op *op;
+    const char *token;
+    struct link link;
+    bool is_found;
+};
+
+static enum err follow_job(struct store_tx *tx, void *arg)
+{
+    struct following *f = arg;
+    enum err err = follow(tx, f->op, f->token, &f->link);
+    f->is_found = !err;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err follow_anywhere(struct store_tx *tx, struct following *f)
+{
+    enum err err = message_read_until(f->op->svc, tx, follow_job, f, &f->is_found);
+    return refuse_link(f->op, err || f->is_found ? err : ERR_NOT_FOUND);
 }
 
 static bool is_in_state(const struct message_op *op, Message__MemberState state)
@@ -214,8 +240,8 @@ static bool is_in_state(const struct message_op *op, Message__MemberState state)
 static enum err look_job(struct store_tx *tx, struct message_op *op)
 {
     const Group__LookAtInviteLinkRequest *in = op->in;
-    struct link link = {0};
-    enum err err = follow(tx, op, in->token, &link);
+    struct following f = {.op = op, .token = in->token};
+    enum err err = follow_anywhere(tx, &f);
     if (err)
         return err;
     Group__InviteLinkView *view = arena_new(op->call->arena, Group__InviteLinkView);
@@ -227,7 +253,7 @@ static enum err look_job(struct store_tx *tx, struct message_op *op)
     view->member_count = (int32_t)op->c.member_count;
     view->is_member = is_in_state(op, MESSAGE__MEMBER_STATE__ACTIVE);
     view->is_asking = !view->is_member && op->c.join_rule == MESSAGE__JOIN_RULE__ASK;
-    view->expires_at_ms = link.expires_at_ms;
+    view->expires_at_ms = f.link.expires_at_ms;
     op->reply = view;
     return ERR_OK;
 }
@@ -250,7 +276,7 @@ static enum err join_job(struct store_tx *tx, struct message_op *op)
 {
     const Group__JoinByLinkRequest *in = op->in;
     struct link link = {0};
-    enum err err = follow(tx, op, in->token, &link);
+    enum err err = refuse_link(op, follow(tx, op, in->token, &link));
     if (err)
         return err;
     if (is_in_state(op, MESSAGE__MEMBER_STATE__ACTIVE))
@@ -270,20 +296,13 @@ static enum err join_job(struct store_tx *tx, struct message_op *op)
     return err;
 }
 
-static enum err find_job(struct store_tx *tx, void *arg)
-{
-    struct message_op *op = arg;
-    const Group__JoinByLinkRequest *in = op->in;
-    struct link link = {0};
-    enum err err = follow(tx, op, in->token, &link);
-    op->key = op->c.id;
-    return err;
-}
-
 /* Where the token leads is where the change is made. */
 static bool find_group(struct message_op *op)
 {
-    enum err err = store_read(op->svc->deps.store, find_job, op);
+    const Group__JoinByLinkRequest *in = op->in;
+    struct following f = {.op = op, .token = in->token};
+    enum err err = follow_anywhere(NULL, &f);
+    op->key = op->c.id;
     if (err)
         who_fail(op->call, err);
     op->c = (struct message_conversation){0};

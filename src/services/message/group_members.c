@@ -65,7 +65,7 @@ static bool may_be_added(struct store_tx *tx, struct message_op *op, const char 
     *known = (struct message_member){0};
     enum err err = message_store_member(tx, op->call->arena, op->c.num, user_id, known);
     bool is_banned = !err && known->state == MESSAGE__MEMBER_STATE__BANNED;
-    return !is_banned && !message_store_is_blocked(tx, user_id, who_id(op->call));
+    return !is_banned && !message_store_is_blocked(tx, op->svc, user_id, who_id(op->call));
 }
 
 static enum err add_one(struct store_tx *tx, struct message_op *op, const char *user_id,

@@ -23,6 +23,7 @@ enum err message_create(struct message_service **out, const struct message_deps 
         svc->deps.group_members_max = 5000;
     if (!svc->deps.channel_members_max)
         svc->deps.channel_members_max = 200000;
+    message_bases_open(svc);
     enum err err = message_shards_open(svc);
     *out = svc;
     if (err) {

@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "core/loop.h"
 #include "edge/edge.h"
+#include "services/message/message_base.h"
 #include "store/store.h"
 
 struct message_service;
@@ -29,11 +30,13 @@ struct message_deps {
     int64_t group_members_max;   /* 0: 5,000 */
     int64_t channel_members_max; /* 0: 200,000 */
     struct str secret; /* what webhooks' secrets are kept under is made of it; needed in the call */
-    bool is_push_wanted;            /* a task of queue "push" with each message */
-    int64_t webhook_failing_max_ms; /* then an outgoing one is disabled; 0: 24 hours */
-    int64_t invitation_ms;          /* to groups, until they end; 0: 14 days */
-    bool is_adding_contacts_only;   /* into groups: others are invited */
-    unsigned shards;                /* of the log, fixed when the database is made; 0: 1 */
+    bool is_push_wanted;              /* a task of queue "push" with each message */
+    int64_t webhook_failing_max_ms;   /* then an outgoing one is disabled; 0: 24 hours */
+    int64_t invitation_ms;            /* to groups, until they end; 0: 14 days */
+    bool is_adding_contacts_only;     /* into groups: others are invited */
+    unsigned shards;                  /* of the log, fixed when the database is made; 0: 1 */
+    const struct message_base *bases; /* other databases, and which shards lie there */
+    size_t base_count;
     const char *instance; /* "host:port": where others call this process; NULL: nobody does */
 };
 
@@ -86,6 +89,7 @@ MUST_USE enum err message_index_copied(struct store_tx *tx, int64_t lsn, const c
 
 /* Everything kept of a person: `parlance export`. */
 struct export_sink;
+/* From one of the databases that the log lies in. */
 MUST_USE enum err message_export(struct store *store, const char *user_id,
                                  const struct export_sink *sink);
 

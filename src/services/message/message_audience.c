@@ -9,15 +9,22 @@
 
 /* ---- the conversations of a person ---- */
 
-static enum err memberships_job(struct store_tx *tx, struct message_op *op)
+struct membership {
+    int64_t num, visible_from_seq;
+    char *conversation_id;
+};
+
+struct enlisting {
+    const struct message_op *op;
+    struct membership *list;
+    size_t count;
+};
+
+/* A page of each database, one more than a page has. */
+static enum err enlist(struct store_tx *tx, void *arg)
 {
-    const Message__GetMembershipsRequest *in = op->in;
-    struct arena *arena = op->call->arena;
-    Message__Memberships *reply = arena_new(arena, Message__Memberships);
-    message__memberships__init(reply);
-    reply->conversation_ids = arena_array(arena, char *, MEMBERSHIPS_MAX);
-    reply->visible_from_seqs = arena_array(arena, int64_t, MEMBERSHIPS_MAX);
-    op->reply = reply;
+    struct enlisting *e = arg;
+    const Message__GetMembershipsRequest *in = e->op->in;
     struct store_stmt *st =
         store_query(tx,
                     "SELECT c.num, c.id, m.visible_from_seq FROM message_members m"
@@ -25,22 +32,57 @@ static enum err memberships_job(struct store_tx *tx, struct message_op *op)
                     " WHERE m.user_id = ? AND m.state = 0 AND m.conversation_num > ?"
                     " ORDER BY m.conversation_num LIMIT ?",
                     "sii", in->user_id, in->after, (int64_t)MEMBERSHIPS_MAX + 1);
-    int64_t num = 0;
-    while (store_step(st)) {
-        if (reply->n_conversation_ids == MEMBERSHIPS_MAX) {
-            reply->next = num;
-            break;
-        }
-        num = store_int(st, 0);
-        reply->conversation_ids[reply->n_conversation_ids++] = store_text(st, 1, arena);
-        reply->visible_from_seqs[reply->n_visible_from_seqs++] = store_int(st, 2);
+    while (store_step(st))
+        e->list[e->count++] =
+            (struct membership){.num = store_int(st, 0),
+                                .conversation_id = store_text(st, 1, e->op->call->arena),
+                                .visible_from_seq = store_int(st, 2)};
+    return store_finish(st);
+}
+
+static int compare_memberships(const void *a, const void *b)
+{
+    int64_t x = ((const struct membership *)a)->num, y = ((const struct membership *)b)->num;
+    return (x > y) - (x < y);
+}
+
+static void write_memberships(const struct enlisting *e, Message__Memberships *reply)
+{
+    struct arena *arena = e->op->call->arena;
+    size_t count = MIN(e->count, (size_t)MEMBERSHIPS_MAX);
+    reply->conversation_ids = arena_array(arena, char *, count);
+    reply->visible_from_seqs = arena_array(arena, int64_t, count);
+    for (size_t i = 0; i < count; i++) {
+        reply->conversation_ids[i] = e->list[i].conversation_id;
+        reply->visible_from_seqs[i] = e->list[i].visible_from_seq;
     }
-    enum err err = store_finish(st);
+    reply->n_conversation_ids = reply->n_visible_from_seqs = count;
+    if (e->count > count)
+        reply->next = e->list[count - 1].num;
+}
+
+static enum err memberships_job(struct store_tx *tx, struct message_op *op)
+{
+    const Message__GetMembershipsRequest *in = op->in;
+    struct arena *arena = op->call->arena;
+    Message__Memberships *reply = arena_new(arena, Message__Memberships);
+    message__memberships__init(reply);
+    op->reply = reply;
+    /* The heads first: what a database commits later than its head was read is told as an event. */
     struct message_heads *heads = arena_new(arena, struct message_heads);
+    enum err err = message_shard_heads(tx, op->svc, in->user_id, heads);
+    struct enlisting e = {.op = op};
+    e.list = arena_array(arena, struct membership, (MEMBERSHIPS_MAX + 1) * op->svc->base_count);
     if (!err)
-        err = message_shard_heads(tx, op->svc, in->user_id, heads);
+        err = message_read_those(op->svc, tx, enlist, &e, &heads->missing);
+    if (op->svc->base_count > 1)
+        qsort(e.list, e.count, sizeof(e.list[0]), compare_memberships);
+    write_memberships(&e, reply);
+    for (unsigned i = 0; i < heads->count; i++) /* so that nothing of it passes for known */
+        heads->lsns[i] = heads->missing >> i & 1 ? 0 : heads->lsns[i];
     reply->lsns = heads->lsns;
     reply->n_lsns = heads->count;
+    reply->is_partial = heads->missing != 0;
     return err;
 }
 
@@ -63,6 +105,9 @@ struct relating {
     int64_t *nums; /* conversations that count, ascending; when first needed */
     size_t num_count;
     bool is_loaded;
+    uint64_t missing;     /* shards that cannot be looked at */
+    const char *other_id; /* who is looked at now, and what is found */
+    Message__Relation *relation;
 };
 
 static int compare_nums(const void *a, const void *b)
@@ -71,10 +116,9 @@ static int compare_nums(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum err load_nums(struct store_tx *tx, struct relating *r)
+static enum err add_nums(struct store_tx *tx, void *arg)
 {
-    r->is_loaded = true;
-    r->nums = arena_array(r->op.call->arena, int64_t, SHARING_LOOKED_AT);
+    struct relating *r = arg;
     struct store_stmt *st =
         store_query(tx,
                     "SELECT c.num FROM message_members m"
@@ -84,7 +128,32 @@ static enum err load_nums(struct store_tx *tx, struct relating *r)
                     "sii", r->user_id, (int64_t)SHARING_MEMBERS_MAX, (int64_t)SHARING_LOOKED_AT);
     while (store_step(st))
         r->nums[r->num_count++] = store_int(st, 0);
+    return store_finish(st);
+}
+
+static enum err load_nums(struct store_tx *tx, struct relating *r)
+{
+    r->is_loaded = true;
+    r->nums = arena_array(r->op.call->arena, int64_t, SHARING_LOOKED_AT * r->op.svc->base_count);
+    enum err err = message_read_those(r->op.svc, tx, add_nums, r, &r->missing);
     qsort(r->nums, r->num_count, sizeof(r->nums[0]), compare_nums);
+    return err;
+}
+
+static enum err look_for_shared(struct store_tx *tx, void *arg)
+{
+    struct relating *r = arg;
+    Message__Relation *out = r->relation;
+    struct store_stmt *st =
+        store_query(tx,
+                    "SELECT conversation_num FROM message_members"
+                    " WHERE user_id = ? AND state = 0 ORDER BY own_lsn DESC LIMIT ?",
+                    "si", r->other_id, (int64_t)SHARING_LOOKED_AT);
+    while (!out->is_sharing && store_step(st)) {
+        int64_t num = store_int(st, 0);
+        out->is_sharing =
+            bsearch(&num, r->nums, r->num_count, sizeof(r->nums[0]), compare_nums) != NULL;
+    }
     return store_finish(st);
 }
 
@@ -92,19 +161,11 @@ static enum err find_shared(struct store_tx *tx, struct relating *r, const char 
                             Message__Relation *out)
 {
     enum err err = r->is_loaded ? ERR_OK : load_nums(tx, r);
-    if (err || !r->num_count)
-        return err;
-    struct store_stmt *st =
-        store_query(tx,
-                    "SELECT conversation_num FROM message_members"
-                    " WHERE user_id = ? AND state = 0 ORDER BY own_lsn DESC LIMIT ?",
-                    "si", other_id, (int64_t)SHARING_LOOKED_AT);
-    while (!out->is_sharing && store_step(st)) {
-        int64_t num = store_int(st, 0);
-        out->is_sharing =
-            bsearch(&num, r->nums, r->num_count, sizeof(r->nums[0]), compare_nums) != NULL;
-    }
-    return store_finish(st);
+    r->other_id = other_id;
+    r->relation = out;
+    return err || !r->num_count
+               ? err
+               : message_read_those(r->op.svc, tx, look_for_shared, r, &r->missing);
 }
 
 static enum err relate(struct store_tx *tx, struct relating *r, const char *other_id,

@@ -246,6 +246,7 @@ static enum err end_call(struct store_tx *tx, struct message_op *op,
 struct finding {
     struct arena *arena;
     const char *meeting_id, *conversation_id;
+    bool is_found;
 };
 
 static enum err find_job(struct store_tx *tx, void *arg)
@@ -255,6 +256,7 @@ static enum err find_job(struct store_tx *tx, void *arg)
     enum err err = read_call(
         store_query(tx, "SELECT " CALL_COLUMNS " WHERE meeting_id = ?", "s", f->meeting_id),
         f->arena, &call);
+    f->is_found = !err;
     f->conversation_id = err ? NULL : call.conversation_id;
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -263,7 +265,7 @@ enum err message_call_find(struct message_op *op, const char *meeting_id,
                            const char **conversation_id)
 {
     struct finding f = {.arena = op->call->arena, .meeting_id = meeting_id};
-    enum err err = store_read(op->svc->deps.store, find_job, &f);
+    enum err err = message_read_until(op->svc, NULL, find_job, &f, &f.is_found);
     *conversation_id = f.conversation_id;
     return err;
 }

@@ -13,7 +13,8 @@ int64_t message_visible_from(const struct message_op *op)
 
 struct message_reader message_reader(const struct message_op *op)
 {
-    return (struct message_reader){.id = op->me.user_id, .to_seq = message_visible_to(op)};
+    return (struct message_reader){
+        .id = op->me.user_id, .svc = op->svc, .to_seq = message_visible_to(op)};
 }
 
 int64_t message_visible_to(const struct message_op *op)

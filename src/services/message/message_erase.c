@@ -143,7 +143,11 @@ static enum err speakers_job(struct store_tx *tx, void *arg)
         &count);
     if (err)
         return err;
-    s->ids = arena_array(s->arena, char *, (size_t)count);
+    char **former = s->ids;
+    s->ids = arena_array(s->arena, char *, s->count + (size_t)count);
+    if (s->count)
+        memcpy(s->ids, former, s->count * sizeof(*former));
+    count += (int64_t)s->count;
     struct store_stmt *st =
         store_query(tx, "SELECT bot_id FROM message_webhooks WHERE created_by = ? AND kind = ?",
                     "si", s->user_id, (int64_t)WEBHOOK__WEBHOOK_KIND__INCOMING);
@@ -156,7 +160,7 @@ static enum err end_speakers(struct message_service *svc, const char *user_id)
 {
     struct rpc_call *call = rpc_call_create(NULL);
     struct speakers s = {.user_id = user_id, .arena = call->arena};
-    enum err err = store_read(svc->deps.store, speakers_job, &s);
+    enum err err = message_read_each(svc, NULL, speakers_job, &s);
     for (size_t i = 0; i < s.count && !err; i++)
         err = webhook_drop_speaker(svc, call, s.ids[i]);
     rpc_call_unref(&call);
@@ -198,7 +202,7 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
     struct forgetting forgetting = {svc, user_id};
     enum err err = end_speakers(svc, user_id); /* before their webhooks are forgotten */
     if (!err)
-        err = store_write_essential_sync(svc->deps.store, 0, forget_job, &forgetting);
+        err = message_write_each(svc, forget_job, &forgetting);
     if (!err)
         err = message_sweep(svc, &(struct message_sweep){query_own, erase_each, user_id});
     if (err && err != ERR_CANCELLED)

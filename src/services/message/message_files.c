@@ -108,7 +108,7 @@ static enum err tell(struct store_tx *tx, struct message_service *svc, const cha
     size_t n = file__ref_event__get_packed_size(&event);
     uint8_t *bytes = mem_alloc(n + 1);
     file__ref_event__pack(&event, bytes);
-    enum err err = bus_publish_tx(svc->deps.bus, tx,
+    enum err err = bus_publish_tx(message_base_in(svc, tx)->bus, tx,
                                   &(struct bus_event){.channel = "file_refs",
                                                       .type = is_released ? "released" : "referred",
                                                       .key = file_id,

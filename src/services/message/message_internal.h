@@ -42,6 +42,8 @@ struct message_service {
     Contact__Contact_Service contact_rpc;
     Webhook__Webhook_Service webhook_rpc;
     struct message_deps deps;
+    struct message_base bases[MESSAGE_BASES_MAX];
+    size_t base_count;
     struct message_shard *shards;
     unsigned shard_count;
     bool is_sealing;               /* commits check the fence of their shard */
@@ -81,8 +83,9 @@ enum err message_reply_message(struct store_tx *tx, struct message_op *op,
                                const struct message_row *m);
 enum err message_reply_conversation(struct store_tx *tx, struct message_op *op);
 struct message_reader {
-    const char *id; /* "": nobody in particular */
-    int64_t to_seq; /* the newest that this one may read */
+    const char *id;                    /* "": nobody in particular */
+    const struct message_service *svc; /* NULL: what lies in other databases is not looked at */
+    int64_t to_seq;                    /* the newest that this one may read */
 };
 #define MESSAGE_ANY_READER (&(struct message_reader){.id = "", .to_seq = INT64_MAX})
 /* The caller, as a reader. */
@@ -115,6 +118,30 @@ Message__Change *message_change_new(struct arena *arena, const struct message_co
 Message__Change *message_change_of_message(struct arena *arena,
                                            const struct message_conversation *c,
                                            Message__MessageInfo *m);
+
+/* ---- message_gather.c: over all databases ---- */
+struct message_gathered {
+    struct message_pair pair;
+    Message__Conversation *shown;
+};
+struct message_gathering {
+    const struct message_op *op; /* who asks */
+    const struct page *page;     /* a page of them; NULL: what moved ... */
+    bool is_archived;
+    const struct message_heads *since; /* ... since; NULL: all */
+    size_t limit;
+    uint64_t missing; /* shards that are not looked at; out: nor could be */
+    struct message_gathered *list;
+    size_t count;
+    bool has_more;
+};
+/* The latest first. */
+enum err message_gather(struct store_tx *tx, struct message_gathering *g);
+/* As readers see them. */
+Message__Conversation **message_gathered(const struct message_gathering *g);
+/* Unread messages of the caller over all conversations that are not quiet. */
+enum err message_gather_unread(struct store_tx *tx, const struct message_op *op, uint64_t *missing,
+                               int64_t *count);
 
 /* ---- message_sync.c ---- */
 /* The change of this revision, as op->me may see it; NULL: nothing to see. */
@@ -281,7 +308,7 @@ struct message_sweep {
     enum err (*each)(struct message_service *svc, const char *conversation_id, void *arg);
     void *arg;
 };
-/* ERR_CANCELLED: the service is stopping. */
+/* In each database, also when one fails. ERR_CANCELLED: the service is stopping. */
 MUST_USE enum err message_sweep(struct message_service *svc, const struct message_sweep *sweep);
 
 /* ---- message_erase.c ---- */

@@ -14,6 +14,10 @@
 #define TRIES 25
 #define TRIES_STOPPING 3
 #define TRY_AGAIN_MS 200
+#define QUEUE "message_follow"
+#define ATTEMPTS_MAX 20
+#define LANE_MAX 100000 /* of one meeting, while a database is away */
+#define AWAY_MS 300
 
 struct following {
     struct message_op op; /* first */
@@ -46,7 +50,7 @@ static enum err make_chat(struct store_tx *tx, struct following *f, char *key)
                                           .first_seq = 1,
                                           .created_at_ms = now_ms,
                                           .active_at_ms = now_ms};
-    return message_store_insert(tx, &op->c);
+    return message_store_insert(tx, op->svc, &op->c);
 }
 
 static enum err let_in(struct store_tx *tx, struct message_op *op, const Meeting__Participant *p)
@@ -180,20 +184,84 @@ static bool is_one_of(const char *type, const char *const *types)
     return *types != NULL;
 }
 
+static const char *const of_chats[] = {"meeting.user_joined", "meeting.role_changed",
+                                       "meeting.user_removed", "meeting.updated", NULL};
+static const char *const of_calls[] = {"meeting.user_joined", "meeting.ended", "meeting.deleted",
+                                       NULL};
+
+/* Once more from the beginning changes nothing. */
+static enum err follow_both(struct message_service *svc, const struct bus_event *event)
+{
+    enum err err =
+        is_one_of(event->type, of_chats) ? follow_once(svc, event, MESSAGE_WORK_CHAT) : ERR_OK;
+    return err || !is_one_of(event->type, of_calls) ? err
+                                                    : follow_once(svc, event, MESSAGE_WORK_CALL);
+}
+
+/* What a meeting tells concerns its chat, and perhaps a call. */
+static void follow_all(struct message_service *svc, const struct bus_event *event)
+{
+    if (is_one_of(event->type, of_chats))
+        follow(svc, event, MESSAGE_WORK_CHAT);
+    if (is_one_of(event->type, of_calls))
+        follow(svc, event, MESSAGE_WORK_CALL);
+}
+
+/* ---- where a chat may lie in a database that is away ---- */
+
+/* Longer than anybody tries an event: so each is a task, in the order of its meeting. */
+struct keeping {
+    struct message_service *svc;
+    const struct bus_event *event;
+};
+
+static enum err keep_job(struct store_tx *tx, void *arg)
+{
+    const struct keeping *k = arg;
+    const struct bus_event *e = k->event;
+    return bus_enqueue_tx(k->svc->deps.bus, tx,
+                          &(struct bus_task){.queue = QUEUE,
+                                             .type = e->type,
+                                             .payload = e->payload,
+                                             .attempts_max = ATTEMPTS_MAX,
+                                             .lane = e->key && e->key[0] ? e->key : "meetings",
+                                             .lane_max = LANE_MAX});
+}
+
+static void keep(struct message_service *svc, const struct bus_event *event)
+{
+    struct keeping k = {svc, event};
+    enum err err = store_write_essential_sync(svc->deps.store, 0, keep_job, &k);
+    for (int i = 0; i < (svc->is_stopping ? TRIES_STOPPING : TRIES) && is_passing(err); i++) {
+        usleep(TRY_AGAIN_MS * 1000);
+        err = store_write_essential_sync(svc->deps.store, 0, keep_job, &k);
+    }
+    if (err)
+        log_error(NULL, "message: what a meeting told was not kept: %s", err_text(err));
+}
+
+static enum err on_task(void *arg, const struct bus_task *task, int attempt UNUSED)
+{
+    const struct bus_event event = {.type = task->type, .payload = task->payload};
+    enum err err = follow_both(arg, &event);
+    if (is_passing(err))
+        bus_put_off(task, AWAY_MS);
+    return err;
+}
+
 static void on_event(void *arg, const struct bus_event *event)
 {
-    static const char *const of_chats[] = {"meeting.user_joined", "meeting.role_changed",
-                                           "meeting.user_removed", "meeting.updated", NULL};
-    static const char *const of_calls[] = {"meeting.user_joined", "meeting.ended",
-                                           "meeting.deleted", NULL};
-    if (is_one_of(event->type, of_chats))
-        follow(arg, event, MESSAGE_WORK_CHAT);
-    if (is_one_of(event->type, of_calls))
-        follow(arg, event, MESSAGE_WORK_CALL);
+    struct message_service *svc = arg;
+    if (svc->base_count == 1)
+        follow_all(svc, event);
+    else if (is_one_of(event->type, of_chats) || is_one_of(event->type, of_calls))
+        keep(svc, event);
 }
 
 void message_meeting_start(struct message_service *svc)
 {
+    if (svc->base_count > 1)
+        bus_work(svc->deps.bus, QUEUE, on_task, svc);
     svc->meeting_subscription =
         bus_subscribe_group(svc->deps.bus, "meeting_events", "message", on_event, svc);
 }

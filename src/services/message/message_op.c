@@ -162,6 +162,11 @@ void *message_op_create(struct message_service *svc, struct rpc_call *call, size
     return op;
 }
 
+const struct message_base *message_op_base(const struct message_op *op)
+{
+    return message_base_of(op->svc, op->key ? op->key : op->conversation_id);
+}
+
 /* Which of the store's shards a change is written in; ERR_UNAVAILABLE after rpc_move: not by this
  * process, though it may become the owner this very moment. */
 static enum err find_place(struct message_op *op, uint32_t *place)
@@ -179,7 +184,7 @@ void message_change(struct message_op *op)
     if (err)
         answer(op, err);
     else
-        store_write(op->svc->deps.store, place, change, op, on_committed);
+        store_write(message_op_base(op)->store, place, change, op, on_committed);
 }
 
 bool message_op_is_here(struct message_op *op)
@@ -192,22 +197,22 @@ enum err message_change_sync(struct message_op *op)
 {
     uint32_t place;
     enum err err = find_place(op, &place);
-    return judge(op, err ? err : store_write_sync(op->svc->deps.store, place, change, op));
+    return judge(op, err ? err : store_write_sync(message_op_base(op)->store, place, change, op));
 }
 
 enum err message_look_sync(struct message_op *op)
 {
     bool may = op->may_be_stale && !is_recent(op->svc, who_id(op->call));
-    return may ? store_read_stale(op->svc->deps.store, look, op)
-               : store_read(op->svc->deps.store, look, op);
+    struct store *store = message_op_base(op)->store;
+    return may ? store_read_stale(store, look, op) : store_read(store, look, op);
 }
 
 enum err message_change_essential_sync(struct message_op *op)
 {
     uint32_t place;
     enum err err = find_place(op, &place);
-    return judge(op,
-                 err ? err : store_write_essential_sync(op->svc->deps.store, place, change, op));
+    return judge(
+        op, err ? err : store_write_essential_sync(message_op_base(op)->store, place, change, op));
 }
 
 void message_look(struct message_op *op)

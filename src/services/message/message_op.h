@@ -68,6 +68,8 @@ enum err message_check_account(struct message_service *svc, const char *user_id)
 void message_refuse_now(struct message_op *op);
 /* rpc_fail and the error, in one. */
 enum err message_refuse(struct message_op *op, enum err err, const char *why);
+/* The database that it is done in. */
+const struct message_base *message_op_base(const struct message_op *op);
 /* Before work that another process would do again: may the change be made here? False after
  * rpc_move. */
 bool message_op_is_here(struct message_op *op);

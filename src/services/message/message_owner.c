@@ -101,8 +101,8 @@ static void take(struct message_service *svc, unsigned index)
     m->taking = (struct message_shard_taking){.shard = &svc->shards[index],
                                               .owner = owners_of(svc)->me,
                                               .seen = owners_of(svc)->holdings[index].fence};
-    store_write_essential(svc->deps.store, message_shard_place(m->taking.shard), take_job, m,
-                          on_taken);
+    store_write_essential(m->taking.shard->base->store, message_shard_place(m->taking.shard),
+                          take_job, m, on_taken);
 }
 
 /* Behind what was queued for the shard: that finds the fence gone, and is asked of the new owner.
@@ -141,7 +141,7 @@ static void give(struct message_service *svc, unsigned index, const char *to)
         return;
     }
     snprintf(m->to, sizeof(m->to), "%s", to);
-    store_write_essential(svc->deps.store, message_shard_place(shard), give_job, m, on_given);
+    store_write_essential(shard->base->store, message_shard_place(shard), give_job, m, on_given);
 }
 
 /* ---- the beat ---- */
@@ -150,6 +150,7 @@ struct beat {
     struct message_service *svc;
     struct message_view view;
     bool has_webhooks;
+    size_t at; /* which of the other databases is looked at */
 };
 
 static enum err beat_own(struct store_tx *tx, const struct message_owners *o)
@@ -180,19 +181,10 @@ static enum err bury(struct store_tx *tx, const struct message_owners *o)
     return err;
 }
 
-static enum err read_view(struct store_tx *tx, struct message_view *v)
+/* Of the shards that lie in this database. */
+static enum err read_owners(struct store_tx *tx, struct message_view *v)
 {
-    struct store_stmt *st = store_query(tx, "SELECT id, beat FROM message_instances", "");
-    while (v->peer_count < MESSAGE_PEERS_MAX && store_step(st)) {
-        struct message_peer *p = &v->peers[v->peer_count++];
-        struct str id = store_str(st, 0);
-        snprintf(p->id, sizeof(p->id), "%.*s", (int)id.n, id.p);
-        p->beat = store_int(st, 1);
-    }
-    enum err err = store_finish(st);
-    if (err)
-        return err;
-    st = store_query(tx, "SELECT shard, owner, fence FROM message_shards", "");
+    struct store_stmt *st = store_query(tx, "SELECT shard, owner, fence FROM message_shards", "");
     while (store_step(st)) {
         int64_t index = store_int(st, 0);
         struct str owner = store_str(st, 1);
@@ -204,6 +196,31 @@ static enum err read_view(struct store_tx *tx, struct message_view *v)
     return store_finish(st);
 }
 
+static enum err read_view(struct store_tx *tx, struct message_view *v)
+{
+    struct store_stmt *st = store_query(tx, "SELECT id, beat FROM message_instances", "");
+    while (v->peer_count < MESSAGE_PEERS_MAX && store_step(st)) {
+        struct message_peer *p = &v->peers[v->peer_count++];
+        struct str id = store_str(st, 0);
+        snprintf(p->id, sizeof(p->id), "%.*s", (int)id.n, id.p);
+        p->beat = store_int(st, 1);
+    }
+    enum err err = store_finish(st);
+    return err ? err : read_owners(tx, v);
+}
+
+/* Made by another process, perhaps. */
+static enum err look_for_webhooks(struct store_tx *tx, struct beat *b)
+{
+    int64_t webhooks = 0;
+    enum err err = message_take_number(
+        store_query(tx, "SELECT kind FROM message_webhooks WHERE kind = ? LIMIT 1", "i",
+                    (int64_t)WEBHOOK__WEBHOOK_KIND__OUTGOING),
+        &webhooks);
+    b->has_webhooks |= webhooks != 0;
+    return err;
+}
+
 static enum err beat_job(struct store_tx *tx, void *arg)
 {
     struct beat *b = arg;
@@ -213,14 +230,7 @@ static enum err beat_job(struct store_tx *tx, void *arg)
         err = bury(tx, owners_of(b->svc));
     if (!err)
         err = read_view(tx, &b->view);
-    int64_t webhooks = 0; /* made by another process, perhaps */
-    if (!err)
-        err = message_take_number(
-            store_query(tx, "SELECT kind FROM message_webhooks WHERE kind = ? LIMIT 1", "i",
-                        (int64_t)WEBHOOK__WEBHOOK_KIND__OUTGOING),
-            &webhooks);
-    b->has_webhooks = webhooks != 0;
-    return err;
+    return err ? err : look_for_webhooks(tx, b);
 }
 
 /* Does what the plan says; the jobs may run at once on their writers. */
@@ -255,6 +265,72 @@ static void excuse_all(struct message_owners *o, int64_t now_ms)
     o->viewed_ms = now_ms;
 }
 
+/* ---- what lies in other databases ---- */
+
+static enum err look_job(struct store_tx *tx, void *arg)
+{
+    struct beat *b = arg;
+    enum err err = read_owners(tx, &b->view);
+    return err ? err : look_for_webhooks(tx, b);
+}
+
+/* Kept for the beats to come. Of one that is away the last that was seen counts: whoever acts by it
+ * finds its fence gone. */
+static void on_looked(enum err err, void *arg)
+{
+    struct beat *b = arg;
+    struct message_service *svc = b->svc;
+    struct message_owners *o = owners_of(svc);
+    bool is_first = false;
+    pthread_mutex_lock(&o->lock);
+    for (unsigned i = 0; i < svc->shard_count && !err; i++) {
+        if (svc->shards[i].base != &svc->bases[b->at])
+            continue;
+        is_first |= o->seen_fences[i] < 0;
+        o->seen_fences[i] = b->view.fences[i];
+        memcpy(o->seen_owners[i], b->view.owners[i], sizeof(o->seen_owners[i]));
+    }
+    o->is_looking[b->at] = false;
+    is_first &= !o->is_leaving;
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+    if (!err && b->has_webhooks)
+        svc->has_webhooks = true;
+    free(b);
+    if (is_first)
+        message_owners_look(svc);
+}
+
+/* Each at its own pace: one that hangs must not hold up our beat. */
+static void look_elsewhere(struct message_service *svc)
+{
+    struct message_owners *o = owners_of(svc);
+    for (size_t at = 1; at < svc->base_count; at++) {
+        pthread_mutex_lock(&o->lock);
+        bool must = !o->is_looking[at] && !o->is_leaving;
+        o->is_looking[at] |= must;
+        pthread_mutex_unlock(&o->lock);
+        if (!must)
+            continue;
+        struct beat *b = mem_zalloc(sizeof(*b));
+        b->svc = svc;
+        b->at = at;
+        store_write_essential(svc->bases[at].store, CONTROL_PLACE, look_job, b, on_looked);
+    }
+}
+
+/* Lock held. */
+static void add_seen(const struct message_service *svc, struct message_view *v)
+{
+    const struct message_owners *o = owners_of((struct message_service *)svc);
+    for (unsigned i = 0; i < svc->shard_count; i++) {
+        if (message_base_is_home(svc, svc->shards[i].base))
+            continue;
+        v->fences[i] = o->seen_fences[i];
+        memcpy(v->owners[i], o->seen_owners[i], sizeof(v->owners[i]));
+    }
+}
+
 static void on_beat(enum err err, void *arg)
 {
     struct beat *b = arg;
@@ -262,6 +338,9 @@ static void on_beat(enum err err, void *arg)
     struct message_owners *o = owners_of(svc);
     struct message_plan plan = {0};
     bool is_ours[SHARDS_MAX] = {0};
+    pthread_mutex_lock(&o->lock);
+    add_seen(svc, &b->view);
+    pthread_mutex_unlock(&o->lock);
     if (!err)
         notice_losses(svc, &b->view);
     for (unsigned i = 0; i < svc->shard_count; i++)
@@ -276,6 +355,7 @@ static void on_beat(enum err err, void *arg)
     }
     pthread_mutex_unlock(&o->lock);
     carry_out(svc, &plan);
+    look_elsewhere(svc);
     pthread_mutex_lock(&o->lock);
     o->is_beating = false;
     o->beats += !err;
@@ -320,6 +400,8 @@ static bool is_moving(const struct message_owners *o)
     bool is = o->is_beating;
     for (unsigned i = 0; i < SHARDS_MAX; i++)
         is |= o->holdings[i].is_moving;
+    for (unsigned i = 0; i < MESSAGE_BASES_MAX; i++)
+        is |= o->is_looking[i];
     return is;
 }
 
@@ -353,6 +435,8 @@ enum err message_owners_start(struct message_service *svc)
     pthread_cond_init(&o->changed, NULL);
     bool is_reachable = svc->deps.instance && svc->deps.instance[0];
     snprintf(o->me, sizeof(o->me), "%s", is_reachable ? svc->deps.instance : "alone");
+    for (unsigned i = 0; i < SHARDS_MAX; i++)
+        o->seen_fences[i] = -1;
     o->subscription = bus_subscribe(svc->deps.bus, MESSAGE_OWNERS_CHANNEL, "message", on_news, svc);
     metric_register_read(&metric_owned, read_owned, svc);
     message_owners_look(svc);
@@ -390,7 +474,8 @@ void message_owners_stop(struct message_service *svc)
     for (unsigned i = 0; i < svc->shard_count; i++) /* nobody was there to take them */
         if (message_shard_is_here(&svc->shards[i]))
             give(svc, i, "");
-    store_flush(svc->deps.store);
+    for (size_t i = 0; i < svc->base_count; i++)
+        store_flush(svc->bases[i].store);
     metric_unregister_read(&metric_owned, svc);
     svc->owners = NULL;
     pthread_cond_destroy(&o->changed);

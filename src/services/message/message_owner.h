@@ -35,6 +35,10 @@ struct message_owners {
     char me[MESSAGE_OWNER_SIZE];
     struct message_peer peers[MESSAGE_PEERS_MAX];
     struct message_holding holdings[SHARDS_MAX];
+    /* of shards that lie in other databases: their rows as they were seen last; fence -1: never */
+    char seen_owners[SHARDS_MAX][MESSAGE_OWNER_SIZE];
+    int64_t seen_fences[SHARDS_MAX];
+    bool is_looking[MESSAGE_BASES_MAX];
     bool is_leaving;
     bool is_beating; /* a beat is on its way */
     unsigned beats;  /* that were answered */

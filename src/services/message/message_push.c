@@ -24,9 +24,9 @@ enum err message_push(struct store_tx *tx, struct message_service *svc,
     if (!svc->deps.is_push_wanted || !is_worth_it(c, m))
         return ERR_OK;
     int n = snprintf(text, sizeof(text), "%s %lld", c->id, (long long)m->seq);
-    snprintf(lane, sizeof(lane), "%d", (int)(c->num % LANES));
+    snprintf(lane, sizeof(lane), "%d", (int)((c->num ^ c->num >> 22) % LANES));
     return bus_enqueue_tx(
-        svc->deps.bus, tx,
+        message_base_in(svc, tx)->bus, tx,
         &(struct bus_task){
             .queue = "push", .type = "message", .payload = {text, (size_t)n}, .lane = lane});
 }
@@ -83,6 +83,7 @@ MESSAGE_HANDLER(message_on_push_targets, GetPushTargetsRequest, PushTargets)
     struct message_op *op =
         message_op_create(MESSAGE_OF(rpc), data, sizeof(*op), &in->base, (ProtobufCClosure)closure);
     op->fn = targets_job;
+    op->key = ((Message__GetPushTargetsRequest *)op->in)->id;
     if (who_require_system(op->call))
         message_look(op);
     else

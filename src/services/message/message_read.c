@@ -19,24 +19,21 @@ static enum err list_job(struct store_tx *tx, struct message_op *op)
     struct listing *l = CONTAINER_OF(op, struct listing, op);
     const Message__GetConversationsRequest *in = op->in;
     struct arena *arena = op->call->arena;
-    struct message_pair *rows;
-    size_t count;
-    enum err err =
-        message_store_list(tx, arena, who_id(op->call), in->is_archived, &l->page, &rows, &count);
-    if (err)
-        return err;
+    struct message_gathering g = {
+        .op = op, .page = &l->page, .is_archived = in->is_archived, .limit = (size_t)l->page.limit};
+    enum err err = message_gather(tx, &g);
+    if (err || g.missing) /* half a list would pass for the whole */
+        return err ? err : ERR_UNAVAILABLE;
     Message__ConversationList *reply = arena_new(arena, Message__ConversationList);
     message__conversation_list__init(reply);
     op->reply = reply;
-    size_t shown = MIN(count, (size_t)l->page.limit);
-    reply->conversations = arena_array(arena, Message__Conversation *, shown);
-    for (size_t i = 0; i < shown && !err; i++)
-        err = message_conversation_full(tx, arena, &rows[i], &reply->conversations[i]);
-    reply->n_conversations = shown;
-    if (count > shown)
-        reply->next_cursor =
-            page_cursor(arena, rows[shown - 1].c.active_at_ms, rows[shown - 1].c.id);
-    return err;
+    reply->conversations = message_gathered(&g);
+    reply->n_conversations = g.count;
+    if (g.has_more) {
+        const struct message_conversation *last = &g.list[g.count - 1].pair.c;
+        reply->next_cursor = page_cursor(arena, last->active_at_ms, last->id);
+    }
+    return ERR_OK;
 }
 
 MESSAGE_HANDLER(message_on_conversations, GetConversationsRequest, ConversationList)
@@ -195,11 +192,28 @@ static enum err unread_of(struct store_tx *tx, struct message_op *op,
     return err;
 }
 
-static enum err unread_job(struct store_tx *tx, struct message_op *op)
+static size_t unread_room(const struct message_op *op)
 {
     const Message__GetUnreadMessagesRequest *in = op->in;
+    return in->limit > 0 ? (size_t)MIN(in->limit, HISTORY_MAX) : HISTORY_NORMAL;
+}
+
+static enum err unread_of_all(struct store_tx *tx, void *arg)
+{
+    struct message_op *op = arg;
+    struct message_pair *rows;
+    size_t count;
+    enum err err = message_store_list_since(tx, op->call->arena, who_id(op->call), 0,
+                                            CONVERSATIONS_MAX, &rows, &count);
+    for (size_t i = 0; i < count && !err; i++)
+        err = unread_of(tx, op, &rows[i], op->reply, unread_room(op));
+    return err;
+}
+
+static enum err unread_job(struct store_tx *tx, struct message_op *op)
+{
     struct arena *arena = op->call->arena;
-    size_t room = in->limit > 0 ? (size_t)MIN(in->limit, HISTORY_MAX) : HISTORY_NORMAL;
+    size_t room = unread_room(op);
     Message__UnreadMessages *reply = arena_new(arena, Message__UnreadMessages);
     message__unread_messages__init(reply);
     reply->messages = arena_array(arena, Message__MessageInfo *, room);
@@ -208,13 +222,7 @@ static enum err unread_job(struct store_tx *tx, struct message_op *op)
         struct message_pair pair = {.c = op->c, .me = op->me};
         return unread_of(tx, op, &pair, reply, room);
     }
-    struct message_pair *rows;
-    size_t count;
-    enum err err =
-        message_store_list_since(tx, arena, who_id(op->call), 0, CONVERSATIONS_MAX, &rows, &count);
-    for (size_t i = 0; i < count && !err; i++)
-        err = unread_of(tx, op, &rows[i], reply, room);
-    return err;
+    return message_read_each(op->svc, tx, unread_of_all, op);
 }
 
 MESSAGE_HANDLER(message_on_unread, GetUnreadMessagesRequest, UnreadMessages)

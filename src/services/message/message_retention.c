@@ -206,7 +206,7 @@ static enum err enqueue_job(struct store_tx *tx, void *arg)
     if (err)
         return err;
     snprintf(key, sizeof(key), "%lld", (long long)(clock_wall_ms() / svc->deps.retention_every_ms));
-    return bus_enqueue_tx(svc->deps.bus, tx,
+    return bus_enqueue_tx(message_base_in(svc, tx)->bus, tx,
                           &(struct bus_task){.queue = QUEUE,
                                              .type = "trim",
                                              .payload = STR(""),
@@ -214,9 +214,16 @@ static enum err enqueue_job(struct store_tx *tx, void *arg)
                                              .attempts_max = 3});
 }
 
+static enum err purge_job(struct store_tx *tx, void *arg UNUSED)
+{
+    return clock_is_trusted() ? group_purge_invitations(tx) : ERR_OK;
+}
+
 static void on_timer(void *arg)
 {
     struct message_service *svc = arg;
+    for (size_t i = 1; i < svc->base_count; i++)
+        store_write_essential(svc->bases[i].store, 0, purge_job, svc, NULL);
     store_write_essential(svc->deps.store, 0, enqueue_job, svc, NULL);
     loop_timer_start(svc->deps.loop, &svc->retention_timer, svc->deps.retention_every_ms, on_timer,
                      svc);

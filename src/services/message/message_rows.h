@@ -92,7 +92,8 @@ enum err message_store_find(struct store_tx *tx, struct arena *arena, const char
 enum err message_store_find_natural(struct store_tx *tx, struct arena *arena, const char *key,
                                     struct message_conversation *out);
 /* Sets c->num. */
-enum err message_store_insert(struct store_tx *tx, struct message_conversation *c);
+enum err message_store_insert(struct store_tx *tx, struct message_service *svc,
+                              struct message_conversation *c);
 /* Title, picture, rules, owner, counts: what is not the log's head. */
 enum err message_store_update(struct store_tx *tx, const struct message_conversation *c);
 /* Finishes a query of one number; 0 without a row. */
@@ -112,11 +113,16 @@ struct message_member_range {
 enum err message_store_members(struct store_tx *tx, struct arena *arena,
                                const struct message_member_range *range,
                                struct message_member **rows, size_t *count);
-/* Whether `owner_id` has blocked `user_id`. */
-bool message_store_is_blocked(struct store_tx *tx, const char *owner_id, const char *user_id);
+/* How `owner_id` has `user_id` among its contacts, as contact.ContactState says; wherever the
+ * transaction is. */
+enum err message_store_contact(struct store_tx *tx, const struct message_service *svc,
+                               const char *owner_id, const char *user_id, int64_t *state);
+/* Whether `owner_id` has blocked `user_id`; also if it cannot be known. */
+bool message_store_is_blocked(struct store_tx *tx, const struct message_service *svc,
+                              const char *owner_id, const char *user_id);
 /* Both ways at once. */
-enum err message_store_blocks(struct store_tx *tx, const char *a, const char *b, bool *by_a,
-                              bool *by_b);
+enum err message_store_blocks(struct store_tx *tx, const struct message_service *svc, const char *a,
+                              const char *b, bool *by_a, bool *by_b);
 
 struct message_pair {
     struct message_conversation c;

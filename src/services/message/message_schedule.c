@@ -9,6 +9,7 @@
 #define QUEUE "message_schedule"
 #define KEPT_MAX 100    /* of one person in one conversation */
 #define ATTEMPTS_MAX 10 /* over a quarter of an hour */
+#define AWAY_MS 5000    /* a database that is away is looked for again */
 
 struct kept {
     const char *id, *conversation_id, *sender_id, *error;
@@ -81,7 +82,7 @@ static enum err check_count(struct store_tx *tx, struct message_op *op)
 static enum err enqueue(struct store_tx *tx, struct message_op *op, const char *id,
                         int64_t send_at_ms)
 {
-    return bus_enqueue_tx(op->svc->deps.bus, tx,
+    return bus_enqueue_tx(message_base_in(op->svc, tx)->bus, tx,
                           &(struct bus_task){.queue = QUEUE,
                                              .type = "send",
                                              .payload = str_from(id),
@@ -180,6 +181,7 @@ struct sender_query {
     struct arena *arena;
     const char *id, *sender_id; /* of what is kept; NULL: nothing is */
     const char *conversation_id;
+    bool is_found;
 };
 
 static enum err find_sender(struct store_tx *tx, void *arg)
@@ -193,6 +195,7 @@ static enum err find_sender(struct store_tx *tx, void *arg)
     if (store_step(st)) {
         q->sender_id = store_text(st, 0, q->arena);
         q->conversation_id = store_text(st, 1, q->arena);
+        q->is_found = true;
     }
     return store_finish(st);
 }
@@ -202,10 +205,10 @@ static enum err check_sender(struct due *due)
 {
     struct rpc_call *call = due->op.call;
     struct sender_query q = {.arena = call->arena, .id = due->id};
-    enum err err = store_read(due->op.svc->deps.store, find_sender, &q);
+    enum err err =
+        message_read_in(message_base_of(due->op.svc, due->op.key), NULL, find_sender, &q);
     if (err || !q.sender_id)
         return err;
-    due->op.key = q.conversation_id;
     err = message_check_account(due->op.svc, q.sender_id);
     return err == ERR_PERMISSION_DENIED
                ? message_refuse(&due->op, err, "The account is disabled or gone.")
@@ -224,6 +227,7 @@ enum err message_due_here(struct message_service *svc, const struct message_work
     due->op.call = call;
     due->op.fn = due_job;
     due->op.told_end = &due->op.told;
+    due->op.key = work->key;
     due->id = str_arena(call->arena, id);
     enum err err = check_sender(due);
     if (!err)
@@ -231,7 +235,8 @@ enum err message_due_here(struct message_service *svc, const struct message_work
     if (is_refusal(err) || (err && attempt >= ATTEMPTS_MAX)) {
         const char *why = rpc_failure(call) ? rpc_failure_text(call) : err_text(err);
         struct failing failing = {.id = due->id, .error = why};
-        err = store_write_essential_sync(svc->deps.store, 0, fail_job, &failing);
+        err = store_write_essential_sync(message_base_of(svc, work->key)->store, 0, fail_job,
+                                         &failing);
     } else if (err) {
         log_warn(NULL, "message: scheduled message not sent yet (attempt %d): %s", (int)attempt,
                  err_text(err));
@@ -245,13 +250,16 @@ static enum err on_due(void *arg, const struct bus_task *task, int attempt)
     struct message_service *svc = arg;
     struct arena *arena = arena_create();
     struct sender_query q = {.arena = arena, .id = str_arena(arena, task->payload)};
-    enum err err = store_read(svc->deps.store, find_sender, &q);
+    enum err err = message_read_until(svc, NULL, find_sender, &q, &q.is_found);
+    bool is_lost = err && svc->base_count > 1; /* a database is away: the hour has come later */
     if (!err && q.conversation_id) {
         const char *payload = arena_printf(arena, "%d %s", attempt, q.id);
         err = message_work(
             svc, &(struct message_work){MESSAGE_WORK_DUE, q.conversation_id, str_from(payload)});
     }
     arena_destroy(&arena);
+    if (is_lost || (err == ERR_UNAVAILABLE && svc->base_count > 1))
+        bus_put_off(task, AWAY_MS);
     return err;
 }
 

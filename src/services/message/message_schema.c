@@ -224,5 +224,10 @@ const struct store_migration message_migrations[] = {
      "ALTER TABLE message_conversations ADD COLUMN shard INTEGER NOT NULL DEFAULT 0;"
      /* beat: counted up by who lives */
      "CREATE TABLE message_instances (id TEXT PRIMARY KEY, beat BIGINT NOT NULL)"},
+    {.room = "message",
+     .version = 12,
+     .sql = /* of how many this is one; some may lie in other databases. 0: of as many as are here
+             */
+     "ALTER TABLE message_shards ADD COLUMN of_shards INTEGER NOT NULL DEFAULT 0"},
 };
 const size_t message_migration_count = ARRAY_LEN(message_migrations);

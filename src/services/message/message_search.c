@@ -156,7 +156,7 @@ static void on_indexed(enum err err, void *arg)
 static void index_more(struct message_shard *shard)
 {
     shard->is_index_full = false;
-    store_write(shard->svc->deps.store, message_shard_place(shard), index_job, shard, on_indexed);
+    store_write(shard->base->store, message_shard_place(shard), index_job, shard, on_indexed);
 }
 
 /* Now and then also where nothing was sent: else what others sent is passed by again and again. */
@@ -193,8 +193,8 @@ void message_search_stop(struct message_service *svc)
     if (svc->deps.loop)
         loop_call(svc->deps.loop, stop_timer, svc);
     svc->is_stopping = true;
-    store_flush(svc->deps.store);
-    store_flush(svc->deps.store); /* what the last batch before had still asked for */
+    for (size_t i = 0; i < 2 * svc->base_count; i++) /* twice: what the last batch had asked for */
+        store_flush(svc->bases[i / 2].store);
 }
 
 static enum err compare_job(struct store_tx *tx, void *arg)
@@ -407,8 +407,8 @@ static bool is_readable(struct store_tx *tx, struct message_op *one, const struc
     return hit->m.seq > message_visible_from(one) && hit->m.seq <= message_visible_to(one);
 }
 
-static enum err take_hits(struct store_tx *tx, struct searching *s, const struct found *found,
-                          Message__SearchReply *reply)
+static enum err take_hits(struct store_tx *tx, const struct searching *s, const struct found *found,
+                          Message__SearchReply *reply, int64_t *lsns)
 {
     const struct hit *hits = found->hits;
     size_t count = found->count;
@@ -429,12 +429,73 @@ static enum err take_hits(struct store_tx *tx, struct searching *s, const struct
                                      &reply->messages[reply->n_messages]);
         if (err)
             return err;
-        reply->n_messages++;
-        last_lsn = hits[i].m.lsn;
+        last_lsn = lsns[reply->n_messages++] = hits[i].m.lsn;
     }
     if (count == found->room) /* there may be more beyond what was looked at */
         reply->next_cursor = arena_printf(arena, "%lld", (long long)hits[count - 1].m.lsn);
     return ERR_OK;
+}
+
+struct page_found {
+    struct searching *s;
+    Message__SearchReply *reply; /* of all databases so far */
+    int64_t *lsns;               /* of its messages */
+    int64_t floor;               /* below it there may be more that was not looked at */
+};
+
+static void take_messages(struct page_found *all, const Message__SearchReply *one,
+                          const int64_t *lsns)
+{
+    Message__SearchReply *reply = all->reply;
+    for (size_t i = 0; i < one->n_messages; i++) {
+        size_t at = reply->n_messages++;
+        for (; at && all->lsns[at - 1] < lsns[i]; at--) {
+            all->lsns[at] = all->lsns[at - 1];
+            reply->messages[at] = reply->messages[at - 1];
+        }
+        all->lsns[at] = lsns[i];
+        reply->messages[at] = one->messages[i];
+    }
+}
+
+/* One database's page. */
+static enum err search_one(struct store_tx *tx, void *arg)
+{
+    struct page_found *all = arg;
+    struct searching s = *all->s; /* times are other places of the log in each */
+    struct arena *arena = s.op.call->arena;
+    struct found found = {.room = (size_t)HITS_LOOKED_AT(s.limit)};
+    found.hits = arena_array(arena, struct hit, found.room);
+    found.old = arena_array(arena, struct hit, found.room);
+    found.more = arena_array(arena, struct hit, found.room);
+    int64_t *lsns = arena_array(arena, int64_t, (size_t)s.limit), floor = 0;
+    Message__SearchReply one = MESSAGE__SEARCH_REPLY__INIT;
+    enum err err = bound_by_time(tx, &s);
+    if (!err)
+        err = find_hits(tx, &s, &found);
+    if (!err)
+        err = take_hits(tx, &s, &found, &one, lsns);
+    if (!err && one.next_cursor && one.next_cursor[0])
+        (void)!str_to_i64(str_from(one.next_cursor), &floor);
+    if (err)
+        return err;
+    all->floor = MAX(all->floor, floor);
+    take_messages(all, &one, lsns);
+    return ERR_OK;
+}
+
+/* As many as are wanted, and only as far down as each database was looked at. */
+static void cut(const struct page_found *all)
+{
+    Message__SearchReply *reply = all->reply;
+    size_t n = 0, limit = (size_t)all->s->limit;
+    while (n < reply->n_messages && n < limit && all->lsns[n] >= all->floor)
+        n++;
+    bool is_full = n < reply->n_messages && n == limit;
+    int64_t next = is_full ? all->lsns[n - 1] : all->floor;
+    reply->n_messages = n;
+    if (next)
+        reply->next_cursor = arena_printf(all->s->op.call->arena, "%lld", (long long)next);
 }
 
 static enum err search_job(struct store_tx *tx, struct message_op *op)
@@ -447,14 +508,15 @@ static enum err search_job(struct store_tx *tx, struct message_op *op)
         reply->is_indexing |=
             op->svc->shards[i].is_index_behind || op->svc->shards[i].is_index_full;
     op->reply = reply;
-    struct found found = {.room = (size_t)HITS_LOOKED_AT(s->limit)};
-    found.hits = arena_array(arena, struct hit, found.room);
-    found.old = arena_array(arena, struct hit, found.room);
-    found.more = arena_array(arena, struct hit, found.room);
-    enum err err = bound_by_time(tx, s);
+    size_t room = (size_t)s->limit * op->svc->base_count;
+    struct page_found all = {.s = s, .reply = reply};
+    reply->messages = arena_array(arena, Message__MessageInfo *, room);
+    all.lsns = arena_array(arena, int64_t, room);
+    enum err err = op->conversation_id ? search_one(tx, &all)
+                                       : message_read_each(op->svc, tx, search_one, &all);
     if (!err)
-        err = find_hits(tx, s, &found);
-    return err ? err : take_hits(tx, s, &found, reply);
+        cut(&all);
+    return err;
 }
 
 static bool has_filter(const Message__SearchRequest *in)

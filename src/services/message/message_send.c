@@ -59,7 +59,7 @@ static enum err make_direct(struct store_tx *tx, struct sending *s)
                                        .first_seq = 1,
                                        .created_at_ms = clock_wall_ms(),
                                        .active_at_ms = clock_wall_ms()};
-    enum err err = message_store_insert(tx, c);
+    enum err err = message_store_insert(tx, s->op.svc, c);
     if (!err)
         err = add_direct_member(tx, &s->op, who_id(s->op.call));
     return err ? err : add_direct_member(tx, &s->op, s->to_user_id);
@@ -72,7 +72,7 @@ enum err message_check_block(struct store_tx *tx, struct message_op *op)
     const char *me = who_id(op->call);
     const char *peer = message_peer(op->call->arena, &op->c, me);
     bool by_peer, by_me;
-    enum err err = message_store_blocks(tx, peer, me, &by_peer, &by_me);
+    enum err err = message_store_blocks(tx, op->svc, peer, me, &by_peer, &by_me);
     if (err)
         return err;
     if (by_peer)
@@ -131,24 +131,44 @@ static enum err take_content(struct sending *s, const struct message_row *m)
     return ERR_OK;
 }
 
-/* Takes over content from elsewhere: who forwards must be able to read it there. */
-static enum err take_forwarded(struct store_tx *tx, struct sending *s)
-{
-    struct message_op from = {
-        .call = s->op.call, .conversation_id = s->forward_id, .needs = MESSAGE_NEEDS_READ};
+struct forwarding {
+    const struct sending *s;
+    struct message_op *from;
     struct message_row m;
-    bool is_hidden = false;
-    enum err err = message_op_enter(tx, &from);
+    bool is_entered, is_hidden;
+};
+
+static enum err find_forwarded(struct store_tx *tx, void *arg)
+{
+    struct forwarding *f = arg;
+    struct message_op *from = f->from;
+    int64_t seq = f->s->forward_seq;
+    enum err err = message_op_enter(tx, from);
+    f->is_entered = !err;
     if (err)
         return err;
     int64_t last =
-        from.me.state == MESSAGE__MEMBER_STATE__GONE ? from.me.visible_to_seq : from.c.last_seq;
-    bool is_readable = s->forward_seq > from.me.visible_from_seq && s->forward_seq <= last;
-    err = is_readable ? message_log_get(tx, s->op.call->arena, from.c.num, s->forward_seq, &m)
+        from->me.state == MESSAGE__MEMBER_STATE__GONE ? from->me.visible_to_seq : from->c.last_seq;
+    bool is_readable = seq > from->me.visible_from_seq && seq <= last;
+    err = is_readable ? message_log_get(tx, from->call->arena, from->c.num, seq, &f->m)
                       : ERR_NOT_FOUND;
-    if (!err)
-        err = message_log_is_hidden(tx, who_id(s->op.call), from.c.num, s->forward_seq, &is_hidden);
-    bool is_gone = !err && (is_hidden || m.recalled_at_ms);
+    return err ? err
+               : message_log_is_hidden(tx, who_id(from->call), from->c.num, seq, &f->is_hidden);
+}
+
+/* Takes over content from elsewhere: who forwards must be able to read it there. */
+static enum err take_forwarded(struct store_tx *tx, struct sending *s)
+{
+    struct message_op from = {.svc = s->op.svc,
+                              .call = s->op.call,
+                              .conversation_id = s->forward_id,
+                              .needs = MESSAGE_NEEDS_READ};
+    struct forwarding f = {.s = s, .from = &from};
+    enum err err = message_read_in(message_op_base(&from), tx, find_forwarded, &f);
+    if (err && !f.is_entered)
+        return err;
+    struct message_row m = f.m;
+    bool is_gone = !err && (f.is_hidden || m.recalled_at_ms);
     if (err == ERR_NOT_FOUND || is_gone || (!err && m.kind == MESSAGE__CONTENT_KIND__SYSTEM))
         return message_refuse(&s->op, ERR_NOT_FOUND, "There is no such message to forward.");
     if (err)
@@ -354,7 +374,7 @@ static bool prepare_direct(struct sending *s)
     struct rpc_call *call = s->op.call;
     s->natural_key = direct_key(call->arena, who_id(call), s->to_user_id);
     s->op.key = s->natural_key;
-    enum err err = store_read(s->op.svc->deps.store, look_for_direct, s);
+    enum err err = message_read_in(message_op_base(&s->op), NULL, look_for_direct, s);
     if (err && err != ERR_NOT_FOUND) {
         who_fail(call, err);
         return false;

@@ -63,19 +63,33 @@ static enum err unpack(const ProtobufCMessageDescriptor *descriptor, struct aren
 }
 
 /* The place a message was forwarded from is named only to who may read there. */
-static enum err hide_source(struct store_tx *tx, struct arena *arena, const char *reader_id,
-                            Message__ForwardedFrom *from)
+struct source {
+    struct arena *arena;
+    const char *id, *reader_id;
+    struct message_member me;
+};
+
+static enum err look_at_source(struct store_tx *tx, void *arg)
 {
+    struct source *s = arg;
     struct message_conversation c;
-    struct message_member me = {0};
+    enum err err = message_store_find(tx, s->arena, s->id, &c);
+    return err ? err : message_store_member(tx, s->arena, c.num, s->reader_id, &s->me);
+}
+
+static enum err hide_source(struct store_tx *tx, struct arena *arena,
+                            const struct message_reader *reader, Message__ForwardedFrom *from)
+{
     if (!from || !from->conversation_id[0])
         return ERR_OK;
-    enum err err = message_store_find(tx, arena, from->conversation_id, &c);
-    if (!err)
-        err = message_store_member(tx, arena, c.num, reader_id, &me);
-    if (err == ERR_NOT_FOUND || me.state != MESSAGE__MEMBER_STATE__ACTIVE)
+    struct source s = {.arena = arena, .id = from->conversation_id, .reader_id = reader->id};
+    enum err err = reader->svc
+                       ? message_read_in(message_base_of(reader->svc, s.id), tx, look_at_source, &s)
+                       : look_at_source(tx, &s);
+    bool is_away = err == ERR_UNAVAILABLE || err == ERR_DEADLINE_EXCEEDED;
+    if (err || s.me.state != MESSAGE__MEMBER_STATE__ACTIVE)
         from->conversation_id = (char *)"";
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return err == ERR_NOT_FOUND || is_away ? ERR_OK : err;
 }
 
 enum err message_shape(struct store_tx *tx, struct arena *arena,
@@ -106,7 +120,7 @@ enum err message_shape(struct store_tx *tx, struct arena *arena,
         err = unpack(&message__forwarded_from__descriptor, arena, m->forwarded, m->forwarded_n,
                      &info->forwarded_from);
     if (!err)
-        err = hide_source(tx, arena, reader->id, info->forwarded_from);
+        err = hide_source(tx, arena, reader, info->forwarded_from);
     return err || !m->has_extras ? err : add_extras(tx, arena, m, reader, info);
 }
 

@@ -146,30 +146,108 @@ static enum err count_rows(struct store_tx *tx, const char *sql, int64_t *count)
     return message_take_number(store_query(tx, sql, ""), count);
 }
 
-static enum err make_rows(struct store_tx *tx, void *arg)
+/* What the rows of one database are, and are to be. */
+struct rows {
+    struct message_service *svc;
+    const struct message_base *base;
+    const char *epoch;
+    uint64_t found, wanted;
+    int64_t of_shards; /* as many were there when they were made; 0: none, or long ago */
+    bool is_strange;
+};
+
+static enum err look_at_rows(struct store_tx *tx, struct rows *r)
 {
-    struct message_service *svc = arg;
-    int64_t rows, conversations = 0;
-    char epoch[ID_SIZE];
-    enum err err = count_rows(tx, "SELECT COUNT(*) FROM message_shards", &rows);
-    if (!err && rows && rows != svc->shard_count)
+    struct store_stmt *st = store_query(tx, "SELECT shard, of_shards FROM message_shards", "");
+    while (store_step(st)) {
+        int64_t i = store_int(st, 0);
+        r->is_strange |= i < 0 || i >= SHARDS_MAX;
+        r->found |= UINT64_C(1) << (i & (SHARDS_MAX - 1));
+        r->of_shards = MAX(r->of_shards, store_int(st, 1));
+    }
+    return store_finish(st);
+}
+
+static enum err refuse_rows(const struct rows *r)
+{
+    unsigned count = 0, first = 0;
+    for (unsigned i = 0; i < SHARDS_MAX; i++) {
+        count += r->found >> i & 1;
+        if ((r->found ^ r->wanted) & UINT64_C(1) << (SHARDS_MAX - 1 - i))
+            first = SHARDS_MAX - 1 - i;
+    }
+    bool is_home = message_base_is_home(r->svc, r->base);
+    if (is_home && r->svc->base_count == 1 && !r->of_shards && count)
+        log_error(NULL, "message: the database was made with %u shards (messages.shards), not %u",
+                  count, r->svc->shard_count);
+    else if (r->of_shards && r->of_shards != (int64_t)r->svc->shard_count)
+        log_error(NULL, "message: the database was made with %lld shards (messages.shards), not %u",
+                  (long long)r->of_shards, r->svc->shard_count);
+    else
+        log_error(
+            NULL,
+            "message: shard %u %s %s, which messages.shard_stores says otherwise: move it with "
+            "`parlance move-shards`, or set the option as it was",
+            first, r->found >> first & 1 ? "lies in" : "does not lie in",
+            is_home ? "the database of store.url" : "a database of messages.shard_stores");
+    return ERR_FAILED_PRECONDITION;
+}
+
+/* Nothing was said yet in the first database: what rows it has may be other ones. Those of another
+ * are never taken away: it may be somebody else's. */
+static enum err may_be_made(struct store_tx *tx, const struct rows *r)
+{
+    int64_t conversations = 0;
+    if (!r->found)
+        return ERR_OK;
+    enum err err = message_base_is_home(r->svc, r->base) ? ERR_OK : refuse_rows(r);
+    if (!err)
         err = count_rows(
             tx, "SELECT COUNT(*) FROM (SELECT 1 AS one FROM message_conversations LIMIT 1) AS c",
             &conversations);
-    if (err || rows == svc->shard_count)
-        return err;
-    if (conversations) {
-        log_error(NULL, "message: the database was made with %lld shards (messages.shards), not %u",
-                  (long long)rows, svc->shard_count);
-        return ERR_FAILED_PRECONDITION;
-    }
-    err = store_run(tx, "DELETE FROM message_shards", "");
+    return !err && conversations ? refuse_rows(r) : err;
+}
+
+static enum err make_rows(struct store_tx *tx, void *arg)
+{
+    struct rows *r = arg;
+    enum err err = look_at_rows(tx, r);
+    bool is_right = r->found == r->wanted && !r->is_strange &&
+                    (!r->of_shards || r->of_shards == (int64_t)r->svc->shard_count);
+    if (!err && is_right && r->of_shards)
+        return ERR_OK;
+    if (!err && is_right)
+        return store_run(tx, "UPDATE message_shards SET of_shards = ?", "i",
+                         (int64_t)r->svc->shard_count);
+    if (!err)
+        err = may_be_made(tx, r);
+    if (!err)
+        err = store_run(tx, "DELETE FROM message_shards", "");
+    for (unsigned i = 0; i < r->svc->shard_count && !err; i++)
+        if (r->wanted >> i & 1)
+            err =
+                store_run(tx,
+                          "INSERT INTO message_shards (shard, epoch, fence, owner, lsn, of_shards)"
+                          " VALUES (?,?,0,'',0,?)",
+                          "isi", (int64_t)i, r->epoch, (int64_t)r->svc->shard_count);
+    return err;
+}
+
+/* The first database first: so one that is named twice is found out by the second look. */
+static enum err make_all_rows(struct message_service *svc)
+{
+    char epoch[ID_SIZE];
+    uint64_t all =
+        svc->shard_count == SHARDS_MAX ? ~UINT64_C(0) : (UINT64_C(1) << svc->shard_count) - 1;
+    enum err err = ERR_OK;
     id_make(epoch);
-    for (unsigned i = 0; i < svc->shard_count && !err; i++)
-        err = store_run(tx,
-                        "INSERT INTO message_shards (shard, epoch, fence, owner, lsn)"
-                        " VALUES (?,?,0,'',0)",
-                        "is", (int64_t)i, epoch);
+    for (size_t i = 0; i < svc->base_count && !err; i++) {
+        struct rows r = {.svc = svc,
+                         .base = &svc->bases[i],
+                         .epoch = epoch,
+                         .wanted = svc->bases[i].shards & all};
+        err = store_write_sync(svc->bases[i].store, 0, make_rows, &r);
+    }
     return err;
 }
 
@@ -179,6 +257,8 @@ static enum err take_all(struct store_tx *tx, void *arg)
     struct message_service *svc = arg;
     enum err err = ERR_OK;
     for (unsigned i = 0; i < svc->shard_count && !err; i++) {
+        if (svc->shards[i].base->store != store_of_tx(tx))
+            continue;
         struct message_shard_taking taking = {.shard = &svc->shards[i], .owner = ""};
         err = message_take_number(
             store_query(tx, "SELECT fence FROM message_shards WHERE shard = ?", "i", (int64_t)i),
@@ -191,6 +271,14 @@ static enum err take_all(struct store_tx *tx, void *arg)
     return err;
 }
 
+static const struct message_base *base_of_index(const struct message_service *svc, unsigned index)
+{
+    size_t i = svc->base_count - 1;
+    while (i && !(svc->bases[i].shards >> index & 1))
+        i--;
+    return &svc->bases[i];
+}
+
 enum err message_shards_open(struct message_service *svc)
 {
     struct store *store = svc->deps.store;
@@ -200,10 +288,11 @@ enum err message_shards_open(struct message_service *svc)
     for (unsigned i = 0; i < svc->shard_count; i++) {
         svc->shards[i].svc = svc;
         svc->shards[i].index = i;
+        svc->shards[i].base = base_of_index(svc, i);
     }
-    enum err err = store_write_sync(store, 0, make_rows, svc);
+    enum err err = make_all_rows(svc);
     if (!err && store_is_exclusive(store))
-        err = store_write_sync(store, 0, take_all, svc);
+        err = message_write_each(svc, take_all, svc);
     return err || store_is_exclusive(store) ? err : message_owners_start(svc);
 }
 
@@ -235,23 +324,36 @@ static enum err look_for_head(struct store_tx *tx, const char *user_id, int64_t 
     return err;
 }
 
+/* The rows of the shards that lie in one database. */
+static enum err read_heads(struct store_tx *tx, void *arg)
+{
+    struct message_heads *out = arg;
+    struct store_stmt *st = store_query(tx, "SELECT shard, lsn, epoch FROM message_shards", "");
+    while (store_step(st)) {
+        int64_t i = store_int(st, 0);
+        struct str epoch = store_str(st, 2);
+        if (i < 0 || i >= (int64_t)out->count)
+            continue;
+        out->lsns[i] = store_int(st, 1);
+        snprintf(out->epochs[i], sizeof(out->epochs[0]), "%.*s", (int)epoch.n, epoch.p);
+    }
+    return store_finish(st);
+}
+
 enum err message_shard_heads(struct store_tx *tx, struct message_service *svc, const char *user_id,
                              struct message_heads *out)
 {
     out->count = svc->shard_count;
+    out->missing = 0;
     if (!svc->is_sealing) {
         out->lsns[0] = 0;
         memcpy(out->epochs[0], svc->shards[0].epoch, sizeof(out->epochs[0]));
         return look_for_head(tx, user_id, &out->lsns[0]);
     }
-    unsigned found = 0;
-    struct store_stmt *st =
-        store_query(tx, "SELECT shard, lsn, epoch FROM message_shards ORDER BY shard", "");
-    for (; store_step(st) && found < out->count; found++) {
-        struct str epoch = store_str(st, 2);
-        out->lsns[found] = store_int(st, 1);
-        snprintf(out->epochs[found], sizeof(out->epochs[0]), "%.*s", (int)epoch.n, epoch.p);
-    }
-    enum err err = store_finish(st);
-    return err || found == out->count ? err : ERR_DATA_LOSS;
+    memset(out->epochs, 0, sizeof(out->epochs));
+    enum err err = message_read_those(svc, tx, read_heads, out, &out->missing);
+    for (unsigned i = 0; i < out->count && !err; i++)
+        if (!out->epochs[i][0] && !(out->missing >> i & 1))
+            err = ERR_DATA_LOSS;
+    return err;
 }

@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "core/id.h"
 #include "services/common/shards.h"
+#include "services/message/message_base.h"
 #include "store/store.h"
 
 struct message_service;
@@ -27,7 +28,8 @@ struct rpc_call;
 struct message_shard {
     struct message_service *svc;
     unsigned index;
-    _Atomic int64_t fence; /* what makes this process the owner; 0: it is not */
+    const struct message_base *base; /* the database it lies in */
+    _Atomic int64_t fence;           /* what makes this process the owner; 0: it is not */
     /* the shard's writer alone touches these */
     int64_t lsn;                    /* last one given */
     int64_t batch_fence;            /* when the batch at hand began */
@@ -69,6 +71,7 @@ enum err message_take_lsn(struct store_tx *tx, struct message_service *svc, unsi
 /* ---- one number a shard: heads, and what a device has seen ---- */
 struct message_heads {
     unsigned count;
+    uint64_t missing; /* a bit for each whose database is away: nothing is known of it */
     int64_t lsns[SHARDS_MAX];
     char epochs[SHARDS_MAX][MESSAGE_EPOCH_SIZE];
 };

@@ -75,7 +75,22 @@ enum err message_store_find_natural(struct store_tx *tx, struct arena *arena, co
     return finish_conversation(st, arena, out);
 }
 
-enum err message_store_insert(struct store_tx *tx, struct message_conversation *c)
+/* With several shards a conversation may be moved to another database, where others have their
+ * numbers already: so they are unlike those of all. */
+static enum err take_num(struct store_tx *tx, struct message_service *svc,
+                         struct message_conversation *c)
+{
+    bool is_counted =
+        svc->shard_count == 1 || (svc->base_count == 1 && store_is_exclusive(svc->deps.store));
+    enum err err = is_counted ? ERR_OK : message_take_lsn(tx, svc, c->shard, &c->num);
+    return err || is_counted
+               ? err
+               : store_run(tx, "UPDATE message_conversations SET num = ? WHERE id = ?", "is",
+                           c->num, c->id);
+}
+
+enum err message_store_insert(struct store_tx *tx, struct message_service *svc,
+                              struct message_conversation *c)
 {
     enum err err = store_run(
         tx,
@@ -92,6 +107,8 @@ enum err message_store_insert(struct store_tx *tx, struct message_conversation *
         c->rev, c->head_lsn, (const void *)c->chain.bytes, sizeof(c->chain.bytes), c->created_at_ms,
         c->active_at_ms, (int64_t)c->members_may_add, (int64_t)c->is_consent_needed,
         (int64_t)c->members_may_mention_all, (int64_t)c->shard);
+    if (!err)
+        err = take_num(tx, svc, c);
     if (err)
         return err;
     struct store_stmt *st =
@@ -208,32 +225,64 @@ enum err message_store_members(struct store_tx *tx, struct arena *arena,
     return store_finish(st);
 }
 
-bool message_store_is_blocked(struct store_tx *tx, const char *owner_id, const char *user_id)
+struct relation {
+    const char *a, *b;
+    int64_t state;
+    bool by_a, by_b;
+};
+
+static enum err contact_job(struct store_tx *tx, void *arg)
 {
-    struct store_stmt *st =
+    struct relation *r = arg;
+    return message_take_number(
         store_query(tx, "SELECT state FROM message_contacts WHERE owner_id = ? AND user_id = ?",
-                    "ss", owner_id, user_id);
-    bool is_blocked = store_step(st) && store_int(st, 0) == CONTACT__CONTACT_STATE__BLOCKED;
-    return store_finish(st) == ERR_OK && is_blocked;
+                    "ss", r->a, r->b),
+        &r->state);
 }
 
-enum err message_store_blocks(struct store_tx *tx, const char *a, const char *b, bool *by_a,
-                              bool *by_b)
+enum err message_store_contact(struct store_tx *tx, const struct message_service *svc,
+                               const char *owner_id, const char *user_id, int64_t *state)
 {
+    struct relation r = {.a = owner_id, .b = user_id};
+    enum err err = message_read_home(svc, tx, contact_job, &r);
+    *state = r.state;
+    return err;
+}
+
+bool message_store_is_blocked(struct store_tx *tx, const struct message_service *svc,
+                              const char *owner_id, const char *user_id)
+{
+    int64_t state;
+    return message_store_contact(tx, svc, owner_id, user_id, &state) != ERR_OK ||
+           state == CONTACT__CONTACT_STATE__BLOCKED;
+}
+
+static enum err blocks_job(struct store_tx *tx, void *arg)
+{
+    struct relation *r = arg;
     const int64_t blocked = CONTACT__CONTACT_STATE__BLOCKED;
     struct store_stmt *st =
         store_query(tx,
                     "SELECT owner_id FROM message_contacts WHERE owner_id = ? AND user_id = ?"
                     " AND state = ? UNION ALL SELECT owner_id FROM message_contacts"
                     " WHERE owner_id = ? AND user_id = ? AND state = ?",
-                    "ssissi", a, b, blocked, b, a, blocked);
-    *by_a = *by_b = false;
+                    "ssissi", r->a, r->b, blocked, r->b, r->a, blocked);
     while (store_step(st)) {
-        bool is_a = str_eq(store_str(st, 0), str_from(a));
-        *by_a |= is_a;
-        *by_b |= !is_a;
+        bool is_a = str_eq(store_str(st, 0), str_from(r->a));
+        r->by_a |= is_a;
+        r->by_b |= !is_a;
     }
     return store_finish(st);
+}
+
+enum err message_store_blocks(struct store_tx *tx, const struct message_service *svc, const char *a,
+                              const char *b, bool *by_a, bool *by_b)
+{
+    struct relation r = {.a = a, .b = b};
+    enum err err = message_read_home(svc, tx, blocks_job, &r);
+    *by_a = r.by_a;
+    *by_b = r.by_b;
+    return err;
 }
 
 /* ---- lists ---- */

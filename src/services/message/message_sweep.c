@@ -25,16 +25,27 @@ static enum err find_job(struct store_tx *tx, void *arg)
     return store_finish(st);
 }
 
-enum err message_sweep(struct message_service *svc, const struct message_sweep *sweep)
+static enum err sweep_one(struct message_service *svc, const struct message_base *base,
+                          const struct message_sweep *sweep)
 {
     struct page_of page = {.sweep = sweep};
     enum err err;
     do {
         page.arena = arena_create();
-        err = store_read(svc->deps.store, find_job, &page);
+        err = store_read(base->store, find_job, &page);
         for (size_t i = 0; i < page.count && !err; i++)
             err = svc->is_stopping ? ERR_CANCELLED : sweep->each(svc, page.ids[i], sweep->arg);
         arena_destroy(&page.arena);
     } while (!err && page.count == PAGE);
     return err;
+}
+
+enum err message_sweep(struct message_service *svc, const struct message_sweep *sweep)
+{
+    enum err first = ERR_OK;
+    for (size_t i = 0; i < svc->base_count && first != ERR_CANCELLED; i++) {
+        enum err err = sweep_one(svc, &svc->bases[i], sweep);
+        first = !first || err == ERR_CANCELLED ? err : first;
+    }
+    return first;
 }

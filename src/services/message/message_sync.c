@@ -192,28 +192,40 @@ static char *cursor_write(const struct message_op *op, const struct message_head
     return cursor;
 }
 
-static bool cursor_read_one(struct str text, unsigned shard, const char *epoch, int64_t *lsn)
+static bool cursor_read_one(struct str text, unsigned shard, struct str *epoch, int64_t *lsn)
 {
-    struct str number, of_epoch;
+    struct str number;
     int64_t i;
-    return str_cut(&text, '.', &number) && str_cut(&text, '.', &of_epoch) &&
-           str_to_i64(number, &i) && i == (int64_t)shard && str_eq(of_epoch, str_from(epoch)) &&
-           str_to_i64(text, lsn) && *lsn >= 0;
+    return str_cut(&text, '.', &number) && str_cut(&text, '.', epoch) && str_to_i64(number, &i) &&
+           i == (int64_t)shard && epoch->n < MESSAGE_EPOCH_SIZE && str_to_i64(text, lsn) &&
+           *lsn >= 0;
+}
+
+/* Of a shard that cannot be looked at the device keeps what it has. */
+static bool cursor_take_one(struct message_heads *since, unsigned i, struct str text,
+                            struct message_heads *heads)
+{
+    struct str epoch;
+    if (!cursor_read_one(text, i, &epoch, &since->lsns[i]))
+        return false;
+    if (!(heads->missing >> i & 1))
+        return str_eq(epoch, str_from(heads->epochs[i])) && since->lsns[i] <= heads->lsns[i];
+    heads->lsns[i] = since->lsns[i];
+    snprintf(heads->epochs[i], sizeof(heads->epochs[0]), "%.*s", STR_FMT(epoch));
+    return true;
 }
 
 /* What the device has seen of each shard; NULL: of another life of the log, of a future that it
  * never had, or no cursor of ours: begin anew. */
 static const struct message_heads *cursor_read(const struct message_op *op, const char *cursor,
-                                               const struct message_heads *heads)
+                                               struct message_heads *heads)
 {
     struct message_heads *since = arena_new(op->call->arena, struct message_heads);
     struct str rest = str_from(cursor), one;
     for (; since->count < heads->count; since->count++) {
         unsigned i = since->count;
         bool is_last = !str_cut(&rest, ',', &one);
-        if (is_last != (i + 1 == heads->count) ||
-            !cursor_read_one(one, i, heads->epochs[i], &since->lsns[i]) ||
-            since->lsns[i] > heads->lsns[i])
+        if (is_last != (i + 1 == heads->count) || !cursor_take_one(since, i, one, heads))
             return NULL;
     }
     return since;
@@ -229,63 +241,84 @@ static enum err fill_invitations(struct store_tx *tx, struct message_op *op,
     size_t count;
     if (who_role(op->call) < ROLE_USER)
         return ERR_OK;
-    enum err err = group_list_invitations(tx, op->call->arena, who_id(op->call), &page,
-                                          &reply->invitations, &count);
+    enum err err = group_list_invitations(tx, op, &page, &reply->invitations, &count);
     reply->n_invitations = MIN(count, (size_t)INVITATIONS_MAX);
     return err;
 }
 
-static enum err fill_open(struct store_tx *tx, struct message_op *op, Message__SyncReply *reply)
+struct opening {
+    struct message_op one; /* first */
+    int64_t rev;
+    Message__ChangeList *list;
+};
+
+static enum err open_job(struct store_tx *tx, void *arg)
+{
+    struct opening *o = arg;
+    enum err err = message_op_enter(tx, &o->one);
+    return err ? err : list_changes(tx, &o->one, o->rev, CHANGES_NORMAL, &o->list);
+}
+
+static bool is_missing(const struct message_service *svc, const char *id, uint64_t missing)
+{
+    return missing >> shards_find(id, svc->shard_count) & 1;
+}
+
+/* Nothing is said of those that cannot be looked at: as if there were no news. */
+static enum err fill_open(struct store_tx *tx, struct message_op *op, uint64_t missing,
+                          Message__SyncReply *reply)
 {
     const Message__SyncRequest *in = op->in;
     reply->open_changes = arena_array(op->call->arena, Message__ChangeList *, in->n_open);
     for (size_t i = 0; i < in->n_open; i++) {
-        struct message_op one = {.svc = op->svc,
-                                 .call = op->call,
-                                 .conversation_id = in->open[i]->conversation_id,
-                                 .needs = MESSAGE_NEEDS_READ,
-                                 .is_silent = true};
-        Message__ChangeList *list = NULL;
-        enum err err = message_op_enter(tx, &one);
-        if (!err)
-            err = list_changes(tx, &one, in->open[i]->rev, CHANGES_NORMAL, &list);
+        struct opening o = {.one = {.svc = op->svc,
+                                    .call = op->call,
+                                    .conversation_id = in->open[i]->conversation_id,
+                                    .needs = MESSAGE_NEEDS_READ,
+                                    .is_silent = true},
+                            .rev = in->open[i]->rev};
+        bool is_away = is_missing(op->svc, o.one.conversation_id, missing);
+        enum err err =
+            is_away ? ERR_OK : message_read_in(message_op_base(&o.one), tx, open_job, &o);
+        Message__ChangeList *list = o.list;
         if (err && err != ERR_NOT_FOUND && err != ERR_PERMISSION_DENIED)
             return err;
         if (!list) { /* not the caller's any more: an empty list at revision 0 says so */
             list = arena_new(op->call->arena, Message__ChangeList);
             message__change_list__init(list);
+            list->rev = is_away ? in->open[i]->rev : 0;
         }
         reply->open_changes[reply->n_open_changes++] = list;
     }
     return ERR_OK;
 }
 
-static enum err fill_moved(struct store_tx *tx, struct message_op *op,
-                           const struct message_heads *since, int limit, Message__SyncReply *reply)
+static enum err fill_moved(struct store_tx *tx, struct message_op *op, uint64_t missing,
+                           const struct message_heads *since, size_t limit,
+                           Message__SyncReply *reply)
 {
-    struct arena *arena = op->call->arena;
-    struct message_pair *rows;
-    size_t count;
-    enum err err =
-        message_store_list_since(tx, arena, who_id(op->call), since, limit, &rows, &count);
-    if (!err && since && count > (size_t)limit) { /* too much to send as changes */
+    struct message_gathering g = {.op = op, .since = since, .limit = limit, .missing = missing};
+    enum err err = message_gather(tx, &g);
+    if (!err && since && g.has_more) { /* too much to send as changes */
         reply->is_reset = true;
-        err = message_store_list_since(tx, arena, who_id(op->call), NULL, limit, &rows, &count);
+        g.since = NULL;
+        err = message_gather(tx, &g);
     }
+    /* One that has just gone away has a head in the cursor; and half of all is not all. */
+    if (!err && (g.missing != missing || (g.missing && !g.since)))
+        err = ERR_UNAVAILABLE;
     if (err)
         return err;
-    reply->has_more = count > (size_t)limit;
-    reply->n_conversations = MIN(count, (size_t)limit);
-    reply->conversations = arena_array(arena, Message__Conversation *, reply->n_conversations);
-    for (size_t i = 0; i < reply->n_conversations && !err; i++)
-        err = message_conversation_full(tx, arena, &rows[i], &reply->conversations[i]);
-    return err;
+    reply->has_more = g.has_more;
+    reply->n_conversations = g.count;
+    reply->conversations = message_gathered(&g);
+    return ERR_OK;
 }
 
 static enum err sync_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__SyncRequest *in = op->in;
-    int limit = in->limit > 0 ? MIN(in->limit, SYNC_MAX) : SYNC_NORMAL;
+    size_t limit = in->limit > 0 ? (size_t)MIN(in->limit, SYNC_MAX) : SYNC_NORMAL;
     Message__SyncReply *reply = arena_new(op->call->arena, Message__SyncReply);
     message__sync_reply__init(reply);
     op->reply = reply;
@@ -294,14 +327,15 @@ static enum err sync_job(struct store_tx *tx, struct message_op *op)
     if (err)
         return err;
     const struct message_heads *since = cursor_read(op, in->cursor, heads);
+    uint64_t missing = heads->missing;
     reply->is_reset = !since;
     reply->cursor = cursor_write(op, heads);
-    err = fill_moved(tx, op, since, limit, reply);
+    err = fill_moved(tx, op, missing, since, limit, reply);
     if (!err)
-        err = fill_open(tx, op, reply);
+        err = fill_open(tx, op, missing, reply);
     if (!err)
         err = fill_invitations(tx, op, reply);
-    return err ? err : message_count_unread(tx, who_id(op->call), &reply->unread_count);
+    return err ? err : message_gather_unread(tx, op, &missing, &reply->unread_count);
 }
 
 MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply)
@@ -333,6 +367,34 @@ static struct store_stmt *query_heads(struct store_tx *tx, struct arena *arena, 
     return st;
 }
 
+struct heading {
+    struct message_op *op;
+    const struct message_heads *since;
+    int64_t limit;
+    Message__HeadList *reply;
+};
+
+static enum err heads_of(struct store_tx *tx, void *arg)
+{
+    struct heading *h = arg;
+    struct arena *arena = h->op->call->arena;
+    Message__HeadList *reply = h->reply;
+    struct store_stmt *st = query_heads(tx, arena, who_id(h->op->call), h->since, h->limit);
+    while (!reply->is_behind && store_step(st)) {
+        reply->is_behind = reply->n_heads == (size_t)h->limit;
+        if (reply->is_behind)
+            break;
+        Message__Head *head = arena_new(arena, Message__Head);
+        message__head__init(head);
+        head->conversation_id = store_text(st, 0, arena);
+        head->rev = store_int(st, 1);
+        head->last_seq = store_int(st, 2);
+        head->is_own = store_int(st, 3) > h->since->lsns[store_int(st, 4)];
+        reply->heads[reply->n_heads++] = head;
+    }
+    return store_finish(st);
+}
+
 static enum err heads_job(struct store_tx *tx, struct message_op *op)
 {
     const Message__GetHeadsRequest *in = op->in;
@@ -348,20 +410,8 @@ static enum err heads_job(struct store_tx *tx, struct message_op *op)
     if (reply->is_behind)
         return err;
     reply->heads = arena_array(arena, Message__Head *, (size_t)limit);
-    struct store_stmt *st = query_heads(tx, arena, who_id(op->call), since, limit);
-    while (store_step(st)) {
-        reply->is_behind = reply->n_heads == (size_t)limit;
-        if (reply->is_behind)
-            break;
-        Message__Head *head = arena_new(arena, Message__Head);
-        message__head__init(head);
-        head->conversation_id = store_text(st, 0, arena);
-        head->rev = store_int(st, 1);
-        head->last_seq = store_int(st, 2);
-        head->is_own = store_int(st, 3) > since->lsns[store_int(st, 4)];
-        reply->heads[reply->n_heads++] = head;
-    }
-    return store_finish(st);
+    struct heading h = {op, since, limit, reply};
+    return message_read_those(op->svc, tx, heads_of, &h, &heads->missing);
 }
 
 MESSAGE_HANDLER(message_on_heads, GetHeadsRequest, HeadList)

@@ -222,7 +222,11 @@ static enum err verify_job(struct store_tx *tx, void *arg)
     struct message_walk none = {.tx = tx, .out = v->out, .total_terms = &v->total_terms};
     int64_t shards;
     enum err err =
-        message_take_number(store_query(tx, "SELECT COUNT(*) FROM message_shards", ""), &shards);
+        message_take_number(store_query(tx,
+                                        "SELECT CASE WHEN MAX(of_shards) > 0 THEN MAX(of_shards)"
+                                        " ELSE COUNT(*) END FROM message_shards",
+                                        ""),
+                            &shards);
     v->shard_count = (unsigned)shards;
     if (!err)
         err = walk_all(tx, v);

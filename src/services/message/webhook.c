@@ -42,23 +42,26 @@ static bool check_bot(struct message_op *op, const char *bot_id)
 struct placing {
     struct message_op *op;
     const char *id;
+    bool is_found;
 };
 
 static enum err place_job(struct store_tx *tx, void *arg)
 {
-    const struct placing *p = arg;
+    struct placing *p = arg;
     struct webhook w;
     enum err err = webhook_find(tx, p->op->call->arena, p->id, &w);
     p->op->key = !err && w.conversation_num ? w.conversation_id : NULL;
-    return err;
+    p->is_found = !err;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 void webhook_find_place(struct message_op *op, const char *id)
 {
-    struct placing placing = {op, id};
-    enum err err =
-        rpc_failure(op->call) ? ERR_OK : store_read(op->svc->deps.store, place_job, &placing);
-    if (err && err != ERR_NOT_FOUND) /* the change itself says that there is none */
+    struct placing placing = {.op = op, .id = id};
+    enum err err = rpc_failure(op->call)
+                       ? ERR_OK
+                       : message_read_until(op->svc, NULL, place_job, &placing, &placing.is_found);
+    if (err) /* that there is none the change itself says */
         who_fail(op->call, err);
 }
 
@@ -223,7 +226,7 @@ static enum err create_job(struct store_tx *tx, struct message_op *op)
     if (!err)
         err = webhook_insert(tx, &m->w);
     if (!err)
-        err = audit_publish_tx(op->svc->deps.bus, tx, op->call,
+        err = audit_publish_tx(message_base_in(op->svc, tx)->bus, tx, op->call,
                                &(struct audit_note){"webhook_created", m->w.id, m->w.name, NULL});
     return err;
 }
@@ -390,7 +393,7 @@ static enum err delete_job(struct store_tx *tx, struct message_op *op)
         err = store_run(tx, "DELETE FROM message_webhooks WHERE id = ?", "s", m->w.id);
     return err ? err
                : audit_publish_tx(
-                     op->svc->deps.bus, tx, op->call,
+                     message_base_in(op->svc, tx)->bus, tx, op->call,
                      &(struct audit_note){"webhook_deleted", m->w.id, m->w.name, NULL});
 }
 

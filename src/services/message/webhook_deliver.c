@@ -16,15 +16,18 @@
 
 static enum err count_job(struct store_tx *tx, void *arg)
 {
-    return message_take_number(
-        store_query(tx, "SELECT COUNT(*) FROM message_webhooks WHERE kind = 1", ""), arg);
+    int64_t count = 0, *total = arg;
+    enum err err = message_take_number(
+        store_query(tx, "SELECT COUNT(*) FROM message_webhooks WHERE kind = 1", ""), &count);
+    *total += count;
+    return err;
 }
 
 /* Most servers have none: then a message costs no question. */
 void webhook_start(struct message_service *svc)
 {
     int64_t count = 0;
-    enum err err = store_read(svc->deps.store, count_job, &count);
+    enum err err = message_read_each(svc, NULL, count_job, &count);
     svc->has_webhooks = err || count > 0;
 }
 
@@ -33,7 +36,7 @@ static enum err enqueue(struct store_tx *tx, struct message_service *svc, const 
 {
     char text[2 * ID_SIZE + 32];
     int n = snprintf(text, sizeof(text), "%s %s %lld", id, conversation_id, (long long)rev);
-    return bus_enqueue_tx(svc->deps.bus, tx,
+    return bus_enqueue_tx(message_base_in(svc, tx)->bus, tx,
                           &(struct bus_task){.queue = "webhooks",
                                              .type = "deliver",
                                              .payload = {text, (size_t)n},
@@ -41,16 +44,30 @@ static enum err enqueue(struct store_tx *tx, struct message_service *svc, const 
                                              .lane = id});
 }
 
-enum err webhook_changed(struct store_tx *tx, struct message_service *svc,
-                         const struct message_conversation *c, enum message_change_type type,
-                         int64_t rev, const char *actor_id)
-{
+/* Who listens to a change. */
+struct listeners {
+    const struct message_conversation *c;
+    const char *actor_id;
+    int64_t event;
     char ids[LISTENERS_MAX][ID_SIZE];
-    size_t count = 0;
-    if (!svc->has_webhooks)
-        return ERR_OK;
-    /* A bot does not hear itself. */
-    struct store_stmt *st =
+    size_t count;
+    char bots[LISTENERS_MAX][ID_SIZE]; /* whose webhooks are looked for elsewhere */
+    size_t bot_count;
+};
+
+static enum err take_ids(struct store_stmt *st, char ids[LISTENERS_MAX][ID_SIZE], size_t *count)
+{
+    while (*count < LISTENERS_MAX && store_step(st)) {
+        struct str id = store_str(st, 0);
+        snprintf(ids[(*count)++], ID_SIZE, "%.*s", STR_FMT(id));
+    }
+    return store_finish(st);
+}
+
+/* A bot does not hear itself. */
+static enum err find_listeners(struct store_tx *tx, struct listeners *l)
+{
+    return take_ids(
         store_query(tx,
                     "SELECT id FROM message_webhooks WHERE conversation_num = ? AND kind = 1"
                     " AND is_disabled = 0 AND (events & ?) <> 0"
@@ -58,15 +75,50 @@ enum err webhook_changed(struct store_tx *tx, struct message_service *svc,
                     " JOIN message_webhooks h ON h.bot_id = m.user_id AND h.conversation_num = 0"
                     " WHERE m.conversation_num = ? AND m.is_bot = 1 AND m.state = 0"
                     " AND m.user_id <> ? AND h.is_disabled = 0 AND (h.events & ?) <> 0 LIMIT ?",
-                    "iiisii", c->num, (int64_t)1 << type, c->num, actor_id, (int64_t)1 << type,
-                    (int64_t)LISTENERS_MAX);
-    while (count < LISTENERS_MAX && store_step(st)) {
-        struct str id = store_str(st, 0);
-        snprintf(ids[count++], ID_SIZE, "%.*s", STR_FMT(id));
-    }
-    enum err err = store_finish(st);
-    for (size_t i = 0; i < count && !err; i++)
-        err = enqueue(tx, svc, ids[i], c->id, rev);
+                    "iiisii", l->c->num, l->event, l->c->num, l->actor_id, l->event,
+                    (int64_t)LISTENERS_MAX),
+        l->ids, &l->count);
+}
+
+/* Webhooks of bots are their owners', and so not where the conversation is. */
+static enum err find_of_bots(struct store_tx *tx, void *arg)
+{
+    struct listeners *l = arg;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < l->bot_count && !err; i++)
+        err = take_ids(store_query(tx,
+                                   "SELECT id FROM message_webhooks WHERE bot_id = ?"
+                                   " AND conversation_num = 0 AND is_disabled = 0"
+                                   " AND (events & ?) <> 0",
+                                   "si", l->bots[i], l->event),
+                       l->ids, &l->count);
+    return err;
+}
+
+static enum err find_elsewhere(struct store_tx *tx, const struct message_service *svc,
+                               struct listeners *l)
+{
+    enum err err = take_ids(store_query(tx,
+                                        "SELECT user_id FROM message_members"
+                                        " WHERE conversation_num = ? AND is_bot = 1 AND state = 0"
+                                        " AND user_id <> ? LIMIT ?",
+                                        "isi", l->c->num, l->actor_id, (int64_t)LISTENERS_MAX),
+                            l->bots, &l->bot_count);
+    return err || !l->bot_count ? err : message_read_home(svc, tx, find_of_bots, l);
+}
+
+enum err webhook_changed(struct store_tx *tx, struct message_service *svc,
+                         const struct message_conversation *c, enum message_change_type type,
+                         int64_t rev, const char *actor_id)
+{
+    struct listeners l = {.c = c, .actor_id = actor_id, .event = (int64_t)1 << type};
+    if (!svc->has_webhooks)
+        return ERR_OK;
+    enum err err = find_listeners(tx, &l);
+    if (!err && !message_base_is_home(svc, message_base_in(svc, tx)))
+        err = find_elsewhere(tx, svc, &l);
+    for (size_t i = 0; i < l.count && !err; i++)
+        err = enqueue(tx, svc, l.ids[i], c->id, rev);
     return err;
 }
 
@@ -111,12 +163,22 @@ static void write_body(struct delivering *d, const Message__Change *change)
     strbuf_deinit(&body);
 }
 
+/* A bot's. */
+static enum err find_own(struct store_tx *tx, void *arg)
+{
+    struct delivering *d = arg;
+    const Webhook__GetDeliveryRequest *in = d->op.in;
+    return webhook_find(tx, d->op.call->arena, in->id, &d->w);
+}
+
 static enum err fill(struct store_tx *tx, struct delivering *d)
 {
     const Webhook__GetDeliveryRequest *in = d->op.in;
     struct arena *arena = d->op.call->arena;
     Message__Change *change = NULL;
     enum err err = webhook_find(tx, arena, in->id, &d->w);
+    if (err == ERR_NOT_FOUND)
+        err = message_read_home(d->op.svc, tx, find_own, d);
     if (err || d->w.is_disabled || d->w.kind != WEBHOOK__WEBHOOK_KIND__OUTGOING)
         return err ? err : ERR_NOT_FOUND;
     err = message_store_find(tx, arena, in->conversation_id, &d->op.c);
@@ -154,6 +216,7 @@ WEBHOOK_HANDLER(webhook_on_get_delivery, GetDeliveryRequest, Delivery)
     struct delivering *d =
         message_op_create(WEBHOOK_OF(rpc), data, sizeof(*d), &in->base, (ProtobufCClosure)closure);
     d->op.fn = delivery_job;
+    d->op.key = ((Webhook__GetDeliveryRequest *)d->op.in)->conversation_id;
     if (who_require_system(d->op.call))
         message_look(&d->op);
     else
@@ -170,7 +233,7 @@ static enum err disable(struct store_tx *tx, struct delivering *d)
     note.text = (char *)d->w.name;
     d->w.is_disabled = true;
     enum err err =
-        audit_publish_tx(op->svc->deps.bus, tx, op->call,
+        audit_publish_tx(message_base_in(op->svc, tx)->bus, tx, op->call,
                          &(struct audit_note){"webhook_disabled", d->w.id, d->w.problem, NULL});
     if (err || !d->w.conversation_num)
         return err;

@@ -124,8 +124,13 @@ static enum err look_job(struct store_tx *tx, struct message_op *op)
 /* Who knows no secret does not reach the writer; and who made the address may still act. */
 static bool is_open(struct posting *p)
 {
+    const Webhook__PostWebhookRequest *in = p->op.in;
     p->op.fn = look_job;
-    enum err err = message_look_sync(&p->op);
+    if (p->op.svc->base_count > 1)
+        webhook_find_place(&p->op, in->id);
+    enum err err = rpc_failure(p->op.call);
+    if (!err)
+        err = message_look_sync(&p->op);
     if (!err)
         err = message_check_account(p->op.svc, p->w.created_by);
     if (err == ERR_PERMISSION_DENIED)

@@ -6,8 +6,8 @@ import { after, before, test } from 'node:test';
 import { Missing, startService } from '../../services/services.mjs';
 import { judge } from '../history.mjs';
 import { run } from '../server.mjs';
-import { Sharded, pause } from '../sharded.mjs';
-import { Storm } from '../storm.mjs';
+import { PartStorm, ownedBy, until } from '../part_storm.mjs';
+import { pause } from '../sharded.mjs';
 import { Talker } from '../talker.mjs';
 
 const engines = [];
@@ -25,51 +25,13 @@ try {
 const SHARDS = 4;
 const ROUNDS = Number(process.env.ROUNDS ?? 1);
 
-// A storm whose server is a deployment that goes on while parts of it do not.
-class PartStorm extends Storm {
-  async start() { this.server ??= await new Sharded({ shards: SHARDS }).start(); }
-
-  // People talk; `what` happens; they go on, and say again what has no answer.
-  async through(what) {
-    await this.connect();
-    this.isQuiet = false;
-    const talking = this.devices.filter((d) => d !== this.tablet).map((d) => d.talk());
-    await pause(300);
-    await what();
-    await pause(700);
-    this.isQuiet = true;
-    await Promise.all(talking);
-    for (const d of this.devices) await d.resend();
-    for (const d of this.devices) await d.catchUp();
-    for (const d of this.devices) await d.close();
-  }
-}
-
-const ownedBy = (part) => {
-  const owned = new Set();
-  for (const { msg } of part.log) {
-    const [, shard, what] = msg.match(/^message: shard (\d+) (is ours|was (?:given|taken))/) ?? [];
-    if (what === 'is ours') owned.add(shard);
-    else if (what) owned.delete(shard);
-  }
-  return owned.size;
-};
-
-async function until(check, what, ms = 15_000) {
-  const end = Date.now() + ms;
-  while (!check()) {
-    assert.ok(Date.now() < end, what);
-    await pause(50);
-  }
-}
-
 let storm;
 const names = ['message-0', 'message-1'];
 const parts = () => names.map((name) => storm.server.part(name));
 const areSpread = () => until(() => parts().every((part) => ownedBy(part) === SHARDS / 2), 'each owns its half');
 
 before(async () => {
-  if (!skip) storm = await new PartStorm().begin();
+  if (!skip) storm = await new PartStorm({ shards: SHARDS }).begin();
 });
 after(async () => {
   try {

@@ -70,8 +70,29 @@ static unsigned shards_wanted(void)
     return text ? (unsigned)atoi(text) : 1;
 }
 
+/* With two databases the upper half of the shards lies in the second. */
+static void open_second(struct world *w)
+{
+    static const char *const channels[] = {"file_refs", "audit_events", NULL};
+    static const char *const queues[] = {"push", "webhooks", "message_schedule", NULL};
+    unsigned shards = shards_wanted();
+    if (!getenv("PARLANCE_TEST_BASES") || w->base.store)
+        return;
+    must(
+        store_open(&w->base.store, &(struct store_options){.driver = "sqlite", .url = ":memory:"}));
+    must(store_migrate(w->base.store, message_migrations, message_migration_count));
+    must(bus_forward_open(&w->forward, &(struct bus_forward_options){.to = w->bus,
+                                                                     .store = w->base.store,
+                                                                     .channels = channels,
+                                                                     .queues = queues}));
+    w->base.bus = bus_forward_bus(w->forward);
+    for (unsigned i = shards / 2; i < shards; i++)
+        w->base.shards |= UINT64_C(1) << i;
+}
+
 static void open_message(struct world *w)
 {
+    open_second(w);
     must(message_create(
         &w->message_service,
         &(struct message_deps){.user = w->user,
@@ -83,6 +104,8 @@ static void open_message(struct world *w)
                                .group_members_max = w->opt.group_members_max,
                                .invitation_ms = w->opt.invitation_ms,
                                .shards = shards_wanted(),
+                               .bases = &w->base,
+                               .base_count = w->base.store != NULL,
                                .is_adding_contacts_only = w->opt.is_adding_contacts_only}));
     w->message = rpc_local_create(message_rpc(w->message_service), &packing);
     w->group = rpc_local_create(message_group_rpc(w->message_service), &packing);
@@ -153,6 +176,8 @@ struct world *world_open(const struct world_options *opt)
     w->opt = *opt;
     open_message(w);
     bus_start(w->bus);
+    if (w->forward)
+        bus_forward_start(w->forward);
     return w;
 }
 
@@ -160,6 +185,7 @@ void world_close(struct world **world)
 {
     struct world *w = *world;
     *world = NULL;
+    bus_forward_stop(w->forward);
     bus_stop_tasks(w->bus);
     close_message(w);
     loop_destroy(&w->loop);
@@ -167,6 +193,7 @@ void world_close(struct world **world)
     meeting_destroy(&w->meeting_service);
     rpc_local_destroy(&w->auth);
     auth_destroy(&w->auth_service);
+    bus_forward_close(&w->forward);
     bus_close(&w->bus);
     rpc_local_destroy(&w->user);
     user_destroy(&w->user_service);
@@ -175,6 +202,7 @@ void world_close(struct world **world)
     free(w->calls->list);
     pthread_mutex_destroy(&w->calls->lock);
     free(w->calls);
+    store_close(&w->base.store);
     store_close(&w->store);
     cache_close(&w->cache);
     blob_close(&w->blob);

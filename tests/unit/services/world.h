@@ -7,7 +7,7 @@
 #include "test.h"
 
 #include "blob/blob.h"
-#include "bus/bus.h"
+#include "bus/bus_forward.h"
 #include "cache/cache.h"
 #include "core/id.h"
 #include "rpc/rpc.h"
@@ -45,6 +45,8 @@ struct world {
     struct auth_service *auth_service;
     struct meeting_service *meeting_service;
     struct message_service *message_service;
+    struct message_base base; /* a second database, if there is one */
+    struct bus_forward *forward;
     ProtobufCService *user, *auth, *meeting;
     ProtobufCService *message, *group, *contact;
     struct loop *loop; /* what services do by the clock */
