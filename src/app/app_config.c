@@ -144,7 +144,7 @@ static const struct config_row rows[] = {
                "time. Fixed once something was said."),
     CONFIG_SECRET_LIST(C, shard_stores, "messages.shard_stores", &app_shard_store_form,
                        "Databases in which some of them lie, as 4-7=postgres://...; the others lie "
-                       "in store.url."),
+                       "in store.url. Fixed once something was said in them."),
 
     CONFIG_LIST(C, webhook_ranges, "webhooks.allowed_addresses", "", NULL, &app_range_form,
                 "Addresses of one's own network that webhooks may call; else public ones alone."),

@@ -2,6 +2,8 @@
 #include "app/app_shards.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "app/app_registry.h"
 #include "app/app_split.h"
@@ -10,6 +12,7 @@
 #include "services/message/message.h"
 
 #define ROUTES_MAX 4
+#define NAME_MAX_CHARS 110
 
 struct app_shards {
     struct app *app;
@@ -17,6 +20,17 @@ struct app_shards {
     size_t count;
     int subscription;
 };
+
+const char *app_shards_name(const struct app *app)
+{
+    char host[65] = "";
+    char *dir = realpath(app->config->data_dir, NULL);
+    gethostname(host, sizeof(host) - 1);
+    const char *name = arena_printf(app->arena, "%.40s:%s", host, dir ? dir : "");
+    free(dir);
+    size_t n = strlen(name); /* of a long path its end tells them apart */
+    return n <= NAME_MAX_CHARS ? name : name + n - NAME_MAX_CHARS;
+}
 
 const char *app_shards_self(const struct app *app)
 {

@@ -11,6 +11,8 @@ struct app_shards;
 
 /* How other processes call the message service of this one: "host:port", or its id in the registry;
  * NULL: they do not. In the app's arena. */
+/* Names the data directory among those of all machines. */
+const char *app_shards_name(const struct app *app);
 const char *app_shards_self(const struct app *app);
 /* Before the services of the message unit are made. */
 struct app_shards *app_shards_create(struct app *app);

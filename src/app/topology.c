@@ -184,6 +184,7 @@ static enum err start_messages(struct app *app)
                                .bases = app->bases,
                                .base_count = app->stores.count,
                                .instance = app_shards_self(app),
+                               .name = app_shards_name(app),
                                .is_adding_contacts_only = c->adding == APP_ADDING_CONTACTS,
                                .secret = str_from(app->jwt_secret),
                                .is_push_wanted = c->push_url[0] != '\0',

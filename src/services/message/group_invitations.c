@@ -69,9 +69,9 @@ static enum err find_standing(struct store_tx *tx, struct message_op *op, const 
 
 enum err group_forget_invitation(struct store_tx *tx, int64_t num, const char *user_id)
 {
-    return store_run(tx,
-                     "DELETE FROM message_invitations WHERE conversation_num = ? AND user_id = ?",
-                     "is", num, user_id);
+    return message_run_shared(
+        tx, "DELETE FROM message_invitations WHERE conversation_num = ? AND user_id = ?", "is", num,
+        user_id);
 }
 
 static bool may_members_add(const struct message_conversation *c)
@@ -81,14 +81,15 @@ static bool may_members_add(const struct message_conversation *c)
 
 enum err group_prune_invitations(struct store_tx *tx, struct message_op *op)
 {
-    return store_run(tx,
-                     "DELETE FROM message_invitations WHERE conversation_num = ? AND (? = 1"
-                     " OR (state = ? AND NOT EXISTS (SELECT 1 FROM message_members m"
-                     " WHERE m.conversation_num = message_invitations.conversation_num"
-                     " AND m.user_id = message_invitations.inviter_id AND m.state = 0"
-                     " AND (m.role > 0 OR ? = 1))))",
-                     "iiii", op->c.num, (int64_t)op->c.is_dissolved, (int64_t)ROW_OFFERED,
-                     (int64_t)may_members_add(&op->c));
+    return message_run_shared(
+        tx,
+        "DELETE FROM message_invitations WHERE conversation_num = ? AND (? = 1"
+        " OR (state = ? AND NOT EXISTS (SELECT 1 FROM message_members m"
+        " WHERE m.conversation_num = message_invitations.conversation_num"
+        " AND m.user_id = message_invitations.inviter_id AND m.state = 0"
+        " AND (m.role > 0 OR ? = 1))))",
+        "iiii", op->c.num, (int64_t)op->c.is_dissolved, (int64_t)ROW_OFFERED,
+        (int64_t)may_members_add(&op->c));
 }
 
 enum err group_drop_invitations_by(struct store_tx *tx, const char *user_id, const char *inviter_id)
@@ -231,15 +232,16 @@ enum err group_invite(struct store_tx *tx, struct message_op *op, const char *us
     if (err || !is_welcome)
         return err;
     int64_t now = clock_wall_ms();
-    err = store_run(tx,
-                    "INSERT INTO message_invitations (conversation_num, user_id, inviter_id, state,"
-                    " note, created_at_ms, expires_at_ms) VALUES (?,?,?,?,?,?,?)"
-                    " ON CONFLICT (conversation_num, user_id) DO UPDATE SET"
-                    " inviter_id = excluded.inviter_id, state = excluded.state,"
-                    " note = excluded.note, created_at_ms = excluded.created_at_ms,"
-                    " expires_at_ms = excluded.expires_at_ms",
-                    "issisii", op->c.num, user_id, who_id(op->call), (int64_t)ROW_OFFERED, note,
-                    now, now + op->svc->deps.invitation_ms);
+    err = message_run_shared(
+        tx,
+        "INSERT INTO message_invitations (conversation_num, user_id, inviter_id, state,"
+        " note, created_at_ms, expires_at_ms) VALUES (?,?,?,?,?,?,?)"
+        " ON CONFLICT (conversation_num, user_id) DO UPDATE SET"
+        " inviter_id = excluded.inviter_id, state = excluded.state,"
+        " note = excluded.note, created_at_ms = excluded.created_at_ms,"
+        " expires_at_ms = excluded.expires_at_ms",
+        "issisii", op->c.num, user_id, who_id(op->call), (int64_t)ROW_OFFERED, note, now,
+        now + op->svc->deps.invitation_ms);
     if (!err)
         err = find_standing(tx, op, user_id, out);
     if (!err && *out)
@@ -415,10 +417,10 @@ static enum err decline_it(struct store_tx *tx, struct message_op *op, Message__
 {
     v->state = MESSAGE__INVITATION_STATE__DECLINED;
     message_tell_invitation(op, v);
-    return store_run(tx,
-                     "UPDATE message_invitations SET state = ?, note = ''"
-                     " WHERE conversation_num = ? AND user_id = ?",
-                     "iis", (int64_t)ROW_DECLINED, op->c.num, v->user_id);
+    return message_run_shared(tx,
+                              "UPDATE message_invitations SET state = ?, note = ''"
+                              " WHERE conversation_num = ? AND user_id = ?",
+                              "iis", (int64_t)ROW_DECLINED, op->c.num, v->user_id);
 }
 
 static enum err come_in(struct store_tx *tx, struct message_op *op, Message__Invitation *v,

@@ -149,9 +149,9 @@ static enum err revoke_job(struct store_tx *tx, struct message_op *op)
     const Group__RevokeInviteLinkRequest *in = op->in;
     Group__GroupReply *reply = arena_new(op->call->arena, Group__GroupReply);
     group__group_reply__init(reply);
-    enum err err =
-        store_run(tx, "DELETE FROM message_invite_links WHERE id = ? AND conversation_num = ?",
-                  "si", in->link_id, op->c.num);
+    enum err err = message_run_shared(
+        tx, "DELETE FROM message_invite_links WHERE id = ? AND conversation_num = ?", "si",
+        in->link_id, op->c.num);
     if (!err && store_changes(tx) == 0)
         return message_refuse(op, ERR_NOT_FOUND, "There is no such link (any more).");
     op->reply = reply;
@@ -268,8 +268,9 @@ GROUP_HANDLER(group_on_look_at_link, LookAtInviteLinkRequest, Group__InviteLinkV
 
 static enum err count_use(struct store_tx *tx, const struct link *link)
 {
-    return store_run(tx, "UPDATE message_invite_links SET use_count = use_count + 1 WHERE id = ?",
-                     "s", link->id);
+    return message_run_shared(
+        tx, "UPDATE message_invite_links SET use_count = use_count + 1 WHERE id = ?", "s",
+        link->id);
 }
 
 static enum err join_job(struct store_tx *tx, struct message_op *op)

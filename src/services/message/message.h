@@ -38,6 +38,7 @@ struct message_deps {
     const struct message_base *bases; /* other databases, and which shards lie there */
     size_t base_count;
     const char *instance; /* "host:port": where others call this process; NULL: nobody does */
+    const char *name;     /* then: of its data directory, the same in its next life; NULL: "" */
 };
 
 /* Over a store that is this process's alone it takes all of the log's shards. */

@@ -85,6 +85,11 @@ enum err message_read_each(const struct message_service *svc, struct store_tx *t
     return err;
 }
 
+enum err message_share_rows(struct store_tx *tx)
+{
+    return store_follow(tx, 0);
+}
+
 static bool is_away(enum err err)
 {
     return err == ERR_UNAVAILABLE || err == ERR_DEADLINE_EXCEEDED;

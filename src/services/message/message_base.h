@@ -49,5 +49,12 @@ MUST_USE enum err message_read_those(const struct message_service *svc, struct s
 /* In each until *is_found. ERR_UNAVAILABLE and the like: it may be in one that is away. */
 MUST_USE enum err message_read_until(const struct message_service *svc, struct store_tx *tx,
                                      store_fn *fn, void *arg, const bool *is_found);
+/* Before a row is changed or deleted that writers of other shards change, too (invitations, links,
+ * webhooks, what waits, what is hidden): from here to its end the transaction follows those of the
+ * store's shard 0. So whoever holds such a row holds that lock, and nobody waits in a circle. */
+MUST_USE enum err message_share_rows(struct store_tx *tx);
+/* store_run after that. */
+#define message_run_shared(tx, ...) \
+    (message_share_rows(tx) ? ERR_ABORTED : store_run(tx, __VA_ARGS__))
 /* A write in each of them, waiting; all are tried, and the first error is answered. */
 MUST_USE enum err message_write_each(const struct message_service *svc, store_fn *fn, void *arg);

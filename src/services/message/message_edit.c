@@ -162,10 +162,10 @@ static enum err hide_job(struct store_tx *tx, struct message_op *op)
         struct message_row m;
         err = message_find_readable(tx, op, in->seqs[i], &m);
         if (!err)
-            err = store_run(tx,
-                            "INSERT INTO message_hidden (user_id, conversation_num, seq)"
-                            " VALUES (?,?,?) ON CONFLICT DO NOTHING",
-                            "sii", op->me.user_id, op->c.num, m.seq);
+            err = message_run_shared(tx,
+                                     "INSERT INTO message_hidden (user_id, conversation_num, seq)"
+                                     " VALUES (?,?,?) ON CONFLICT DO NOTHING",
+                                     "sii", op->me.user_id, op->c.num, m.seq);
     }
     if (!err)
         err = message_change_own(tx, op);

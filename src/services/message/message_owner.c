@@ -3,6 +3,7 @@
 #include "services/message/message_owner.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "core/thread.h"
@@ -15,6 +16,7 @@
 #define LEAVE_MS 5000
 #define BURY_MS 60000 /* whose beat stands still for so long has no row any more */
 #define LOOK_EVERY_MS 100
+#define ALONE "alone:" /* how ids begin of those that nobody can call */
 
 static struct metric metric_owned =
     METRIC_GAUGE("parlance_message_shards_owned", "Shards of the log that this process owns.");
@@ -427,6 +429,63 @@ static void on_news(void *arg, const struct bus_event *event)
         message_owners_look(svc);
 }
 
+/* ---- processes that cannot call one another ---- */
+
+static bool is_alone(const char *id)
+{
+    return strncmp(id, ALONE, strlen(ALONE)) == 0;
+}
+
+/* Rows of others beside whom this process cannot be, if they live. */
+static size_t list_alone(struct message_service *svc, struct message_peer *out)
+{
+    struct message_owners *o = owners_of(svc);
+    size_t count = 0;
+    pthread_mutex_lock(&o->lock);
+    for (unsigned i = 0; i < MESSAGE_PEERS_MAX; i++) {
+        const struct message_peer *p = &o->peers[i];
+        bool is_other = p->id[0] && p->is_listed && strcmp(p->id, o->me) != 0;
+        if (is_other && (is_alone(p->id) || is_alone(o->me)))
+            out[count++] = *p;
+    }
+    pthread_mutex_unlock(&o->lock);
+    return count;
+}
+
+/* Whether one of them has gone on; the rows of those that were killed stand still. */
+static bool has_moved(const struct message_peer *former, size_t former_count,
+                      const struct message_peer *now, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < former_count; j++)
+            if (strcmp(now[i].id, former[j].id) == 0 && now[i].beat != former[j].beat) {
+                log_error(NULL,
+                          "message: another process (%s) has conversations of this database, and "
+                          "the two cannot call one another: stop it, or let both serve gRPC "
+                          "(grpc.enabled)",
+                          now[i].id);
+                return true;
+            }
+    return false;
+}
+
+/* Two that own shards pass calls on to one another; one that nobody can call would have its shards
+ * for itself, and the other one's would be out of its reach. */
+static bool is_beside_alone(struct message_service *svc)
+{
+    struct message_peer former[MESSAGE_PEERS_MAX], now[MESSAGE_PEERS_MAX];
+    size_t former_count = list_alone(svc, former);
+    int64_t until_ms = clock_mono_ms() + MESSAGE_LEASE_MS;
+    while (former_count && clock_mono_ms() < until_ms) {
+        usleep(LOOK_EVERY_MS * 1000);
+        message_owners_look(svc);
+        settle(svc, 1, START_MS);
+        if (has_moved(former, former_count, now, list_alone(svc, now)))
+            return true;
+    }
+    return false;
+}
+
 enum err message_owners_start(struct message_service *svc)
 {
     struct message_owners *o = mem_zalloc(sizeof(*o));
@@ -434,13 +493,20 @@ enum err message_owners_start(struct message_service *svc)
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->changed, NULL);
     bool is_reachable = svc->deps.instance && svc->deps.instance[0];
-    snprintf(o->me, sizeof(o->me), "%s", is_reachable ? svc->deps.instance : "alone");
+    snprintf(o->me, sizeof(o->me), "%s%s", is_reachable ? "" : ALONE,
+             is_reachable     ? svc->deps.instance
+             : svc->deps.name ? svc->deps.name
+                              : "");
     for (unsigned i = 0; i < SHARDS_MAX; i++)
         o->seen_fences[i] = -1;
     o->subscription = bus_subscribe(svc->deps.bus, MESSAGE_OWNERS_CHANNEL, "message", on_news, svc);
     metric_register_read(&metric_owned, read_owned, svc);
     message_owners_look(svc);
     settle(svc, 1, START_MS);
+    if (is_beside_alone(svc)) {
+        message_owners_stop(svc);
+        return ERR_FAILED_PRECONDITION;
+    }
     if (svc->deps.loop)
         loop_post(svc->deps.loop, on_timer, svc);
     return ERR_OK;

@@ -57,7 +57,9 @@ static enum err drop_lines(struct store_tx *tx, struct message_op *op,
         "DELETE FROM message_messages WHERE conversation_num = ? AND seq <= ?",
         "UPDATE message_conversations SET first_seq = ?2 + 1 WHERE num = ?1",
     };
-    enum err err = message_files_release(tx, op->svc, op->c.num, 0, last->seq);
+    enum err err = message_share_rows(tx); /* what is hidden */
+    if (!err)
+        err = message_files_release(tx, op->svc, op->c.num, 0, last->seq);
     for (size_t i = 0; i < ARRAY_LEN(by_seq) && !err; i++)
         err = store_run(tx, by_seq[i], "ii", op->c.num, last->seq);
     if (!err)

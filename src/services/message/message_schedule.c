@@ -156,7 +156,8 @@ static enum err due_job(struct store_tx *tx, struct message_op *op)
     err = message_send_kept(tx, op, kept.request);
     if (!err)
         err = message_files_keep(tx, op->svc, kept.request->content, due->id, true);
-    return err ? err : store_run(tx, "DELETE FROM message_scheduled WHERE id = ?", "s", due->id);
+    return err ? err
+               : message_run_shared(tx, "DELETE FROM message_scheduled WHERE id = ?", "s", due->id);
 }
 
 struct failing {
@@ -357,7 +358,8 @@ static enum err cancel_job(struct store_tx *tx, struct message_op *op)
     op->reply = reply;
     enum err err = let_files_go(tx, op, in->scheduled_id);
     if (!err)
-        err = store_run(tx, "DELETE FROM message_scheduled WHERE id = ?", "s", in->scheduled_id);
+        err = message_run_shared(tx, "DELETE FROM message_scheduled WHERE id = ?", "s",
+                                 in->scheduled_id);
     if (err == ERR_NOT_FOUND)
         return message_refuse(op, ERR_NOT_FOUND, "There is no such message: it may be sent.");
     return err;

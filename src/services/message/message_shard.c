@@ -186,8 +186,8 @@ static enum err refuse_rows(const struct rows *r)
     else
         log_error(
             NULL,
-            "message: shard %u %s %s, which messages.shard_stores says otherwise: move it with "
-            "`parlance move-shards`, or set the option as it was",
+            "message: shard %u %s %s, and messages.shard_stores says otherwise: set it as it was "
+            "when something was first said there",
             first, r->found >> first & 1 ? "lies in" : "does not lie in",
             is_home ? "the database of store.url" : "a database of messages.shard_stores");
     return ERR_FAILED_PRECONDITION;

@@ -390,7 +390,7 @@ static enum err delete_job(struct store_tx *tx, struct message_op *op)
     struct managing *m = CONTAINER_OF(op, struct managing, op);
     enum err err = enter(tx, m);
     if (!err)
-        err = store_run(tx, "DELETE FROM message_webhooks WHERE id = ?", "s", m->w.id);
+        err = message_run_shared(tx, "DELETE FROM message_webhooks WHERE id = ?", "s", m->w.id);
     return err ? err
                : audit_publish_tx(
                      message_base_in(op->svc, tx)->bus, tx, op->call,

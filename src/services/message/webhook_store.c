@@ -47,11 +47,12 @@ enum err webhook_insert(struct store_tx *tx, const struct webhook *w)
 
 enum err webhook_update(struct store_tx *tx, const struct webhook *w)
 {
-    return store_run(tx,
-                     "UPDATE message_webhooks SET is_disabled = ?, problem = ?, fail_count = ?,"
-                     " failing_since_ms = ?, retry_at_ms = ?, full_at_ms = ? WHERE id = ?",
-                     "isiiiis", (int64_t)w->is_disabled, w->problem, w->fail_count,
-                     w->failing_since_ms, w->retry_at_ms, w->full_at_ms, w->id);
+    return message_run_shared(
+        tx,
+        "UPDATE message_webhooks SET is_disabled = ?, problem = ?, fail_count = ?,"
+        " failing_since_ms = ?, retry_at_ms = ?, full_at_ms = ? WHERE id = ?",
+        "isiiiis", (int64_t)w->is_disabled, w->problem, w->fail_count, w->failing_since_ms,
+        w->retry_at_ms, w->full_at_ms, w->id);
 }
 
 enum err webhook_list(struct store_tx *tx, struct arena *arena, int64_t num, const char *bot_id,
