@@ -44,7 +44,7 @@ struct user {
     size_t news_count;
     struct list in_round; /* gw->round: whose presence is kept fresh next */
     struct list in_stale; /* gw->stale: what it is in is to be asked anew */
-    bool is_partial; /* some conversations lie where nobody can look now */
+    bool is_partial;      /* some conversations lie where nobody can look now */
     bool is_reloading;    /* counts in gw->reloading_count */
     unsigned round_count;
 };
