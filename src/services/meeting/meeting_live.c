@@ -85,7 +85,8 @@ static void on_media(void *arg, const struct bus_event *event)
     Media__MediaEvent *e =
         media__media_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
     struct news n = {.kind = NEWS_STREAMS};
-    if (e && e->track && e->track->source >= 0 && 1u << e->track->source <= MEETING_STREAMS) {
+    if (e && e->track && e->track->source >= 0 && e->track->source < 31 &&
+        1u << e->track->source <= MEETING_STREAMS) {
         unsigned bit = 1u << e->track->source;
         copy_id(n.c.meeting_id, e->meeting_id);
         copy_id(n.c.participant_id, e->track->participant_id);

@@ -166,6 +166,7 @@ static void test_streams(void **state UNUSED)
     eventually(sends, "microphone screen ");
     tell_stream("stream.stopped", MEDIA__SOURCE__SCREEN);
     tell_stream("stream.started", (Media__Source)31);
+    tell_stream("stream.started", (Media__Source)33);
     tell_stream("stream.started", (Media__Source)-1);
     tell_stream("stream.started", MEDIA__SOURCE__SCREEN_AUDIO);
     eventually(sends, "microphone screen_audio ");
