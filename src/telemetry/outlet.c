@@ -282,7 +282,7 @@ enum err outlet_open(struct outlet **out, const struct outlet_options *opt)
     pthread_cond_init(&o->over, NULL);
     list_init(&o->queue);
     enum err err = open_fetch(&o->fetch);
-    if (!err && !thread_start(&o->thread, "telemetry", outlet_main, o) == ERR_OK)
+    if (!err && thread_start(&o->thread, "telemetry", outlet_main, o) != ERR_OK)
         err = ERR_UNAVAILABLE;
     if (err) {
         outlet_free(o);

@@ -104,8 +104,8 @@ enum err auth_store_add_session(struct store_tx *tx, const struct auth_session *
 enum err auth_store_forget(struct store_tx *tx, const char *user_id)
 {
     static const char *const sql[] = {
-        "DELETE FROM auth_refresh_tokens WHERE session_id IN"
-        " (SELECT id FROM auth_sessions WHERE user_id = ?)",
+        ("DELETE FROM auth_refresh_tokens WHERE session_id IN"
+         " (SELECT id FROM auth_sessions WHERE user_id = ?)"),
         "DELETE FROM auth_sessions WHERE user_id = ?",
         "DELETE FROM auth_api_keys WHERE user_id = ?",
         "DELETE FROM auth_api_keys WHERE owner_id = ?",

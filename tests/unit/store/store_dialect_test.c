@@ -4,6 +4,25 @@
 #include "core/log.h"
 #include "store/store_dialect.h"
 
+static void must_become(enum store_dialect dialect, const char *sql, const char *expected,
+                        unsigned parameters)
+{
+    struct strbuf out = {0};
+    struct store_dialect_info info;
+    assert_int_equal(store_dialect_rewrite(dialect, str_from(sql), &out, &info), ERR_OK);
+    assert_string_equal(out.p, expected);
+    assert_int_equal(info.parameters, parameters);
+    strbuf_deinit(&out);
+}
+
+static void must_be_refused(enum store_dialect dialect, const char *sql)
+{
+    struct strbuf out = {0};
+    struct store_dialect_info info;
+    assert_int_equal(store_dialect_rewrite(dialect, str_from(sql), &out, &info), ERR_INTERNAL);
+    strbuf_deinit(&out);
+}
+
 static void test_statements_in_postgres_words(void **state)
 {
     static const struct {
@@ -28,16 +47,8 @@ static void test_statements_in_postgres_words(void **state)
          "ALTER TABLE t ADD COLUMN x TEXT COLLATE \"C\" NOT NULL DEFAULT 'TEXT'", 0},
         {"SELECT 'never closed ?", "SELECT 'never closed ?", 0},
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct strbuf out = {0};
-        struct store_dialect_info info;
-        assert_int_equal(
-            store_dialect_rewrite(STORE_DIALECT_POSTGRES, str_from(cases[i].sql), &out, &info),
-            ERR_OK);
-        assert_string_equal(out.p, cases[i].expected);
-        assert_int_equal(info.parameters, cases[i].parameters);
-        strbuf_deinit(&out);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        must_become(STORE_DIALECT_POSTGRES, cases[i].sql, cases[i].expected, cases[i].parameters);
 }
 
 static void test_the_kinds_of_statements(void **state)
@@ -84,14 +95,8 @@ static void test_what_is_refused(void **state)
         "SELECT ?1001",
         "SELECT ?99999999999999999999",
     };
-    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-        struct strbuf out = {0};
-        struct store_dialect_info info;
-        assert_int_equal(
-            store_dialect_rewrite(STORE_DIALECT_POSTGRES, str_from(refused[i]), &out, &info),
-            ERR_INTERNAL);
-        strbuf_deinit(&out);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        must_be_refused(STORE_DIALECT_POSTGRES, refused[i]);
 }
 
 static void test_a_script_is_taken_apart(void **state)
@@ -154,16 +159,8 @@ static void test_statements_in_mysql_words(void **state)
          " VALUES(b) , t.b)",
          0},
     };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct strbuf out = {0};
-        struct store_dialect_info info;
-        assert_int_equal(
-            store_dialect_rewrite(STORE_DIALECT_MYSQL, str_from(cases[i].sql), &out, &info),
-            ERR_OK);
-        assert_string_equal(out.p, cases[i].expected);
-        assert_int_equal(info.parameters, cases[i].parameters);
-        strbuf_deinit(&out);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        must_become(STORE_DIALECT_MYSQL, cases[i].sql, cases[i].expected, cases[i].parameters);
 }
 
 static void test_what_mysql_cannot_say(void **state)
@@ -176,14 +173,8 @@ static void test_what_mysql_cannot_say(void **state)
         "INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO SOMETHING",
         "SELECT ?0",
     };
-    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-        struct strbuf out = {0};
-        struct store_dialect_info info;
-        assert_int_equal(
-            store_dialect_rewrite(STORE_DIALECT_MYSQL, str_from(refused[i]), &out, &info),
-            ERR_INTERNAL);
-        strbuf_deinit(&out);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        must_be_refused(STORE_DIALECT_MYSQL, refused[i]);
 }
 
 static void test_places_of_parameters(void **state)
