@@ -20,7 +20,8 @@ struct relay_link {
     struct list queue;
     size_t queued_bytes;
     bool is_sending, needs_reset;
-    bool is_broken; /* void, as soon as nobody is in the middle of something */
+    unsigned broken_count, sent_count; /* sent: how often it had broken when that was sent */
+    bool is_broken;                    /* void, as soon as nobody is in the middle of something */
 };
 
 struct item {
@@ -97,6 +98,7 @@ static void link_break(struct relay_link *link)
     void_sockets(link);
     link->is_broken = false;
     link->needs_reset = true;
+    link->broken_count++;
 }
 
 void signaling_relay_break(struct signaling_hub *hub, const char *id)
@@ -121,8 +123,11 @@ static void on_relayed(struct signaling_hub *hub, struct signaling_socket *s UNU
         struct relay_link *link = LIST_ENTRY(node, struct relay_link, in_cluster);
         if (link->number != number)
             continue;
+        /* What failed now may have been sent before the link broke for another reason: all that it
+         * bore is void already, and what was begun since has not been sent yet. */
+        bool is_old = link->sent_count != link->broken_count;
         link->is_sending = false;
-        if (!reply) {
+        if (!reply && !is_old) {
             log_warn(NULL, "signaling: the link to instance %s broke: %s", link->id, call->message);
             link_break(link);
         } else {
@@ -189,6 +194,7 @@ static void link_flush(struct relay_link *link)
     request.from = c->self_id;
     take_items(link, &request, arena);
     link->is_sending = true;
+    link->sent_count = link->broken_count;
     signaling_call(link->hub, &(struct signaling_call_options){.service = c->peers,
                                                                .method = "Relay",
                                                                .request = &request.base,
@@ -371,6 +377,7 @@ static void take_of_remote(struct relay_link *front, const Signaling__RelayItem 
         signaling_socket_take(s, (struct str){(const char *)f->text.data, f->text.len});
     } else if (f->who) {
         signaling_socket_set_who(s, f->who);
+        signaling_relay_who(s); /* its room may be elsewhere still */
     }
 }
 
