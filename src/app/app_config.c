@@ -65,7 +65,11 @@ static const struct config_row rows[] = {
     CONFIG_FORM(C, otlp_url, "telemetry.otlp_url", "", &app_url_form,
                 "Where traces go by OTLP over HTTP, as http://10.0.0.7:4318. Empty: nowhere."),
     CONFIG_FORM(C, trace_ratio, "telemetry.trace_ratio", "1", &app_ratio_form,
-                "The part of requests that is traced; who calls with a traceparent decides."),
+                "The part of requests that is traced."),
+    CONFIG_BOOL(
+        C, is_trace_trusted, "telemetry.trust_incoming", false,
+        "Who asks decides by its traceparent what is traced, and under which id; for servers "
+        "that only programs of your own reach, or whose proxy checks the header."),
     CONFIG_TEXT(C, instance, "telemetry.instance", "",
                 "Name of this process in traces and in Loki. Empty: the host's name."),
 

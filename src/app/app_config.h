@@ -42,6 +42,7 @@ struct app_config {
     const char *loki_url;
     const char *otlp_url;
     const char *trace_ratio; /* app_ratio_ppm reads it */
+    bool is_trace_trusted;
     const char *instance;
 
     const char *http_host;

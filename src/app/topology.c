@@ -396,6 +396,7 @@ static enum err start_edge(struct app *app)
                                               .trusted_proxies = c->trusted_proxies.items,
                                               .trusted_proxy_count = c->trusted_proxies.count,
                                               .web = web_table.count ? &web_table : NULL,
+                                              .is_trace_trusted = c->is_trace_trusted,
                                               .version = app->version});
 }
 

@@ -141,6 +141,7 @@ struct edge_options {
                                            are believed */
     size_t trusted_proxy_count;
     bool is_rate_limited;
+    bool is_trace_trusted; /* whoever asks decides by traceparent what is recorded */
     const char *version;
 };
 

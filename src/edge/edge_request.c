@@ -44,15 +44,33 @@ static const char *keep_address(struct arena *arena, const struct net_address *a
 
 /* ---- the trace ---- */
 
-/* A request begins a trace, or goes on with the one that it names. */
+/* A stranger's trace is not gone on with: it would decide what is recorded here, and under which
+ * id. Its name is noted, for who asks what became of it. */
+static void note_foreign_trace(struct edge_job *j, const char *traceparent)
+{
+    struct span foreign;
+    char hex[33];
+    if (!traceparent || strlen(traceparent) < 55 || !j->span.is_sampled)
+        return;
+    span_start(&foreign, NULL, SPAN_SERVER, traceparent);
+    str_hex(hex, foreign.trace_id, sizeof(foreign.trace_id));
+    if (strncmp(traceparent + 3, hex, 32) == 0) /* else it was none */
+        span_add_text(&j->span, "parlance.foreign_trace_id", arena_strdup(j->call->arena, hex));
+}
+
+/* A request begins a trace; if who asks is trusted it goes on with the one that it names. */
 static void start_span(struct edge_job *j, const struct http_request *req)
 {
     struct rpc_call *call = j->call;
     char text[SPAN_TRACEPARENT_SIZE];
-    call->traceparent = keep(call->arena, http_request_header(req, "traceparent"), 60);
+    const char *named = keep(call->arena, http_request_header(req, "traceparent"), 60);
+    bool is_trusted = j->edge->opt.is_trace_trusted;
+    call->traceparent = is_trusted ? named : NULL;
     span_start(&j->span, NULL, SPAN_SERVER, call->traceparent);
     if (!j->span.is_known)
         return;
+    if (!is_trusted)
+        note_foreign_trace(j, named);
     span_traceparent(&j->span, text);
     call->traceparent = arena_strdup(call->arena, text);
     j->span.service = "edge";

@@ -64,7 +64,7 @@ function traceOf(id, names) {
 describe('traces', { skip: jaeger ? false : 'there is no Jaeger here' }, () => {
   let server, ann;
   before(async () => {
-    server = await startServer({ env: { PARLANCE_TELEMETRY_OTLP_URL: jaeger.url, PARLANCE_TELEMETRY_INSTANCE: 'here' } });
+    server = await startServer({ env: { PARLANCE_TELEMETRY_OTLP_URL: jaeger.url, PARLANCE_TELEMETRY_TRUST_INCOMING: 'true', PARLANCE_TELEMETRY_INSTANCE: 'here' } });
     ann = await server.register('ann');
   });
   after(() => server.stop());
@@ -154,6 +154,7 @@ describe('traces over two processes', { skip: jaeger ? false : 'there is no Jaeg
     const env = {
       CLUSTER_SECRET: 'a-secret-of-this-cluster-that-is-long-enough', PARLANCE_GRPC_HOST: '127.0.0.1',
       ...servicePorts('GRPC', ['user', 'auth', ...others.slice(0, -1)]), PARLANCE_TELEMETRY_OTLP_URL: jaeger.url,
+      PARLANCE_TELEMETRY_TRUST_INCOMING: 'true',
     };
     accounts = await startServer({ env, args: ['serve', '--services=user,auth'] });
     const portOf = (name) => accounts.output.match(new RegExp(`gRPC: ${name} on port (\\d+)`))[1];
