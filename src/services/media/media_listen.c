@@ -4,6 +4,7 @@
  * be lost with the process that makes it. So after a moment whatever of it is still here is closed.
  * And what AI did to a stream that is here is noted at its track, and the room is told.
  */
+#include "services/common/event_read.h"
 #include "services/media/media_internal.h"
 
 #include "events.pb-c.h"
@@ -107,16 +108,19 @@ static void note_ending(struct media_hub *hub, struct ending *e)
 
 /* ---- what AI did ---- */
 
-static void note_processed(struct media_hub *hub, const Events__AiEvent *e)
+struct processed {
+    char meeting_id[ID_SIZE], stream_id[ID_SIZE];
+    unsigned what; /* index into media_processings */
+};
+
+static void note_processed(struct media_hub *hub, const struct processed *p)
 {
-    struct media_room *room = map_get(hub->rooms, str_from(e->meeting_id));
-    struct media_track *t = room ? media_room_find_track(room, e->stream_id) : NULL;
-    for (unsigned i = 0; t && i < MEDIA_PROCESSINGS; i++) {
-        if (strcmp(e->result->task, media_processings[i]) != 0 || (t->processed & 1u << i))
-            continue;
-        t->processed |= 1u << i;
-        media_events_track(t, "stream.processed");
-    }
+    struct media_room *room = map_get(hub->rooms, str_from(p->meeting_id));
+    struct media_track *t = room ? media_room_find_track(room, p->stream_id) : NULL;
+    if (!t || (t->processed & 1u << p->what))
+        return;
+    t->processed |= 1u << p->what;
+    media_events_track(t, "stream.processed");
 }
 
 /* ---- on the loop ---- */
@@ -124,7 +128,7 @@ static void note_processed(struct media_hub *hub, const Events__AiEvent *e)
 struct heard {
     struct media_hub *hub;
     struct ending *ending; /* or: */
-    Events__AiEvent *ai;
+    struct processed processed;
 };
 
 static void on_loop(void *arg)
@@ -132,10 +136,8 @@ static void on_loop(void *arg)
     struct heard *h = arg;
     if (h->ending)
         note_ending(h->hub, h->ending);
-    if (h->ai)
-        note_processed(h->hub, h->ai);
-    if (h->ai)
-        events__ai_event__free_unpacked(h->ai, NULL);
+    else
+        note_processed(h->hub, &h->processed);
     free(h);
 }
 
@@ -199,12 +201,17 @@ static void on_signaling(void *arg, const struct bus_event *event)
 
 static void on_ai(void *arg, const struct bus_event *event)
 {
-    Events__AiEvent *m =
-        events__ai_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
-    if (m && m->result && strcmp(m->result->status, "done") == 0)
-        hear(&(struct heard){.hub = arg, .ai = m});
-    else if (m)
-        events__ai_event__free_unpacked(m, NULL);
+    struct arena *arena = arena_create();
+    const Events__AiEvent *e = event_read(event, &events__ai_event__descriptor, arena);
+    bool is_done = e && e->result && strcmp(e->result->status, "done") == 0;
+    for (unsigned i = 0; is_done && i < MEDIA_PROCESSINGS; i++) {
+        struct heard h = {.hub = arg, .processed.what = i};
+        copy_id(h.processed.meeting_id, e->meeting_id);
+        copy_id(h.processed.stream_id, e->stream_id);
+        if (strcmp(e->result->task, media_processings[i]) == 0)
+            hear(&h);
+    }
+    arena_destroy(&arena);
 }
 
 void media_listen_start(struct media_hub *hub)

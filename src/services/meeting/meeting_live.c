@@ -6,6 +6,7 @@
  */
 #include <unistd.h>
 
+#include "services/common/event_read.h"
 #include "services/meeting/meeting_internal.h"
 
 #include "events.pb-c.h"
@@ -130,8 +131,8 @@ static void keep(struct meeting_service *svc, struct meeting_result *r,
 
 static void on_ai_result(void *arg, const struct bus_event *event)
 {
-    Events__AiEvent *e =
-        events__ai_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
+    struct arena *arena = arena_create();
+    const Events__AiEvent *e = event_read(event, &events__ai_event__descriptor, arena);
     if (e && e->result)
         keep(arg,
              &(struct meeting_result){.id = event->id,
@@ -139,14 +140,13 @@ static void on_ai_result(void *arg, const struct bus_event *event)
                                       .stream_id = e->stream_id,
                                       .at_ms = e->at_ms ? e->at_ms : event->at_ms},
              e->result);
-    if (e)
-        events__ai_event__free_unpacked(e, NULL);
+    arena_destroy(&arena);
 }
 
 static void on_media_result(void *arg, const struct bus_event *event)
 {
-    Media__MediaEvent *e =
-        media__media_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
+    struct arena *arena = arena_create();
+    const Media__MediaEvent *e = event_read(event, &media__media_event__descriptor, arena);
     if (e && e->result)
         keep(arg,
              &(struct meeting_result){.id = event->id,
@@ -154,8 +154,7 @@ static void on_media_result(void *arg, const struct bus_event *event)
                                       .stream_id = e->track ? e->track->id : "",
                                       .at_ms = event->at_ms},
              e->result);
-    if (e)
-        media__media_event__free_unpacked(e, NULL);
+    arena_destroy(&arena);
 }
 
 void meeting_live_start(struct meeting_service *svc)

@@ -89,7 +89,7 @@ struct identity person(const char *user_id, enum identity_role role);
 void world_disable(struct world *w, const struct identity *who, bool is_disabled);
 struct identity world_register(struct world *w, const char *name);
 
-/* Waits up to 3 s until check(arg) is true; fails the test otherwise. */
+/* Waits up to 20 s until check(arg) is true; fails the test otherwise. */
 void eventually(bool (*check)(void *arg), void *arg);
 
 /* How many times a row is there: SQL with one text parameter. */

@@ -240,7 +240,7 @@ const char *last_of(uint64_t socket, const char *kind)
 
 void wait_frames(uint64_t socket, const char *kind, size_t count)
 {
-    for (int i = 0; i < 600 && frames_of(socket, kind) < count; i++)
+    for (int i = 0; i < 6000 && frames_of(socket, kind) < count; i++)
         usleep(5000);
     if (frames_of(socket, kind) < count)
         fail_msg("socket %d waits in vain for %zu %s", (int)socket, count, kind);

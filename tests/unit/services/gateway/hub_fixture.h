@@ -50,7 +50,7 @@ void lose_events(void);
  */
 size_t frames_of(uint64_t socket, const char *kind);
 const char *last_of(uint64_t socket, const char *kind);
-/* Waits up to 3 s for so many. */
+/* Waits up to 30 s for so many. */
 void wait_frames(uint64_t socket, const char *kind, size_t count);
 void forget_frames(void);
 /* The code it was closed with; 0: open. */

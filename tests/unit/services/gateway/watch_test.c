@@ -68,7 +68,7 @@ static void doubt(void *arg UNUSED)
 
 static void wait_asked(int count)
 {
-    for (int i = 0; i < 600 && fake_views_asked < count; i++)
+    for (int i = 0; i < 6000 && fake_views_asked < count; i++)
         usleep(5000);
     assert_int_equal(fake_views_asked, count);
 }
