@@ -17,7 +17,7 @@
 #define LAG_EVERY_MS 1000
 #define HAND_OVER_MS 3000 /* so long what is in work may end before another process goes on */
 #define COMMIT_EVERY_MS 200
-#define JOINED_MS 3000 /* so long a group that is being joined may take to say what is ours */
+#define SETTLED_MS 2000 /* so long after its last subscription a group is not joining any more */
 #define PREFETCH_PARCELS 1000
 #define PREFETCH_KBYTES 16384
 
@@ -207,7 +207,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
         for (int i = 0; i < list->cnt; i++)
             add_part(g, list->elems[i].topic, list->elems[i].partition);
         pthread_mutex_unlock(&g->bus->lock);
-        g->was_assigned = true;
+        g->assigned_ms = clock_mono_ms();
         problem = kafka.incremental_assign(rk, list);
     } else {
         lose_parts(g, list);
@@ -249,19 +249,13 @@ static void tell_lag(struct kafka_group *g)
 
 /* ---- life ---- */
 
-/* librdkafka before 2.3 (Debian 12 has 2.0) ends the program when a consumer is destroyed that
- * joined a group and was not yet told its partitions (confluentinc/librdkafka#4312): that is waited
- * for. One that was not told in time is never destroyed. */
-static bool may_destroy(struct kafka_group *g)
+/* librdkafka 2.0 (Debian 12) ends the program by an assertion when a consumer is destroyed that is
+ * joining its group: told no partitions yet (confluentinc/librdkafka#4312), or given another
+ * subscription meanwhile. Such a one leaves its group and is never destroyed; programs that end are
+ * where that happens. */
+static bool may_destroy(const struct kafka_group *g)
 {
-    int64_t until_ms = clock_mono_ms() + JOINED_MS;
-    while (!g->was_assigned && strcmp(kafka.rebalance_protocol(g->rk), "NONE") != 0 &&
-           clock_mono_ms() < until_ms) {
-        rd_kafka_message_t *m = kafka.consumer_poll(g->rk, POLL_MS);
-        if (m)
-            kafka.message_destroy(m); /* not taken: comes again to whoever reads on */
-    }
-    return g->was_assigned || strcmp(kafka.rebalance_protocol(g->rk), "NONE") == 0;
+    return g->assigned_ms >= g->changed_ms && clock_mono_ms() - g->changed_ms > SETTLED_MS;
 }
 
 static void *main_of(void *arg)
@@ -281,7 +275,6 @@ static void *main_of(void *arg)
         told_ms = clock_mono_ms();
         tell_lag(g);
     }
-    g->may_destroy = may_destroy(g);
     kafka.consumer_close(g->rk);
     return NULL;
 }
@@ -365,6 +358,7 @@ static void subscribe(struct kafka_group *g)
     LIST_FOREACH(&g->members, node)
     kafka.topic_partition_list_add(list, LIST_ENTRY(node, struct member, node)->topic->name,
                                    RD_KAFKA_PARTITION_UA);
+    g->changed_ms = clock_mono_ms();
     rd_kafka_resp_err_t err = kafka.subscribe(g->rk, list);
     if (err)
         log_error(NULL, "bus: kafka: group %s: %s", g->name, kafka.err2str(err));
@@ -418,7 +412,7 @@ void bus_kafka_group_stop(struct kafka_group **group)
     g->is_over = true;
     pthread_join(g->thread, NULL);
     pthread_mutex_lock(&b->lock);
-    rd_kafka_t *rk = g->may_destroy ? g->rk : NULL;
+    rd_kafka_t *rk = may_destroy(g) ? g->rk : NULL;
     group_free(g);
     pthread_mutex_unlock(&b->lock);
     if (rk)

@@ -53,8 +53,8 @@ struct kafka_group {
     atomic_bool is_over;
     struct list members; /* channels that it reads */
     struct list parts;   /* that are assigned to us */
-    bool was_assigned;   /* of its own thread, as the next */
-    bool may_destroy;    /* when it has ended */
+    atomic_llong changed_ms,
+        assigned_ms; /* monotonic: the last subscription, the last partitions */
 };
 
 struct bus_impl {

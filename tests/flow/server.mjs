@@ -106,8 +106,8 @@ export class Server {
 
   async waitReady() {
     const until = Date.now() + READY_MS;
-    let isOver = false;
-    this.exited.then(() => { isOver = true; });
+    let isOver = null;
+    this.exited.then((how) => { isOver = how; });
     for (;;) {
       const found = this.output.match(/is ready: (?:without HTTP|http:\/\/localhost:(\d+)(?: and https:\/\/localhost:(\d+))?),/);
       if (found) {
@@ -116,7 +116,7 @@ export class Server {
         return;
       }
       if (isOver || Date.now() > until)
-        throw new Error(`the server did not start:\n${this.output}${this.errors}`);
+        throw new Error(`the server did not start${isOver ? ` (${isOver.code} ${isOver.signal})` : ' in time'}:\n${this.output}${this.errors}`);
       await new Promise((resolve) => { setTimeout(resolve, 20); });
     }
   }
