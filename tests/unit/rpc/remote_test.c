@@ -339,6 +339,58 @@ static void test_burst(void **state)
     assert_int_equal(atomic_load(&left), 0);
 }
 
+/* Each call of the chain is made in the answer of the one before: on the loop, like its answer on
+ * the other side. */
+static struct {
+    struct world *w;
+    atomic_int left, good, refused, elsewhere;
+} chain;
+
+static void chain_next(void);
+
+static void on_chain_done(const ProtobufCMessage *reply, struct rpc_call *call)
+{
+    const Signaling__DisconnectReply *answer = (const Signaling__DisconnectReply *)reply;
+    atomic_fetch_add(&chain.elsewhere, !loop_is_current(chain.w->out));
+    atomic_fetch_add(&chain.good, answer && answer->disconnected_count == 5);
+    atomic_fetch_add(&chain.refused, !answer && call->err == ERR_NOT_FOUND &&
+                                         call->retry_after_ms == 1500 && call->http_status == 423);
+    rpc_call_unref(&call);
+    chain_next();
+}
+
+static void chain_next(void)
+{
+    int turn = atomic_fetch_sub(&chain.left, 1);
+    if (turn <= 0)
+        return;
+    Signaling__DisconnectRequest request = SIGNALING__DISCONNECT_REQUEST__INIT;
+    struct rpc_call *call = rpc_call_create(NULL);
+    request.participant_id = (char *)(uintptr_t)(turn % 3 == 0 ? "fail" : "hello");
+    int method = rpc_method_find(&signaling__signaling__descriptor, "Disconnect");
+    rpc_async(chain.w->service, (unsigned)method, &request.base, call, on_chain_done, 0);
+}
+
+static void test_all_on_loops(void **state)
+{
+    struct world w;
+    world_start(&w, 0, SECRET);
+    w.local[0] = &implementation0.base; /* no threads of its own: it answers where it is asked */
+    start_server(&w, 0, 0);
+    announce(&w, "zero", rpc_server_port(w.servers[0]));
+    chain.w = &w;
+    atomic_store(&chain.left, 300);
+    chain_next();
+    for (int i = 0; i < 20000 && atomic_load(&chain.left) >= 0; i++)
+        usleep(1000);
+    w.local[0] = NULL;
+    world_stop(&w);
+    assert_int_equal(atomic_load(&chain.good), 200);
+    assert_int_equal(atomic_load(&chain.refused), 100);
+    assert_int_equal(atomic_load(&chain.elsewhere), 0);
+    assert_int_equal(atomic_load(&runs[0]), 300);
+}
+
 static void test_identity_text(void **state)
 {
     static const char *const bad[] = {"",
@@ -373,10 +425,11 @@ static void test_identity_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies),   cmocka_unit_test(test_what_goes_with_it),
-        cmocka_unit_test(test_strangers), cmocka_unit_test(test_instances),
-        cmocka_unit_test(test_affinity),  cmocka_unit_test(test_withdrawn_while_calling),
-        cmocka_unit_test(test_burst),     cmocka_unit_test(test_identity_text),
+        cmocka_unit_test(test_replies),       cmocka_unit_test(test_what_goes_with_it),
+        cmocka_unit_test(test_strangers),     cmocka_unit_test(test_instances),
+        cmocka_unit_test(test_affinity),      cmocka_unit_test(test_withdrawn_while_calling),
+        cmocka_unit_test(test_burst),         cmocka_unit_test(test_all_on_loops),
+        cmocka_unit_test(test_identity_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
