@@ -46,7 +46,10 @@ static void add_value(struct strbuf *out, const struct config_row *row, const vo
         break;
     case CONFIG_TYPE_LIST: {
         const struct config_list *list = field;
-        add_list(out, list->items, list->count);
+        if (row->is_secret && list->count)
+            strbuf_adds(out, "(set)");
+        else
+            add_list(out, list->items, list->count);
         break;
     }
     case CONFIG_TYPE_TEXT: {

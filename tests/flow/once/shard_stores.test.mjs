@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { Missing, databaseOf, startService } from '../../services/services.mjs';
 import { judge } from '../history.mjs';
 import { PartStorm, ownedBy, until } from '../part_storm.mjs';
-import { run } from '../server.mjs';
+import { makeDataDir, run, startProcess } from '../server.mjs';
 import { pause } from '../sharded.mjs';
 import { Talker } from '../talker.mjs';
 
@@ -218,6 +218,39 @@ test('an erased account is gone from both', { skip, timeout: 60_000 }, async () 
       await pause(200);
     }
   }
+});
+
+test('what cannot be is refused, with its reason and without a password', { skip, timeout: 90_000 }, async () => {
+  const { stores } = storm.server;
+  const url = stores['2-3'];
+  const env = storm.server.engines();
+  const check = (list) => run(['check-config'], { dataDir: storm.server.dataDir, env: { ...env, PARLANCE_MESSAGES_SHARD_STORES: list } });
+  for (const [list, why] of [
+    [`2-3=${url},3=${url}2`, /named twice/], [`4=${url}`, /not so many shards/], [`2=${url},3=${url}`, /a database is named twice/],
+    [`3-2=${url}`, /expected a list/], [`2=${env.PARLANCE_STORE_URL}`, /a database is named twice/], ['2=sqlite:x', /expected a list/],
+  ]) {
+    const { status, stderr } = check(list);
+    assert.equal(status, 1, list);
+    assert.match(stderr, why);
+  }
+  const good = check(`2-3=${url}`);
+  assert.equal(good.status, 0, good.stderr);
+  assert.ok(!good.stdout.includes(new URL(url).password), 'a password is shown');
+
+  // Another place for a shard in which something was said; and a second owner that nobody can call.
+  const starts = (more) => startProcess({ dataDir: makeDataDir(),
+    env: { ...env, JWT_SECRET: 'the-key-that-signs-tokens-of-this-deployment', ...more } });
+  const refuses = async (more, why) => {
+    let text = '';
+    try {
+      await (await starts(more)).stop({ areErrorsExpected: true });
+    } catch (problem) { text = problem.message; }
+    assert.match(text, why);
+    assert.ok(!text.includes(new URL(url).password), 'a password is logged');
+  };
+  await refuses({ PARLANCE_MESSAGES_SHARD_STORES: `3=${url}` }, /shard 2 does not lie in the database of store\.url/);
+  await refuses({ PARLANCE_MESSAGES_SHARDS: '8' }, /made with 4 shards/);
+  await refuses({}, /the two cannot call one another/);
 });
 
 test('nothing was lost, doubled or told in another order', { skip, timeout: 60_000 }, async () => {
