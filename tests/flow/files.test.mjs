@@ -274,7 +274,7 @@ describe('a server that is killed', () => {
     erin.base = own.url;
     const at = await offsetOf(erin, last.id);
     if (at < bytes.length) ok(await put(erin, last.id, at, bytes.subarray(at)), 204);
-    await eventually(async () => (await info(erin, last.id)).state === 'ready', { ms: 5000 });
+    await eventually(async () => (await info(erin, last.id)).state === 'ready');
     assert.equal((await info(erin, last.id)).sha256, sha256(bytes));
     assert.equal(ok(await erin.get('/api/v1/files')).used_bytes, 2 * bytes.length);
     own.isOwnDir = true;
@@ -455,9 +455,9 @@ describe('files in messages', () => {
   test('a message for later keeps its files; who takes it back lets them go', async () => {
     const id = await upload(alice, Buffer.from('for later'));
     const later = ok(await send(alice, { to_user_id: bob.user.id, content: { kind: 'file', attachments: [{ file_id: id }] }, send_at_ms: Date.now() + 3600_000 }));
-    await eventually(async () => { refused(await alice.delete(`/api/v1/files/${id}`), 'failed_precondition'); }, { ms: 10_000 });
+    await eventually(async () => { refused(await alice.delete(`/api/v1/files/${id}`), 'failed_precondition'); });
     ok(await alice.delete(`/api/v1/conversations/${later.conversation_id}/scheduled/${later.scheduled_id}`));
-    await eventually(async () => (await alice.delete(`/api/v1/files/${id}`)).status === 200, { ms: 10_000 });
+    await eventually(async () => (await alice.delete(`/api/v1/files/${id}`)).status === 200);
   });
 });
 

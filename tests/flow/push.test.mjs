@@ -15,7 +15,7 @@ const say = async (client, id, text, more = {}) => ok(await client.post('/api/v1
   { conversation_id: id, client_msg_id: `m${count += 1}`, content: { text, ...more } }));
 
 async function told(n) {
-  await eventually(() => receiver.calls.length >= n, { ms: 5000 });
+  await eventually(() => receiver.calls.length >= n);
   return receiver.calls.slice(0, n).map(({ headers, body }) => {
     const [, time, signature] = headers['x-parlance-signature'].match(/^t=(\d+),v1=(\w+)$/);
     assert.equal(createHmac('sha256', secret).update(`${time}.${body}`).digest('hex'), signature);

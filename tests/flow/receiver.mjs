@@ -34,7 +34,7 @@ export class Receiver {
 
   // The first n calls, each checked, as objects.
   async told(n, secret, options) {
-    await eventually(() => this.calls.length >= n, { ms: 15_000, ...options });
+    await eventually(() => this.calls.length >= n, options);
     return this.calls.slice(0, n).map((call) => {
       const [, time, signature] = call.headers['x-parlance-signature'].match(/^t=(\d+),v1=([0-9a-f]{64})$/);
       assert.ok(Math.abs(Number(time) - Date.now()) < 60_000);

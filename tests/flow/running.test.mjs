@@ -125,7 +125,7 @@ describe('stopping and starting', () => {
           }
         };
         const writers = [0, 1, 2, 3].map(write);
-        await eventually(() => kept.size >= (round + 1) * 20, { ms: 10_000 });
+        await eventually(() => kept.size >= (round + 1) * 20);
         await running.stop({ signal: 'SIGKILL', keepData: true });
         isOver = true;
         await Promise.all(writers);
@@ -285,7 +285,7 @@ describe('TLS', { skip: onlyWhole }, () => {
       plain.write(lines('GET / HTTP/1.1', 'Host: x'));
       const half = net.connect(server.tlsPort, '127.0.0.1');
       half.write(Buffer.from([0x16, 0x03, 0x01, 0x02]));
-      await eventually(() => plain.destroyed || plain.readableEnded, { ms: 5000 });
+      await eventually(() => plain.destroyed || plain.readableEnded);
       assert.equal((await ask(server, '/health', readFileSync(path.join(dataDir, 'tls/fullchain.pem')))).statusCode, 200);
       half.destroy();
     });

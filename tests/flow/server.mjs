@@ -17,7 +17,7 @@ import { mustBeAsDocumented } from './schema.mjs';
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 export const binary = path.join(process.env.PARLANCE_BUILD ?? path.join(root, 'build'), 'src', 'parlance');
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 
 // What configures a server in the shell of whoever runs the tests is no concern of theirs.
 function plainEnvironment() {

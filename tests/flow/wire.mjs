@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 
 const WebSocket = createRequire(import.meta.url)('ws');
-export const PATIENCE_MS = 20_000; // many processes on few cores
+export const PATIENCE_MS = 60_000; // many processes on few cores
 
 // Rejects with a word about what was waited for; the stack is that of whoever waited.
 export function inTime(promise, what, ms = PATIENCE_MS) {
