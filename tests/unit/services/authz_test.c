@@ -278,6 +278,7 @@ static const struct row {
     {MEETING, "LeaveMeeting", "{\"id\":\"$M\"}", "u++nn++nn++++++", 1},
     {MEETING, "EndMeeting", "{\"id\":\"$M\"}", "upppnppnnppp+++", 1},
     {MEETING, "ListParticipants", "{\"id\":\"$M\"}", "u++nn+pnn++++++", 0},
+    {MEETING, "ListResults", "{\"id\":\"$M\"}", "u++nn+pnn++++++", 0},
     {MEETING, "SetParticipantRole",
      "{\"id\":\"$M\",\"participant_id\":\"$P\",\"role\":\"co_host\"}", "upppnppnnppp+++", 1},
     {MEETING, "RemoveParticipant", "{\"id\":\"$M\",\"participant_id\":\"$P\"}", "up+nnppnnpp++++",
