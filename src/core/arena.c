@@ -6,7 +6,8 @@
  *
  * First chunks are kept for the next arena. Most are filled on a loop and freed on a worker, which
  * is malloc's worst case (foreign lists, foreign locks): so each thread has a few of its own, and
- * surplus moves in batches over a common stock.
+ * surplus moves in batches over a common stock. What lay there unused for a second is freed: a
+ * moment with many requests at once (a database that hangs) is not paid for ever after.
  */
 #include "core/arena.h"
 
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 
 #define ALIGNMENT 16u
@@ -57,6 +59,7 @@ static struct chunk *chunk_create(size_t capacity)
 #define OWN_MAX 32    /* of a thread: 128 KiB */
 #define BATCH 16      /* that move at once */
 #define COMMON_MAX 64 /* batches: 4 MiB */
+#define TRIM_EVERY_US 1000000
 
 struct stock {
     struct chunk *chunks;
@@ -67,6 +70,8 @@ static _Thread_local struct stock own;
 static pthread_mutex_t common_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chunk *common[COMMON_MAX]; /* full batches; under lock */
 static unsigned common_count;
+static unsigned common_least; /* since the last trim: nobody needed these; under lock */
+static int64_t next_trim_us;  /* under lock */
 static pthread_once_t own_once = PTHREAD_ONCE_INIT;
 static pthread_key_t own_key; /* for its destructor alone */
 
@@ -90,10 +95,24 @@ static void make_own_key(void)
         abort();
 }
 
+/* What lay unused since the last time, to be freed without the lock. */
+static unsigned take_unused(struct chunk **out)
+{
+    int64_t now_us = clock_mono_us();
+    if (now_us < next_trim_us)
+        return 0;
+    unsigned n = common_least;
+    for (unsigned i = 0; i < n; i++)
+        out[i] = common[__atomic_sub_fetch(&common_count, 1, __ATOMIC_RELAXED)];
+    common_least = common_count;
+    next_trim_us = now_us + TRIM_EVERY_US;
+    return n;
+}
+
 /* Of this thread's chunks, one batch goes to whoever runs short. */
 static void give_batch(void)
 {
-    struct chunk *batch = own.chunks, *last = batch;
+    struct chunk *batch = own.chunks, *last = batch, *unused[COMMON_MAX];
     for (unsigned i = 1; i < BATCH; i++)
         last = last->next;
     own.chunks = last->next;
@@ -103,9 +122,12 @@ static void give_batch(void)
     bool is_taken = common_count < COMMON_MAX;
     if (is_taken)
         common[__atomic_fetch_add(&common_count, 1, __ATOMIC_RELAXED)] = batch;
+    unsigned unused_count = take_unused(unused);
     pthread_mutex_unlock(&common_lock);
     if (!is_taken)
         chunks_free(batch);
+    for (unsigned i = 0; i < unused_count; i++)
+        chunks_free(unused[i]);
 }
 
 static void fetch_batch(void)
@@ -116,6 +138,7 @@ static void fetch_batch(void)
     if (common_count) {
         own.chunks = common[__atomic_sub_fetch(&common_count, 1, __ATOMIC_RELAXED)];
         own.count = BATCH;
+        common_least = MIN(common_least, common_count);
     }
     pthread_mutex_unlock(&common_lock);
 }

@@ -21,12 +21,19 @@ export class Memory {
   // Of one process.
   read(pid) {
     const anonymous = Number(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').match(/^Anonymous:\s+(\d+)/m)[1]) * 1024;
-    const live = this.isCounted ? Number(readFileSync(path.join(this.dir, String(pid))).readBigInt64LE()) : 0;
-    return { pid, anonymous, live };
+    const page = this.isCounted ? readFileSync(path.join(this.dir, String(pid))) : Buffer.alloc(8);
+    const [live, ...classes] = Array.from({ length: page.length / 8 }, (_, i) => Number(page.readBigInt64LE(8 * i)));
+    return { pid, anonymous, live, classes };
   }
 
   // By name, of a Map of servers.
   of(parts) { return Object.fromEntries([...parts].map(([name, part]) => [name, this.read(part.child.pid)])); }
+}
+
+// Which sizes of blocks have more bytes now: { size of the smallest of them: bytes more }, of those that matter.
+export function whatGrew(before, after) {
+  const more = after.classes.map((bytes, k) => [Math.round(2 ** (k / 2)), bytes - before.classes[k]]);
+  return Object.fromEntries(more.filter(([, bytes]) => bytes > 16 * 1024));
 }
 
 export function hasGrown(before, after) {

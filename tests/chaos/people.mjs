@@ -6,7 +6,7 @@ const AGAIN_MS = 500;
 const TRIES = 120;
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-const isLoss = (problem) => /^closed|waited in vain|ECONN|EHOSTUNREACH|ETIMEDOUT|socket hang up|not open|Unexpected server response: 5/.test(problem.message);
+const isLoss = (problem) => /^closed|waited in vain|ECONN|EHOSTUNREACH|ETIMEDOUT|socket hang up|not open|refused: 5/.test(problem.message);
 const isRefusal = (problem) => /"code":"(unavailable|deadline_exceeded|resource_exhausted)"/.test(problem.message);
 
 export class People extends Storm {

@@ -8,7 +8,7 @@ import { Missing, startService } from '../services/services.mjs';
 import { Faults, randomOf } from './faults.mjs';
 import { Media } from './media.mjs';
 import { Meetings, RESUME_MS } from './meetings.mjs';
-import { Memory, hasGrown } from './memory.mjs';
+import { Memory, hasGrown, whatGrew } from './memory.mjs';
 import { Network } from './network.mjs';
 import { kindsText, memoryText, resumeText, silenceText } from './summary.mjs';
 
@@ -77,9 +77,14 @@ class Chaos {
     await this.people.connect();
     this.meetings = new Meetings({ server: this.server, media: this.media, say: (text) => this.say(text) });
     await this.meetings.begin();
-    await this.people.while(() => pause(WARM_MS)); // all of it has worked
-    await pause(QUIET_MS);
+    await this.calm();
     this.before = this.memory.of(this.server.parts);
+  }
+
+  // Everything works, then it is quiet.
+  async calm() {
+    await this.people.while(() => pause(WARM_MS));
+    await pause(QUIET_MS);
   }
 
   async turn() {
@@ -92,12 +97,10 @@ class Chaos {
 
   async end() {
     await this.meetings.allHear(RESUME_MS + 5000).catch((problem) => this.fail(problem.message));
-    this.judgeMeetings();
-    for (const device of this.people.devices) await device.close();
-    await this.meetings.stop();
-    await this.people.connect(); // as before: the same sockets, and the meetings once more
-    await pause(QUIET_MS);
+    await this.calm(); // as when memory was looked at first
     this.judgeMemory();
+    this.judgeMeetings();
+    await this.meetings.stop();
     for (const device of this.people.devices) await device.close();
     this.count = await this.people.end();
     await this.server.stop({ keepData: true, areErrorsExpected: true });
@@ -115,7 +118,7 @@ class Chaos {
   judgeMemory() {
     const after = this.memory.of(this.server.parts);
     this.memoryLines = Object.entries(after).map(([name, now]) => {
-      if (hasGrown(this.before[name], now)) this.fail(`${name} has grown`);
+      if (hasGrown(this.before[name], now)) this.fail(`${name} has grown, bytes by size of block: ${JSON.stringify(whatGrew(this.before[name], now))}`);
       return memoryText(name, this.before[name], now);
     });
   }
@@ -133,8 +136,9 @@ class Chaos {
   }
 
   tell() {
-    if (!this.memoryLines) return;
+    if (!this.faults) return;
     console.log(`# faults:   ${this.faults.done.length} in ${SECONDS} s: ${kindsText(this.faults.done)}`);
+    if (this.acked === undefined) return;
     console.log(`# messages: ${this.acked} sends acknowledged, ${this.postponed} told to try again; ${this.count} in the group's log; `
       + `${this.people.history.records.length} records judged`);
     console.log(`# meetings: ${this.meetings.count} of ${this.meetings.size}; ${resumeText(this.heard.times)}`);

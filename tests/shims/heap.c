@@ -8,9 +8,11 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,10 +22,12 @@ extern void *__libc_realloc(void *p, size_t n);
 extern void *__libc_memalign(size_t align, size_t n);
 extern void __libc_free(void *p);
 
-/* As tests/chaos/memory.mjs reads it. */
+#define CLASSES 64
+
+/* As tests/chaos/memory.mjs reads it. Class k holds blocks of 2^(k/2) bytes and more. */
 struct page {
     _Atomic int64_t live_bytes;
-    _Atomic int64_t live_blocks;
+    _Atomic int64_t class_bytes[CLASSES];
 };
 
 static struct page own;
@@ -51,27 +55,31 @@ __attribute__((constructor)) static void begin(void)
     close(fd);
     if (at == MAP_FAILED)
         return;
-    struct page *shared = at;
-    atomic_store(&shared->live_bytes, atomic_load(&own.live_bytes));
-    atomic_store(&shared->live_blocks, atomic_load(&own.live_blocks));
-    page = shared;
+    memcpy(at, &own, sizeof(own)); /* before there is a second thread */
+    page = at;
     pthread_atfork(NULL, NULL, after_fork);
+}
+
+static void add(int64_t bytes, int sign)
+{
+    unsigned log = 63 - (unsigned)__builtin_clzll((uint64_t)bytes | 1);
+    bool is_upper = (double)bytes >= (double)(1ull << log) * 1.41421356;
+    unsigned class = 2 * log + is_upper;
+    atomic_fetch_add_explicit(&page->live_bytes, sign * bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&page->class_bytes[class < CLASSES ? class : CLASSES - 1],
+                              sign * bytes, memory_order_relaxed);
 }
 
 static void *count(void *p)
 {
-    if (p) {
-        atomic_fetch_add_explicit(&page->live_bytes, (int64_t)malloc_usable_size(p),
-                                  memory_order_relaxed);
-        atomic_fetch_add_explicit(&page->live_blocks, 1, memory_order_relaxed);
-    }
+    if (p)
+        add((int64_t)malloc_usable_size(p), 1);
     return p;
 }
 
 static void discount(int64_t bytes)
 {
-    atomic_fetch_sub_explicit(&page->live_bytes, bytes, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&page->live_blocks, 1, memory_order_relaxed);
+    add(bytes, -1);
 }
 
 void *malloc(size_t n)

@@ -116,6 +116,8 @@ static enum err check_fence(struct media_hub *hub, const Media__OpenSessionReque
         return ERR_OK;
     if (req->fence < room->fence)
         return ERR_FAILED_PRECONDITION;
+    if (hub->is_draining)
+        return ERR_UNAVAILABLE; /* not once more to where it is leaving from */
     media_room_clear(room);
     return ERR_OK;
 }

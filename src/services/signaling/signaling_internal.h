@@ -121,7 +121,8 @@ struct member {
     bool is_moving;   /* its media session is being opened on another node */
     bool was_moved;   /* and its client has not heard of it yet */
     int64_t opening_ms;
-    int64_t fence; /* of the place for which its session was opened */
+    int64_t opened_ms; /* clock_mono_ms when the node had the session */
+    int64_t fence;     /* of the place for which its session was opened */
     int64_t reactions_since_ms;
     int reactions_count;
 };

@@ -129,6 +129,7 @@ static void on_opened(struct signaling_hub *hub, struct signaling_socket *s, int
     m->session = signaling_copy(reply);
     m->state = MEMBER_JOINED;
     m->joined_at_ms = clock_wall_ms();
+    m->opened_ms = clock_mono_ms();
     signaling_tell(m, "session.created", "");
 
     Signaling__Member shape = member_shape(m);

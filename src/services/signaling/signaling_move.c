@@ -36,6 +36,7 @@ static void on_reopened(struct signaling_hub *hub, struct signaling_socket *s UN
         return;
     }
     m->is_moving = false;
+    m->opened_ms = clock_mono_ms();
     signaling_free(m->session);
     m->session = signaling_copy(reply);
     m->was_moved = m->socket == NULL;
@@ -130,6 +131,8 @@ void signaling_move_from(struct signaling_hub *hub, const char *media_id)
 
 /* ---- by the clock ---- */
 
+/* A room that was asked about before its node had heard of it is not lost: a meeting that has just
+ * moved would move once more. */
 static void on_kept(struct signaling_hub *hub, struct signaling_socket *s UNUSED, int64_t asked_ms,
                     const ProtobufCMessage *reply, struct rpc_call *call UNUSED)
 {
@@ -142,7 +145,7 @@ static void on_kept(struct signaling_hub *hub, struct signaling_socket *s UNUSED
         LIST_FOREACH(&room->members, node)
         {
             const struct member *m = LIST_ENTRY(node, struct member, in_room);
-            has_opened |= m->state == MEMBER_JOINED && !m->is_moving && m->joined_at_ms < asked_ms;
+            has_opened |= m->state == MEMBER_JOINED && !m->is_moving && m->opened_ms < asked_ms;
         }
         if (has_opened)
             move(room); /* it lost what we know of it */
@@ -156,7 +159,7 @@ static void send_keep(struct signaling_hub *hub, struct signaling_node *n,
         signaling_call(hub, &(struct signaling_call_options){.service = hub->media,
                                                              .method = "KeepRooms",
                                                              .request = &request->base,
-                                                             .request_id = clock_wall_ms(),
+                                                             .request_id = clock_mono_ms(),
                                                              .instance = n->instance,
                                                              .timeout_ms = MEDIA_CALL_MS,
                                                              .done = on_kept});

@@ -105,12 +105,13 @@ static double load_of(const Node__Node *r)
 
 static void heard(struct signaling_node *n, const Node__Node *r)
 {
-    bool was_draining = n->is_draining;
     if (n->is_alive && strcmp(n->id, r->id) != 0)
         down(n, "was started anew");
+    /* Who goes does not come back in this life: an answer from before may come after its word. */
+    bool was_draining = n->is_draining && strcmp(n->id, r->id) == 0;
     n->failures = 0;
     n->heard_ms = clock_mono_ms();
-    n->is_draining = r->is_draining;
+    n->is_draining = was_draining || r->is_draining;
     n->load = load_of(r);
     n->placed_count = 0;
     snprintf(n->id, sizeof(n->id), "%s", r->id);

@@ -1,10 +1,12 @@
 /* arena: alignment, zeroing, growth, deferred calls, the limit for protobuf-c. */
 #include "test.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/clock.h"
 
 static void alignment_and_zero(void **state)
 {
@@ -136,6 +138,32 @@ static void arenas_that_change_threads(void **state)
     }
 }
 
+enum { MANY = 900, FEW = 64 };
+
+static void many_at_once(struct arena **arenas, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        arenas[i] = arena_create();
+    for (unsigned i = 0; i < count; i++)
+        arena_destroy(&arenas[i]);
+}
+
+/* A crowd leaves its chunks behind; those that few need afterwards go back to malloc. */
+static void a_crowd_is_forgotten(void **state)
+{
+    static struct arena *arenas[MANY];
+    many_at_once(arenas, FEW);
+    size_t before = mallinfo2().uordblks;
+    many_at_once(arenas, MANY);
+    int64_t end_us = clock_mono_us() + 60000000;
+    size_t now;
+    do {
+        many_at_once(arenas, FEW);
+        now = mallinfo2().uordblks;
+    } while (now > before + MANY / 4 * 4096 && clock_mono_us() < end_us);
+    assert_in_range(now, 0, before + MANY / 4 * 4096);
+}
+
 struct lodger {
     struct arena *arena; /* where it lives */
 };
@@ -159,6 +187,7 @@ int main(void)
         cmocka_unit_test(deferred_calls),
         cmocka_unit_test(protobuf_limit),
         cmocka_unit_test(arenas_that_change_threads),
+        cmocka_unit_test(a_crowd_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
