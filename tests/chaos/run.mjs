@@ -118,8 +118,9 @@ class Chaos {
   judgeMemory() {
     const after = this.memory.of(this.server.parts);
     this.memoryLines = Object.entries(after).map(([name, now]) => {
-      if (hasGrown(this.before[name], now)) this.fail(`${name} has grown, bytes by size of block: ${JSON.stringify(whatGrew(this.before[name], now))}`);
-      return memoryText(name, this.before[name], now);
+      const grown = whatGrew(this.before[name], now);
+      if (hasGrown(this.before[name], now)) this.fail(`${name} has grown`);
+      return `${memoryText(name, this.before[name], now)}${Object.keys(grown).length ? `; more by size of block: ${JSON.stringify(grown)}` : ''}`;
     });
   }
 
