@@ -153,6 +153,7 @@ describe('stopping and starting', () => {
       const told = await wire.next('server_closing');
       assert.ok(told.retry_after_ms >= 500 && told.retry_after_ms <= 3000);
       await wire.ends(1001);
+      await eventually(() => assert.rejects(fetch(`${server.url}/health`))); // sockets are told before the listeners close
       const answers = await converse(half, body.slice(5));
       assert.equal(answers[0]?.status, 201, 'what was begun is ended');
       assert.equal(answers[0].headers.get('connection'), 'close');
