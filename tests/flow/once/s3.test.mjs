@@ -5,7 +5,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { Missing, startService } from '../../services/services.mjs';
 import { eventuallyOk, ok } from '../check.mjs';
-import { startServer } from '../server.mjs';
+import { startServer, servicePorts } from '../server.mjs';
 import * as tus from '../tus.mjs';
 
 async function tryService(name) {
@@ -31,6 +31,9 @@ describe('blobs in a bucket', { skip: missing }, () => {
       PARLANCE_BLOB_DRIVER: 's3', PARLANCE_BLOB_ENDPOINT: s3.endpoint, PARLANCE_BLOB_BUCKET: s3.bucket,
       PARLANCE_BLOB_PREFIX: 'flow/', PARLANCE_BLOB_ACCESS_KEY: s3.accessKey, PARLANCE_BLOB_SECRET_KEY: s3.secretKey,
       JWT_SECRET: 'a secret that only these tests know, long enough',
+      // Two that could not call one another would not share a database of messages.
+      CLUSTER_SECRET: 'a secret of these two, which is long enough', PARLANCE_GRPC_ENABLED: 'true', PARLANCE_GRPC_HOST: '127.0.0.1',
+      ...servicePorts('GRPC', ['auth', 'user', 'meeting', 'presence', 'message', 'signaling', 'media', 'file', 'task']),
     };
     for (let i = 0; i < 2; i++) servers.push(await startServer({ env }));
     [one, two] = servers;
