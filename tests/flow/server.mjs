@@ -248,7 +248,7 @@ export class Client {
 }
 
 // Tries until it holds (no exception, not false); the last failure is thrown when the time is up.
-export async function eventually(check, { ms = shape ? 20_000 : 10_000, every = 25 } = {}) {
+export async function eventually(check, { ms = 60_000, every = 25 } = {}) {
   const until = Date.now() + ms;
   for (;;) {
     try {
