@@ -33,7 +33,7 @@ export class Memory {
 // Which sizes of blocks have more bytes now: { size of the smallest of them: bytes more }, of those that matter.
 export function whatGrew(before, after) {
   const more = after.classes.map((bytes, k) => [Math.round(2 ** (k / 2)), bytes - before.classes[k]]);
-  return Object.fromEntries(more.filter(([, bytes]) => bytes > 16 * 1024));
+  return Object.fromEntries(more.filter(([, bytes]) => bytes > 64 * 1024));
 }
 
 export function hasGrown(before, after) {
