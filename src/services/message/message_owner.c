@@ -3,7 +3,6 @@
 #include "services/message/message_owner.h"
 
 #include <time.h>
-#include <unistd.h>
 
 #include "core/log.h"
 #include "core/thread.h"
@@ -12,11 +11,9 @@
 
 #define BEAT_MS 500
 #define CONTROL_PLACE 127 /* of the store's shards: writes of owners about owning */
-#define START_MS 6000
 #define LEAVE_MS 5000
 #define BURY_MS 60000 /* whose beat stands still for so long has no row any more */
 #define LOOK_EVERY_MS 100
-#define ALONE "alone:" /* how ids begin of those that nobody can call */
 
 static struct metric metric_owned =
     METRIC_GAUGE("parlance_message_shards_owned", "Shards of the log that this process owns.");
@@ -407,8 +404,7 @@ static bool is_moving(const struct message_owners *o)
     return is;
 }
 
-/* Until nothing moves after so many beats more, or the time is over. */
-static void settle(struct message_service *svc, unsigned beats, int64_t timeout_ms)
+void message_owners_settle(struct message_service *svc, unsigned beats, int64_t timeout_ms)
 {
     struct message_owners *o = owners_of(svc);
     int64_t until_us = clock_mono_us() + timeout_ms * 1000;
@@ -429,63 +425,6 @@ static void on_news(void *arg, const struct bus_event *event)
         message_owners_look(svc);
 }
 
-/* ---- processes that cannot call one another ---- */
-
-static bool is_alone(const char *id)
-{
-    return strncmp(id, ALONE, strlen(ALONE)) == 0;
-}
-
-/* Rows of others beside whom this process cannot be, if they live. */
-static size_t list_alone(struct message_service *svc, struct message_peer *out)
-{
-    struct message_owners *o = owners_of(svc);
-    size_t count = 0;
-    pthread_mutex_lock(&o->lock);
-    for (unsigned i = 0; i < MESSAGE_PEERS_MAX; i++) {
-        const struct message_peer *p = &o->peers[i];
-        bool is_other = p->id[0] && p->is_listed && strcmp(p->id, o->me) != 0;
-        if (is_other && (is_alone(p->id) || is_alone(o->me)))
-            out[count++] = *p;
-    }
-    pthread_mutex_unlock(&o->lock);
-    return count;
-}
-
-/* Whether one of them has gone on; the rows of those that were killed stand still. */
-static bool has_moved(const struct message_peer *former, size_t former_count,
-                      const struct message_peer *now, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < former_count; j++)
-            if (strcmp(now[i].id, former[j].id) == 0 && now[i].beat != former[j].beat) {
-                log_error(NULL,
-                          "message: another process (%s) has conversations of this database, and "
-                          "the two cannot call one another: stop it, or let both serve gRPC "
-                          "(grpc.enabled)",
-                          now[i].id);
-                return true;
-            }
-    return false;
-}
-
-/* Two that own shards pass calls on to one another; one that nobody can call would have its shards
- * for itself, and the other one's would be out of its reach. */
-static bool is_beside_alone(struct message_service *svc)
-{
-    struct message_peer former[MESSAGE_PEERS_MAX], now[MESSAGE_PEERS_MAX];
-    size_t former_count = list_alone(svc, former);
-    int64_t until_ms = clock_mono_ms() + MESSAGE_LEASE_MS;
-    while (former_count && clock_mono_ms() < until_ms) {
-        usleep(LOOK_EVERY_MS * 1000);
-        message_owners_look(svc);
-        settle(svc, 1, START_MS);
-        if (has_moved(former, former_count, now, list_alone(svc, now)))
-            return true;
-    }
-    return false;
-}
-
 enum err message_owners_start(struct message_service *svc)
 {
     struct message_owners *o = mem_zalloc(sizeof(*o));
@@ -493,7 +432,7 @@ enum err message_owners_start(struct message_service *svc)
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->changed, NULL);
     bool is_reachable = svc->deps.instance && svc->deps.instance[0];
-    snprintf(o->me, sizeof(o->me), "%s%s", is_reachable ? "" : ALONE,
+    snprintf(o->me, sizeof(o->me), "%s%s", is_reachable ? "" : MESSAGE_ALONE,
              is_reachable     ? svc->deps.instance
              : svc->deps.name ? svc->deps.name
                               : "");
@@ -502,8 +441,8 @@ enum err message_owners_start(struct message_service *svc)
     o->subscription = bus_subscribe(svc->deps.bus, MESSAGE_OWNERS_CHANNEL, "message", on_news, svc);
     metric_register_read(&metric_owned, read_owned, svc);
     message_owners_look(svc);
-    settle(svc, 1, START_MS);
-    if (is_beside_alone(svc)) {
+    message_owners_settle(svc, 1, MESSAGE_OWNERS_START_MS);
+    if (message_owners_are_apart(svc)) {
         message_owners_stop(svc);
         return ERR_FAILED_PRECONDITION;
     }
@@ -523,9 +462,9 @@ void message_owners_leave(struct message_service *svc)
     pthread_mutex_unlock(&o->lock);
     if (!is_first)
         return;
-    settle(svc, 0, LEAVE_MS); /* a beat on its way does not know yet */
+    message_owners_settle(svc, 0, LEAVE_MS); /* a beat on its way does not know yet */
     message_owners_look(svc);
-    settle(svc, 1, LEAVE_MS);
+    message_owners_settle(svc, 1, LEAVE_MS);
 }
 
 void message_owners_stop(struct message_service *svc)

@@ -48,6 +48,15 @@ struct message_owners {
     int subscription;
 };
 
+#define MESSAGE_ALONE "alone:" /* how ids begin of those that nobody can call */
+#define MESSAGE_OWNERS_START_MS 6000
+
+/* Until nothing moves after so many beats more, or the time is over. */
+void message_owners_settle(struct message_service *svc, unsigned beats, int64_t timeout_ms);
+/* message_alone.c: whether another lives whom this one cannot call, or that cannot call it. Logged;
+ * takes some seconds where rows of killed ones are left. */
+bool message_owners_are_apart(struct message_service *svc);
+
 /* Takes part: returns when the shards that are free are taken, if they can be. */
 MUST_USE enum err message_owners_start(struct message_service *svc);
 /* Gives all shards away to those who live, waits for it a few seconds. */
