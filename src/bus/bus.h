@@ -56,6 +56,7 @@ struct bus_options {
     int64_t lease_ms;      /* a task whose process died runs elsewhere after this; 0: 30,000 */
     int64_t owner_ms;      /* so long a process may be silent before others take over; 0: 8,000 */
     bool is_shared;        /* other processes use the store; of a server's that is taken for sure */
+    bool is_in_order;      /* handlers here hear a key's events in order, whichever process wrote */
     int64_t retry_ms;      /* wait before the second attempt, doubling; 0: 1,000 */
     int64_t retry_max_ms;  /* 0: 3,600,000 */
     int64_t task_keep_ms;  /* how long a finished task's idempotency key is known; 0: 30 days */

@@ -82,9 +82,12 @@ enum err bus_forward_open(struct bus_forward **out, const struct bus_forward_opt
 {
     struct bus_forward *f = mem_new(struct bus_forward);
     f->opt = *opt;
-    enum err err = bus_open(
-        &f->bus,
-        &(struct bus_options){.store = opt->store, .process = opt->process, .task_threads = 2});
+    /* The broker behind the first keeps the order of a key; that of the processes that write here
+     * is kept before. */
+    enum err err = bus_open(&f->bus, &(struct bus_options){.store = opt->store,
+                                                           .process = opt->process,
+                                                           .is_in_order = true,
+                                                           .task_threads = 2});
     *out = NULL;
     if (err) {
         free(f);

@@ -3,8 +3,8 @@
  * (shards of the log, messages.shard_stores). It has an outbox and tasks of its own, which any
  * process that opens it looks after like those of the first; what leaves them is written into the
  * first, and goes its way from there. So an event or task is in one of the two at any moment, and a
- * database that is away delays, never loses. A crash between both writes brings one twice: at least
- * once, as everywhere.
+ * database that is away delays, never loses; events of one key keep their order, whichever process
+ * wrote them. A crash between both writes brings one twice: at least once, as everywhere.
  */
 #pragma once
 

@@ -58,6 +58,7 @@ struct bus_outbox {
     struct map64 *rows;   /* id -> what is known of it */
     bool is_behind;       /* some wait for those of another process */
     int64_t resend_after; /* the broker has not taken what comes after this; or INT64_MAX */
+    int64_t regive_after; /* the same of the handlers here */
     int64_t *arrived;     /* row ids to delete */
     size_t arrived_count, arrived_capacity;
     struct outbox_deletion *deleted; /* committed; see forget_deleted */
@@ -80,7 +81,7 @@ struct bus_outbox *bus_outbox_create(struct bus *bus)
     struct bus_outbox *o = mem_new(struct bus_outbox);
     o->bus = bus;
     o->rows = map64_create();
-    o->resend_after = INT64_MAX;
+    o->resend_after = o->regive_after = INT64_MAX;
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->changed, NULL);
     metric_register_read(&metric_in_flight, read_in_flight, o);
@@ -196,9 +197,24 @@ static void take_back(struct bus_outbox *o, int64_t id, unsigned step)
     pthread_mutex_unlock(&o->lock);
 }
 
+/* Before it another process's goes, which is here until that was heard. */
+static void put_off_here(struct bus_outbox *o, int64_t id)
+{
+    pthread_mutex_lock(&o->lock);
+    if (!(row_get(o, id) & (ROW_GIVEN | ROW_HEARD))) {
+        o->regive_after = MIN(o->regive_after, id - 1);
+        o->is_behind = true;
+    }
+    pthread_mutex_unlock(&o->lock);
+}
+
 /* False: no room now. */
 static bool give_here(struct bus_outbox *o, const struct outbox_row *row)
 {
+    if (row->is_behind && o->bus->opt.is_in_order) {
+        put_off_here(o, row->id);
+        return true;
+    }
     struct bus_handing how = {.audience = o->bus->link ? BUS_TO_PLAIN : BUS_TO_ALL,
                               .ack = on_heard,
                               .arg = o,
@@ -326,7 +342,7 @@ static enum relay_end relay_page(struct bus_outbox *o, struct ways *w, bool *is_
     p->count_max = (int64_t)MIN(room, OUTBOX_READ_MAX);
     p->process = o->bus->process;
     p->owner = bus_owner_name(o->bus->owner);
-    p->is_ordered = w->is_there_open;
+    p->is_ordered = w->is_there_open || o->bus->opt.is_in_order;
     p->arena = arena_create();
     enum relay_end end = RELAY_DONE;
     if (store_read(o->bus->opt.store, outbox_page_read, p) != ERR_OK) {
@@ -354,7 +370,8 @@ static enum relay_end relay_all(struct bus_outbox *o)
     bool is_end;
     pthread_mutex_lock(&o->lock);
     o->there = MIN(o->there, o->resend_after);
-    o->resend_after = INT64_MAX;
+    o->here = MIN(o->here, o->regive_after);
+    o->resend_after = o->regive_after = INT64_MAX;
     o->is_behind = false;
     pthread_mutex_unlock(&o->lock);
     do {

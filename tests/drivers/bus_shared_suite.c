@@ -156,6 +156,37 @@ static void test_who_left_is_succeeded(void **state)
     close_pair(p);
 }
 
+#define EARLIER_EVENT                                                                    \
+    "INSERT INTO bus_outbox (event_id, channel, type, event_key, payload, owner) VALUES" \
+    " ('e', 'c', 't', 'k', 'x', 'dead')"
+/* What one process wrote before another is heard before it, if that is wanted; by whoever has it.
+ */
+static void test_a_key_keeps_its_order(void **state)
+{
+    struct pair *p = open_pair(state);
+    bus_close(&p->b);
+    assert_int_equal(bus_open(&p->b, &(struct bus_options){.process = "b",
+                                                           .store = p->f->store,
+                                                           .is_shared = true,
+                                                           .is_in_order = true,
+                                                           .owner_ms = OWNER_MS}),
+                     ERR_OK);
+    bus_subscribe(p->b, "c", "b", on_event, &p->heard_b);
+    assert_int_equal(fixture_exec(p->f->store, "INSERT INTO bus_processes VALUES ('dead', 7)"),
+                     ERR_OK);
+    assert_int_equal(fixture_exec(p->f->store, EARLIER_EVENT), ERR_OK);
+    struct bus_event later = event, other = event;
+    later.payload = STR("later");
+    other.key = "other";
+    assert_int_equal(publish_by(p, p->b, &later), ERR_OK);
+    assert_int_equal(publish_by(p, p->b, &other), ERR_OK);
+    bus_start(p->b);
+    journal_wait(&p->heard_b, 3);
+    assert_string_equal(p->heard_b.text, "t other \nt k x\nt k later\n");
+    bus_fixture_wait_int(p->f, COUNT_ROWS, 0);
+    close_pair(p);
+}
+
 static void test_the_living_are_left_alone(void **state)
 {
     struct pair *p = open_pair(state);
@@ -244,6 +275,7 @@ int bus_shared_suite(void)
         T(test_each_relays_its_own),
         T(test_the_dead_are_succeeded),
         T(test_who_left_is_succeeded),
+        T(test_a_key_keeps_its_order),
         T(test_the_living_are_left_alone),
         T(test_tasks_go_where_they_are_worked_on),
         T(test_who_is_not_listed_claims_nothing),
