@@ -30,6 +30,7 @@ struct store_db {
     struct mysql_address address;
     atomic_bool is_down; /* the last attempt to connect failed */
     _Atomic int64_t retry_at_us;
+    _Atomic int64_t reader_at_us; /* of readers while it is down: one tries at a time */
 };
 
 struct store_conn {

@@ -27,6 +27,7 @@
 #define ANSWER_MAX_S 40 /* the server itself gives up before (max_statement_time) */
 #define SEND_MAX_S 10
 #define RETRY_AFTER_US 500000ll  /* a server that is away is not asked by every job */
+#define TRY_MAX_US 60000000ll    /* no attempt to connect takes longer */
 #define SURELY_IDLE_US 1000000ll /* a connection that died before we spoke shows it at once */
 /* Jobs of a batch wait for nobody: who is silent in the middle of one has stopped, and holds the
  * lock that all others need. */
@@ -368,10 +369,24 @@ static enum err connect_to(struct store_conn *conn, const struct mysql_host *hos
     return err;
 }
 
+/* A server that is silent holds up whoever asks it for seconds: of readers one, not all. */
+static bool may_try(struct store_conn *conn)
+{
+    struct store_db *db = conn->db;
+    int64_t now_us = clock_mono_us(), at_us = atomic_load(&db->reader_at_us);
+    if (!atomic_load(&db->is_down))
+        return true;
+    if (now_us < atomic_load(&db->retry_at_us))
+        return false;
+    return conn->access == STORE_ACCESS_WRITE ||
+           (now_us >= at_us &&
+            atomic_compare_exchange_strong(&db->reader_at_us, &at_us, now_us + TRY_MAX_US));
+}
+
 enum err store_mysql_link_open(struct store_conn *conn)
 {
     struct store_db *db = conn->db;
-    if (atomic_load(&db->is_down) && clock_mono_us() < atomic_load(&db->retry_at_us))
+    if (!may_try(conn))
         return ERR_UNAVAILABLE;
     enum err err = ERR_UNAVAILABLE;
     for (unsigned i = 0; i == 0 || (err && i < db->address.host_count); i++)
@@ -381,6 +396,8 @@ enum err store_mysql_link_open(struct store_conn *conn)
     if (conn->access == STORE_ACCESS_WRITE) { /* a reader too many says nothing about the server */
         atomic_store(&db->retry_at_us, clock_mono_us() + RETRY_AFTER_US);
         atomic_store(&db->is_down, err != ERR_OK);
+    } else {
+        atomic_store(&db->reader_at_us, err ? clock_mono_us() + RETRY_AFTER_US : 0);
     }
     return err;
 }

@@ -9,8 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/clock.h"
 #include "core/log.h"
+#include "core/thread.h"
 #include "store_server.h"
+#include "tcp_proxy.h"
 
 static void cut_connections(void)
 {
@@ -274,6 +282,78 @@ static void test_a_shard_that_follows_another(void **state)
     assert_int_equal(fixture_int(f->store, "SELECT n FROM r WHERE id = 1"), 2 * ADDITIONS);
 }
 
+/* ---- a server that is silent ---- */
+
+enum { READERS = 8, SLOW_MS = 3000 };
+
+static enum err look_run(struct store_tx *tx, void *arg)
+{
+    struct store_stmt *st = store_query(tx, "SELECT 1", "");
+    store_step(st);
+    return store_finish(st);
+}
+
+struct asking {
+    struct store *store;
+    enum err err;
+    int64_t took_ms;
+};
+
+static void *ask(void *arg)
+{
+    struct asking *a = arg;
+    int64_t start_ms = clock_mono_ms();
+    a->err = store_read(a->store, look_run, NULL);
+    a->took_ms = clock_mono_ms() - start_ms;
+    return NULL;
+}
+
+/* The fixture's address by another port of this machine. */
+static void write_url(const struct fixture *f, uint16_t port, char *url, size_t size)
+{
+    const char *at = strchr(strchr(f->url, '@'), ':'),
+               *rest = at + 1 + strspn(at + 1, "0123456789");
+    snprintf(url, size, "%.*s:%u%s", (int)(at - f->url), f->url, port, rest);
+}
+
+/* Each attempt takes seconds, until it is given up: one reader makes it, and not all that there
+ * are. */
+static void test_a_silent_server_holds_up_one(void **state)
+{
+    struct fixture *f = *state;
+    char url[300];
+    struct asking asking[READERS] = {0};
+    pthread_t threads[READERS];
+    unsigned slow = 0;
+    const char *port = strchr(strchr(f->url, '@'), ':') + 1;
+    struct tcp_proxy *proxy = tcp_proxy_start((uint16_t)atoi(port));
+    struct store *store;
+    write_url(f, tcp_proxy_port(proxy), url, sizeof(url));
+    assert_int_equal(
+        store_open(&store, &(struct store_options){.driver = fixture_driver, .url = url}), ERR_OK);
+    tcp_proxy_set(proxy, TCP_PROXY_CUT);
+    while (store_is_writable(store))
+        (void)!store_write_sync(store, 0, look_run, NULL);
+    tcp_proxy_set(proxy, TCP_PROXY_HELD);
+    usleep(600000); /* then it may be asked again */
+    for (int i = 0; i < READERS; i++) {
+        asking[i].store = store;
+        thread_must_start(&threads[i], "reader", ask, &asking[i]);
+    }
+    for (int i = 0; i < READERS; i++) {
+        pthread_join(threads[i], NULL);
+        slow += asking[i].took_ms >= SLOW_MS;
+    }
+    tcp_proxy_set(proxy, TCP_PROXY_OPEN);
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(asking[i].err, ERR_UNAVAILABLE);
+    assert_in_range(slow, 0, 2);
+    while (store_read(store, look_run, NULL) != ERR_OK || !store_is_writable(store))
+        usleep(50000);
+    store_close(&store);
+    tcp_proxy_stop(&proxy);
+}
+
 int main(int argc, char **argv)
 {
     fixture_driver = argc > 1 ? argv[1] : "postgres";
@@ -287,6 +367,7 @@ int main(int argc, char **argv)
         T(test_shards_do_not_wait_for_one_another),
         T(test_a_shard_that_follows_another),
         T(test_types_of_other_names),
+        T(test_a_silent_server_holds_up_one),
         cmocka_unit_test(test_a_wrong_address_is_refused),
     };
     return cmocka_run_group_tests_name("store server", tests, NULL, NULL);
