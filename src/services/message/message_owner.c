@@ -56,6 +56,7 @@ struct move {
     struct message_shard_taking taking;
     char to[MESSAGE_OWNER_SIZE]; /* of a gift */
     int64_t fence;
+    bool is_failing;
 };
 
 static void move_ends(struct move *m, const char *owner, int64_t fence)
@@ -64,6 +65,7 @@ static void move_ends(struct move *m, const char *owner, int64_t fence)
     struct message_holding *h = &o->holdings[m->taking.shard->index];
     pthread_mutex_lock(&o->lock);
     h->is_moving = false;
+    h->is_failing = m->is_failing;
     if (owner) {
         snprintf(h->owner, sizeof(h->owner), "%s", owner);
         h->fence = fence;
@@ -83,6 +85,7 @@ static void on_taken(enum err err, void *arg)
 {
     struct move *m = arg;
     bool is_ours = !err && m->taking.is_taken;
+    m->is_failing = err != ERR_OK;
     if (is_ours) {
         unsigned index = m->taking.shard->index;
         message_shard_taken(&m->taking);
@@ -289,15 +292,16 @@ static void on_looked(enum err err, void *arg)
         o->seen_fences[i] = b->view.fences[i];
         memcpy(o->seen_owners[i], b->view.owners[i], sizeof(o->seen_owners[i]));
     }
-    o->is_looking[b->at] = false;
-    is_first &= !o->is_leaving;
-    pthread_cond_broadcast(&o->changed);
     pthread_mutex_unlock(&o->lock);
     if (!err && b->has_webhooks)
         svc->has_webhooks = true;
-    free(b);
     if (is_first)
         message_owners_look(svc);
+    pthread_mutex_lock(&o->lock); /* last: who stops waits for this */
+    o->is_looking[b->at] = false;
+    pthread_cond_broadcast(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+    free(b);
 }
 
 /* Each at its own pace: one that hangs must not hold up our beat. */

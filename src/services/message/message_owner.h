@@ -26,7 +26,8 @@ struct message_peer {
 struct message_holding {
     char owner[MESSAGE_OWNER_SIZE]; /* "": nobody */
     int64_t fence;
-    bool is_moving; /* taken or given away at this moment */
+    bool is_moving;  /* taken or given away at this moment */
+    bool is_failing; /* the last attempt to take it got no answer: its database is away */
 };
 
 struct message_owners {

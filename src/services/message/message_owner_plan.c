@@ -95,15 +95,18 @@ static unsigned quota_of(const struct message_owners *o, unsigned shard_count, i
     return alive ? (shard_count + alive - 1) / alive : 0;
 }
 
+/* Those in a database that is away come last, and are tried beside the others: else they would fill
+ * the quota for as long as it is away, and what else is free would stay so. */
 static void plan_takes(struct message_owners *o, unsigned shard_count, const bool *is_ours,
                        int64_t now_ms, struct message_plan *out)
 {
     unsigned quota = quota_of(o, shard_count, now_ms), mine = 0;
     for (unsigned i = 0; i < shard_count; i++)
-        mine += is_ours[i] || o->holdings[i].is_moving;
-    for (unsigned i = 0; i < shard_count && !o->is_leaving; i++) {
+        mine += is_ours[i] || (o->holdings[i].is_moving && !o->holdings[i].is_failing);
+    for (unsigned at = 0; at < 2 * shard_count && !o->is_leaving; at++) {
+        unsigned i = at % shard_count;
         struct message_holding *h = &o->holdings[i];
-        if (is_ours[i] || h->is_moving)
+        if (is_ours[i] || h->is_moving || h->is_failing != (at >= shard_count))
             continue;
         bool is_given = is_me(o, h->owner); /* or was ours in an earlier life */
         if (!is_given && (mine >= quota || !is_free(o, h->owner, now_ms)))

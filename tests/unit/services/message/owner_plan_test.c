@@ -29,6 +29,7 @@ struct instance {
 static struct instance all[INSTANCES];
 static char owner_row[SHARDS_MAX][MESSAGE_OWNER_SIZE];
 static int64_t fence_row[SHARDS_MAX];
+static bool is_away[SHARDS_MAX]; /* its row, with the database it lies in */
 static unsigned shard_count;
 static int64_t now_ms;
 static unsigned seed;
@@ -93,7 +94,8 @@ static void carry_out(struct instance *in, const struct message_plan *plan)
         bool was_beating = former && former != in && former->is_here && !former->is_frozen &&
                            former->is_listed && now_ms - former->beat_at_ms < MESSAGE_LEASE_MS;
         int64_t seen = h->fence;
-        if (!move_row(i, seen, in->owners.me))
+        h->is_failing = is_away[i];
+        if (h->is_failing || !move_row(i, seen, in->owners.me))
             continue;
         assert_false(was_beating && former->held[i] == seen);
         in->held[i] = seen + 1;
@@ -219,11 +221,37 @@ static void test_who_comes_back_waits_for_nobody(void **state UNUSED)
     assert_int_equal(all[0].held[3], 2);
 }
 
+static void test_what_is_away_keeps_nothing_else(void **state UNUSED)
+{
+    unsigned last = 0;
+    seed = 1;
+    shard_count = 8;
+    memset(all, 0, sizeof(all));
+    memset(owner_row, 0, sizeof(owner_row));
+    memset(fence_row, 0, sizeof(fence_row));
+    for (int i = 0; i < 3; i++)
+        come(&all[i]);
+    pass(20000);
+    check_peace();
+    for (unsigned i = 0; i < shard_count; i++)
+        last = all[0].held[i] ? i : last;
+    for (unsigned i = 0; i < last; i++)
+        is_away[i] = all[0].held[i] != 0;
+    all[0].is_here = false;
+    memset(all[0].held, 0, sizeof(all[0].held));
+    pass(20000);
+    assert_true(all[1].held[last] == fence_row[last] || all[2].held[last] == fence_row[last]);
+    memset(is_away, 0, sizeof(is_away));
+    pass(20000);
+    check_peace();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_course_of_things),
         cmocka_unit_test(test_who_comes_back_waits_for_nobody),
+        cmocka_unit_test(test_what_is_away_keeps_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
