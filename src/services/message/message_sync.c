@@ -335,7 +335,10 @@ static enum err sync_job(struct store_tx *tx, struct message_op *op)
         err = fill_open(tx, op, missing, reply);
     if (!err)
         err = fill_invitations(tx, op, reply);
-    return err ? err : message_gather_unread(tx, op, &missing, &reply->unread_count);
+    if (!err)
+        err = message_gather_unread(tx, op, &missing, &reply->unread_count);
+    reply->is_partial = missing != 0;
+    return err;
 }
 
 MESSAGE_HANDLER(message_on_sync, SyncRequest, SyncReply)

@@ -28,6 +28,7 @@ const openMost = 20;
 const pageMost = 60;
 const pagePauseMs = 2_000;
 const syncEveryMs = 60_000;
+const syncAgainMs = 5_000;
 const deliveredPauseMs = 400;
 const conversationsHeld = 1_000;
 const warmAfterMs = 3_000;
@@ -180,14 +181,21 @@ export class ChatStore extends StoreDeeds {
       if (reply.is_reset) this.reset(reply);
       else this.putConversations(reply.conversations ?? []);
       if (!reply.is_reset) open.forEach(([id], i) => this.onMissed(id, reply.open_changes?.[i]));
+      if (reply.is_partial) this.syncAgain();
       this.isLoaded.value = true;
       if (this.openId) void this.open(this.openId);
     } catch (error) {
+      if (errorCode(error) === "unavailable") this.syncAgain();
       // Cut again: the next connection begins anew. A cursor that is refused is worth nothing.
       if (errorCode(error) !== "invalid_argument" || !this.cursor) return;
       this.cursor = "";
       await this.sync();
     }
+  }
+
+  // A part of the server is away, and nobody tells when it is back.
+  private syncAgain(): void {
+    this.soon("sync", syncAgainMs, () => void (this.link.value === "open" && this.sync()));
   }
 
   private reset(reply: SyncReply): void {

@@ -157,6 +157,7 @@ export interface SyncReply {
   conversations?: Conversation[];
   open_changes?: ChangeList[];
   has_more: boolean;
+  is_partial?: boolean;
 }
 
 export interface History {
