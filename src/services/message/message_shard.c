@@ -233,7 +233,17 @@ static enum err make_rows(struct store_tx *tx, void *arg)
     return err;
 }
 
-/* The first database first: so one that is named twice is found out by the second look. */
+/* The rows of another database, seen from the first: it is the same one by two names, and what is
+ * told there would be relayed to where it is. */
+static enum err look_once_more(struct store_tx *tx, void *arg)
+{
+    struct rows *r = arg;
+    enum err err = look_at_rows(tx, r);
+    return !err && r->found != r->wanted ? refuse_rows(r) : err;
+}
+
+/* The first database first: so one that is named twice is found out by the second look, or, where
+ * none is to lie in the first, by the last. */
 static enum err make_all_rows(struct message_service *svc)
 {
     char epoch[ID_SIZE];
@@ -248,7 +258,9 @@ static enum err make_all_rows(struct message_service *svc)
                          .wanted = svc->bases[i].shards & all};
         err = store_write_sync(svc->bases[i].store, 0, make_rows, &r);
     }
-    return err;
+    struct rows first = {.svc = svc, .base = &svc->bases[0], .wanted = svc->bases[0].shards & all};
+    return err || svc->base_count == 1 ? err
+                                       : store_read(first.base->store, look_once_more, &first);
 }
 
 /* Alone: nobody is asked. */

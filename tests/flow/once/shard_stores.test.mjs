@@ -256,6 +256,9 @@ test('what cannot be is refused, with its reason and without a password', { skip
   await refuses({ PARLANCE_MESSAGES_SHARD_STORES: `3=${url}` }, /shard 2 does not lie in the database of store\.url/);
   await refuses({ PARLANCE_MESSAGES_SHARDS: '8' }, /made with 4 shards/);
   await refuses({}, /the two cannot call one another/);
+  const twice = databaseOf('postgres', 'shard-stores-twice'); // by two addresses
+  await refuses({ PARLANCE_STORE_URL: twice, PARLANCE_MESSAGES_SHARD_STORES: `0-3=${twice}&application_name=other` },
+    /shard 0 lies in the database of store\.url/);
 });
 
 test('nothing was lost, doubled or told in another order', { skip, timeout: 60_000 }, async () => {
