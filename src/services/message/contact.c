@@ -281,9 +281,15 @@ CONTACT_HANDLER(contact_on_set, SetContactRequest, ContactInfo)
     if (in->_alias_case)
         p->text =
             text_take(data, in->alias, &(struct text_rule){.field = "alias", .max = ALIAS_MAX});
-    if (in->_is_blocked_case && in->is_blocked && !rpc_failure(data))
+    bool is_elsewhere = in->_is_blocked_case && in->is_blocked && p->op.svc->base_count > 1;
+    if (!is_elsewhere || rpc_failure(data) || !who_require(data, ROLE_USER)) {
+        message_run(&p->op, ROLE_USER);
+        return;
+    }
+    enum err err = message_change_sync(&p->op);
+    if (!err) /* nobody who is blocked invites any more */
         drop_invitations_elsewhere(p);
-    message_run(&p->op, ROLE_USER);
+    closure(err ? who_fail(data, err) : p->op.reply, data);
 }
 
 static enum err remove_job(struct store_tx *tx, struct message_op *op)
