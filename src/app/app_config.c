@@ -149,6 +149,9 @@ static const struct config_row rows[] = {
     CONFIG_SECRET_LIST(C, shard_stores, "messages.shard_stores", &app_shard_store_form,
                        "Databases in which some of them lie, as 4-7=postgres://...; the others lie "
                        "in store.url. Fixed once something was said in them."),
+    CONFIG_BOOL(C, has_upstream, "messages.upstream", false,
+                "Each accepted change of a conversation goes to the broker, too, durably and in "
+                "order (docs/events.md): for systems beside this one. Needs event_bus.type."),
 
     CONFIG_LIST(C, webhook_ranges, "webhooks.allowed_addresses", "", NULL, &app_range_form,
                 "Addresses of one's own network that webhooks may call; else public ones alone."),

@@ -80,6 +80,7 @@ struct app_config {
     int64_t shards;
     struct config_list shard_stores; /* app_stores.h */
     int adding;                      /* enum app_adding */
+    bool has_upstream;
 
     int64_t file_max_bytes;
     int64_t file_quota_bytes;

@@ -42,6 +42,7 @@ static const struct ear {
     {"auth_events", NULL},
     {"presence_events", NULL},
     {"message_events", NULL},
+    {BUS_UPSTREAM, NULL},
 };
 
 static const struct {

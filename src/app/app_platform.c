@@ -182,7 +182,8 @@ static const struct {
     {"media_events", "meeting"},
 };
 
-/* "erase_user" is of user, "message_schedule" of message. */
+/* "erase_user" is of user. Those of messaging travel together, as Kafka's im-task-topic: with one
+ * database for all they find who works on them, whichever process they come to. */
 static const char *service_of(const char *queue)
 {
     static const char *const queues[][2] = {
@@ -190,11 +191,13 @@ static const char *service_of(const char *queue)
         {"media", "media"},
         {"signaling", "signaling"},
         {"ai", "ai"},
-        {"push", "task"},
-        {"webhooks", "task"},
-        {"message_schedule", "message"},
-        {"message_retention", "message"},
-        {"message_follow", "message"},
+        {"push", "im"},
+        {"webhooks", "im"},
+        {"message_schedule", "im"},
+        {"message_retention", "im"},
+        {"message_follow", "im"},
+        {ERASE_QUEUE("message"), "im"},
+        {ERASE_QUEUE("presence"), "im"},
         {ERASE_QUEUE("user"), "user"},
     };
     for (size_t i = 0; i < ARRAY_LEN(queues); i++)

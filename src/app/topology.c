@@ -188,6 +188,7 @@ static enum err start_messages(struct app *app)
                                .is_adding_contacts_only = c->adding == APP_ADDING_CONTACTS,
                                .secret = str_from(app->jwt_secret),
                                .is_push_wanted = c->push_url[0] != '\0',
+                               .has_upstream = c->has_upstream && c->event_bus,
                                .webhook_failing_max_ms = c->webhook_failing_hours * 3600000,
                                .keep_max_ms = c->keep_max_s * 1000,
                                .retention_every_ms = c->retention_every_s * 1000});

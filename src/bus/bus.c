@@ -257,6 +257,13 @@ int bus_subscribe(struct bus *bus, const char *channel, const char *name, bus_ev
         bus, &(struct bus_listener){.channel = channel, .name = name, .fn = fn, .arg = arg});
 }
 
+int bus_subscribe_here(struct bus *bus, const char *channel, const char *name, bus_event_fn *fn,
+                       void *arg)
+{
+    return bus_local_subscribe(
+        bus->local, &(struct bus_listener){.channel = channel, .name = name, .fn = fn, .arg = arg});
+}
+
 int bus_subscribe_group(struct bus *bus, const char *channel, const char *group, bus_event_fn *fn,
                         void *arg)
 {
@@ -284,7 +291,8 @@ void bus_unsubscribe(struct bus *bus, int id)
     bus_link_prune(bus->link);
 }
 
-void bus_publish(struct bus *bus, const struct bus_event *event)
+static void publish(struct bus *bus, const struct bus_event *event, struct bus_link *link,
+                    enum bus_audience audience)
 {
     struct bus_event own = *event;
     own.id = "";
@@ -292,11 +300,20 @@ void bus_publish(struct bus *bus, const struct bus_event *event)
     own.at_ms = clock_wall_ms();
     struct bus_span span;
     bus_span_publish(&span, &own);
-    bus_local_give(bus->local, &own,
-                   &(struct bus_handing){.audience = bus->link ? BUS_TO_PLAIN : BUS_TO_ALL});
-    if (bus->link)
-        bus_link_publish(bus->link, &own);
+    bus_local_give(bus->local, &own, &(struct bus_handing){.audience = audience});
+    if (link)
+        bus_link_publish(link, &own);
     span_end(&span.span, ERR_OK);
+}
+
+void bus_publish(struct bus *bus, const struct bus_event *event)
+{
+    publish(bus, event, bus->link, bus->link ? BUS_TO_PLAIN : BUS_TO_ALL);
+}
+
+void bus_publish_here(struct bus *bus, const struct bus_event *event)
+{
+    publish(bus, event, NULL, BUS_TO_PLAIN);
 }
 
 struct own_job {
@@ -339,6 +356,11 @@ void bus_health(struct bus *bus, struct bus_health *out)
     out->has_tasks = bus_link_is_up(bus->task_link, &out->tasks_down_ms);
     if (bus->opt.store && store_read_one(bus->opt.store, waiting_run, out) != ERR_OK)
         out->outbox_count = -1;
+}
+
+bool bus_is_apart(const struct bus *bus)
+{
+    return bus && bus->link;
 }
 
 bool bus_is_linked(struct bus *bus)

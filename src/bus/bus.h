@@ -88,6 +88,12 @@ struct bus_event {
     const char *traceparent; /* of who published it; NULL or "": none */
 };
 
+/* Channels of messaging, which Kafka knows by other names (bus_kafka_topic.c). */
+#define BUS_UPSTREAM "im_upstream" /* each accepted change, durable, keyed by conversation */
+#define BUS_DOWNSTREAM                                                        \
+    "im_downstream." /* and the process: what is told to that one alone, live \
+                      */
+
 /* Runs on the bus's delivery threads, events of one key in order. Must be short or hand over. The
  * event is valid until it returns. An event of the outbox counts as delivered when every handler
  * returned; before that a crash brings it again. */
@@ -96,6 +102,9 @@ typedef void bus_event_fn(void *arg, const struct bus_event *event);
 /* `name` tells subscribers apart in metrics. Returns an id for bus_unsubscribe. */
 int bus_subscribe(struct bus *bus, const char *channel, const char *name, bus_event_fn *fn,
                   void *arg);
+/* The same, of what this very process publishes alone: the broker is not asked for the channel. */
+int bus_subscribe_here(struct bus *bus, const char *channel, const char *name, bus_event_fn *fn,
+                       void *arg);
 /* One of the group `group` (also its name in metrics): see above. */
 int bus_subscribe_group(struct bus *bus, const char *channel, const char *group, bus_event_fn *fn,
                         void *arg);
@@ -110,6 +119,8 @@ void bus_unsubscribe(struct bus *bus, int id);
 
 /* At most once, now; never blocks: a full queue drops and counts. From any thread. */
 void bus_publish(struct bus *bus, const struct bus_event *event);
+/* The same for plain subscribers of this process alone. */
+void bus_publish_here(struct bus *bus, const struct bus_event *event);
 /* At least once, after the commit of the surrounding job. */
 MUST_USE enum err bus_publish_tx(struct bus *bus, struct store_tx *tx,
                                  const struct bus_event *event);
@@ -126,6 +137,8 @@ struct bus_health {
                                              * age of the oldest */
 };
 void bus_health(struct bus *bus, struct bus_health *out);
+/* Whether events may come from other processes, and reach them; accepts NULL. */
+bool bus_is_apart(const struct bus *bus);
 /* Whether every broker that is configured is linked now; quick, from any thread. */
 bool bus_is_linked(struct bus *bus);
 

@@ -94,6 +94,9 @@ void bus_link_count_dead(struct bus_link *link, const char *channel, const char 
 bool bus_link_topic(const struct bus_link *link, const char *channel, const char *group,
                     char out[BUS_TOPIC_MAX]);
 
+/* The process whose own channel this is (BUS_DOWNSTREAM); NULL: it is anybody's. */
+const char *bus_channel_process(const char *channel);
+
 /* All drivers that are built in; the last is NULL. */
 extern const struct bus_driver *const bus_drivers[];
 extern const struct bus_driver bus_redis, bus_kafka, bus_rabbitmq;

@@ -58,6 +58,8 @@ void bus_local_stop(struct bus_local *local);
 void bus_local_destroy(struct bus_local **local);
 
 /* bus_link.c: the link to a broker. */
+/* How metrics and traces call a channel: processes come and go. */
+const char *bus_channel_label(const char *channel);
 struct bus_link_hooks {
     const char *driver, *url;
     const char *carries; /* "events", "tasks" */

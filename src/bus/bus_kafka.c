@@ -136,8 +136,8 @@ static enum err kafka_send(struct bus_impl *b, const struct bus_parcel *parcel)
     pthread_mutex_unlock(&b->lock);
     if (!topic || b->is_lost)
         return ERR_UNAVAILABLE;
-    return produce(b, parcel->token ? topic->name : topic->live, parcel->key, parcel->bytes,
-                   parcel->token);
+    const char *name = parcel->token ? topic->name : topic->live;
+    return name[0] ? produce(b, name, parcel->key, parcel->bytes, parcel->token) : ERR_UNAVAILABLE;
 }
 
 void bus_kafka_bury(struct bus_impl *b, const struct kafka_topic *topic, struct str bytes,
@@ -180,6 +180,8 @@ static void kafka_expect(struct bus_impl *b, const char *channel, const char *gr
 
 static void kafka_join(struct bus_impl *b, const char *channel, const char *group)
 {
+    if (bus_channel_process(channel)) /* while we were away it may have been cleaned up */
+        bus_kafka_forget_made(b, channel);
     struct kafka_topic *topic = b->is_stopping ? NULL : topic_of(b, channel);
     if (!topic)
         return;
@@ -362,6 +364,8 @@ static void kafka_stop(struct bus_impl *b)
     b->is_stopping = true;
     pthread_join(b->main, NULL);
     bus_kafka_hear_stop(b);
+    if (!b->is_lost)
+        bus_kafka_delete_own(b);
     while (!list_is_empty(&b->groups)) {
         struct kafka_group *g = LIST_ENTRY(b->groups.next, struct kafka_group, node);
         bus_kafka_group_stop(&g);

@@ -106,8 +106,9 @@ static bool follow_changes(struct kafka_hearing *h)
     bool is_heard = false, is_changed = false, is_all = true;
     struct kafka_topic *topic;
     for (size_t i = 0; (topic = topic_at(h->bus, i, &is_heard)); i++) {
-        const char *names[] = {topic->name, topic->live};
-        for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+        const char *names[2];
+        size_t count = bus_kafka_topic_names(topic, names);
+        for (size_t k = 0; k < count; k++) {
             if (is_heard == has_name(h, names[k]))
                 continue;
             is_changed = true;

@@ -37,10 +37,10 @@ void bus_kafka_url_deinit(struct kafka_url *url);
 struct kafka_topic {
     struct list node;
     char *channel;
-    char name[BUS_TOPIC_MAX];
-    char live[BUS_TOPIC_MAX + 8];
-    bool is_made;   /* it was seen on the broker */
-    bool is_needed; /* the main thread is to make it */
+    char name[BUS_TOPIC_MAX];     /* of one that is live alone: the same as the next */
+    char live[BUS_TOPIC_MAX + 8]; /* "": everything of it is durable */
+    bool is_made;                 /* it was seen on the broker */
+    bool is_needed;               /* the main thread is to make it */
     bool is_heard;
 };
 
@@ -89,8 +89,14 @@ void bus_kafka_bury(struct bus_impl *b, const struct kafka_topic *topic, struct 
 struct kafka_topic *bus_kafka_topic(struct bus_impl *b, const char *channel);
 /* By either of its names; lock held. */
 struct kafka_topic *bus_kafka_topic_named(struct bus_impl *b, const char *name);
+/* The topics that it is on the broker: one or two, pointers into it. */
+size_t bus_kafka_topic_names(const struct kafka_topic *topic, const char *names[2]);
 /* These ask the broker and wait; without the lock. */
 enum err bus_kafka_make_topic(struct bus_impl *b, struct kafka_topic *topic);
+/* It is made again when it is asked for. */
+void bus_kafka_forget_made(struct bus_impl *b, const char *channel);
+/* The topic of what is for this process alone, at its end. */
+void bus_kafka_delete_own(struct bus_impl *b);
 /* How many partitions it has; 0: the broker does not say. */
 int bus_kafka_partitions(struct bus_impl *b, const char *name);
 /* A group that has never read begins with what comes from now on. */

@@ -64,6 +64,9 @@
     XX(NewTopic_new)                           \
     XX(NewTopic_destroy)                       \
     XX(NewTopic_set_config)                    \
+    XX(DeleteTopic_new)                        \
+    XX(DeleteTopic_destroy)                    \
+    XX(DeleteTopics)                           \
     XX(CreateTopics)                           \
     XX(CreateTopics_result_topics)             \
     XX(event_CreateTopics_result)              \

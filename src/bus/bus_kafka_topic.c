@@ -16,7 +16,10 @@
 
 #define LIVE_SUFFIX ".live"
 #define LIVE_KEEP_MS "60000"
+#define LAST_CALL_MS 1500
 #define BEGIN_BEFORE_MS 600000
+#define NAME_MAX_BYTES 240      /* Kafka's 249 less the suffix */
+#define USUAL_PREFIX "meeting." /* other deployments' topics bear theirs */
 
 /* ---- the list ---- */
 
@@ -31,10 +34,60 @@ struct kafka_topic *bus_kafka_topic_named(struct bus_impl *b, const char *name)
     return NULL;
 }
 
+size_t bus_kafka_topic_names(const struct kafka_topic *t, const char *names[2])
+{
+    size_t count = 0;
+    names[count++] = t->name;
+    if (t->live[0] && strcmp(t->live, t->name) != 0)
+        names[count++] = t->live;
+    return count;
+}
+
+enum kind { KIND_BOTH, KIND_DURABLE, KIND_LIVE };
+
+/* Messaging's have names of their own, without the usual prefix. */
+static const struct known {
+    const char *channel, *name;
+    enum kind kind;
+    bool has_more; /* behind it: whose it is */
+} known_topics[] = {
+    {BUS_UPSTREAM, "im-upstream-topic", KIND_DURABLE, false},
+    {BUS_DOWNSTREAM, "im-downstream-topic-", KIND_LIVE, true},
+    {"tasks.im", "im-task-topic", KIND_DURABLE, false},
+    {"tasks.", NULL, KIND_DURABLE, true},
+};
+
+static const struct known *find_known(const char *channel)
+{
+    for (size_t i = 0; i < ARRAY_LEN(known_topics); i++) {
+        const struct known *k = &known_topics[i];
+        if (k->has_more ? strncmp(channel, k->channel, strlen(k->channel)) == 0
+                        : strcmp(channel, k->channel) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+/* False: it does not fit. */
+static bool name_topic(const struct bus_impl *b, const struct known *k, const char *channel,
+                       char out[BUS_TOPIC_MAX])
+{
+    char prefix[BUS_TOPIC_MAX];
+    if (!k || !k->name)
+        return bus_link_topic(b->link, channel, NULL, out) && strlen(out) <= NAME_MAX_BYTES;
+    if (!bus_link_topic(b->link, "", NULL, prefix))
+        return false;
+    int n = snprintf(out, BUS_TOPIC_MAX, "%s%s%s", strcmp(prefix, USUAL_PREFIX) == 0 ? "" : prefix,
+                     k->name, k->has_more ? channel + strlen(k->channel) : "");
+    return n > 0 && n <= NAME_MAX_BYTES;
+}
+
 struct kafka_topic *bus_kafka_topic(struct bus_impl *b, const char *channel)
 {
     char name[BUS_TOPIC_MAX];
-    if (!bus_link_topic(b->link, channel, NULL, name) || strlen(name) > 240)
+    const struct known *k = find_known(channel);
+    enum kind kind = k ? k->kind : KIND_BOTH;
+    if (!name_topic(b, k, channel, name))
         return NULL;
     struct kafka_topic *t = bus_kafka_topic_named(b, name);
     if (t)
@@ -42,7 +95,8 @@ struct kafka_topic *bus_kafka_topic(struct bus_impl *b, const char *channel)
     t = mem_new(struct kafka_topic);
     t->channel = mem_strdup(channel);
     snprintf(t->name, sizeof(t->name), "%s", name);
-    snprintf(t->live, sizeof(t->live), "%s%s", name, LIVE_SUFFIX);
+    if (kind != KIND_DURABLE)
+        snprintf(t->live, sizeof(t->live), "%s%s", name, kind == KIND_BOTH ? LIVE_SUFFIX : "");
     list_add_tail(&b->topics, &t->node);
     return t;
 }
@@ -64,9 +118,10 @@ static rd_kafka_event_t *call(struct bus_impl *b, rd_kafka_admin_op_t op,
     char problem[200] = "";
     rd_kafka_queue_t *queue = kafka.queue_new(b->producer);
     rd_kafka_AdminOptions_t *options = kafka.AdminOptions_new(b->producer, op);
-    kafka.AdminOptions_set_request_timeout(options, BUS_KAFKA_CALL_MS, problem, sizeof(problem));
+    int wait_ms = b->is_stopping ? LAST_CALL_MS : BUS_KAFKA_CALL_MS;
+    kafka.AdminOptions_set_request_timeout(options, wait_ms, problem, sizeof(problem));
     ask(b, arg, options, queue);
-    rd_kafka_event_t *event = kafka.queue_poll(queue, BUS_KAFKA_CALL_MS + 1000);
+    rd_kafka_event_t *event = kafka.queue_poll(queue, wait_ms + 500);
     kafka.AdminOptions_destroy(options);
     kafka.queue_destroy(queue);
     if (event && kafka.event_error(event)) {
@@ -82,18 +137,23 @@ static void ask_to_make(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *
 {
     const struct kafka_topic *t = arg;
     char problem[200] = "";
-    rd_kafka_NewTopic_t *both[2] = {
-        kafka.NewTopic_new(t->name, b->url.partitions, -1, problem, sizeof(problem)),
-        kafka.NewTopic_new(t->live, 1, -1, problem, sizeof(problem)),
-    };
-    kafka.NewTopic_set_config(both[1], "retention.ms", LIVE_KEEP_MS);
-    kafka.CreateTopics(b->producer, both, 2, options, queue);
-    kafka.NewTopic_destroy(both[0]);
-    kafka.NewTopic_destroy(both[1]);
+    const char *names[2];
+    rd_kafka_NewTopic_t *topics[2];
+    size_t count = bus_kafka_topic_names(t, names);
+    for (size_t i = 0; i < count; i++) {
+        bool is_live = strcmp(names[i], t->live) == 0;
+        int partitions = is_live ? 1 : b->url.partitions;
+        topics[i] = kafka.NewTopic_new(names[i], partitions, -1, problem, sizeof(problem));
+        if (is_live)
+            kafka.NewTopic_set_config(topics[i], "retention.ms", LIVE_KEEP_MS);
+    }
+    kafka.CreateTopics(b->producer, topics, count, options, queue);
+    for (size_t i = 0; i < count; i++)
+        kafka.NewTopic_destroy(topics[i]);
 }
 
-/* Both are there, new or not. */
-static bool are_there(rd_kafka_event_t *event)
+/* All `wanted` are there, new or not. */
+static bool are_there(rd_kafka_event_t *event, size_t wanted)
 {
     size_t count = 0;
     bool are = true;
@@ -107,7 +167,7 @@ static bool are_there(rd_kafka_event_t *event)
         log_warn(NULL, "bus: kafka does not make the topic %s: %s",
                  kafka.topic_result_name(results[i]), kafka.err2str(err));
     }
-    return are && count == 2;
+    return are && count == wanted;
 }
 
 int bus_kafka_partitions(struct bus_impl *b, const char *name)
@@ -151,15 +211,50 @@ enum err bus_kafka_make_topic(struct bus_impl *b, struct kafka_topic *t)
     pthread_mutex_unlock(&b->lock);
     if (is_made)
         return ERR_OK;
+    const char *names[2];
+    size_t count = bus_kafka_topic_names(t, names);
     rd_kafka_event_t *event = call(b, RD_KAFKA_ADMIN_OP_CREATETOPICS, ask_to_make, t);
-    is_made =
-        event && are_there(event) && wait_partitions(b, t->name) && wait_partitions(b, t->live);
+    is_made = event && are_there(event, count);
+    for (size_t i = 0; i < count && is_made; i++)
+        is_made = wait_partitions(b, names[i]);
     if (event)
         kafka.event_destroy(event);
     pthread_mutex_lock(&b->lock);
     t->is_made = is_made;
     pthread_mutex_unlock(&b->lock);
     return is_made ? ERR_OK : ERR_UNAVAILABLE;
+}
+
+void bus_kafka_forget_made(struct bus_impl *b, const char *channel)
+{
+    pthread_mutex_lock(&b->lock);
+    struct kafka_topic *t = bus_kafka_topic(b, channel);
+    if (t)
+        t->is_made = false;
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void ask_to_delete(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
+                          rd_kafka_queue_t *queue)
+{
+    const struct kafka_topic *t = arg;
+    rd_kafka_DeleteTopic_t *one = kafka.DeleteTopic_new(t->name);
+    kafka.DeleteTopics(b->producer, &one, 1, options, queue);
+    kafka.DeleteTopic_destroy(one);
+}
+
+void bus_kafka_delete_own(struct bus_impl *b)
+{
+    LIST_FOREACH(&b->topics, node) /* every thread of ours has ended */
+    {
+        struct kafka_topic *t = LIST_ENTRY(node, struct kafka_topic, node);
+        const char *process = bus_channel_process(t->channel);
+        if (!process || strcmp(process, b->process) != 0 || !t->is_made)
+            continue;
+        rd_kafka_event_t *event = call(b, RD_KAFKA_ADMIN_OP_DELETETOPICS, ask_to_delete, t);
+        if (event)
+            kafka.event_destroy(event);
+    }
 }
 
 /* ---- where a group begins ---- */

@@ -289,7 +289,9 @@ void bus_link_publish(struct bus_link *link, const struct bus_event *event)
 {
     enum err err =
         is_linked(link) ? send(link, &(struct bus_envelope){.event = *event}, 0) : ERR_UNAVAILABLE;
-    metric_cell_add(metric_cell(&metric_sent, event->channel, err ? "dropped" : "sent", NULL), 1);
+    metric_cell_add(metric_cell(&metric_sent, bus_channel_label(event->channel),
+                                err ? "dropped" : "sent", NULL),
+                    1);
 }
 
 static bool remember(struct bus_link *link, int64_t token)
@@ -350,9 +352,10 @@ enum err bus_link_receive(struct bus_link *link, const char *channel, const char
     if (!err && strcmp(e.event.channel, channel) != 0)
         err = ERR_INVALID_ARGUMENT;
     if (!err) {
-        metric_cell_add(metric_cell(&metric_received, channel, NULL, NULL), 1);
+        const char *label = bus_channel_label(channel);
+        metric_cell_add(metric_cell(&metric_received, label, NULL, NULL), 1);
         if (e.event.at_ms)
-            metric_cell_observe(metric_cell(&metric_behind, channel, NULL, NULL),
+            metric_cell_observe(metric_cell(&metric_behind, label, NULL, NULL),
                                 (double)MAX(clock_wall_ms() - e.event.at_ms, (int64_t)0) / 1e3);
         err = link->hooks.hear(link->bus, &e, group, receipt);
     }
@@ -371,6 +374,17 @@ void bus_link_count_dead(struct bus_link *link, const char *channel, const char 
     metric_cell_add(metric_cell(&metric_dead, channel, NULL, NULL), 1);
     log_warn(NULL, "bus: %s: a parcel of %s is a dead letter: %s", link->driver->name, channel,
              why);
+}
+
+const char *bus_channel_process(const char *channel)
+{
+    size_t n = strlen(BUS_DOWNSTREAM);
+    return strncmp(channel, BUS_DOWNSTREAM, n) == 0 ? channel + n : NULL;
+}
+
+const char *bus_channel_label(const char *channel)
+{
+    return bus_channel_process(channel) ? "im_downstream" : channel;
 }
 
 bool bus_link_topic(const struct bus_link *link, const char *channel, const char *group,

@@ -295,9 +295,9 @@ bool bus_local_give(struct bus_local *b, const struct bus_event *event,
     if (!is_taken)
         free(d);
     if (is_taken || !how->ack) /* else it comes again */
-        metric_cell_add(
-            metric_cell(is_taken ? &metric_events : &metric_dropped, event->channel, NULL, NULL),
-            1);
+        metric_cell_add(metric_cell(is_taken ? &metric_events : &metric_dropped,
+                                    bus_channel_label(event->channel), NULL, NULL),
+                        1);
     return is_taken;
 }
 

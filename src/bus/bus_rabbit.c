@@ -7,7 +7,8 @@
  *   exchange meeting.CHANNEL (fanout)      what is kept
  *   exchange meeting.CHANNEL.now (fanout)  what is heard now or never
  *   queue meeting.CHANNEL.GROUP (quorum, one active consumer, so that order holds)
- *   queue of each process (exclusive), bound to both exchanges of what it hears
+ *   queue of each process (exclusive), bound to both exchanges of what it hears; what is for that
+ *     process alone goes straight to it, and nowhere when it is gone
  *   exchange and queue meeting.dead        what nobody can read, or what ended its reader 20 times
  *
  * Publishing is confirmed; what is not confirmed when the link is lost is sent again by the outbox.
@@ -87,7 +88,11 @@ static enum err rabbit_send(struct bus_impl *b, const struct bus_parcel *p)
     l->n = p->bytes.n;
     memcpy(l->bytes, p->bytes.p, p->bytes.n);
     snprintf(l->id, sizeof(l->id), "%s", p->id);
-    bool is_named = bus_link_topic(b->link, p->channel, p->token ? NULL : "now", l->exchange);
+    const char *process = bus_channel_process(p->channel);
+    l->is_direct = process != NULL;
+    bool is_named = process
+                        ? rabbit_name_queue(b, process, l->exchange)
+                        : bus_link_topic(b->link, p->channel, p->token ? NULL : "now", l->exchange);
     pthread_mutex_lock(&b->lock);
     bool is_taken = is_named && b->is_linked && b->letter_count < LETTERS_MAX;
     if (is_taken) {

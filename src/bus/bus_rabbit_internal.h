@@ -24,6 +24,7 @@ struct rabbit_letter {
     struct list node;
     int64_t token; /* 0: at most once */
     char exchange[BUS_TOPIC_MAX];
+    bool is_direct; /* no exchange: the queue of a process */
     char id[64];
     size_t n;
     char bytes[];
@@ -85,6 +86,8 @@ bool rabbit_check(struct bus_impl *b, const char *what);
 bool rabbit_pick(const char *url, unsigned turn, char **plain, char **ca_file);
 
 /* bus_rabbit_work.c, as above */
+/* The queue of a process. False: the name is too long. */
+bool rabbit_name_queue(const struct bus_impl *b, const char *process, char out[BUS_TOPIC_MAX]);
 bool rabbit_declare_base(struct bus_impl *b);
 bool rabbit_do(struct bus_impl *b, const struct rabbit_wish *wish);
 bool rabbit_publish(struct bus_impl *b, const struct rabbit_letter *letter);

@@ -110,13 +110,16 @@ static bool consume(struct bus_impl *b, const char *queue, const char *tag)
     return rabbit_check(b, queue);
 }
 
+bool rabbit_name_queue(const struct bus_impl *b, const char *process, char out[BUS_TOPIC_MAX])
+{
+    return bus_link_topic(b->link, "process", process, out);
+}
+
 /* The queue of this process: goes with the connection. */
 static bool declare_own_queue(struct bus_impl *b)
 {
-    char word[96];
-    snprintf(word, sizeof(word), "process.%s", b->process);
     amqp_table_entry_t entries[] = {entry_int("x-max-length", OWN_QUEUE_MAX)};
-    if (!bus_link_topic(b->link, word, NULL, b->own_queue))
+    if (!rabbit_name_queue(b, b->process, b->own_queue))
         return rabbit_fail(b, "the name of the queue", AMQP_STATUS_BAD_URL);
     amqp_queue_declare(b->conn, CHANNEL_ASK, bytes_of(b->own_queue), 0, 0, 1, 1,
                        (amqp_table_t){ARRAY_LEN(entries), entries});
@@ -183,7 +186,11 @@ static bool bind_own(struct bus_impl *b, const char *channel, const char *suffix
     char exchange[BUS_TOPIC_MAX];
     if (!bus_link_topic(b->link, channel, suffix, exchange))
         return true;
-    if (!declare_exchange(b, exchange) || (!b->own_queue[0] && !declare_own_queue(b)))
+    if (!b->own_queue[0] && !declare_own_queue(b))
+        return false;
+    if (bus_channel_process(channel))
+        return true;
+    if (!declare_exchange(b, exchange))
         return false;
     if (!is_leaving)
         return bind(b, b->own_queue, exchange);
@@ -220,10 +227,11 @@ bool rabbit_publish(struct bus_impl *b, const struct rabbit_letter *l)
         .content_type = bytes_of("application/x-protobuf"),
         .message_id = bytes_of(l->id),
     };
-    if (!declare_exchange(b, l->exchange))
+    if (!l->is_direct && !declare_exchange(b, l->exchange))
         return false;
-    int status = amqp_basic_publish(b->conn, CHANNEL_OUT, bytes_of(l->exchange), bytes_of(""), 0, 0,
-                                    &properties, (amqp_bytes_t){l->n, (void *)(uintptr_t)l->bytes});
+    int status = amqp_basic_publish(b->conn, CHANNEL_OUT, bytes_of(l->is_direct ? "" : l->exchange),
+                                    bytes_of(l->is_direct ? l->exchange : ""), 0, 0, &properties,
+                                    (amqp_bytes_t){l->n, (void *)(uintptr_t)l->bytes});
     if (status != AMQP_STATUS_OK)
         return rabbit_fail(b, "publishing", status);
     b->published++;
@@ -276,6 +284,10 @@ static bool channel_of(const struct bus_impl *b, amqp_bytes_t exchange, char cha
 {
     char prefix[BUS_TOPIC_MAX];
     struct str name = {exchange.bytes, exchange.len};
+    if (!name.n) { /* straight to our queue */
+        snprintf(channel, BUS_TOPIC_MAX, BUS_DOWNSTREAM "%s", b->process);
+        return true;
+    }
     if (!bus_link_topic(b->link, "", NULL, prefix) || !str_starts(name, str_from(prefix)))
         return false;
     name = str_sub(name, strlen(prefix), name.n);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/bus_internal.h"
 #include "core/mem.h"
 
 #define NAMES_MAX 64
@@ -43,7 +44,7 @@ void bus_span_publish(struct bus_span *s, struct bus_event *event)
     const struct span *current = span_current();
     s->before = NULL;
     span_start_child(&s->span, NULL, SPAN_PRODUCER);
-    describe(s, event->channel, "publish");
+    describe(s, bus_channel_label(event->channel), "publish");
     span_add_text(&s->span, "parlance.event", event->type);
     if ((event->traceparent && event->traceparent[0]) || !current || !span_is_on())
         return;
@@ -60,7 +61,7 @@ void bus_span_handle(struct bus_span *s, const struct bus_event *event, const ch
         span_start(&s->span, NULL, SPAN_CONSUMER, event->traceparent);
     if (s->span.is_sampled)
         s->span.service = keep_name(service);
-    describe(s, event->channel, "process");
+    describe(s, bus_channel_label(event->channel), "process");
     span_add_text(&s->span, "parlance.event", event->type);
     s->before = span_enter(&s->span);
 }

@@ -262,6 +262,54 @@ static void test_what_comes_while_nobody_lives_waits(void **state)
     journal_stays(&w->group_b, 10);
 }
 
+static void tell(struct bus *bus, const char *channel, const char *text)
+{
+    bus_publish(bus,
+                &(struct bus_event){
+                    .channel = channel, .type = "told", .key = "b", .payload = str_from(text)});
+}
+
+static void test_what_is_for_one_process(void **state)
+{
+    struct world *w = *state;
+    bus_subscribe(w->a, BUS_DOWNSTREAM "a", "test", on_event, &w->heard_a);
+    bus_subscribe(w->b, BUS_DOWNSTREAM "b", "test", on_event, &w->heard_b);
+    start(w);
+    for (int i = 0; i < 10; i++) {
+        char text[8];
+        snprintf(text, sizeof(text), "%d", i);
+        tell(w->a, BUS_DOWNSTREAM "b", text);
+        tell(w->a, BUS_DOWNSTREAM "gone", text); /* hurts nobody */
+    }
+    journal_wait(&w->heard_b, 10);
+    for (int i = 0; i < 10; i++) {
+        char line[32];
+        snprintf(line, sizeof(line), "told b %d []\n", i);
+        assert_memory_equal(w->heard_b.text + (size_t)i * strlen(line), line, strlen(line));
+    }
+    assert_int_equal(w->heard_a.count, 0);
+    tell(w->b, BUS_DOWNSTREAM "a", "back");
+    journal_wait(&w->heard_a, 1);
+    assert_int_equal(w->heard_b.count, 10);
+}
+
+static void test_what_stays_here(void **state)
+{
+    struct world *w = *state;
+    bus_subscribe_here(w->a, "c", "test", on_event, &w->heard_a);
+    bus_subscribe(w->b, "c", "test", on_event, &w->heard_b);
+    start(w);
+    bus_publish_here(w->a, &(struct bus_event){.channel = "c", .type = "said", .key = "k"});
+    journal_wait(&w->heard_a, 1);
+    publish(w->b, "k", "elsewhere"); /* a does not ask for it */
+    journal_wait(&w->heard_b, 1);
+    publish(w->a, "k", "to all");
+    journal_wait(&w->heard_a, 2);
+    journal_wait(&w->heard_b, 2);
+    assert_string_equal(w->heard_a.text, "said k  []\nsaid k to all []\n");
+    assert_string_equal(w->heard_b.text, "said k elsewhere []\nsaid k to all []\n");
+}
+
 static void test_a_successor_goes_on(void **state)
 {
     struct world *w = *state;
@@ -430,6 +478,8 @@ int main(int argc, char **argv)
         T(test_joining_later_and_leaving),
         T(test_order_is_kept_per_key),
         T(test_what_comes_while_nobody_lives_waits),
+        T(test_what_is_for_one_process),
+        T(test_what_stays_here),
         T(test_a_successor_goes_on),
         T(test_what_was_not_handled_comes_again),
         T(test_a_frozen_broker_delays),

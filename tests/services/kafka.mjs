@@ -2,7 +2,7 @@
 // they stay in ~/.m2, and the list of them in the directory of the build's cache beside them.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import net from 'node:net';
 import path from 'node:path';
@@ -40,6 +40,13 @@ function answers(port) {
   });
 }
 
+// What the broker keeps of a topic, from its own files: the bytes of each partition.
+function partitionsOf(dir, topic) {
+  const own = new RegExp(`^${topic.replaceAll('.', '\\.')}-\\d+$`);
+  return readdirSync(dir).filter((name) => own.test(name)).map((name) => Buffer.concat(
+    readdirSync(path.join(dir, name)).filter((file) => file.endsWith('.log')).map((file) => readFileSync(path.join(dir, name, file)))));
+}
+
 export async function startKafka() {
   const [java, maven] = [['java', ['/usr/bin']], ['mvn', ['/usr/bin']]].map(([name, places]) => findProgram(name, places));
   const jars = classPath(maven);
@@ -68,5 +75,8 @@ export async function startKafka() {
   server.isReady = () => server.isOpen;
   const probe = setInterval(async () => { server.isOpen = server.isOpen || await answers(server.port); }, 50);
   await server.waitReady().finally(() => clearInterval(probe));
+  const logs = path.join(server.dir, 'logs');
+  server.topics = () => [...new Set(readdirSync(logs).map((name) => name.match(/^(.+)-\d+$/)?.[1]).filter(Boolean))].sort();
+  server.partitions = (topic) => partitionsOf(logs, topic);
   return server;
 }

@@ -1,5 +1,5 @@
 /* From the bus to the hub: what is heard on the bus's threads is unpacked there and posted. */
-#include "services/gateway/gateway_internal.h"
+#include "services/gateway/gateway_hub.h"
 
 #define GATEWAY_TYPING "typing_here" /* at a gateway, which has told its own sockets */
 
@@ -11,12 +11,12 @@ struct heard {
     bool is_typing; /* that, and no receipt */
     Presence__PresenceEvent *presence;
     struct session_news news;
-    bool is_gap;
+    bool is_gap, is_asked;
+    const Message__Downstream *downstream; /* it came from elsewhere, for us */
 };
 
-static void on_loop(void *arg)
+static void tell(struct heard *h)
 {
-    struct heard *h = arg;
     if (h->event)
         gateway_hub_event(h->gw, h->event);
     else if (h->receipt && h->is_typing)
@@ -25,10 +25,21 @@ static void on_loop(void *arg)
         gateway_hub_receipt(h->gw, h->receipt);
     else if (h->presence)
         gateway_hub_presence(h->gw, h->presence);
-    else if (h->is_gap)
-        gateway_hub_gap(h->gw);
-    else
+    else if (!h->downstream)
         gateway_hub_session(h->gw, &h->news);
+}
+
+static void on_loop(void *arg)
+{
+    struct heard *h = arg;
+    if (h->is_asked) {
+        interest_asked(h->gw);
+    } else if (h->is_gap) {
+        interest_gap(h->gw);
+        gateway_hub_gap(h->gw);
+    } else if (!h->downstream || interest_heard(h->gw, h->downstream)) {
+        tell(h);
+    }
     if (h->receipt)
         message__receipt_event__free_unpacked(h->receipt, NULL);
     arena_destroy(&h->arena);
@@ -83,6 +94,34 @@ void gateway_events_typing(struct gateway *gw, const char *conversation_id, cons
                                                   .id = ""});
 }
 
+/* From a sender elsewhere. */
+static void on_downstream(void *arg, const struct bus_event *e)
+{
+    struct heard h = {.gw = arg, .arena = arena_create()};
+    h.downstream = (const Message__Downstream *)rpc_message_unpack(
+        &message__downstream__descriptor, h.arena, e->payload.p, e->payload.n);
+    struct str body =
+        h.downstream ? (struct str){(const char *)h.downstream->body.data, h.downstream->body.len}
+                     : STR_NULL;
+    bool is_event = strcmp(e->type, "event") == 0, is_known = strcmp(e->type, "known") == 0;
+    if (h.downstream && is_event)
+        h.event = (const Message__MessageEvent *)rpc_message_unpack(
+            &message__message_event__descriptor, h.arena, body.p, body.n);
+    else if (h.downstream && !is_known)
+        h.receipt = message__receipt_event__unpack(NULL, body.n, (const uint8_t *)body.p);
+    h.is_typing = strcmp(e->type, "receipt") != 0;
+    if (h.event || h.receipt || (h.downstream && is_known))
+        hear(&h);
+    else
+        arena_destroy(&h.arena);
+}
+
+static void on_ask(void *arg, const struct bus_event *e)
+{
+    if (strcmp(e->type, "ask") == 0)
+        hear(&(struct heard){.gw = arg, .is_asked = true});
+}
+
 static void on_presence_event(void *arg, const struct bus_event *e)
 {
     Presence__PresenceEvent *m =
@@ -108,15 +147,19 @@ static void on_gap(void *arg, const struct bus_event *e UNUSED)
 void gateway_events_start(struct gateway *gw)
 {
     struct bus *bus = gw->deps.bus;
-    struct bus_health health;
-    bus_health(bus, &health);
-    gw->is_alone = strcmp(health.events, "memory") == 0;
-    gw->subscriptions[0] = bus_subscribe(bus, "message_events", "gateway", on_message_event, gw);
+    gw->is_alone = !bus_is_apart(bus);
+    gw->subscriptions[0] =
+        bus_subscribe_here(bus, "message_events", "gateway", on_message_event, gw);
     gw->subscriptions[1] =
         bus_subscribe(bus, "message_ephemeral", "gateway", on_ephemeral_event, gw);
     gw->subscriptions[2] = bus_subscribe(bus, "auth_events", "gateway", on_auth_event, gw);
     gw->subscriptions[3] = bus_subscribe(bus, "presence_events", "gateway", on_presence_event, gw);
     gw->subscriptions[4] = bus_on_gap(bus, "gateway", on_gap, gw);
+    if (gw->is_alone)
+        return;
+    snprintf(gw->downstream, sizeof(gw->downstream), BUS_DOWNSTREAM "%s", bus_process(bus));
+    gw->subscriptions[5] = bus_subscribe(bus, gw->downstream, "gateway", on_downstream, gw);
+    gw->subscriptions[6] = bus_subscribe(bus, "im_gateways", "gateway", on_ask, gw);
 }
 
 void gateway_events_stop(struct gateway *gw)

@@ -247,6 +247,7 @@ void gateway_hub_start(struct gateway *gw)
     list_init(&gw->revoked_order);
     list_init(&gw->stale);
     device_start(gw);
+    interest_start(gw);
 }
 
 void gateway_hub_drain(struct gateway *gw)
@@ -274,6 +275,7 @@ void gateway_hub_clear(struct gateway *gw)
     void *value;
     while (map64_next(gw->members, &at, &socket, &value))
         leave(gw, value);
+    interest_stop(gw);
     device_stop(gw);
     revoked_clear(gw);
     loop_timer_stop(&gw->dirty_timer);

@@ -11,6 +11,7 @@
 #define WATCH_MAX 200
 
 struct member;
+struct waiter;
 
 struct user {
     struct gateway *gw;
@@ -42,10 +43,11 @@ struct user {
         bool is_in;
     } * news;
     size_t news_count;
-    struct list in_round; /* gw->round: whose presence is kept fresh next */
-    struct list in_stale; /* gw->stale: what it is in is to be asked anew */
-    bool is_partial;      /* some conversations lie where nobody can look now */
-    bool is_reloading;    /* counts in gw->reloading_count */
+    struct list in_round;  /* gw->round: whose presence is kept fresh next */
+    struct list in_stale;  /* gw->stale: what it is in is to be asked anew */
+    bool is_partial;       /* some conversations lie where nobody can look now */
+    bool is_reloading;     /* counts in gw->reloading_count */
+    struct waiter *waiter; /* gateway_interest.c; NULL: it waits for nobody */
     unsigned round_count;
 };
 
@@ -146,6 +148,23 @@ void hub_user_forget(struct user *u);
 void hub_user_load(struct user *u);
 /* By an event of the log: in, or out. Kept for later while the list is on its way. */
 void hub_user_note(struct user *u, const struct news *news);
+
+/* ---- gateway_interest.c: what is to be told to this gateway; of one alone nothing of it ---- */
+void interest_start(struct gateway *gw);
+void interest_stop(struct gateway *gw);
+/* Somebody here, or a conversation of theirs, comes and goes: as often as each other. */
+void interest_add(struct gateway *gw, const char *id);
+void interest_remove(struct gateway *gw, const char *id);
+/* `then` of the user when all who tell know what was added so far: at once, or later. One at a
+ * time. */
+void interest_wait(struct user *u, loop_fn *then);
+void interest_cancel(struct user *u);
+/* Something was told. False: it was before. */
+bool interest_heard(struct gateway *gw, const Message__Downstream *m);
+/* Somebody wants to know all of it. */
+void interest_asked(struct gateway *gw);
+/* There was no link, and now there is. */
+void interest_gap(struct gateway *gw);
 
 /* ---- gateway_topics.c: who is in which conversation, and looks at it ---- */
 /* NULL: nobody here is in it. */

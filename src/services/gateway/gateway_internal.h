@@ -41,6 +41,7 @@ struct gateway {
     struct gateway_deps deps;
     struct gateway_method methods[GATEWAY_METHOD_MAX]; /* by field number */
     struct loop *loop;                                 /* the hub's */
+    char downstream[96];                               /* the channel of what is for us alone */
     /* the rest belongs to it */
     struct map *users;       /* id -> struct user */
     struct map *topics;      /* conversation id -> struct topic */
@@ -70,7 +71,9 @@ struct gateway {
     struct map *revoked;       /* session id -> struct revoked: sign-ins that ended just now */
     struct list revoked_order; /* the oldest first */
     char instance_id[ID_SIZE]; /* makes the names of its devices unique */
-    int subscriptions[5];
+    struct interest
+        *interest; /* gateway_interest.c; NULL: nobody tells us anything from elsewhere */
+    int subscriptions[7];
     bool is_draining;
     bool is_alone; /* the bus reaches no other process */
 };

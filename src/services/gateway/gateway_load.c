@@ -107,6 +107,14 @@ static void finish(struct user *u)
     gap_user_done(u);
 }
 
+static void on_whole(void *arg)
+{
+    struct user *u = arg;
+    finish(u);
+    if (u->is_partial)
+        look_again(u);
+}
+
 static void take_page(struct user *u, const Message__Memberships *list)
 {
     for (size_t i = 0; i < list->n_conversation_ids; i++)
@@ -124,9 +132,7 @@ static void take_page(struct user *u, const Message__Memberships *list)
         load_page(u);
         return;
     }
-    finish(u);
-    if (u->is_partial)
-        look_again(u);
+    interest_wait(u, on_whole); /* what is said until then is in the log before "ready" */
 }
 
 /* What could not be listed is asked for until it can be; then all is read anew, and the sockets
@@ -205,7 +211,7 @@ void hub_user_load(struct user *u)
 {
     u->load_after = 0;
     u->is_partial = false;
-    load_page(u);
+    interest_wait(u, on_load_timer);
 }
 
 void hub_user_forget(struct user *u)
@@ -216,6 +222,7 @@ void hub_user_forget(struct user *u)
     }
     topic_remove_all(u);
     loop_timer_stop(&u->load_timer);
+    interest_cancel(u);
     drop_news(u);
     u->is_loaded = false;
     u->serial = ++u->gw->last_serial; /* a list that is on its way is of before */
@@ -234,7 +241,8 @@ struct user *hub_user_get(struct gateway *gw, const char *id, bool is_guest)
     list_init(&u->members);
     list_add_tail(&gw->round, &u->in_round);
     map_set(gw->users, str_from(id), u);
-    load_page(u);
+    interest_add(gw, u->id);
+    hub_user_load(u); /* by then we hear who lets them into what */
     return u;
 }
 
@@ -242,6 +250,8 @@ void hub_user_destroy(struct user *u)
 {
     topic_remove_all(u);
     loop_timer_stop(&u->load_timer);
+    interest_cancel(u);
+    interest_remove(u->gw, u->id);
     list_remove(&u->in_round);
     gap_user_done(u);
     map_remove(u->gw->users, str_from(u->id));

@@ -217,6 +217,7 @@ static struct topic *topic_get(struct gateway *gw, const char *id)
     memcpy(t->id, id, strnlen(id, sizeof(t->id) - 1));
     map_set(gw->topics, str_from(id), t);
     number_take(gw, t);
+    interest_add(gw, t->id);
     return t;
 }
 
@@ -257,6 +258,7 @@ static void leave(struct user *u, uint32_t at)
         return;
     heads_forget(t);
     map_remove(u->gw->topics, str_from(t->id));
+    interest_remove(u->gw, t->id);
     number_give(u->gw, t);
     free(t->readers);
     free(t->lookers);

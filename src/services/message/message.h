@@ -37,6 +37,7 @@ struct message_deps {
     unsigned shards;                  /* of the log, fixed when the database is made; 0: 1 */
     const struct message_base *bases; /* other databases, and which shards lie there */
     size_t base_count;
+    bool has_upstream;    /* changes are facts on the bus, too: BUS_UPSTREAM */
     const char *instance; /* "host:port": where others call this process; NULL: nobody does */
     const char *name;     /* then: of its data directory, the same in its next life; NULL: "" */
 };

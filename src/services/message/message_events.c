@@ -62,32 +62,91 @@ void message_tell_invitation(struct message_op *op, Message__Invitation *invitat
     event->n_user_ids = 2;
 }
 
-static void publish(struct message_service *svc, const char *channel, const char *type,
-                    const char *key, const ProtobufCMessage *event)
+/* Own gateways hear it here, those elsewhere by the way there is to each. */
+static void publish(struct message_op *op, const struct bus_event *news,
+                    struct downstream_parcel *parcel)
 {
-    size_t n = protobuf_c_message_get_packed_size(event);
-    uint8_t *bytes = mem_alloc(n + 1);
-    protobuf_c_message_pack(event, bytes);
-    bytes[n] = 0;
-    bus_publish(svc->deps.bus, &(struct bus_event){.channel = channel,
-                                                   .type = type,
-                                                   .key = key,
-                                                   .payload = {(const char *)bytes, n},
-                                                   .id = ""});
-    free(bytes);
+    struct bus *bus = op->svc->deps.bus;
+    if (op->svc->downstream) {
+        bus_publish_here(bus, news);
+        parcel->body = news->payload;
+        downstream_tell(op->svc->downstream, parcel);
+    } else {
+        bus_publish(bus, news);
+    }
+}
+
+/* Everybody whom it names. */
+static void name_users(struct arena *arena, const Message__MessageEvent *event,
+                       struct downstream_parcel *parcel)
+{
+    char **ids = arena_array(arena, char *, event->n_user_ids + event->n_contact_user_ids + 3);
+    size_t count = 0;
+    for (size_t i = 0; i < event->n_user_ids; i++)
+        ids[count++] = event->user_ids[i];
+    for (size_t i = 0; i < event->n_contact_user_ids; i++)
+        ids[count++] = event->contact_user_ids[i];
+    if (event->contact_other_id[0]) /* told or not, how the two stand counts for who watches */
+        ids[count++] = event->contact_other_id;
+    if (event->own_user_id[0])
+        ids[count++] = event->own_user_id;
+    if (event->change && event->change->member)
+        ids[count++] = event->change->member->user_id;
+    parcel->user_ids = ids;
+    parcel->user_count = count;
+}
+
+static void publish_event(struct message_op *op, const Message__MessageEvent *event)
+{
+    struct bus_event news = {.channel = "message_events",
+                             .type = event->change             ? event->change->type
+                                     : event->own_conversation ? "own"
+                                     : event->invitation       ? "invitation"
+                                                               : "contact",
+                             .key = op->c.id,
+                             .id = ""};
+    struct downstream_parcel parcel = {
+        .type = "event", .conversation_id = event->change ? event->change->conversation_id : NULL};
+    news.payload.p = message_pack(op->call->arena, &event->base, &news.payload.n);
+    if (op->svc->downstream)
+        name_users(op->call->arena, event, &parcel);
+    publish(op, &news, &parcel);
+}
+
+static void publish_ephemeral(struct message_op *op, const char *type,
+                              const Message__ReceiptEvent *event)
+{
+    struct bus_event news = {
+        .channel = "message_ephemeral", .type = type, .key = op->c.id, .id = ""};
+    news.payload.p = message_pack(op->call->arena, &event->base, &news.payload.n);
+    publish(op, &news,
+            &(struct downstream_parcel){.type = type, .conversation_id = event->conversation_id});
 }
 
 void message_publish_told(struct message_op *op)
 {
     for (const struct message_told *told = op->told; told; told = told->next)
-        publish(op->svc, "message_events",
-                told->event.change             ? told->event.change->type
-                : told->event.own_conversation ? "own"
-                : told->event.invitation       ? "invitation"
-                                               : "contact",
-                op->c.id, &told->event.base);
+        publish_event(op, &told->event);
     if (op->receipt) /* ephemeral: pointers are read anew when a conversation is opened */
-        publish(op->svc, "message_ephemeral", "receipt", op->c.id, &op->receipt->base);
+        publish_ephemeral(op, "receipt", op->receipt);
+}
+
+enum err message_publish_facts(struct store_tx *tx, struct message_op *op)
+{
+    enum err err = ERR_OK;
+    for (const struct message_told *told = op->told; told && !err; told = told->next) {
+        const Message__MessageEvent *event = &told->event;
+        size_t n = 0;
+        if (!event->change)
+            continue; /* one's own, or between two: no fact of a conversation */
+        const char *bytes = message_pack(op->call->arena, &event->base, &n);
+        err = bus_publish_tx(message_base_in(op->svc, tx)->bus, tx,
+                             &(struct bus_event){.channel = BUS_UPSTREAM,
+                                                 .type = event->change->type,
+                                                 .key = event->change->conversation_id,
+                                                 .payload = {bytes, n}});
+    }
+    return err;
 }
 
 void message_publish_typing(struct message_op *op)
@@ -95,5 +154,5 @@ void message_publish_typing(struct message_op *op)
     Message__ReceiptEvent event = MESSAGE__RECEIPT_EVENT__INIT;
     event.conversation_id = (char *)op->c.id;
     event.user_id = (char *)op->me.user_id;
-    publish(op->svc, "message_ephemeral", "typing", op->c.id, &event.base);
+    publish_ephemeral(op, "typing", &event);
 }

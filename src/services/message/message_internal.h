@@ -16,6 +16,7 @@
 #include "services/common/who.h"
 #include "services/message/group_internal.h"
 #include "services/message/message.h"
+#include "services/message/message_downstream.h"
 #include "services/message/message_handlers.h"
 #include "services/message/message_op.h"
 #include "services/message/message_owner.h"
@@ -49,6 +50,7 @@ struct message_service {
     bool is_sealing;               /* commits check the fence of their shard */
     struct message_owners *owners; /* NULL: all shards are this process's for ever */
     ProtobufCService *peers;       /* this service, wherever it runs; NULL: here alone */
+    struct downstream *downstream; /* to gateways elsewhere; NULL: there are none */
     struct loop_timer index_timer; /* on deps.loop */
     _Atomic int64_t recent[MESSAGE_RECENT_PLACES]; /* when somebody changed something here */
     unsigned index_turn;

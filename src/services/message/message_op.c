@@ -117,6 +117,8 @@ static enum err change(struct store_tx *tx, void *arg)
     enum err err = op->shard ? message_shard_begin(tx, op->shard) : ERR_OK;
     if (!err)
         err = look(tx, op);
+    if (!err && op->told && op->svc->deps.has_upstream)
+        err = message_publish_facts(tx, op);
     if (!err && (op->told || op->receipt))
         store_on_commit(tx, publish, op);
     message_shard_end();

@@ -101,6 +101,8 @@ void message_tell_contact(struct message_op *op, const char *user_id, bool is_th
 void message_tell_invitation(struct message_op *op, Message__Invitation *invitation);
 /* What the operation told, and its receipt; by the hook of the commit. */
 void message_publish_told(struct message_op *op);
+/* The changes among them for systems beside this one, by the outbox. */
+enum err message_publish_facts(struct store_tx *tx, struct message_op *op);
 /* That the caller types in op->c; at once, and to whoever is there. */
 void message_publish_typing(struct message_op *op);
 

@@ -42,6 +42,7 @@ describe('two gateways over Kafka', { skip: reason }, () => {
       PARLANCE_EVENT_BUS_TYPE: 'kafka',
       PARLANCE_EVENT_BUS_URL: kafka.url,
       PARLANCE_MESSAGE_QUEUE_TYPE: 'kafka',
+      PARLANCE_MESSAGES_UPSTREAM: 'true',
       PARLANCE_METRICS_PUBLIC: 'true',
       ...servicePorts('GRPC', UNITS),
     };
@@ -91,6 +92,42 @@ describe('two gateways over Kafka', { skip: reason }, () => {
     await bobThere.say(conversation, 'from bob');
     await heard(annHere, 'from bob');
     await heard(bobThere, 'from bob');
+  });
+
+  test('a gateway is told by its own topic what somebody there reads, and nothing else', async () => {
+    const id = (server) => server.log.map((line) => line.msg.match(/^registry: this process is (\S+) at/)).find(Boolean)[1];
+    const told = (server) => Buffer.concat(kafka.partitions(`im-downstream-topic-${id(server)}`));
+    const carl = await main.register('carl');
+    const carlHere = await Talker.open(main, carl);
+    await annHere.ok('send_message', { to_user_id: carl.user.id, client_msg_id: 'aside', content: { text: 'said-to-carl-alone' } });
+    await annHere.say(conversation, 'said-to-bob-there');
+    await heard(bobThere, 'said-to-bob-there');
+    await eventually(() => assert.ok(told(other).includes('said-to-bob-there')));
+    assert.ok(!told(other).includes('said-to-carl-alone'));
+    assert.deepEqual(kafka.topics().filter((topic) => topic.startsWith('meeting.message_e')), ['meeting.message_ephemeral',
+      'meeting.message_ephemeral.live']);
+    carlHere.socket.close();
+  });
+
+  test('each accepted message is a fact of im-upstream-topic, all of a conversation in one partition and in order', async () => {
+    const holding = (text) => kafka.partitions('im-upstream-topic').filter((bytes) => bytes.includes(text));
+    const said = Array.from({ length: 5 }, (_, i) => `fact-${i}-of-five`);
+    for (const text of said) await annHere.say(conversation, text);
+    await eventually(() => assert.equal(holding(said.at(-1)).length, 1), { ms: 15_000 });
+    const [partition] = holding(said[0]);
+    assert.deepEqual(said.map((text) => holding(text).length), said.map(() => 1));
+    const places = said.map((text) => partition.indexOf(text));
+    assert.deepEqual(places, [...places].sort((a, b) => a - b));
+    assert.ok(kafka.partitions('im-upstream-topic').length > 1);
+    assert.deepEqual(kafka.topics().filter((topic) => topic.startsWith('im-upstream-topic.')), []); // nothing of it is live
+  });
+
+  test('what messaging has to do later travels by im-task-topic', async () => {
+    await annHere.ok('send_message', { conversation_id: conversation, client_msg_id: 'later', content: { text: 'said later' },
+      send_at_ms: Date.now() + 5500 });
+    await heard(bobThere, 'said later', 20_000);
+    const bytes = Buffer.concat(kafka.partitions('im-task-topic'));
+    assert.ok(bytes.includes('message_schedule'));
   });
 
   test('while the broker is dead messages are taken and heard at home; who missed them is told, and reads them', async () => {
