@@ -14,6 +14,7 @@
 
 #define POLL_MS 50
 #define RETRY_MS 300
+#define LOOK_EVERY_MS 30000 /* whether topics have more partitions */
 #define CHANGE_MS (BUS_KAFKA_CALL_MS + 3000)
 
 /* A partition that is read. */
@@ -23,6 +24,7 @@ struct heard {
     const char *name; /* of the topic: its durable one, or the other */
     int32_t number;
     int64_t next;
+    bool is_assigned; /* librdkafka was told */
 };
 
 struct kafka_hearing {
@@ -44,6 +46,14 @@ static bool has_name(const struct kafka_hearing *h, const char *name)
     return false;
 }
 
+static void add_part(struct kafka_hearing *h, struct kafka_topic *topic, const char *name,
+                     int32_t number, int64_t from)
+{
+    struct heard *part = mem_new(struct heard);
+    *part = (struct heard){.topic = topic, .name = name, .number = number, .next = from};
+    list_add_tail(&h->parts, &part->node);
+}
+
 /* From the end on, as it is now. */
 static bool add_name(struct kafka_hearing *h, struct kafka_topic *topic, const char *name)
 {
@@ -52,37 +62,61 @@ static bool add_name(struct kafka_hearing *h, struct kafka_topic *topic, const c
     for (int i = 0; i < count; i++) {
         if (kafka.query_watermark_offsets(h->bus->producer, name, i, &low, &end, BUS_KAFKA_CALL_MS))
             return false;
-        struct heard *part = mem_new(struct heard);
-        *part = (struct heard){.topic = topic, .name = name, .number = i, .next = end};
-        list_add_tail(&h->parts, &part->node);
+        add_part(h, topic, name, i, end);
     }
     return count > 0;
 }
 
+/* Only what changed is told. Assigning all anew (rd_kafka_assign) takes away what is read first,
+ * and librdkafka 2.0 dies of that when a topic among it was unknown to a broker for a moment. */
+static void end_telling(rd_kafka_error_t *error, rd_kafka_topic_partition_list_t *list)
+{
+    if (error) {
+        log_error(NULL, "bus: kafka: %s", kafka.error_string(error));
+        kafka.error_destroy(error);
+    }
+    kafka.topic_partition_list_destroy(list);
+}
+
 static void drop_name(struct kafka_hearing *h, const char *name)
 {
+    rd_kafka_topic_partition_list_t *list = kafka.topic_partition_list_new(16);
     LIST_FOREACH(&h->parts, node)
     {
         struct heard *part = LIST_ENTRY(node, struct heard, node);
         if (part->name != name)
             continue;
+        if (part->is_assigned)
+            kafka.topic_partition_list_add(list, part->name, part->number);
         list_remove(&part->node);
         free(part);
     }
+    end_telling(list->cnt ? kafka.incremental_unassign(h->rk, list) : NULL, list);
 }
 
-static void assign(struct kafka_hearing *h)
+static void assign_new(struct kafka_hearing *h)
 {
     rd_kafka_topic_partition_list_t *list = kafka.topic_partition_list_new(16);
     LIST_FOREACH(&h->parts, node)
     {
-        const struct heard *part = LIST_ENTRY(node, struct heard, node);
-        kafka.topic_partition_list_add(list, part->name, part->number)->offset = part->next;
+        struct heard *part = LIST_ENTRY(node, struct heard, node);
+        if (!part->is_assigned)
+            kafka.topic_partition_list_add(list, part->name, part->number)->offset = part->next;
+        part->is_assigned = true;
     }
-    rd_kafka_resp_err_t err = kafka.assign(h->rk, list);
-    if (err)
-        log_error(NULL, "bus: kafka: %s", kafka.err2str(err));
-    kafka.topic_partition_list_destroy(list);
+    end_telling(list->cnt ? kafka.incremental_assign(h->rk, list) : NULL, list);
+}
+
+/* Somebody gave a topic more partitions: all that is in them came since. False: no answer. */
+static bool find_parts(struct kafka_hearing *h, struct kafka_topic *topic, const char *name)
+{
+    int32_t known = 0;
+    LIST_FOREACH(&h->parts, node)
+    known += LIST_ENTRY(node, struct heard, node)->name == name;
+    int count = bus_kafka_partitions(h->bus, name);
+    for (int32_t i = known; known && i < count; i++)
+        add_part(h, topic, name, i, RD_KAFKA_OFFSET_BEGINNING);
+    return count > 0;
 }
 
 /* The i-th topic of the list, and whether it is heard. */
@@ -103,7 +137,7 @@ static struct kafka_topic *topic_at(struct bus_impl *b, size_t i, bool *is_heard
 /* False: not all of it; to be tried again. */
 static bool follow_changes(struct kafka_hearing *h)
 {
-    bool is_heard = false, is_changed = false, is_all = true;
+    bool is_heard = false, is_all = true;
     struct kafka_topic *topic;
     for (size_t i = 0; (topic = topic_at(h->bus, i, &is_heard)); i++) {
         const char *names[2];
@@ -111,16 +145,27 @@ static bool follow_changes(struct kafka_hearing *h)
         for (size_t k = 0; k < count; k++) {
             if (is_heard == has_name(h, names[k]))
                 continue;
-            is_changed = true;
             bool is_added = is_heard && add_name(h, topic, names[k]);
             if (!is_added)
                 drop_name(h, names[k]);
             is_all = is_all && is_added == is_heard;
         }
     }
-    if (is_changed)
-        assign(h);
+    assign_new(h);
     return is_all;
+}
+
+static void look_for_parts(struct kafka_hearing *h)
+{
+    bool is_heard = false, has_answer = true;
+    struct kafka_topic *topic;
+    for (size_t i = 0; has_answer && (topic = topic_at(h->bus, i, &is_heard)); i++) {
+        const char *names[2];
+        size_t count = is_heard ? bus_kafka_topic_names(topic, names) : 0;
+        for (size_t k = 0; k < count && has_answer && !h->bus->is_stopping; k++)
+            has_answer = find_parts(h, topic, names[k]);
+    }
+    assign_new(h);
 }
 
 /* ---- reading ---- */
@@ -153,7 +198,7 @@ static void *main_of(void *arg)
 {
     struct kafka_hearing *h = arg;
     uint64_t done = 0;
-    int64_t retry_ms = 0;
+    int64_t retry_ms = 0, look_ms = clock_mono_ms() + LOOK_EVERY_MS;
     while (!h->bus->is_stopping) {
         uint64_t wanted = wanted_now(h);
         bool is_due = wanted != done && clock_mono_ms() >= retry_ms;
@@ -165,6 +210,11 @@ static void *main_of(void *arg)
             h->done = done;
             pthread_cond_broadcast(&h->bus->changed);
             pthread_mutex_unlock(&h->bus->lock);
+        }
+        if (clock_mono_ms() >= look_ms) {
+            if (!h->bus->is_lost)
+                look_for_parts(h);
+            look_ms = clock_mono_ms() + LOOK_EVERY_MS;
         }
         rd_kafka_message_t *m = kafka.consumer_poll(h->rk, POLL_MS);
         if (m && !m->err)

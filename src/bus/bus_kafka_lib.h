@@ -40,7 +40,7 @@
     XX(topic_destroy)                          \
     XX(topic_name)                             \
     XX(subscribe)                              \
-    XX(assign)                                 \
+    XX(error_string)                           \
     XX(incremental_assign)                     \
     XX(incremental_unassign)                   \
     XX(assignment_lost)                        \
