@@ -291,6 +291,13 @@ void bus_unsubscribe(struct bus *bus, int id)
     bus_link_prune(bus->link);
 }
 
+/* It would only take room from what is heard here. */
+static bool is_for_another(const struct bus *bus, const char *channel)
+{
+    const char *process = bus_channel_process(channel);
+    return process && strcmp(process, bus->process) != 0;
+}
+
 static void publish(struct bus *bus, const struct bus_event *event, struct bus_link *link,
                     enum bus_audience audience)
 {
@@ -300,7 +307,8 @@ static void publish(struct bus *bus, const struct bus_event *event, struct bus_l
     own.at_ms = clock_wall_ms();
     struct bus_span span;
     bus_span_publish(&span, &own);
-    bus_local_give(bus->local, &own, &(struct bus_handing){.audience = audience});
+    if (!is_for_another(bus, event->channel))
+        bus_local_give(bus->local, &own, &(struct bus_handing){.audience = audience});
     if (link)
         bus_link_publish(link, &own);
     span_end(&span.span, ERR_OK);
@@ -363,9 +371,14 @@ bool bus_is_apart(const struct bus *bus)
     return bus && bus->link;
 }
 
+bool bus_is_heard(struct bus *bus)
+{
+    int64_t ignored;
+    return bus_link_is_up(bus->link, &ignored);
+}
+
 bool bus_is_linked(struct bus *bus)
 {
     int64_t ignored;
-    bool has_events = bus_link_is_up(bus->link, &ignored);
-    return bus_link_is_up(bus->task_link, &ignored) && has_events;
+    return bus_is_heard(bus) && bus_link_is_up(bus->task_link, &ignored);
 }

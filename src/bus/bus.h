@@ -141,6 +141,8 @@ void bus_health(struct bus *bus, struct bus_health *out);
 bool bus_is_apart(const struct bus *bus);
 /* Whether every broker that is configured is linked now; quick, from any thread. */
 bool bus_is_linked(struct bus *bus);
+/* The same of the one for events alone. */
+bool bus_is_heard(struct bus *bus);
 
 /* ---- tasks ---- */
 struct bus_task {

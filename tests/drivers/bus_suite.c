@@ -310,6 +310,38 @@ static void test_without_a_store(void **state)
     assert_int_equal(bus_open(&bus, &unknown), ERR_INVALID_ARGUMENT);
 }
 
+/* It would only take room from what is heard here. */
+static void test_what_is_for_another_process(void **state)
+{
+    struct bus_fixture *f = *state;
+    struct journal j = JOURNAL_INIT;
+    char own[128];
+    snprintf(own, sizeof(own), BUS_DOWNSTREAM "%s", bus_process(f->bus));
+    bus_subscribe(f->bus, own, "own", on_event, &j);
+    bus_subscribe(f->bus, BUS_DOWNSTREAM "another", "another", on_event, &j);
+    bus_publish(f->bus, &(struct bus_event){
+                            .channel = BUS_DOWNSTREAM "another", .type = "lost", .key = "k"});
+    bus_publish(f->bus, &(struct bus_event){.channel = own, .type = "told", .key = "k"});
+    journal_wait(&j, 1);
+    assert_null(strstr(j.text, "lost"));
+}
+
+static void test_the_broker_of_tasks_is_not_that_of_events(void **state)
+{
+    struct bus_fixture *f = *state;
+    struct bus *bus;
+    struct bus_options opt = {.driver = "memory",
+                              .task_driver = "redis",
+                              .task_url = "redis://127.0.0.1:1/", /* nobody is there */
+                              .store = f->store};
+    bus_close(&f->bus);
+    assert_int_equal(bus_open(&bus, &opt), ERR_OK);
+    assert_true(bus_is_heard(bus));
+    assert_false(bus_is_linked(bus));
+    bus_close(&bus);
+    bus_fixture_reopen(f, NULL);
+}
+
 int main(int argc, char **argv)
 {
     bus_fixture_driver = argc > 1 ? argv[1] : bus_fixture_driver;
@@ -325,6 +357,8 @@ int main(int argc, char **argv)
         T(test_coming_and_going),
         T(test_close_in_the_midst),
         T(test_without_a_store),
+        T(test_what_is_for_another_process),
+        T(test_the_broker_of_tasks_is_not_that_of_events),
     };
     int failed = 0;
     if (argc < 3) { /* what a server's store has no part in */

@@ -352,7 +352,7 @@ static void on_beat(void *arg)
 {
     struct interest *in = arg;
     Message__GatewayPlaces m = MESSAGE__GATEWAY_PLACES__INIT;
-    bool is_linked = bus_is_linked(in->gw->deps.bus);
+    bool is_linked = bus_is_heard(in->gw->deps.bus);
     if (is_linked && !in->was_linked)
         say_all(in);
     else if (is_linked && !in->added_count)

@@ -234,7 +234,7 @@ static void beat(struct downstream *d)
 static void on_timer(void *arg)
 {
     struct downstream *d = arg;
-    bool is_linked = bus_is_linked(d->bus);
+    bool is_linked = bus_is_heard(d->bus);
     if (is_linked && !d->was_linked)
         bus_publish(d->bus, &(struct bus_event){
                                 .channel = GATEWAYS, .type = "ask", .key = GATEWAYS, .id = ""});
