@@ -27,6 +27,8 @@
 struct sender {
     struct list node;
     char *name;
+    bool is_new;     /* nothing came yet */
+    int64_t series;  /* of its numbers */
     int64_t number;  /* of the last that came; -1: any may be next */
     int64_t version; /* of our places that it knows */
     int64_t heard_ms;
@@ -45,6 +47,7 @@ struct interest {
     uint32_t counts[PLACES_COUNT]; /* who needs it */
     uint8_t said[PLACES_BYTES];
     int64_t version; /* of what was said */
+    int64_t passed;  /* the latest that somebody went on with */
     uint32_t *added; /* not said yet */
     size_t added_count, unneeded_count;
     int64_t cleaned_ms, told_all_ms, gap_ms;
@@ -173,6 +176,7 @@ static bool is_known(struct interest *in, int64_t version)
  * others what was for us. */
 static void pass(struct interest *in, int64_t version)
 {
+    in->passed = MAX(in->passed, version);
     LIST_FOREACH(&in->senders, node)
     {
         struct sender *s = LIST_ENTRY(node, struct sender, node);
@@ -212,16 +216,13 @@ void interest_wait(struct user *u, loop_fn *then)
     list_add_tail(&in->waiters, &w->node);
 }
 
+/* Who came first waits for the least, and not for longer than the others. */
 static struct waiter *find_ready(struct interest *in)
 {
-    int64_t now_ms = clock_mono_ms();
-    LIST_FOREACH(&in->waiters, node)
-    {
-        struct waiter *w = LIST_ENTRY(node, struct waiter, node);
-        if (now_ms >= w->until_ms || is_known(in, w->version))
-            return w;
-    }
-    return NULL;
+    if (list_is_empty(&in->waiters))
+        return NULL;
+    struct waiter *w = LIST_ENTRY(in->waiters.next, struct waiter, node);
+    return clock_mono_ms() >= w->until_ms || is_known(in, w->version) ? w : NULL;
 }
 
 static void go_on(struct interest *in)
@@ -280,6 +281,7 @@ static struct sender *get_sender(struct interest *in, const char *name)
     s = mem_new(struct sender);
     s->name = mem_strdup(name);
     s->heard_ms = clock_mono_ms();
+    s->is_new = true;
     list_add_tail(&in->senders, &s->node);
     return s;
 }
@@ -287,9 +289,9 @@ static struct sender *get_sender(struct interest *in, const char *name)
 /* Whether what came before this is all here. */
 static bool is_whole(const struct sender *s, const Message__Downstream *m)
 {
-    if (m->number == 1)
-        return s->number <= 0 && !m->is_late;
-    return s->number < 0 || m->number == s->number + 1;
+    if (s->is_new)
+        return m->number == 1 && !m->is_late;
+    return m->series == s->series && (s->number < 0 || m->number == s->number + 1);
 }
 
 bool interest_heard(struct gateway *gw, const Message__Downstream *m)
@@ -298,12 +300,16 @@ bool interest_heard(struct gateway *gw, const Message__Downstream *m)
     if (!in)
         return false;
     struct sender *s = get_sender(in, m->sender);
-    if (s->number > 0 && m->number > 1 && m->number <= s->number)
+    if (!s->is_new && m->series == s->series && m->number <= s->number)
         return false; /* once more */
+    if (s->is_new && m->known_version >= 0 && m->known_version < in->passed)
+        s->passed = in->passed; /* nobody could wait for it */
     bool is_back = is_silent(s) || (s->passed && m->known_version >= s->passed);
     if (!is_whole(s, m) || is_back)
         find_gap(in);
     s->heard_ms = clock_mono_ms();
+    s->is_new = false;
+    s->series = m->series;
     s->number = m->number;
     s->passed = is_back ? 0 : s->passed;
     s->version = m->known_version;
@@ -338,13 +344,17 @@ void interest_gap(struct gateway *gw)
 
 /* ---- by the clock ---- */
 
+/* Who went without a goodbye may have told us last what never came, and no number shows it. */
 static void forget_silent(struct interest *in)
 {
     LIST_FOREACH(&in->senders, node)
     {
         struct sender *s = LIST_ENTRY(node, struct sender, node);
-        if (clock_mono_ms() - s->heard_ms > 12 * SILENT_MS)
-            sender_free(s);
+        if (clock_mono_ms() - s->heard_ms <= 12 * SILENT_MS)
+            continue;
+        sender_free(s);
+        if (in->was_linked) /* else all is read anew when there is a link */
+            find_gap(in);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/id.h"
 #include "core/list.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -31,7 +32,7 @@ struct known {
     char channel[sizeof(BUS_DOWNSTREAM) + NAME_MAX_BYTES];
     int64_t version; /* of places; -1: not known, all is told */
     int64_t heard_ms;
-    int64_t number;
+    int64_t series, number;
     bool is_late;
     uint8_t places[PLACES_BYTES];
     /* Conversations that somebody there was let into by what we told: the older half is forgotten
@@ -63,6 +64,7 @@ static void send_to(struct downstream *d, struct known *g, const char *type, str
 {
     Message__Downstream m = MESSAGE__DOWNSTREAM__INIT;
     m.sender = (char *)bus_process(d->bus);
+    m.series = g->series;
     m.number = ++g->number;
     m.known_version = g->version;
     m.is_late = g->is_late;
@@ -154,6 +156,7 @@ static struct known *get(struct downstream *d, const char *name)
     snprintf(g->channel, sizeof(g->channel), BUS_DOWNSTREAM "%s", name);
     g->version = -1;
     g->is_late = d->told > 0;
+    g->series = (int64_t)id_random_u32() << 31 | id_random_u32() >> 1;
     list_add_tail(&d->gateways, &g->node);
     return g;
 }
