@@ -213,6 +213,8 @@ static void test_a_stream_that_is_gone_begins_anew(void **state)
     start(w);
     commit(w, "one");
     journal_wait(&w->group, 1);
+    journal_wait(&w->heard, 1);
+    usleep(5000); /* ids are of the millisecond: within one, the new stream's would be the old's */
     ask(w, "DEL KEY");
     commit(w, "two");
     journal_wait(&w->group, 2);

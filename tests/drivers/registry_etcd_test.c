@@ -258,6 +258,8 @@ static void test_frozen(void **state)
 {
     pid_t pid = (pid_t)atoi(getenv("PARLANCE_TEST_ETCD_PID"));
     struct registry *a = open_at(url), *b = open_at(url);
+    const struct registry_instance other = {"Watcher", "b", "10.0.0.2", 9, NULL};
+    assert_int_equal(registry_announce(b, &other), ERR_OK); /* by its lease it sees the silence */
     announce(a, "a");
     wait_for(b, "a", 8000);
     kill(pid, SIGSTOP);
