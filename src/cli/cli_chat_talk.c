@@ -150,6 +150,7 @@ enum err chat_refused(const json_t *error)
     } known[] = {
         {"unavailable", ERR_UNAVAILABLE},
         {"deadline_exceeded", ERR_UNAVAILABLE},
+        {"aborted", ERR_UNAVAILABLE}, /* nothing was done */
         {"resource_exhausted", ERR_RESOURCE_EXHAUSTED},
         {"not_found", ERR_NOT_FOUND},
         {"already_exists", ERR_ALREADY_EXISTS},

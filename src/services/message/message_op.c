@@ -140,11 +140,14 @@ static enum err move_on(struct message_op *op)
     return ERR_UNAVAILABLE;
 }
 
-/* Not done, since the shard is not ours, or not any more: the call is made again at its owner. */
+/* Nothing was written: the shard is not ours any more, and the call is made again at its owner; or
+ * it is once more, or the database chose this transaction to end a deadlock: who asked may try
+ * again at once. No change is refused as ERR_ABORTED for what it says. */
 static enum err judge(struct message_op *op, enum err err)
 {
-    bool is_lost = err == ERR_ABORTED && op->shard && !message_shard_is_here(op->shard);
-    return is_lost ? move_on(op) : err;
+    if (err != ERR_ABORTED)
+        return err;
+    return op->shard && !message_shard_is_here(op->shard) ? move_on(op) : ERR_UNAVAILABLE;
 }
 
 static void on_committed(enum err err, void *arg)
