@@ -54,18 +54,32 @@ void id_make(char out[ID_SIZE])
     *p = '\0';
 }
 
-bool id_is_valid(const char *text)
+static bool is_id(struct str text)
 {
-    if (!text || strnlen(text, ID_SIZE) != ID_SIZE - 1)
+    if (text.n != ID_SIZE - 1)
         return false;
-    if (text[0] < '0' || text[0] > '7') /* more would be beyond 128 bits */
+    if (text.p[0] < '0' || text.p[0] > '7') /* more would be beyond 128 bits */
         return false;
-    for (const char *p = text; *p; p++) {
-        char upper = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
-        if (!strchr(crockford, upper))
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i], upper = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+        if (!memchr(crockford, upper, sizeof(crockford) - 1))
             return false;
     }
     return true;
+}
+
+bool id_is_valid(const char *text)
+{
+    return text && is_id((struct str){text, strnlen(text, ID_SIZE)});
+}
+
+bool id_read(char out[ID_SIZE], struct str text)
+{
+    bool is = is_id(text);
+    if (is)
+        memcpy(out, text.p, text.n);
+    out[is ? text.n : 0] = '\0';
+    return is;
 }
 
 void id_token(char *out, size_t n)

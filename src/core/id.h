@@ -4,13 +4,15 @@
  */
 #pragma once
 
-#include "core/base.h"
+#include "core/str.h"
 
 #define ID_SIZE 27 /* with NUL */
 
 void id_make(char out[ID_SIZE]);
 /* 26 characters of the alphabet, upper or lower case; outside ids are checked with this first. */
 bool id_is_valid(const char *text);
+/* Takes the id out of a row, an event or a task; what is none leaves "", and is false. */
+bool id_read(char out[ID_SIZE], struct str text);
 /* n characters of unpadded base64url randomness plus NUL; 43 characters carry 256 bits. */
 void id_token(char *out, size_t n);
 /* Bytes from the kernel (getrandom). Aborts if it cannot. */

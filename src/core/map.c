@@ -2,7 +2,8 @@
  * map: a dense array of entries in order of insertion, and beside it an open-addressing index of
  * 32-bit positions. Removing leaves a hole in the array and shifts the index back, so there are no
  * tombstones to probe over, iteration is a walk over the array, and removing the entry just
- * returned cannot disturb it. Holes are squeezed out when the array is next full.
+ * returned cannot disturb it. Holes are squeezed out when the array is next full, and what was
+ * large once does not stay so: it shrinks then, and goes with the last entry.
  */
 #include "core/map.h"
 
@@ -13,7 +14,8 @@
 #include "core/mem.h"
 #include "core/siphash_internal.h"
 
-#define FIRST_CAPACITY 8u /* entries; the index has twice as many slots */
+#define FIRST_CAPACITY 8u   /* entries; the index has twice as many slots */
+#define KEPT_CAPACITY 1024u /* of an empty table: it is likely to be filled again */
 
 struct entry {
     uint64_t hash;
@@ -82,7 +84,7 @@ static void index_remove(struct table *t, uint32_t slot)
     t->index[gap] = 0;
 }
 
-/* Makes room for one more entry: grows, or only squeezes out the holes. */
+/* Makes room for one more entry: grows, shrinks, or only squeezes out the holes. */
 static void make_room(struct table *t)
 {
     if (t->used < t->capacity)
@@ -90,6 +92,8 @@ static void make_room(struct table *t)
     uint32_t capacity = t->capacity ? t->capacity : FIRST_CAPACITY;
     if (t->live > capacity / 2)
         capacity *= 2;
+    while (capacity > KEPT_CAPACITY && t->live < capacity / 8)
+        capacity /= 2;
     if (unlikely(capacity > UINT32_MAX / 4))
         abort(); /* a thousand million entries: someone forgot a bound */
     struct entry *entries = mem_calloc(capacity, sizeof(*entries));
@@ -149,6 +153,17 @@ static struct entry *add_entry(struct table *t, uint64_t hash, void *value)
     return e;
 }
 
+/* Nothing left: begins anew, without holes. */
+static void clear(struct table *t)
+{
+    t->used = 0;
+    if (t->capacity <= KEPT_CAPACITY)
+        return;
+    free(t->entries);
+    free(t->index);
+    *t = (struct table){0};
+}
+
 static void *remove_at(struct table *t, int64_t slot)
 {
     struct entry *e = entry_at(t, slot);
@@ -156,7 +171,7 @@ static void *remove_at(struct table *t, int64_t slot)
     index_remove(t, (uint32_t)slot);
     e->value = NULL;
     if (--t->live == 0)
-        t->used = 0; /* nothing left: start over without holes */
+        clear(t);
     return value;
 }
 

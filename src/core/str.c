@@ -176,6 +176,8 @@ bool str_is_utf8(struct str s)
             i += 8;
             continue;
         }
+        if (s.n - i < 8 && s.n >= 8 && is_ascii_8(p + s.n - 8))
+            return true; /* the last few, together with some that were seen */
         int step = str_utf8_step(p + i, s.n - i);
         if (step < 0 || p[i] == 0)
             return false;

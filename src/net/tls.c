@@ -11,6 +11,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/log.h"
@@ -203,4 +204,30 @@ bool net_tls_is_proven(const SSL *ssl)
 {
     return SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK &&
            (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER);
+}
+
+static const char *advice_for(long x509_error)
+{
+    switch (x509_error) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return "call it by a name that its certificate bears";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "renew it, or set the clock";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return "name who signed it by ca=FILE in the address";
+    default:
+        return "it needs another one";
+    }
+}
+
+void net_tls_explain(long x509_error, char *out, size_t size)
+{
+    snprintf(out, size, "its certificate is refused (%s): %s",
+             X509_verify_cert_error_string(x509_error), advice_for(x509_error));
 }

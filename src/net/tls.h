@@ -43,3 +43,5 @@ SSL *net_tls_connect(struct net_tls *tls, const char *host);
 bool net_tls_speaks(const SSL *ssl, const char *protocol);
 /* Whether the peer showed a certificate that the authority signed. */
 bool net_tls_is_proven(const SSL *ssl);
+/* What an operator is told of a server's certificate that was refused with this X509_V_ERR_... */
+void net_tls_explain(long x509_error, char *out, size_t size);

@@ -76,7 +76,7 @@ const struct redis_host *redis_link_host(const struct redis_link *link);
 /* The command as bytes; free with free. */
 char *redis_format(const struct str *argv, size_t argc, size_t *n);
 
-#define REDIS_PROBLEM_SIZE 200
+#define REDIS_PROBLEM_SIZE 300
 /* To that host, signed in as the address says (or as it says for sentinels). `problem` has
  * REDIS_PROBLEM_SIZE bytes. */
 MUST_USE enum err redis_link_connect(struct redis_link **out, const struct redis_address *address,

@@ -220,7 +220,7 @@ enum err redis_link_call(struct redis_link *link, const struct str *argv, size_t
 
 static void say(char *problem, const struct redis_host *host, const char *what)
 {
-    snprintf(problem, REDIS_PROBLEM_SIZE, "%.100s:%u: %.80s", host->name, host->port, what);
+    snprintf(problem, REDIS_PROBLEM_SIZE, "%.100s:%u: %.180s", host->name, host->port, what);
 }
 
 static enum err connect_to(const struct addrinfo *info, const struct redis_wait *wait, int *out)
@@ -282,15 +282,17 @@ static enum err shake_hands(struct redis_link *link, const struct redis_host *ho
         int result = SSL_do_handshake(link->ssl);
         if (result == 1)
             return ERR_OK;
-        char reason[120];
-        ERR_error_string_n(ERR_peek_error(), reason, sizeof(reason));
+        char reason[180];
         long verified = SSL_get_verify_result(link->ssl);
+        if (verified == X509_V_OK)
+            ERR_error_string_n(ERR_peek_error(), reason, sizeof(reason));
+        else
+            net_tls_explain(verified, reason, sizeof(reason));
         enum err err = after_tls(link, result, &events);
         if (err == ERR_NOT_FOUND)
             err = wait_for(link->fd, events, wait);
         else
-            say(problem, host,
-                verified == X509_V_OK ? reason : X509_verify_cert_error_string(verified));
+            say(problem, host, reason);
         if (err)
             return err;
     }

@@ -60,6 +60,31 @@ static void foreign_ids(void **state)
             fail_msg("%s", cases[i].text);
 }
 
+/* Out of what goes on behind it, as a payload or a row does. */
+static void ids_within(void **state)
+{
+    static const char text[] = "01ARZ3NDEKTSV4RRFFQ69G5FAV 7 and more";
+    char id[ID_SIZE] = "what was there";
+    assert_true(id_read(id, (struct str){text, 26}));
+    assert_string_equal(id, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    assert_true(id_read(id, STR("01arz3ndektsv4rrffq69g5fav")));
+    assert_string_equal(id, "01arz3ndektsv4rrffq69g5fav"); /* as it was written */
+    static const struct str no_ids[] = {
+        {text, 25},
+        {text, 27},
+        {text + 1, 26},
+        {"01ARZ3NDEKTSV4RRFFQ69G5FA\0", 26},
+        {"01ARZ3NDEK\0SV4RRFFQ69G5FAV", 26},
+        {"", 0},
+        {NULL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(no_ids); i++) {
+        memset(id, 'x', sizeof(id));
+        if (id_read(id, no_ids[i]) || id[0])
+            fail_msg("no id, number %zu", i);
+    }
+}
+
 static void tokens(void **state)
 {
     char token[201], again[201];
@@ -109,8 +134,10 @@ static void bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids),    cmocka_unit_test(id_carries_time), cmocka_unit_test(foreign_ids),
-        cmocka_unit_test(tokens), cmocka_unit_test(codes),           cmocka_unit_test(bytes),
+        cmocka_unit_test(ids),         cmocka_unit_test(id_carries_time),
+        cmocka_unit_test(foreign_ids), cmocka_unit_test(ids_within),
+        cmocka_unit_test(tokens),      cmocka_unit_test(codes),
+        cmocka_unit_test(bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* map: SipHash against its vectors, both tables against a plain model, removal while iterating. */
 #include "test.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,6 +102,35 @@ static void walk_text(void **state)
     map_destroy(&m);
 }
 
+/* What was large once is not large for ever, and is as good as before. */
+static void shrinks(void **state)
+{
+    static char value;
+    struct map64 *m = map64_create();
+    struct mallinfo2 first = mallinfo2();
+    size_t before = first.uordblks + first.hblkhd;
+    for (int round = 0; round < 3; round++) {
+        for (uint64_t key = 0; key < 100000; key++)
+            map64_set(m, key, &value);
+        for (uint64_t key = 0; key < 100000; key++)
+            if (key % 1000)
+                assert_ptr_equal(map64_remove(m, key), &value);
+        for (uint64_t key = 100000; key < 300000; key++) { /* a few at a time, all over the table */
+            assert_null(map64_set(m, key, &value));
+            assert_ptr_equal(map64_remove(m, key), &value);
+        }
+        assert_int_equal(map64_count(m), 100);
+        for (uint64_t key = 0; key < 100000; key += 1000)
+            assert_ptr_equal(map64_remove(m, key), &value);
+        assert_int_equal(map64_count(m), 0);
+        assert_null(map64_get(m, 1000));
+        struct mallinfo2 info = mallinfo2();
+        size_t bytes = info.uordblks + info.hblkhd;
+        assert_true(bytes < before + 65536); /* nothing is counted where malloc is another one */
+    }
+    map64_destroy(&m);
+}
+
 static void remove_while_iterating(void **state)
 {
     static char value;
@@ -144,11 +174,9 @@ static void remove_while_iterating(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(siphash_vectors),
-        cmocka_unit_test(text_keys),
-        cmocka_unit_test(walk64),
-        cmocka_unit_test(walk_text),
-        cmocka_unit_test(remove_while_iterating),
+        cmocka_unit_test(siphash_vectors), cmocka_unit_test(text_keys),
+        cmocka_unit_test(walk64),          cmocka_unit_test(walk_text),
+        cmocka_unit_test(shrinks),         cmocka_unit_test(remove_while_iterating),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
