@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "net/tls.h"
 
 #define POLL_MS 20
 #define ASK_AFTER_US 1000000 /* of silence */
@@ -45,36 +46,108 @@ static void on_log(const rd_kafka_t *rk UNUSED, int level, const char *facility,
     log_debug(NULL, "bus: kafka %d %s: %s", level, facility, text);
 }
 
-static void say_why(struct bus_impl *b, const char *why)
+/* What says more is not covered by what says less; the last of its kind stays. A rough one covers
+ * nothing, for librdkafka says a reason once and then that nobody is there. */
+static void say_why(struct bus_impl *b, enum kafka_why kind, const char *why, const char *advice)
 {
     pthread_mutex_lock(&b->lock);
-    snprintf(b->why, sizeof(b->why), "%s", why);
+    if (kind >= b->why_kind && (kind > KAFKA_WHY_ROUGH || !b->why[0])) {
+        b->why_kind = kind;
+        snprintf(b->why, sizeof(b->why), "%.400s%s%s", why, advice ? ": " : "",
+                 advice ? advice : "");
+    }
     pthread_mutex_unlock(&b->lock);
+}
+
+static void forget_why(struct bus_impl *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->why_kind = KAFKA_WHY_NONE;
+    b->why[0] = '\0';
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* What is to be done, in the words of our address; NULL: it mends itself, or who knows. */
+static const char *advice_for(const struct bus_impl *b, int err, const char *why)
+{
+    if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        return "look at user, password and sasl= of the address";
+    if (!b->url.is_tls && strstr(why, "security.protocol"))
+        return "kafkas:// is over TLS, kafka:// is not";
+    /* Without a certificate of ours it ends after the handshake, before the first answer. */
+    if (err == RD_KAFKA_RESP_ERR__SSL || strstr(why, "SSL routines") ||
+        (b->url.is_tls && strstr(why, "APIVERSION_QUERY")))
+        return "look at ca=, cert= and key= of the address";
+    return NULL;
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *why, void *opaque)
 {
     struct bus_impl *b = opaque;
-    say_why(b, why);
+    const char *advice = advice_for(b, err, why);
+    enum kafka_why kind = err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ? KAFKA_WHY_ROUGH
+                          : advice                                   ? KAFKA_WHY_ADVICE
+                                                                     : KAFKA_WHY_BROKER;
+    /* Behind it are times and counts, which make another reason of each. */
+    char text[BUS_KAFKA_WHY_MAX];
+    const char *tail = strstr(why, " (after ");
+    snprintf(text, sizeof(text), "%.*s", tail ? (int)(tail - why) : (int)strlen(why), why);
+    say_why(b, kind, text, advice);
     if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__AUTHENTICATION)
         b->is_lost = true;
-    if (err == RD_KAFKA_RESP_ERR__FATAL)
-        log_error(NULL, "bus: kafka: %s", why);
+}
+
+/* A broker that was killed may know less than it has confirmed: then the numbers by which
+ * librdkafka keeps order do not fit any more, and it refuses everything from there on. */
+static void on_producer_error(rd_kafka_t *rk, int err, const char *why, void *opaque)
+{
+    struct bus_impl *b = opaque;
+    on_error(rk, err, why, opaque);
+    if (err != RD_KAFKA_RESP_ERR__FATAL)
+        return;
+    log_warn(NULL, "bus: kafka: begins anew: %s", why);
+    b->is_broken = true;
+    b->is_lost = true;
+}
+
+/* Refuses what librdkafka would refuse, and notes why: its own words do not tell a wrong name from
+ * an unknown authority. On one of its threads. */
+static int on_certificate(rd_kafka_t *rk UNUSED, const char *broker, int32_t id UNUSED,
+                          int *x509_error, int depth UNUSED, const char *bytes UNUSED,
+                          size_t n UNUSED, char *problem, size_t problem_size, void *opaque)
+{
+    char why[BUS_KAFKA_WHY_MAX];
+    if (!*x509_error)
+        return 1;
+    net_tls_explain(*x509_error, problem, problem_size);
+    int length = snprintf(why, sizeof(why), "%.200s: ", broker);
+    net_tls_explain(*x509_error, why + length, sizeof(why) - (size_t)length);
+    say_why(opaque, KAFKA_WHY_CERTIFICATE, why, NULL);
+    return 0;
 }
 
 static bool set_security(const struct bus_impl *b, rd_kafka_conf_t *conf)
 {
     const struct kafka_url *url = &b->url;
-    const char *protocol = url->user ? (url->is_tls ? "sasl_ssl" : "sasl_plaintext")
-                                     : (url->is_tls ? "ssl" : "plaintext");
-    bool is_good = bus_kafka_conf_set(conf, "security.protocol", protocol);
-    if (url->user)
+    const struct {
+        const char *name, *value;
+    } settings[] = {
+        {"security.protocol", url->user ? (url->is_tls ? "sasl_ssl" : "sasl_plaintext")
+                                        : (url->is_tls ? "ssl" : "plaintext")},
+        {"sasl.username", url->user},
+        {"sasl.password", url->password},
+        {"sasl.mechanism", !url->user        ? NULL
+                           : !url->mechanism ? "PLAIN"
+                                             : url->mechanism},
+        {"ssl.ca.location", url->tls.ca},
+        {"ssl.certificate.location", url->tls.cert},
+        {"ssl.key.location", url->tls.key},
+        {"ssl.endpoint.identification.algorithm", url->is_tls ? "https" : NULL},
+    };
+    bool is_good = true;
+    for (size_t i = 0; i < ARRAY_LEN(settings) && is_good; i++)
         is_good =
-            is_good && bus_kafka_conf_set(conf, "sasl.username", url->user) &&
-            bus_kafka_conf_set(conf, "sasl.password", url->password) &&
-            bus_kafka_conf_set(conf, "sasl.mechanism", url->mechanism ? url->mechanism : "PLAIN");
-    if (url->is_tls && url->ca)
-        is_good = is_good && bus_kafka_conf_set(conf, "ssl.ca.location", url->ca);
+            !settings[i].value || bus_kafka_conf_set(conf, settings[i].name, settings[i].value);
     return is_good;
 }
 
@@ -102,7 +175,7 @@ rd_kafka_conf_t *bus_kafka_conf(struct bus_impl *b)
     return conf;
 }
 
-/* ---- sending ---- */
+/* ---- the producer ---- */
 
 static void on_delivered(rd_kafka_t *rk UNUSED, const rd_kafka_message_t *m, void *opaque)
 {
@@ -114,14 +187,54 @@ static void on_delivered(rd_kafka_t *rk UNUSED, const rd_kafka_message_t *m, voi
         bus_link_sent(b->link, token, m->err ? ERR_UNAVAILABLE : ERR_OK);
 }
 
+static rd_kafka_t *make_producer(struct bus_impl *b)
+{
+    char problem[300] = "";
+    rd_kafka_conf_t *conf = bus_kafka_conf(b);
+    if (!conf)
+        return NULL;
+    kafka.conf_set_error_cb(conf, on_producer_error);
+    kafka.conf_set_dr_msg_cb(conf, on_delivered);
+    if (b->url.is_tls)
+        kafka.conf_set_ssl_cert_verify_cb(conf, on_certificate);
+    bus_kafka_conf_set(conf, "enable.idempotence", "true");
+    bus_kafka_conf_set(conf, "acks", "all");
+    bus_kafka_conf_set(conf, "partitioner", "murmur2_random"); /* as Java's */
+    bus_kafka_conf_set_int(conf, "linger.ms", 1);
+    bus_kafka_conf_set_int(conf, "message.timeout.ms", 15000);
+    bus_kafka_conf_set_int(conf, "queue.buffering.max.messages", QUEUE_MAX);
+    bus_kafka_conf_set_int(conf, "queue.buffering.max.kbytes", 65536);
+    rd_kafka_t *producer = kafka.new(RD_KAFKA_PRODUCER, conf, problem, sizeof(problem));
+    if (producer)
+        return producer;
+    log_error(NULL, "bus: kafka: %s", problem);
+    kafka.conf_destroy(conf);
+    return NULL;
+}
+
+rd_kafka_t *bus_kafka_producer_borrow(struct bus_impl *b)
+{
+    pthread_rwlock_rdlock(&b->producer_gate);
+    return b->producer;
+}
+
+void bus_kafka_producer_return(struct bus_impl *b)
+{
+    pthread_rwlock_unlock(&b->producer_gate);
+}
+
+/* ---- sending ---- */
+
 static enum err produce(struct bus_impl *b, const char *topic, const char *key, struct str bytes,
                         int64_t token)
 {
-    rd_kafka_resp_err_t err = kafka.producev(
-        b->producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY((void *)(uintptr_t)key, strlen(key)),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)bytes.p, bytes.n),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)(intptr_t)token),
-        RD_KAFKA_V_END);
+    rd_kafka_resp_err_t err =
+        kafka.producev(bus_kafka_producer_borrow(b), RD_KAFKA_V_TOPIC(topic),
+                       RD_KAFKA_V_KEY((void *)(uintptr_t)key, strlen(key)),
+                       RD_KAFKA_V_VALUE((void *)(uintptr_t)bytes.p, bytes.n),
+                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                       RD_KAFKA_V_OPAQUE((void *)(intptr_t)token), RD_KAFKA_V_END);
+    bus_kafka_producer_return(b);
     return err ? ERR_UNAVAILABLE : ERR_OK;
 }
 
@@ -217,10 +330,12 @@ static bool ask(struct bus_impl *b)
     const struct rd_kafka_metadata *all;
     rd_kafka_resp_err_t err = kafka.metadata(b->producer, 0, NULL, &all, ASK_MS);
     if (err) {
-        say_why(b, kafka.err2str(err));
+        kafka.poll(b->producer, 0); /* on_error knows more */
+        say_why(b, KAFKA_WHY_ROUGH, kafka.err2str(err), NULL);
         return false;
     }
     kafka.metadata_destroy(all);
+    forget_why(b);
     b->is_lost = false;
     atomic_store(&b->answered_us, clock_mono_us());
     return true;
@@ -255,8 +370,21 @@ static void serve(struct bus_impl *b)
         kafka.poll(b->producer, POLL_MS);
         make_needed(b);
         bool is_silent = clock_mono_us() - atomic_load(&b->answered_us) > ASK_AFTER_US;
-        is_there = !b->is_lost && (!is_silent || ask(b));
+        is_there = !b->is_lost && !b->is_broken && (!is_silent || ask(b));
     }
+}
+
+/* What the broken one still held nobody counts on: without a link it was told to be sent again. */
+static void replace_producer(struct bus_impl *b)
+{
+    rd_kafka_t *broken = b->producer, *fresh = make_producer(b);
+    if (!fresh)
+        return; /* tried again */
+    b->is_broken = false;
+    pthread_rwlock_wrlock(&b->producer_gate);
+    b->producer = fresh;
+    pthread_rwlock_unlock(&b->producer_gate);
+    kafka.destroy(broken);
 }
 
 static void *main_of(void *arg)
@@ -264,7 +392,9 @@ static void *main_of(void *arg)
     struct bus_impl *b = arg;
     char why[sizeof(b->why)];
     while (!b->is_stopping) {
-        if (ask(b))
+        if (b->is_broken)
+            replace_producer(b);
+        if (!b->is_broken && ask(b))
             serve(b);
         if (b->is_stopping)
             break;
@@ -273,6 +403,7 @@ static void *main_of(void *arg)
         kafka.purge(b->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
         pthread_mutex_lock(&b->lock);
         snprintf(why, sizeof(why), "%s", b->why[0] ? b->why : "no answer");
+        b->why_kind = KAFKA_WHY_NONE; /* the next may be another */
         pthread_mutex_unlock(&b->lock);
         bus_link_down(b->link, why);
         kafka.poll(b->producer, (int)bus_link_backoff_ms(b->link));
@@ -281,28 +412,6 @@ static void *main_of(void *arg)
 }
 
 /* ---- life ---- */
-
-static enum err make_producer(struct bus_impl *b)
-{
-    char problem[300] = "";
-    rd_kafka_conf_t *conf = bus_kafka_conf(b);
-    if (!conf)
-        return ERR_INVALID_ARGUMENT;
-    kafka.conf_set_dr_msg_cb(conf, on_delivered);
-    bus_kafka_conf_set(conf, "enable.idempotence", "true");
-    bus_kafka_conf_set(conf, "acks", "all");
-    bus_kafka_conf_set(conf, "partitioner", "murmur2_random"); /* as Java's */
-    bus_kafka_conf_set_int(conf, "linger.ms", 1);
-    bus_kafka_conf_set_int(conf, "message.timeout.ms", 15000);
-    bus_kafka_conf_set_int(conf, "queue.buffering.max.messages", QUEUE_MAX);
-    bus_kafka_conf_set_int(conf, "queue.buffering.max.kbytes", 65536);
-    b->producer = kafka.new(RD_KAFKA_PRODUCER, conf, problem, sizeof(problem));
-    if (b->producer)
-        return ERR_OK;
-    log_error(NULL, "bus: kafka: %s", problem);
-    kafka.conf_destroy(conf);
-    return ERR_INVALID_ARGUMENT;
-}
 
 static void kafka_close(struct bus_impl **bp)
 {
@@ -319,9 +428,20 @@ static void kafka_close(struct bus_impl **bp)
     bus_kafka_url_deinit(&b->url);
     map64_destroy(&b->receipts);
     pthread_mutex_destroy(&b->lock);
+    pthread_rwlock_destroy(&b->producer_gate);
     pthread_cond_destroy(&b->changed);
     free(b->process);
     free(b);
+}
+
+static bool is_tls_sound(const struct kafka_url *url)
+{
+    struct strbuf problem = {0};
+    bool is_sound = !url->is_tls || bus_tls_check(&url->tls, &problem);
+    if (!is_sound)
+        log_error(NULL, "bus: kafka: %s", problem.p);
+    strbuf_deinit(&problem);
+    return is_sound;
 }
 
 static enum err kafka_open(struct bus_link *link, const struct bus_link_options *opt,
@@ -336,14 +456,16 @@ static enum err kafka_open(struct bus_link *link, const struct bus_link_options 
     list_init(&b->topics);
     list_init(&b->groups);
     pthread_mutex_init(&b->lock, NULL);
+    pthread_rwlock_init(&b->producer_gate, NULL);
     pthread_cond_init(&b->changed, NULL);
     enum err err = ERR_INVALID_ARGUMENT;
-    if (bus_kafka_url_parse(opt->url, &b->url)) {
+    if (!bus_kafka_url_parse(opt->url, &b->url))
+        log_error(NULL, "bus: expected kafka://HOST:PORT[,HOST:PORT...] as the address of Kafka, "
+                        "kafkas:// with ca=, cert= and key= over TLS");
+    else if (is_tls_sound(&b->url))
         err = bus_kafka_load();
-        if (!err)
-            err = make_producer(b);
-    } else
-        log_error(NULL, "bus: expected kafka://HOST:PORT[,HOST:PORT...] as the address of Kafka");
+    if (!err && !(b->producer = make_producer(b)))
+        err = ERR_INVALID_ARGUMENT;
     if (err)
         kafka_close(&b);
     *out = b;

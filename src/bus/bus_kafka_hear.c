@@ -24,14 +24,15 @@ struct heard {
     const char *name; /* of the topic: its durable one, or the other */
     int32_t number;
     int64_t next;
-    bool is_assigned; /* librdkafka was told */
+    bool is_assigned; /* librdkafka has taken it */
 };
 
 struct kafka_hearing {
     struct bus_impl *bus;
     rd_kafka_t *rk;
     pthread_t thread;
-    struct list parts; /* the thread's own */
+    struct list parts;       /* the thread's own, as the next */
+    bool has_failed_to_tell; /* and the log says so */
     /* Under the bus's lock. */
     uint64_t wanted, done; /* changes asked for, and made */
 };
@@ -69,32 +70,44 @@ static bool add_name(struct kafka_hearing *h, struct kafka_topic *topic, const c
 
 /* Only what changed is told. Assigning all anew (rd_kafka_assign) takes away what is read first,
  * and librdkafka 2.0 dies of that when a topic among it was unknown to a broker for a moment. */
-static void end_telling(rd_kafka_error_t *error, rd_kafka_topic_partition_list_t *list)
+static bool end_telling(struct kafka_hearing *h, rd_kafka_error_t *error,
+                        rd_kafka_topic_partition_list_t *list)
 {
-    if (error) {
-        log_error(NULL, "bus: kafka: %s", kafka.error_string(error));
+    if (error && !h->has_failed_to_tell)
+        log_error(NULL, "bus: kafka: what is heard cannot be changed, and is tried again: %s",
+                  kafka.error_string(error));
+    h->has_failed_to_tell = error != NULL;
+    if (error)
         kafka.error_destroy(error);
-    }
     kafka.topic_partition_list_destroy(list);
+    return !h->has_failed_to_tell;
 }
 
-static void drop_name(struct kafka_hearing *h, const char *name)
+/* False: librdkafka still has them; to be tried again, or they could never be taken anew. */
+static bool drop_name(struct kafka_hearing *h, const char *name)
 {
     rd_kafka_topic_partition_list_t *list = kafka.topic_partition_list_new(16);
     LIST_FOREACH(&h->parts, node)
     {
         struct heard *part = LIST_ENTRY(node, struct heard, node);
+        if (part->name == name && part->is_assigned)
+            kafka.topic_partition_list_add(list, part->name, part->number);
+    }
+    if (!end_telling(h, list->cnt ? kafka.incremental_unassign(h->rk, list) : NULL, list))
+        return false;
+    LIST_FOREACH(&h->parts, node)
+    {
+        struct heard *part = LIST_ENTRY(node, struct heard, node);
         if (part->name != name)
             continue;
-        if (part->is_assigned)
-            kafka.topic_partition_list_add(list, part->name, part->number);
         list_remove(&part->node);
         free(part);
     }
-    end_telling(list->cnt ? kafka.incremental_unassign(h->rk, list) : NULL, list);
+    return true;
 }
 
-static void assign_new(struct kafka_hearing *h)
+/* False: librdkafka has not taken them; to be tried again. */
+static bool assign_new(struct kafka_hearing *h)
 {
     rd_kafka_topic_partition_list_t *list = kafka.topic_partition_list_new(16);
     LIST_FOREACH(&h->parts, node)
@@ -102,9 +115,12 @@ static void assign_new(struct kafka_hearing *h)
         struct heard *part = LIST_ENTRY(node, struct heard, node);
         if (!part->is_assigned)
             kafka.topic_partition_list_add(list, part->name, part->number)->offset = part->next;
-        part->is_assigned = true;
     }
-    end_telling(list->cnt ? kafka.incremental_assign(h->rk, list) : NULL, list);
+    if (!end_telling(h, list->cnt ? kafka.incremental_assign(h->rk, list) : NULL, list))
+        return false;
+    LIST_FOREACH(&h->parts, node)
+    LIST_ENTRY(node, struct heard, node)->is_assigned = true;
+    return true;
 }
 
 /* Somebody gave a topic more partitions: all that is in them came since. False: no answer. */
@@ -146,16 +162,15 @@ static bool follow_changes(struct kafka_hearing *h)
             if (is_heard == has_name(h, names[k]))
                 continue;
             bool is_added = is_heard && add_name(h, topic, names[k]);
-            if (!is_added)
-                drop_name(h, names[k]);
-            is_all = is_all && is_added == is_heard;
+            bool is_gone = !is_added && drop_name(h, names[k]);
+            is_all = is_all && (is_heard ? is_added : is_gone);
         }
     }
-    assign_new(h);
-    return is_all;
+    return assign_new(h) && is_all;
 }
 
-static void look_for_parts(struct kafka_hearing *h)
+/* False: some were found and not taken. */
+static bool look_for_parts(struct kafka_hearing *h)
 {
     bool is_heard = false, has_answer = true;
     struct kafka_topic *topic;
@@ -165,7 +180,7 @@ static void look_for_parts(struct kafka_hearing *h)
         for (size_t k = 0; k < count && has_answer && !h->bus->is_stopping; k++)
             has_answer = find_parts(h, topic, names[k]);
     }
-    assign_new(h);
+    return assign_new(h);
 }
 
 /* ---- reading ---- */
@@ -212,9 +227,8 @@ static void *main_of(void *arg)
             pthread_mutex_unlock(&h->bus->lock);
         }
         if (clock_mono_ms() >= look_ms) {
-            if (!h->bus->is_lost)
-                look_for_parts(h);
-            look_ms = clock_mono_ms() + LOOK_EVERY_MS;
+            bool is_done = h->bus->is_lost || look_for_parts(h);
+            look_ms = clock_mono_ms() + (is_done ? LOOK_EVERY_MS : RETRY_MS);
         }
         rd_kafka_message_t *m = kafka.consumer_poll(h->rk, POLL_MS);
         if (m && !m->err)
@@ -276,8 +290,12 @@ void bus_kafka_hear_stop(struct bus_impl *b)
     if (!h)
         return;
     pthread_join(h->thread, NULL);
+    pthread_mutex_lock(&b->lock);
+    while (b->asking) /* by its consumer, for some seconds at most */
+        thread_wait(&b->changed, &b->lock, 50);
+    pthread_mutex_unlock(&b->lock);
     kafka.consumer_close(h->rk);
-    kafka.destroy(h->rk);
+    kafka.destroy(h->rk); /* at once: librdkafka does not survive that its topics are deleted */
     while (!list_is_empty(&h->parts)) {
         struct heard *part = LIST_ENTRY(h->parts.next, struct heard, node);
         list_remove(&part->node);
@@ -285,4 +303,21 @@ void bus_kafka_hear_stop(struct bus_impl *b)
     }
     b->hearing = NULL;
     free(h);
+}
+
+rd_kafka_t *bus_kafka_hear_borrow(struct bus_impl *b)
+{
+    pthread_mutex_lock(&b->lock);
+    rd_kafka_t *rk = b->hearing && !b->is_stopping ? b->hearing->rk : NULL;
+    b->asking += rk != NULL;
+    pthread_mutex_unlock(&b->lock);
+    return rk;
+}
+
+void bus_kafka_hear_return(struct bus_impl *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->asking--;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
 }

@@ -17,19 +17,23 @@
 
 #include "bus/bus_driver.h"
 #include "bus/bus_kafka_lib.h"
+#include "bus/bus_tls.h"
 #include "core/list.h"
 #include "core/map.h"
 
+#define BUS_KAFKA_WHY_MAX 500
 #define BUS_KAFKA_CALL_MS 5000 /* at most so long a question to the broker takes */
 
 struct kafka_url {
     char *brokers; /* "a:9092,b:9092" */
-    char *user, *password, *mechanism, *ca;
+    char *user, *password, *mechanism;
     bool is_tls;
+    struct bus_tls tls;
     int partitions; /* of topics that we make */
 };
-/* kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][?partitions=8&sasl=SCRAM-SHA-512&ca=FILE];
- * kafkas:// over TLS. False: it is none. To be released in both cases. */
+/* kafka://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][?partitions=8&sasl=SCRAM-SHA-512];
+ * kafkas:// over TLS, with ca=, cert= and key= of bus_tls.h. False: it is none. To be released in
+ * both cases. */
 MUST_USE bool bus_kafka_url_parse(const char *text, struct kafka_url *out);
 void bus_kafka_url_deinit(struct kafka_url *url);
 
@@ -57,25 +61,42 @@ struct kafka_group {
         assigned_ms; /* monotonic: the last subscription, the last partitions */
 };
 
+/* How much it says, the more the later. */
+enum kafka_why {
+    KAFKA_WHY_NONE,
+    KAFKA_WHY_ROUGH,       /* that none is there */
+    KAFKA_WHY_BROKER,      /* what one of them did */
+    KAFKA_WHY_ADVICE,      /* and what is to be done */
+    KAFKA_WHY_CERTIFICATE, /* exactly */
+};
+
 struct bus_impl {
     struct bus_link *link;
     struct kafka_url url;
     char *process;
     int64_t owner_ms;
-    rd_kafka_t *producer;
+    rd_kafka_t *producer;           /* changed by the main thread alone, under the gate */
+    pthread_rwlock_t producer_gate; /* read: it stays while somebody else uses it */
     pthread_t main;
     bool is_started;
     atomic_bool is_stopping, is_lost;
+    atomic_bool is_broken;    /* the producer, for good */
     atomic_llong answered_us; /* when the broker last confirmed something */
     pthread_mutex_t lock;     /* of all below */
     pthread_cond_t changed;
-    char why[200];
+    char why[BUS_KAFKA_WHY_MAX]; /* it is not there */
+    enum kafka_why why_kind;
     struct list topics;
     struct list groups;
     struct map64 *receipts;
     uint64_t last_receipt;
     struct kafka_hearing *hearing;
+    unsigned asking; /* who has borrowed its consumer */
 };
+
+/* bus_kafka.c: the producer, which stays until it is returned. */
+rd_kafka_t *bus_kafka_producer_borrow(struct bus_impl *b);
+void bus_kafka_producer_return(struct bus_impl *b);
 
 /* bus_kafka.c: what all clients are told; NULL when librdkafka refuses it (logged). */
 rd_kafka_conf_t *bus_kafka_conf(struct bus_impl *b);
@@ -116,3 +137,6 @@ void bus_kafka_hear_start(struct bus_impl *b);
 /* Topics that are heard have changed: returns when they are read, or the broker does not answer. */
 void bus_kafka_hear_changed(struct bus_impl *b);
 void bus_kafka_hear_stop(struct bus_impl *b);
+/* Its consumer, to ask by, which stays until it is returned; NULL: there is none (any more). */
+rd_kafka_t *bus_kafka_hear_borrow(struct bus_impl *b);
+void bus_kafka_hear_return(struct bus_impl *b);

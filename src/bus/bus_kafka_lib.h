@@ -28,6 +28,7 @@
     XX(conf_set_error_cb)                      \
     XX(conf_set_dr_msg_cb)                     \
     XX(conf_set_rebalance_cb)                  \
+    XX(conf_set_ssl_cert_verify_cb)            \
     XX(opaque)                                 \
     XX(err2str)                                \
     XX(error_destroy)                          \

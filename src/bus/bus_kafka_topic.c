@@ -108,19 +108,19 @@ bool bus_kafka_group_id(const struct bus_impl *b, const char *group, char out[BU
 
 /* ---- questions ---- */
 
+typedef void ask_fn(rd_kafka_t *rk, struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
+                    rd_kafka_queue_t *queue);
+
 /* Asks by `ask` and waits. NULL: no answer, or an error (logged at debug). */
-static rd_kafka_event_t *call(struct bus_impl *b, rd_kafka_admin_op_t op,
-                              void (*ask)(struct bus_impl *b, void *arg,
-                                          rd_kafka_AdminOptions_t *options,
-                                          rd_kafka_queue_t *queue),
-                              void *arg)
+static rd_kafka_event_t *call_by(rd_kafka_t *rk, struct bus_impl *b, rd_kafka_admin_op_t op,
+                                 ask_fn *ask, void *arg)
 {
     char problem[200] = "";
-    rd_kafka_queue_t *queue = kafka.queue_new(b->producer);
-    rd_kafka_AdminOptions_t *options = kafka.AdminOptions_new(b->producer, op);
+    rd_kafka_queue_t *queue = kafka.queue_new(rk);
+    rd_kafka_AdminOptions_t *options = kafka.AdminOptions_new(rk, op);
     int wait_ms = b->is_stopping ? LAST_CALL_MS : BUS_KAFKA_CALL_MS;
     kafka.AdminOptions_set_request_timeout(options, wait_ms, problem, sizeof(problem));
-    ask(b, arg, options, queue);
+    ask(rk, b, arg, options, queue);
     rd_kafka_event_t *event = kafka.queue_poll(queue, wait_ms + 500);
     kafka.AdminOptions_destroy(options);
     kafka.queue_destroy(queue);
@@ -132,8 +132,29 @@ static rd_kafka_event_t *call(struct bus_impl *b, rd_kafka_admin_op_t op,
     return event;
 }
 
-static void ask_to_make(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
-                        rd_kafka_queue_t *queue)
+static rd_kafka_event_t *call(struct bus_impl *b, rd_kafka_admin_op_t op, ask_fn *ask, void *arg)
+{
+    rd_kafka_event_t *event = call_by(bus_kafka_producer_borrow(b), b, op, ask, arg);
+    bus_kafka_producer_return(b);
+    return event;
+}
+
+/* Questions about groups are a consumer's: librdkafka 2.0 looks in whoever asked for the group
+ * whose coordinator is to be found again, and a producer has none: it ended the program, whenever a
+ * coordinator was new or had moved. */
+static rd_kafka_event_t *call_about_group(struct bus_impl *b, rd_kafka_admin_op_t op, ask_fn *ask,
+                                          void *arg)
+{
+    rd_kafka_t *rk = bus_kafka_hear_borrow(b);
+    if (!rk)
+        return NULL;
+    rd_kafka_event_t *event = call_by(rk, b, op, ask, arg);
+    bus_kafka_hear_return(b);
+    return event;
+}
+
+static void ask_to_make(rd_kafka_t *rk, struct bus_impl *b, void *arg,
+                        rd_kafka_AdminOptions_t *options, rd_kafka_queue_t *queue)
 {
     const struct kafka_topic *t = arg;
     char problem[200] = "";
@@ -147,7 +168,7 @@ static void ask_to_make(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *
         if (is_live)
             kafka.NewTopic_set_config(topics[i], "retention.ms", LIVE_KEEP_MS);
     }
-    kafka.CreateTopics(b->producer, topics, count, options, queue);
+    kafka.CreateTopics(rk, topics, count, options, queue);
     for (size_t i = 0; i < count; i++)
         kafka.NewTopic_destroy(topics[i]);
 }
@@ -174,9 +195,11 @@ int bus_kafka_partitions(struct bus_impl *b, const char *name)
 {
     const struct rd_kafka_metadata *all;
     int count = 0;
-    rd_kafka_topic_t *topic = kafka.topic_new(b->producer, name, NULL);
-    rd_kafka_resp_err_t err = kafka.metadata(b->producer, 0, topic, &all, BUS_KAFKA_CALL_MS);
+    rd_kafka_t *rk = bus_kafka_producer_borrow(b);
+    rd_kafka_topic_t *topic = kafka.topic_new(rk, name, NULL);
+    rd_kafka_resp_err_t err = kafka.metadata(rk, 0, topic, &all, BUS_KAFKA_CALL_MS);
     kafka.topic_destroy(topic);
+    bus_kafka_producer_return(b);
     if (err)
         return 0;
     for (int i = 0; i < all->topic_cnt; i++) {
@@ -234,12 +257,12 @@ void bus_kafka_forget_made(struct bus_impl *b, const char *channel)
     pthread_mutex_unlock(&b->lock);
 }
 
-static void ask_to_delete(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
-                          rd_kafka_queue_t *queue)
+static void ask_to_delete(rd_kafka_t *rk, struct bus_impl *b UNUSED, void *arg,
+                          rd_kafka_AdminOptions_t *options, rd_kafka_queue_t *queue)
 {
     const struct kafka_topic *t = arg;
     rd_kafka_DeleteTopic_t *one = kafka.DeleteTopic_new(t->name);
-    kafka.DeleteTopics(b->producer, &one, 1, options, queue);
+    kafka.DeleteTopics(rk, &one, 1, options, queue);
     kafka.DeleteTopic_destroy(one);
 }
 
@@ -264,23 +287,23 @@ struct group_question {
     rd_kafka_topic_partition_list_t *parts;
 };
 
-static void ask_offsets(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
-                        rd_kafka_queue_t *queue)
+static void ask_offsets(rd_kafka_t *rk, struct bus_impl *b UNUSED, void *arg,
+                        rd_kafka_AdminOptions_t *options, rd_kafka_queue_t *queue)
 {
     const struct group_question *q = arg;
     rd_kafka_ListConsumerGroupOffsets_t *one =
         kafka.ListConsumerGroupOffsets_new(q->group, q->parts);
-    kafka.ListConsumerGroupOffsets(b->producer, &one, 1, options, queue);
+    kafka.ListConsumerGroupOffsets(rk, &one, 1, options, queue);
     kafka.ListConsumerGroupOffsets_destroy(one);
 }
 
-static void ask_to_begin(struct bus_impl *b, void *arg, rd_kafka_AdminOptions_t *options,
-                         rd_kafka_queue_t *queue)
+static void ask_to_begin(rd_kafka_t *rk, struct bus_impl *b UNUSED, void *arg,
+                         rd_kafka_AdminOptions_t *options, rd_kafka_queue_t *queue)
 {
     const struct group_question *q = arg;
     rd_kafka_AlterConsumerGroupOffsets_t *one =
         kafka.AlterConsumerGroupOffsets_new(q->group, q->parts);
-    kafka.AlterConsumerGroupOffsets(b->producer, &one, 1, options, queue);
+    kafka.AlterConsumerGroupOffsets(rk, &one, 1, options, queue);
     kafka.AlterConsumerGroupOffsets_destroy(one);
 }
 
@@ -306,13 +329,15 @@ static bool find_beginning(struct bus_impl *b, rd_kafka_topic_partition_list_t *
 {
     int64_t low, *ends = mem_calloc((size_t)parts->cnt + 1, sizeof(*ends));
     bool is_found = true;
+    rd_kafka_t *rk = bus_kafka_producer_borrow(b);
     for (int i = 0; i < parts->cnt && is_found; i++) {
-        is_found = !kafka.query_watermark_offsets(b->producer, parts->elems[i].topic,
-                                                  parts->elems[i].partition, &low, &ends[i],
-                                                  BUS_KAFKA_CALL_MS);
+        is_found =
+            !kafka.query_watermark_offsets(rk, parts->elems[i].topic, parts->elems[i].partition,
+                                           &low, &ends[i], BUS_KAFKA_CALL_MS);
         parts->elems[i].offset = clock_wall_ms() - BEGIN_BEFORE_MS;
     }
-    is_found = is_found && !kafka.offsets_for_times(b->producer, parts, BUS_KAFKA_CALL_MS);
+    is_found = is_found && !kafka.offsets_for_times(rk, parts, BUS_KAFKA_CALL_MS);
+    bus_kafka_producer_return(b);
     for (int i = 0; i < parts->cnt && is_found; i++)
         if (parts->elems[i].offset < 0)
             parts->elems[i].offset = ends[i];
@@ -329,7 +354,8 @@ enum err bus_kafka_begin_group(struct bus_impl *b, const struct kafka_topic *t, 
     struct group_question q = {id, kafka.topic_partition_list_new(count)};
     for (int i = 0; i < count; i++)
         kafka.topic_partition_list_add(q.parts, t->name, i);
-    rd_kafka_event_t *event = call(b, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ask_offsets, &q);
+    rd_kafka_event_t *event =
+        call_about_group(b, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, ask_offsets, &q);
     kafka.topic_partition_list_destroy(q.parts);
     if (!event)
         return ERR_UNAVAILABLE;
@@ -337,9 +363,10 @@ enum err bus_kafka_begin_group(struct bus_impl *b, const struct kafka_topic *t, 
     kafka.event_destroy(event);
     enum err err = ERR_OK;
     if (q.parts->cnt) {
-        event = find_beginning(b, q.parts)
-                    ? call(b, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, ask_to_begin, &q)
-                    : NULL;
+        event =
+            find_beginning(b, q.parts)
+                ? call_about_group(b, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, ask_to_begin, &q)
+                : NULL;
         err = event ? ERR_OK : ERR_UNAVAILABLE;
         if (event)
             kafka.event_destroy(event);

@@ -9,25 +9,6 @@
 #define PARTITIONS 8
 #define PARTITIONS_MAX 1000
 
-/* %XX; NULL: a bad one, or a NUL. */
-static char *decoded(struct str text)
-{
-    struct strbuf out = {0};
-    strbuf_adds(&out, "");
-    for (size_t i = 0; i < text.n; i++) {
-        uint8_t byte = (uint8_t)text.p[i];
-        if (byte == '%') {
-            if (!str_unhex(str_sub(text, i + 1, 2), &byte, 1) || !byte) {
-                strbuf_deinit(&out);
-                return NULL;
-            }
-            i += 2;
-        }
-        strbuf_addc(&out, (char)byte);
-    }
-    return out.p;
-}
-
 static bool is_broker(struct str text)
 {
     uint64_t port;
@@ -51,8 +32,9 @@ static bool are_brokers(struct str text)
     return are;
 }
 
-static bool take_option(struct str name, struct str value, struct kafka_url *out)
+static bool take_option(void *arg, struct str name, struct str value)
 {
+    struct kafka_url *out = arg;
     uint64_t number;
     if (str_eq(name, STR("partitions"))) {
         if (!str_to_u64(value, &number) || number < 1 || number > PARTITIONS_MAX)
@@ -60,24 +42,12 @@ static bool take_option(struct str name, struct str value, struct kafka_url *out
         out->partitions = (int)number;
         return true;
     }
-    char **to = str_eq(name, STR("sasl")) ? &out->mechanism
-                : str_eq(name, STR("ca")) ? &out->ca
-                                          : NULL;
-    if (!to || *to)
+    if (!str_eq(name, STR("sasl")))
+        return bus_tls_take(&out->tls, name, value);
+    if (out->mechanism)
         return false;
-    *to = decoded(value);
-    return *to != NULL;
-}
-
-static bool take_options(struct str rest, struct kafka_url *out)
-{
-    bool has_more = rest.n > 0, is_good = true;
-    while (has_more && is_good) {
-        struct str one, name;
-        has_more = str_cut(&rest, '&', &one);
-        is_good = str_cut(&one, '=', &name) && take_option(name, one, out);
-    }
-    return is_good;
+    out->mechanism = bus_decoded(value);
+    return out->mechanism != NULL;
 }
 
 static bool take_user(struct str text, struct kafka_url *out)
@@ -85,8 +55,8 @@ static bool take_user(struct str text, struct kafka_url *out)
     struct str user;
     if (!str_cut(&text, ':', &user) || !user.n)
         return false;
-    out->user = decoded(user);
-    out->password = decoded(text);
+    out->user = bus_decoded(user);
+    out->password = bus_decoded(text);
     return out->user && out->password;
 }
 
@@ -111,7 +81,7 @@ bool bus_kafka_url_parse(const char *text, struct kafka_url *out)
     if (!are_brokers(place))
         return false;
     out->brokers = str_dup(place);
-    return take_options(rest, out);
+    return bus_options_read(rest, take_option, out) && bus_tls_is_whole(&out->tls, out->is_tls);
 }
 
 void bus_kafka_url_deinit(struct kafka_url *url)
@@ -122,6 +92,6 @@ void bus_kafka_url_deinit(struct kafka_url *url)
     free(url->user);
     free(url->password);
     free(url->mechanism);
-    free(url->ca);
+    bus_tls_deinit(&url->tls);
     *url = (struct kafka_url){0};
 }

@@ -60,6 +60,7 @@ struct bus_link {
     unsigned losses;    /* calls of bus_link_down */
     int64_t down_since_ms;
     unsigned failures; /* attempts since it was linked */
+    char told[200];    /* why it is not, as the log last said */
     struct map64 *unanswered;
 };
 
@@ -213,18 +214,32 @@ static int64_t *take_unanswered(struct bus_link *link, size_t *count)
     return tokens;
 }
 
+/* Whether the log is to say why: at the loss, and when it is another reason than it last said; of
+ * reasons that change for ever the more rarely the longer it takes. Lock held. */
+static bool must_tell(struct bus_link *link, const char *why)
+{
+    char text[sizeof(link->told)];
+    unsigned attempts = link->failures;
+    snprintf(text, sizeof(text), "%s", why);
+    bool is_turn = (attempts & (attempts - 1)) == 0; /* 0, 1, 2, 4, 8 ... */
+    bool must = link->is_up || (is_turn && strcmp(text, link->told) != 0);
+    if (must)
+        memcpy(link->told, text, sizeof(text));
+    return must;
+}
+
 void bus_link_down(struct bus_link *link, const char *why)
 {
     size_t count;
     pthread_mutex_lock(&link->lock);
-    bool was_up = link->is_up, is_first = !was_up && !link->was_up && link->failures == 0;
+    bool was_up = link->is_up, is_told = must_tell(link, why);
     link->is_up = false;
     link->losses++;
     if (was_up)
         link->down_since_ms = clock_mono_ms();
     int64_t *tokens = take_unanswered(link, &count);
     pthread_mutex_unlock(&link->lock);
-    if (was_up || is_first) /* not at each attempt */
+    if (is_told)
         log_warn(NULL, "bus: %s: no link, for %s: %s", link->driver->name, link->carries, why);
     metric_cell_set(metric_cell(&metric_up, link->driver->name, link->carries, NULL), 0);
     if (was_up)

@@ -5,8 +5,8 @@
  * was handled here and the broker has it. What a crash leaves comes at the next start.
  *
  * Here and there have a cursor each, so that a broker that is away holds up nobody here. What is
- * known of a row (below) stays in a map until its deletion is committed, so reading anew from the
- * beginning delivers nothing twice.
+ * known of a row (bus_outbox_rows.c) stays in a map until its deletion is committed, so reading
+ * anew from the beginning delivers nothing twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,14 +33,6 @@ static struct metric metric_in_flight =
 static struct metric metric_errors =
     METRIC_COUNTER("parlance_bus_outbox_errors_total", "Reads and deletions that failed.", "what");
 
-/* What is known of a row. */
-enum {
-    ROW_GIVEN = 1,   /* to the handlers here */
-    ROW_HEARD = 2,   /* by them all */
-    ROW_SENDING = 4, /* to the broker */
-    ROW_SENT = 8,    /* it has it */
-};
-
 struct bus_outbox {
     struct bus *bus;
     pthread_t thread;
@@ -49,18 +41,15 @@ struct bus_outbox {
     pthread_cond_t changed;
     /* guarded by lock: */
     bool is_stopping;
-    bool is_committed;    /* there may be new rows */
-    bool is_woken;        /* anything changed: committed, arrived, deleted */
-    bool is_deleting;     /* a deletion is on its way */
-    bool is_settled;      /* subscribers go: who arrives now may have met nobody */
-    size_t pending;       /* handed over here or there, and not answered */
-    size_t busy;          /* rows of which something is pending, or that are to be deleted */
-    struct map64 *rows;   /* id -> what is known of it */
-    bool is_behind;       /* some wait for those of another process */
-    int64_t resend_after; /* the broker has not taken what comes after this; or INT64_MAX */
-    int64_t regive_after; /* the same of the handlers here */
-    int64_t *arrived;     /* row ids to delete */
-    size_t arrived_count, arrived_capacity;
+    bool is_committed;       /* there may be new rows */
+    bool is_woken;           /* anything changed: committed, arrived, deleted */
+    bool is_deleting;        /* a deletion is on its way */
+    bool is_settled;         /* subscribers go: who arrives now may have met nobody */
+    size_t pending;          /* handed over here or there, and not answered */
+    struct outbox_rows rows; /* what is known of them */
+    bool is_behind;          /* some wait for those of another process */
+    int64_t resend_after;    /* the broker has not taken what comes after this; or INT64_MAX */
+    int64_t regive_after;    /* the same of the handlers here */
     struct outbox_deletion *deleted; /* committed; see forget_deleted */
     /* the relay's: */
     int64_t here, there; /* rows up to here were looked at */
@@ -71,7 +60,7 @@ static double read_in_flight(void *arg)
 {
     struct bus_outbox *o = arg;
     pthread_mutex_lock(&o->lock);
-    size_t count = o->busy;
+    size_t count = o->rows.busy;
     pthread_mutex_unlock(&o->lock);
     return (double)count;
 }
@@ -80,7 +69,7 @@ struct bus_outbox *bus_outbox_create(struct bus *bus)
 {
     struct bus_outbox *o = mem_new(struct bus_outbox);
     o->bus = bus;
-    o->rows = map64_create();
+    outbox_rows_init(&o->rows, bus);
     o->resend_after = o->regive_after = INT64_MAX;
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->changed, NULL);
@@ -113,49 +102,6 @@ enum err bus_publish_tx(struct bus *bus, struct store_tx *tx, const struct bus_e
     return err;
 }
 
-/* ---- out ---- */
-
-/* Lock held. */
-static void add_arrived(struct bus_outbox *o, int64_t id)
-{
-    if (o->arrived_count == o->arrived_capacity) {
-        o->arrived_capacity = o->arrived_capacity ? o->arrived_capacity * 2 : 64;
-        o->arrived = mem_realloc_array(o->arrived, o->arrived_capacity, sizeof(*o->arrived));
-    }
-    o->arrived[o->arrived_count++] = id;
-}
-
-/* ---- what is known of a row; lock held ---- */
-
-static unsigned row_get(const struct bus_outbox *o, int64_t id)
-{
-    return (unsigned)(uintptr_t)map64_get(o->rows, (uint64_t)id);
-}
-
-static bool row_is_over(const struct bus_outbox *o, unsigned known)
-{
-    unsigned needed = o->bus->link ? ROW_HEARD | ROW_SENT : ROW_HEARD;
-    return (known & needed) == needed;
-}
-
-static bool row_is_busy(const struct bus_outbox *o, unsigned known)
-{
-    return (known & (ROW_GIVEN | ROW_HEARD)) == ROW_GIVEN || (known & ROW_SENDING) ||
-           row_is_over(o, known);
-}
-
-static void row_set(struct bus_outbox *o, int64_t id, unsigned known)
-{
-    unsigned before = row_get(o, id);
-    o->busy += (size_t)row_is_busy(o, known) - (size_t)row_is_busy(o, before);
-    if (known)
-        map64_set(o->rows, (uint64_t)id, (void *)(uintptr_t)known);
-    else
-        map64_remove(o->rows, (uint64_t)id);
-    if (row_is_over(o, known) && !row_is_over(o, before))
-        add_arrived(o, id);
-}
-
 /* ---- here ---- */
 
 static void wake(struct bus_outbox *o)
@@ -170,7 +116,7 @@ static void on_heard(void *arg, int64_t id)
     pthread_mutex_lock(&o->lock);
     o->pending--;
     if (!o->is_settled)
-        row_set(o, id, row_get(o, id) | ROW_HEARD);
+        outbox_row_set(&o->rows, id, outbox_row_get(&o->rows, id) | ROW_HEARD);
     wake(o);
     pthread_mutex_unlock(&o->lock);
 }
@@ -179,10 +125,10 @@ static void on_heard(void *arg, int64_t id)
 static bool begin(struct bus_outbox *o, int64_t id, unsigned step, unsigned done)
 {
     pthread_mutex_lock(&o->lock);
-    unsigned known = row_get(o, id);
+    unsigned known = outbox_row_get(&o->rows, id);
     bool is_new = !(known & (step | done));
     if (is_new) {
-        row_set(o, id, known | step);
+        outbox_row_set(&o->rows, id, known | step);
         o->pending++;
     }
     pthread_mutex_unlock(&o->lock);
@@ -192,7 +138,7 @@ static bool begin(struct bus_outbox *o, int64_t id, unsigned step, unsigned done
 static void take_back(struct bus_outbox *o, int64_t id, unsigned step)
 {
     pthread_mutex_lock(&o->lock);
-    row_set(o, id, row_get(o, id) & ~step);
+    outbox_row_set(&o->rows, id, outbox_row_get(&o->rows, id) & ~step);
     o->pending--;
     pthread_mutex_unlock(&o->lock);
 }
@@ -201,7 +147,7 @@ static void take_back(struct bus_outbox *o, int64_t id, unsigned step)
 static void put_off_here(struct bus_outbox *o, int64_t id)
 {
     pthread_mutex_lock(&o->lock);
-    if (!(row_get(o, id) & (ROW_GIVEN | ROW_HEARD))) {
+    if (!(outbox_row_get(&o->rows, id) & (ROW_GIVEN | ROW_HEARD))) {
         o->regive_after = MIN(o->regive_after, id - 1);
         o->is_behind = true;
     }
@@ -232,8 +178,8 @@ void bus_outbox_sent(struct bus_outbox *o, int64_t id, enum err err)
 {
     pthread_mutex_lock(&o->lock);
     o->pending--;
-    unsigned known = row_get(o, id) & ~(unsigned)ROW_SENDING;
-    row_set(o, id, err ? known : known | ROW_SENT);
+    unsigned known = outbox_row_get(&o->rows, id) & ~(unsigned)ROW_SENDING;
+    outbox_row_set(&o->rows, id, err ? known : known | ROW_SENT);
     if (err) {
         o->resend_after = MIN(o->resend_after, id - 1);
         o->is_committed = true;
@@ -251,7 +197,7 @@ void bus_outbox_linked(struct bus_outbox *o)
 static void put_off(struct bus_outbox *o, int64_t id)
 {
     pthread_mutex_lock(&o->lock);
-    if (!(row_get(o, id) & (ROW_SENDING | ROW_SENT))) {
+    if (!(outbox_row_get(&o->rows, id) & (ROW_SENDING | ROW_SENT))) {
         o->resend_after = MIN(o->resend_after, id - 1);
         o->is_behind = true;
     }
@@ -282,7 +228,7 @@ static void forget_deleted(struct bus_outbox *o)
         struct outbox_deletion *d = o->deleted;
         o->deleted = d->next;
         for (size_t i = 0; i < d->count; i++)
-            row_set(o, d->ids[i], 0);
+            outbox_row_set(&o->rows, d->ids[i], 0);
         free(d);
     }
     pthread_mutex_unlock(&o->lock);
@@ -291,7 +237,7 @@ static void forget_deleted(struct bus_outbox *o)
 static size_t room_in_flight(struct bus_outbox *o)
 {
     pthread_mutex_lock(&o->lock);
-    size_t busy = o->busy;
+    size_t busy = o->rows.busy;
     pthread_mutex_unlock(&o->lock);
     return busy < IN_FLIGHT_MAX ? IN_FLIGHT_MAX - busy : 0;
 }
@@ -391,7 +337,7 @@ static void deletion_done(enum err err, void *arg)
         metric_cell_add(metric_cell(&metric_errors, "delete", NULL, NULL), 1);
     pthread_mutex_lock(&o->lock);
     for (size_t i = 0; err && i < d->count; i++)
-        add_arrived(o, d->ids[i]); /* once more, not at once: nobody is woken */
+        outbox_row_arrived(&o->rows, d->ids[i]); /* once more, not at once: nobody is woken */
     if (!err) {
         d->next = o->deleted;
         o->deleted = d;
@@ -404,27 +350,12 @@ static void deletion_done(enum err err, void *arg)
         free(d);
 }
 
-/* NULL: nothing to delete, or a deletion is on its way. */
-static struct outbox_deletion *take_arrived(struct bus_outbox *o)
-{
-    struct outbox_deletion *d = NULL;
-    pthread_mutex_lock(&o->lock);
-    if (o->arrived_count && !o->is_deleting) {
-        size_t bytes = o->arrived_count * sizeof(*o->arrived);
-        d = mem_alloc(sizeof(*d) + bytes);
-        d->outbox = o;
-        d->count = o->arrived_count;
-        memcpy(d->ids, o->arrived, bytes);
-        o->arrived_count = 0;
-        o->is_deleting = true;
-    }
-    pthread_mutex_unlock(&o->lock);
-    return d;
-}
-
 static void delete_arrived(struct bus_outbox *o)
 {
-    struct outbox_deletion *d = take_arrived(o);
+    pthread_mutex_lock(&o->lock);
+    struct outbox_deletion *d = o->is_deleting ? NULL : outbox_rows_take_arrived(&o->rows, o);
+    o->is_deleting |= d != NULL;
+    pthread_mutex_unlock(&o->lock);
     if (d) /* essential: it frees space */
         store_write_essential(o->bus->opt.store, 0, outbox_deletion_run, d, deletion_done);
 }
@@ -446,31 +377,15 @@ static bool relay_wait(struct bus_outbox *o, int64_t wait_ms, bool *is_committed
     return is_going_on;
 }
 
-/* What only waits for a link is another's now; what is on its way is still answered. */
-static void forget_waiting(struct bus_outbox *o)
-{
-    size_t at = 0;
-    uint64_t id;
-    void *known;
-    struct map64 *kept = map64_create();
-    pthread_mutex_lock(&o->lock);
-    while (map64_next(o->rows, &at, &id, &known))
-        if (row_is_busy(o, (unsigned)(uintptr_t)known))
-            map64_set(kept, id, known);
-    map64_destroy(&o->rows);
-    o->rows = kept;
-    pthread_mutex_unlock(&o->lock);
-}
-
 /* From the beginning again: several writers may commit ids out of order, and rows may change hands.
  * While the broker is away there may be very many, so that is done less often then. */
 static bool must_rescan(struct bus_outbox *o)
 {
     enum bus_beat beat = bus_owner_beat(o->bus->owner);
-    if (beat == BUS_BEAT_STRUCK_OFF)
-        forget_waiting(o);
     pthread_mutex_lock(&o->lock);
-    bool is_backlog = map64_count(o->rows) > IN_FLIGHT_MAX;
+    if (beat == BUS_BEAT_STRUCK_OFF) /* what only waits for a link is another's now */
+        outbox_rows_forget_waiting(&o->rows);
+    bool is_backlog = map64_count(o->rows.known) > IN_FLIGHT_MAX;
     pthread_mutex_unlock(&o->lock);
     int64_t every_us = is_backlog ? RESCAN_EVERY_US * 60 : RESCAN_EVERY_US;
     return beat == BUS_BEAT_TAKEN || clock_mono_us() - o->rescanned_us > every_us;
@@ -547,9 +462,8 @@ void bus_outbox_destroy(struct bus_outbox **op)
             delete_arrived(o);
     }
     forget_deleted(o);
-    map64_destroy(&o->rows);
+    outbox_rows_deinit(&o->rows);
     pthread_cond_destroy(&o->changed);
     pthread_mutex_destroy(&o->lock);
-    free(o->arrived);
     free(o);
 }

@@ -248,16 +248,27 @@ static void *rabbit_main(void *arg)
 
 /* ---- life ---- */
 
+static bool is_address_sound(const char *url)
+{
+    struct rabbit_address address;
+    struct strbuf problem = {0};
+    bool is_address = rabbit_pick(url, 0, &address);
+    bool is_sound = is_address && (!address.is_tls || bus_tls_check(&address.tls, &problem));
+    if (!is_address)
+        log_error(NULL, "bus: rabbitmq: expected an address as amqp://user:password@host:5672/, "
+                        "amqps:// with ca=, cert= and key= over TLS");
+    else if (!is_sound)
+        log_error(NULL, "bus: rabbitmq: %s", problem.p);
+    strbuf_deinit(&problem);
+    rabbit_address_deinit(&address);
+    return is_sound;
+}
+
 static enum err rabbit_open(struct bus_link *link, const struct bus_link_options *opt,
                             struct bus_impl **out)
 {
-    char *plain, *ca_file;
-    if (!rabbit_pick(opt->url, 0, &plain, &ca_file)) {
-        log_error(NULL, "bus: rabbitmq: expected an address as amqp://user:password@host:5672/");
+    if (!is_address_sound(opt->url))
         return ERR_INVALID_ARGUMENT;
-    }
-    free(plain);
-    free(ca_file);
     struct bus_impl *b = mem_new(struct bus_impl);
     b->link = link;
     b->url = mem_strdup(opt->url);

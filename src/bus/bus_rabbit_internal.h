@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "bus/bus_driver.h"
+#include "bus/bus_tls.h"
 #include "core/list.h"
 
 #define RABBIT_UNCONFIRMED_MAX 1024
@@ -82,8 +83,14 @@ bool rabbit_connect(struct bus_impl *b);
 void rabbit_disconnect(struct bus_impl *b);
 bool rabbit_fail(struct bus_impl *b, const char *what, int status);
 bool rabbit_check(struct bus_impl *b, const char *what);
-/* The address with the host whose turn it is; false: no address. Freed by the caller. */
-bool rabbit_pick(const char *url, unsigned turn, char **plain, char **ca_file);
+/* The host whose turn it is; false: no address. To be released in both cases. */
+struct rabbit_address {
+    char *plain; /* for the library: one host, no options */
+    bool is_tls;
+    struct bus_tls tls;
+};
+MUST_USE bool rabbit_pick(const char *url, unsigned turn, struct rabbit_address *out);
+void rabbit_address_deinit(struct rabbit_address *address);
 
 /* bus_rabbit_work.c, as above */
 /* The queue of a process. False: the name is too long. */

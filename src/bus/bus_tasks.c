@@ -221,6 +221,8 @@ static void stop_renewing(struct bus_tasks *t, struct bus_claim *c)
     while (*at != c)
         at = &(*at)->next_running;
     *at = c->next_running;
+    if (t->is_stopping) /* keep_leases waits for the last */
+        pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -472,6 +474,20 @@ static bool dispatcher_wait(struct bus_tasks *t, int64_t next_ms)
     }
 }
 
+/* Stopping: a handler may take longer to end than its lease, and other processes are waiting. */
+static void keep_leases(struct bus_tasks *t)
+{
+    bool is_running = true;
+    while (is_running) {
+        renew(t);
+        pthread_mutex_lock(&t->lock);
+        if (t->running)
+            thread_wait(&t->changed, &t->lock, MAX(1, t->bus->opt.lease_ms / 3));
+        is_running = t->running != NULL;
+        pthread_mutex_unlock(&t->lock);
+    }
+}
+
 static void *dispatcher_main(void *arg)
 {
     struct bus_tasks *t = arg;
@@ -481,6 +497,7 @@ static void *dispatcher_main(void *arg)
         renew(t);
         next_ms = dispatch(t);
     } while (dispatcher_wait(t, next_ms));
+    keep_leases(t);
     return NULL;
 }
 

@@ -111,6 +111,23 @@ void journal_stays(struct journal *j, int count)
     assert_int_equal(found, count);
 }
 
+void order_on_event(void *arg, const struct bus_event *event)
+{
+    struct order *o = arg;
+    int expected = atomic_fetch_add(&o->next[atoi(event->key)], 1);
+    atomic_fetch_add(&o->wrong, atoi(event->payload.p) != expected);
+    atomic_fetch_add(&o->total, 1);
+}
+
+void order_wait(struct order *o, int count)
+{
+    int64_t until_ms = clock_mono_ms() + 10000;
+    while (atomic_load(&o->total) < count && clock_mono_ms() < until_ms)
+        usleep(1000);
+    assert_int_equal(atomic_load(&o->total), count);
+    assert_int_equal(atomic_load(&o->wrong), 0);
+}
+
 void bus_fixture_wait_int(struct bus_fixture *f, const char *sql, int64_t value)
 {
     int64_t until_ms = clock_mono_ms() + 10000;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "bus/bus.h"
 #include "store_fixture.h"
@@ -41,6 +42,17 @@ void journal_note(struct journal *j, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void journal_wait(struct journal *j, int count);
 /* Waits a little and fails if there are other than `count` notes then. */
 void journal_stays(struct journal *j, int count);
+
+/* Whether the events of each key come in their order: the key is a number below ORDER_KEYS, the
+ * payload says which of that key's it is, from 0. */
+enum { ORDER_KEYS = 16 };
+struct order {
+    atomic_int next[ORDER_KEYS];
+    atomic_int wrong, total;
+};
+void order_on_event(void *arg, const struct bus_event *event);
+/* Waits up to 10 s for that many, fails if they do not come or one came out of turn. */
+void order_wait(struct order *o, int count);
 
 /* Waits up to 10 s until the query yields the value. */
 void bus_fixture_wait_int(struct bus_fixture *f, const char *sql, int64_t value);

@@ -93,14 +93,19 @@ static void *open_gate_later(void *arg)
     return NULL;
 }
 
+static void gate_init(struct gate *g)
+{
+    memset(g, 0, sizeof(*g));
+    g->journal = (struct journal)JOURNAL_INIT;
+    sem_init(&g->is_entered, 0, 0);
+    sem_init(&g->may_leave, 0, 0);
+}
+
 static void test_a_stop_loses_nothing(void **state)
 {
     struct bus_fixture *f = *state;
     static struct gate gate;
-    memset(&gate, 0, sizeof(gate));
-    gate.journal = (struct journal)JOURNAL_INIT;
-    sem_init(&gate.is_entered, 0, 0);
-    sem_init(&gate.may_leave, 0, 0);
+    gate_init(&gate);
     struct bus_options opt = {.thread_count = 1};
     bus_fixture_reopen(f, &opt);
     bus_subscribe(f->bus, "c", "gate", on_gate, &gate);
@@ -199,10 +204,7 @@ static void test_a_late_id_is_found(void **state)
 {
     struct bus_fixture *f = *state;
     static struct gate gate;
-    memset(&gate, 0, sizeof(gate));
-    gate.journal = (struct journal)JOURNAL_INIT;
-    sem_init(&gate.is_entered, 0, 0);
-    sem_init(&gate.may_leave, 0, 0);
+    gate_init(&gate);
     bus_subscribe(f->bus, "c", "gate", on_gate, &gate);
     insert_row(f, 100);
     bus_start(f->bus);
@@ -221,20 +223,6 @@ static void test_a_late_id_is_found(void **state)
 /* ---- many, and little room ---- */
 
 enum { MANY = 6000, KEYS = 7 };
-
-struct order {
-    atomic_int next[KEYS];
-    atomic_int wrong, total;
-};
-
-static void on_ordered(void *arg, const struct bus_event *e)
-{
-    struct order *o = arg;
-    int expected = atomic_fetch_add(&o->next[atoi(e->key)], 1);
-    if (atoi(e->payload.p) != expected)
-        atomic_fetch_add(&o->wrong, 1);
-    atomic_fetch_add(&o->total, 1);
-}
 
 static enum err publish_many(struct store_tx *tx, void *arg)
 {
@@ -259,12 +247,11 @@ static void test_many_through_little_room(void **state)
     memset(&order, 0, sizeof(order));
     struct bus_options opt = {.thread_count = 2, .queue_max = 16};
     bus_fixture_reopen(f, &opt);
-    bus_subscribe(f->bus, "c", "order", on_ordered, &order);
+    bus_subscribe(f->bus, "c", "order", order_on_event, &order);
     bus_start(f->bus);
     assert_int_equal(store_write_sync(f->store, 0, publish_many, f), ERR_OK);
     bus_fixture_wait_int(f, COUNT_ROWS, 0);
-    assert_int_equal(atomic_load(&order.total), MANY);
-    assert_int_equal(atomic_load(&order.wrong), 0);
+    order_wait(&order, MANY);
 }
 
 static void test_more_than_may_be_in_flight(void **state)
@@ -272,12 +259,11 @@ static void test_more_than_may_be_in_flight(void **state)
     struct bus_fixture *f = *state;
     static struct order order;
     memset(&order, 0, sizeof(order));
-    bus_subscribe(f->bus, "c", "order", on_ordered, &order);
+    bus_subscribe(f->bus, "c", "order", order_on_event, &order);
     bus_start(f->bus);
     assert_int_equal(store_write_sync(f->store, 0, publish_many, f), ERR_OK);
     bus_fixture_wait_int(f, COUNT_ROWS, 0);
-    assert_int_equal(atomic_load(&order.total), MANY);
-    assert_int_equal(atomic_load(&order.wrong), 0);
+    order_wait(&order, MANY);
 }
 
 int bus_outbox_suite(void)

@@ -12,6 +12,9 @@
 #define COUNT_ROWS "SELECT COUNT(*) FROM bus_outbox"
 #define COUNT_TASKS "SELECT COUNT(*) FROM bus_tasks"
 #define OWNER_MS 400
+#define LEASE_MS 900
+
+static int64_t lease_ms; /* of those that are opened next; 0: as usual */
 
 static const struct bus_event event = {.channel = "c", .type = "t", .key = "k"};
 
@@ -34,6 +37,7 @@ static struct bus *open_one(struct bus_fixture *f, const char *process, int64_t 
                                                           .store = f->store,
                                                           .is_shared = true,
                                                           .owner_ms = owner_ms,
+                                                          .lease_ms = lease_ms,
                                                           .retry_ms = 20}),
                      ERR_OK);
     return bus;
@@ -268,6 +272,60 @@ static void test_each_task_is_done_once(void **state)
     close_pair(p);
 }
 
+/* ---- a task that takes longer to end than its lease ---- */
+
+static atomic_bool is_begun, may_end;
+
+static enum err on_long(void *arg, const struct bus_task *t, int attempt)
+{
+    atomic_store(&is_begun, true);
+    while (!atomic_load(&may_end))
+        usleep(1000);
+    return ERR_OK;
+}
+
+static void *stop_tasks(void *arg)
+{
+    bus_stop_tasks(arg);
+    return NULL;
+}
+
+/* Waits up to 10 s until it is later than this. */
+static bool wait_lease(struct bus_fixture *f, int64_t than_ms)
+{
+    int64_t until_ms = clock_mono_ms() + 10000, due_ms = 0;
+    while (due_ms <= than_ms && clock_mono_ms() < until_ms) {
+        usleep(5000);
+        due_ms = fixture_int(f->store, "SELECT MAX(due_ms) FROM bus_tasks");
+    }
+    return due_ms > than_ms;
+}
+
+static void test_who_stops_keeps_what_it_has_begun(void **state)
+{
+    lease_ms = LEASE_MS;
+    struct pair *p = open_pair_for(state, 8000);
+    lease_ms = 0;
+    pthread_t stopper;
+    atomic_store(&is_begun, false);
+    atomic_store(&may_end, false);
+    bus_work(p->a, "mail", on_long, NULL);
+    bus_start(p->a);
+    assert_int_equal(enqueue_by(p, p->a, &(struct bus_task){.queue = "mail", .type = "long"}),
+                     ERR_OK);
+    for (int i = 0; i < 2000 && !atomic_load(&is_begun); i++)
+        usleep(5000);
+    pthread_create(&stopper, NULL, stop_tasks, p->a);
+    /* Twice beyond what was set before it stopped: one renewal may have been on its way. */
+    int64_t due_ms = clock_wall_ms() + LEASE_MS;
+    bool is_kept = wait_lease(p->f, due_ms) && wait_lease(p->f, due_ms + LEASE_MS);
+    atomic_store(&may_end, true);
+    pthread_join(stopper, NULL);
+    assert_true(atomic_load(&is_begun));
+    assert_true(is_kept);
+    bus_fixture_wait_int(p->f, COUNT_TASKS, 0);
+}
+
 int bus_shared_suite(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, bus_fixture_setup, teardown)
@@ -280,6 +338,7 @@ int bus_shared_suite(void)
         T(test_tasks_go_where_they_are_worked_on),
         T(test_who_is_not_listed_claims_nothing),
         T(test_each_task_is_done_once),
+        T(test_who_stops_keeps_what_it_has_begun),
     };
     return cmocka_run_group_tests_name("bus on a shared store", tests, NULL, NULL);
 }

@@ -45,21 +45,7 @@ static void test_everyone_who_listens_hears(void **state)
 
 /* ---- order ---- */
 
-enum { KEYS = 16, EVENTS = 200, PUBLISHERS = 4 };
-
-struct order {
-    atomic_int next[KEYS];
-    atomic_int wrong, total;
-};
-
-static void on_ordered(void *arg, const struct bus_event *e)
-{
-    struct order *o = arg;
-    int expected = atomic_fetch_add(&o->next[atoi(e->key)], 1);
-    if (atoi(e->payload.p) != expected)
-        atomic_fetch_add(&o->wrong, 1);
-    atomic_fetch_add(&o->total, 1);
-}
+enum { KEYS = ORDER_KEYS, EVENTS = 200, PUBLISHERS = 4 };
 
 struct publisher {
     struct bus *bus;
@@ -90,7 +76,7 @@ static void test_order_is_kept_per_key(void **state)
     memset(&order, 0, sizeof(order));
     struct bus_options opt = {.thread_count = 3, .queue_max = KEYS * EVENTS};
     bus_fixture_reopen(f, &opt);
-    bus_subscribe(f->bus, "c", "order", on_ordered, &order);
+    bus_subscribe(f->bus, "c", "order", order_on_event, &order);
     pthread_t threads[PUBLISHERS];
     struct publisher publishers[PUBLISHERS];
     for (int i = 0; i < PUBLISHERS; i++) {
@@ -99,10 +85,7 @@ static void test_order_is_kept_per_key(void **state)
     }
     for (int i = 0; i < PUBLISHERS; i++)
         pthread_join(threads[i], NULL);
-    for (int i = 0; i < 5000 && atomic_load(&order.total) < KEYS * EVENTS; i++)
-        usleep(1000);
-    assert_int_equal(atomic_load(&order.total), KEYS * EVENTS);
-    assert_int_equal(atomic_load(&order.wrong), 0);
+    order_wait(&order, KEYS * EVENTS);
 }
 
 /* ---- a handler that waits ---- */

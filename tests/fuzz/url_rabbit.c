@@ -9,10 +9,10 @@
 
 void url_check_rabbit(const char *text, unsigned turn)
 {
-    char *plain, *ca_file;
-    bool is_sound = rabbit_pick(text, turn, &plain, &ca_file);
-    if (is_sound)
-        assert(plain && strncmp(plain, text, 5) == 0);
-    free(plain);
-    free(ca_file);
+    struct rabbit_address address;
+    if (rabbit_pick(text, turn, &address)) {
+        assert(address.plain && strncmp(address.plain, text, 5) == 0);
+        assert(bus_tls_is_whole(&address.tls, address.is_tls));
+    }
+    rabbit_address_deinit(&address);
 }

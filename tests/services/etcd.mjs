@@ -45,13 +45,19 @@ export async function startEtcd({ at } = {}) {
   return server;
 }
 
-// Three members. Tests find them in PARLANCE_TEST_ETCD_URLS and PARLANCE_TEST_ETCD_PIDS; the first is returned and stops all.
-export async function startEtcdCluster() {
+// Three members, each where `places` says, or all here.
+export async function startEtcdMembers(places = []) {
   const all = [];
-  for (const name of ['one', 'two', 'three']) all.push(await prepareMember(name));
+  for (const [i, name] of ['one', 'two', 'three'].entries()) all.push(await prepareMember(name, places[i]));
   const members = all.map((each) => each.member).join();
   for (const each of all) each.begin(members, ['--heartbeat-interval=50', '--election-timeout=500']);
   for (const each of all) await each.waitReady();
+  return all;
+}
+
+// Tests find them in PARLANCE_TEST_ETCD_URLS and PARLANCE_TEST_ETCD_PIDS; the first is returned and stops all.
+export async function startEtcdCluster() {
+  const all = await startEtcdMembers();
   const [first, ...others] = all;
   const stopFirst = first.stop.bind(first);
   first.stop = () => Promise.all([stopFirst(), ...others.map((each) => each.stop())]);

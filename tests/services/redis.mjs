@@ -1,17 +1,9 @@
 // Redis as Debian packs it: plain, over TLS, a master with a replica and three sentinels, a cluster of three.
 import { spawnSync } from 'node:child_process';
-import { chownSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { brokerCases, makeCertificates, options, writeFor } from './certificates.mjs';
 import { Service, findProgram, freePort } from './services.mjs';
 
 const places = ['/usr/bin', '/usr/local/bin'];
-
-function write(server, name, text) {
-  const file = path.join(server.dir, name);
-  writeFileSync(file, text, { mode: 0o600 });
-  if (server.user) chownSync(file, server.user.uid, server.user.gid);
-  return file;
-}
 
 // One redis-server that is not waited for: `args` beyond its port, directory and password.
 async function launch(args, { hasTls = false, at } = {}) {
@@ -22,25 +14,12 @@ async function launch(args, { hasTls = false, at } = {}) {
   server.tls = hasTls ? makeCertificates(server) : [];
   const ports = hasTls ? ['--port', '0', '--tls-port', `${server.port}`, '--tls-cert-file', server.tls.cert, '--tls-key-file',
     server.tls.key, '--tls-ca-cert-file', server.tls.ca, '--tls-auth-clients', 'no'] : ['--port', `${server.port}`];
-  server.start(program, [...ports, '--bind', server.host, '--dir', server.dir, '--save', '', '--requirepass', server.password,
+  server.start(program, [...ports, '--bind', server.host, ...(hasTls ? ['127.0.0.2'] : []), '--dir', server.dir, '--save', '', '--requirepass', server.password,
     '--masterauth', server.password, ...args]);
   server.cli = (...words) => spawnSync(cli, ['-h', server.host, '-p', `${server.port}`, '-a', server.password, '--no-auth-warning',
     ...(hasTls ? ['--tls', '--cacert', server.tls.ca] : []), ...words], { encoding: 'utf8', timeout: 20_000 }).stdout.trim();
   server.isReady = () => server.cli('PING') === 'PONG';
   return server;
-}
-
-// An authority of its own, and a certificate for 127.0.0.1 that it signed.
-function makeCertificates(server) {
-  const openssl = findProgram('openssl', places);
-  const at = (name) => path.join(server.dir, name);
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  server.prepare(openssl, ['req', '-x509', ...key, '-subj', '/CN=test authority', '-keyout', at('ca.key'), '-out', at('ca.pem')]);
-  server.prepare(openssl, ['req', ...key.slice(0, 5), '-subj', '/CN=127.0.0.1', '-keyout', at('redis.key'), '-out', at('redis.csr')]);
-  const names = write(server, 'names', 'subjectAltName=IP:127.0.0.1\n');
-  server.prepare(openssl, ['x509', '-req', '-in', at('redis.csr'), '-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial',
-    '-days', '2', '-extfile', names, '-out', at('redis.pem')]);
-  return { ca: at('ca.pem'), cert: at('redis.pem'), key: at('redis.key') };
 }
 
 const durable = ['--appendonly', 'yes', '--appendfsync', 'everysec'];
@@ -55,7 +34,18 @@ export async function startRedis({ at } = {}) {
 export async function startRedisTls() {
   const server = await launch(durable, { hasTls: true });
   await server.waitReady();
-  server.url = `rediss://:${server.password}@127.0.0.1:${server.port}/1?ca=${encodeURIComponent(server.tls.ca)}`;
+  const { ca, strangersCa } = server.tls;
+  const address = (authority, password = server.password, place = '127.0.0.1') =>
+    `rediss://:${password}@${place}:${server.port}/1${options({ ca: authority })}`;
+  server.url = address(ca);
+  server.env = brokerCases([
+    ['by address', 'works', address(ca)],
+    ['by name', 'works', address(ca, server.password, 'localhost')],
+    ['another authority', 'bad: name who signed it by ca=FILE', address(strangersCa)],
+    ['another name', 'bad: call it by a name that its certificate bears', address(ca, server.password, '127.0.0.2')],
+    ['a wrong password', 'bad: WRONGPASS', address(ca, 'wrong')],
+    ['no such file', 'refused: no usable certificate of an authority', address(`${ca}.not`)],
+  ], server.password);
   return server;
 }
 
@@ -83,7 +73,7 @@ async function launchSentinel(master) {
   const server = new Service('sentinel', ['redis', 'nobody']);
   server.stopSignal = 'SIGTERM';
   server.port = await freePort();
-  const file = write(server, 'sentinel.conf', `port ${server.port}\nbind 127.0.0.1\ndir ${server.dir}\n`
+  const file = writeFor(server, 'sentinel.conf', `port ${server.port}\nbind 127.0.0.1\ndir ${server.dir}\n`
     + `sentinel monitor main 127.0.0.1 ${master.port} 2\nsentinel auth-pass main ${master.password}\n`
     + 'sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n');
   server.start(findProgram('redis-server', places), [file, '--sentinel']);

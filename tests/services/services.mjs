@@ -5,17 +5,18 @@
 //   server.url                                         // postgres://parlance:...@127.0.0.1:40123/parlance
 //   await server.end('SIGKILL'); server.start();       // the same again, on the same data
 //   await server.stop();
-// { at: { host, enter: [command to start it by] } } lets postgres, redis and etcd listen elsewhere: in a network namespace.
+// { at: { host, enter: [command to start it by] } } lets those of `make chaos` listen elsewhere: in a network namespace.
 import { spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { freePort } from './ports.mjs';
+import { makeCertificates } from './certificates.mjs';
 import { startEtcd, startEtcdCluster } from './etcd.mjs';
-import { startRabbitmq } from './rabbitmq.mjs';
+import { startRabbitmq, startRabbitmqTls } from './rabbitmq.mjs';
 import { startS3 } from './s3.mjs';
-import { startKafka } from './kafka.mjs';
+import { startKafka, startKafkaTls } from './kafka.mjs';
 import { startRedis, startRedisCluster, startRedisSentinel, startRedisTls } from './redis.mjs';
 
 const READY_MS = 30_000;
@@ -54,11 +55,18 @@ export class Service {
     if (this.user) chownSync(this.dir, this.user.uid, this.user.gid);
   }
 
-  // Both as the other user: Node changes to it before it runs the program.
-  get as() { return { ...this.user, cwd: this.dir }; }
+  // As the other user: Node changes to it before it runs the program; where a place is entered first, which takes rights that
+  // the user has not, `entered` does it afterwards.
+  get as() { return this.at?.enter ? { cwd: this.dir } : { ...this.user, cwd: this.dir }; }
+
+  entered(command) {
+    if (!this.at?.enter) return command;
+    const become = this.user ? ['setpriv', `--reuid=${this.user.uid}`, `--regid=${this.user.gid}`, '--clear-groups'] : [];
+    return [...this.at.enter, ...become, ...command];
+  }
 
   prepare(program, args) {
-    const done = spawnSync(program, args, { ...this.as, encoding: 'utf8', timeout: 60_000 });
+    const done = spawnSync(program, args, { ...this.user, cwd: this.dir, encoding: 'utf8', timeout: 60_000 });
     if (done.status !== 0) {
       rmSync(this.dir, { recursive: true, force: true });
       throw new Error(`${program} failed: ${done.error ?? ''} ${done.stdout}${done.stderr}`);
@@ -68,14 +76,8 @@ export class Service {
   // Also once more, on the same data, after `end`.
   start(program = this.program, args = this.args) {
     Object.assign(this, { program, args, isOver: false });
-    const stdio = ['ignore', 'pipe', 'pipe'];
-    const [enter, ...rest] = this.at?.enter ?? [];
-    if (enter) { // entering takes rights that the user has not: it becomes the user afterwards
-      const become = this.user ? ['setpriv', `--reuid=${this.user.uid}`, `--regid=${this.user.gid}`, '--clear-groups'] : [];
-      this.child = spawn(enter, [...rest, ...become, program, ...args], { cwd: this.dir, stdio });
-    } else {
-      this.child = spawn(program, args, { ...this.as, stdio });
-    }
+    const [first, ...rest] = this.entered([program, ...args]);
+    this.child = spawn(first, rest, { ...this.as, stdio: ['ignore', 'pipe', 'pipe'] });
     this.exited = new Promise((resolve) => { this.child.once('exit', resolve); });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream.setEncoding('utf8').on('data', (text) => { this.output = (this.output + text).slice(-2_000); });
@@ -110,20 +112,12 @@ export class Service {
   }
 }
 
-// A certificate for 127.0.0.1 and its authority, in the server's directory: { ca, cert, key }.
-function makeCertificates(server) {
-  const file = (name) => path.join(server.dir, name);
-  const [ca, caKey, cert, key, request] = ['ca.pem', 'ca.key', 'cert.pem', 'key.pem', 'request.pem'].map(file);
-  const openssl = (...args) => server.prepare('openssl', args);
-  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', caKey, '-out', ca, '-days', '2', '-subj', '/CN=test authority');
-  openssl('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', request, '-subj', '/CN=localhost');
-  writeFileSync(file('names'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
-  chmodSync(file('names'), 0o644);
-  openssl('x509', '-req', '-in', request, '-CA', ca, '-CAkey', caKey, '-CAcreateserial', '-out', cert, '-days', '2', '-extfile', file('names'));
-  // who runs the test reads it from outside of the server's directory
+// Its certificate and key; who runs the test reads the authority from outside of the server's directory.
+function certify(server) {
+  const made = makeCertificates(server);
   server.ca = path.join(mkdtempSync(path.join(tmpdir(), 'parlance-ca-')), 'ca.pem');
-  writeFileSync(server.ca, readFileSync(ca));
-  return { ca, cert, key };
+  writeFileSync(server.ca, readFileSync(made.ca));
+  return made;
 }
 
 async function runPostgres(server, postgres, psql, data, settings) {
@@ -167,15 +161,15 @@ async function startPostgres({ tls = false, settings = [], at } = {}) {
   server.prepare(initdb, ['-D', data, '-U', 'parlance', '-E', 'UTF8', '--locale=C.UTF-8', '-A', 'scram-sha-256',
     `--pwfile=${file}`, '--no-sync']);
   if (at) appendFileSync(path.join(data, 'pg_hba.conf'), 'host all all samenet scram-sha-256\n');
-  const certificates = tls ? makeCertificates(server) : null;
+  const certificates = tls ? certify(server) : null;
   return runPostgres(server, postgres, psql, data, [...settings,
     ...(tls ? ['ssl=on', `ssl_cert_file=${certificates.cert}`, `ssl_key_file=${certificates.key}`] : [])]);
 }
 
-async function startMysql({ tls = false } = {}) {
+async function startMysql({ tls = false, at } = {}) {
   const places = ['/usr/sbin', '/usr/bin'];
   const [install, mariadbd, client] = ['mariadb-install-db', 'mariadbd', 'mariadb'].map((name) => findProgram(name, places));
-  const server = new Service('mysql', ['mysql', 'nobody']);
+  const server = new Service('mysql', ['mysql', 'nobody'], at);
   server.stopSignal = 'SIGTERM';
   server.port = await freePort();
   const data = path.join(server.dir, 'data');
@@ -185,16 +179,16 @@ async function startMysql({ tls = false } = {}) {
   chmodSync(tables, 0o777);
   server.prepare(install, ['--no-defaults', `--tmpdir=${tables}`, `--datadir=${data}`, '--auth-root-authentication-method=normal', '--skip-test-db']);
   const init = path.join(server.dir, 'init.sql');
-  writeFileSync(init, `CREATE DATABASE parlance;\nCREATE USER parlance@'127.0.0.1' IDENTIFIED BY '${server.password}';\n`
-    + 'GRANT ALL ON *.* TO parlance@\'127.0.0.1\';\n');
+  writeFileSync(init, `CREATE DATABASE parlance;\nCREATE USER parlance@'%' IDENTIFIED BY '${server.password}';\n`
+    + 'GRANT ALL ON *.* TO parlance@\'%\';\n');
   chmodSync(init, 0o644);
-  const certificates = tls ? makeCertificates(server) : null;
+  const certificates = tls ? certify(server) : null;
   server.start(mariadbd, ['--no-defaults', `--tmpdir=${tables}`, `--datadir=${data}`, `--socket=${socket}`, `--port=${server.port}`,
-    '--bind-address=127.0.0.1', `--init-file=${init}`, '--skip-name-resolve', '--max-connections=300',
+    `--bind-address=${server.host}`, `--init-file=${init}`, '--skip-name-resolve', '--max-connections=300',
     '--character-set-server=utf8mb4', '--innodb-buffer-pool-size=64M',
     ...(tls ? [`--ssl-cert=${certificates.cert}`, `--ssl-key=${certificates.key}`, '--require-secure-transport=ON'] : [])]);
-  server.url = `mysql://parlance:${server.password}@127.0.0.1:${server.port}/parlance`;
-  server.sql = (text) => spawnSync(client, ['--no-defaults', '-h127.0.0.1', `-P${server.port}`, '-uparlance',
+  server.url = `mysql://parlance:${server.password}@${server.host}:${server.port}/parlance`;
+  server.sql = (text) => spawnSync(client, ['--no-defaults', `-h${server.host}`, `-P${server.port}`, '-uparlance',
     `-p${server.password}`, ...(tls ? ['--ssl'] : []), '-NBe', text, 'parlance'], { encoding: 'utf8', timeout: 10_000 });
   server.isReady = () => server.sql('SELECT 1').stdout?.trim() === '1';
   await server.waitReady();
@@ -207,7 +201,9 @@ const starters = {
   etcd: startEtcd,
   'etcd-cluster': startEtcdCluster,
   rabbitmq: startRabbitmq,
+  'rabbitmq-tls': startRabbitmqTls,
   kafka: startKafka,
+  'kafka-tls': startKafkaTls,
   redis: startRedis,
   s3: startS3,
   'redis-tls': startRedisTls,
