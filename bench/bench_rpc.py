@@ -5,8 +5,8 @@ import time
 from frame import Bench, BenchError, LoadClient, Server, free_port, temporary_directory, run_main
 from frame.parlance import BUILD, ROOT
 
-CASES = ["1", "16", "64"]
-PEERS = ["parlance-shared", "libgrpc", "grpc-js"]
+CASES = ["1", "1-together", "1-apart", "16", "64"]
+PEERS = ["parlance-shared", "libgrpc", "grpc-js", "bare"]
 
 ABOUT = """
 One client process calls one server process over one plain connection, `User.GetUser` of our own contract (30 bytes there, 240
@@ -16,14 +16,19 @@ back, a secret and a deadline in the headers), with 1, 16 or 64 calls in flight;
 `parlance`: room `rpc` over `grpc`, as services apart call each other; the handler answers on the loop, which is what the others do
 here. `parlance-shared`: with the hand-over to the service's share of threads and back besides, as `parlance serve` has it.
 `libgrpc`: Debian's C core with registered methods and one completion queue an end, no C++ above it, messages by protobuf-c as
-ours. `grpc-js`: Node's, messages by protobufjs. Aim: at most a third of `libgrpc`.
+ours. `grpc-js`: Node's, messages by protobufjs. `bare`: as many bytes there and back by epoll, recv and send alone: what the
+kernel takes. Aim: at most a third of `libgrpc`.
 
-At 1 in flight most of the cost is the kernel's: each end sleeps and is woken once a call. Where the scheduler keeps both ends on one
-core, as on a machine with other work, that costs a half or a third of what it costs between two cores that were idle; which it was
-decides the factor. `chrt -r 1 make bench-rpc CASES=1 PEERS=parlance,libgrpc SECONDS=1` (idle cores) gave 33.9 us and 57.4 us: 1.7.
+At 1 in flight each end of ours and of `libgrpc`, like those of `bare`, makes three system calls and sleeps once a call (`strace -f
+-c`). What the kernel takes for that depends on where the scheduler puts the ends: `1` leaves it to it; `1-together` binds both to one
+core, where it keeps them on a machine with other work; `1-apart` binds each to a core of its own, as on an idle machine. There,
+cores that sleep are to be woken, which more than doubles `bare`: a third of `libgrpc` is hardly more than that, and would leave both
+ends together less than a call costs at 64 in flight, where nobody sleeps. The aim is out of reach there.
 """
 
-NATIVE = {"parlance": ("rpc_parlance", ["inline"]), "parlance-shared": ("rpc_parlance", ["shared"]), "libgrpc": ("rpc_libgrpc", [])}
+NATIVE = {"parlance": ("rpc_parlance", ["inline"]), "parlance-shared": ("rpc_parlance", ["shared"]), "libgrpc": ("rpc_libgrpc", []),
+          "bare": ("rpc_bare", [])}
+BOUND = ["parlance", "libgrpc", "bare"]  # in the cases that are about the kernel's part
 
 
 def command(peer):
@@ -40,11 +45,26 @@ def cpu_ns(pid):
     return time.clock_gettime_ns((~pid << 3) | 2)
 
 
+def is_measured(case, peer):
+    in_flight, _, where = case.partition("-")
+    if peer == "bare" and in_flight != "1":
+        return False
+    return not where or (peer in BOUND and (where == "together" or len(os.sched_getaffinity(0)) > 1))
+
+
+def bound(where):
+    """What both ends are started with: which cores they may use."""
+    cores = sorted(os.sched_getaffinity(0))
+    return [["taskset", "-c", str(core)] if where else [] for core in (cores[0], cores[-1 if where == "apart" else 0])]
+
+
 def measure(bench, case, peer, directory):
     start, words = command(peer)
     port = free_port()
-    with Server(peer, start + ["server", str(port)] + words, directory, port) as server, \
-         LoadClient(start + ["client", str(port), case, str(bench.seconds)]) as client:
+    in_flight, _, where = case.partition("-")
+    there, here = bound(where)
+    with Server(peer, there + start + ["server", str(port)] + words, directory, port) as server, \
+         LoadClient(here + start + ["client", str(port), in_flight, str(bench.seconds)]) as client:
         pid = client.process.pid
         before, served = cpu_ns(pid), server.cpu_ns()
         done = client.run()
@@ -59,7 +79,7 @@ def measure(bench, case, peer, directory):
 
 def main():
     bench = Bench("rpc", title="Calls between services", about=ABOUT, cases=CASES, peers=PEERS, seconds=3)
-    for _, case, peer in bench.plan():
+    for _, case, peer in bench.plan(is_measured):
         with temporary_directory(peer) as directory:
             measure(bench, case, peer, directory)
     bench.finish()

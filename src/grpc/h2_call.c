@@ -197,48 +197,69 @@ static const char *next_text(const char **at)
     return text;
 }
 
-static size_t write_headers(const struct h2_call *call, nghttp2_nv *nv,
+/* What a call says, wherever it lies. */
+struct said {
+    const char *path;
+    const struct h2_pair *pairs;
+    size_t count;
+};
+
+static size_t write_headers(const struct h2_call *call, const struct said *said, nghttp2_nv *nv,
                             char timeout[H2_TIMEOUT_SIZE])
 {
-    const char *at = call->request.p;
-    const char *end = call->request.p + call->request.n;
     size_t n = 0;
     nv[n++] = (nghttp2_nv)H2_NV_STATIC(":method", "POST");
     nv[n++] = call->channel->opt.tls ? (nghttp2_nv)H2_NV_STATIC(":scheme", "https")
                                      : (nghttp2_nv)H2_NV_STATIC(":scheme", "http");
-    nv[n++] = h2_nv(":path", next_text(&at));
-    nv[n++] = h2_nv(":authority", call->channel->authority);
+    nv[n++] = H2_NV_NAMED(":path", said->path);
+    nv[n++] = H2_NV_NAMED(":authority", call->channel->authority);
     nv[n++] = (nghttp2_nv)H2_NV_STATIC("te", "trailers");
     nv[n++] = (nghttp2_nv)H2_NV_STATIC("content-type", "application/grpc");
-    nv[n++] = (nghttp2_nv)H2_NV_STATIC("user-agent", "parlance");
     if (call->deadline_us) {
         h2_timeout_write((call->deadline_us - loop_now_us(call->channel->io->loop)) / 1000,
                          timeout);
-        nv[n++] = h2_nv("grpc-timeout", timeout);
+        nv[n++] = H2_NV_NAMED("grpc-timeout", timeout);
     }
-    for (size_t pairs = 0; at < end && pairs < H2_METADATA_MAX_PAIRS; pairs++) {
-        const char *name = next_text(&at);
-        nv[n++] = h2_nv(name, next_text(&at));
-    }
+    for (size_t i = 0; i < MIN(said->count, (size_t)H2_METADATA_MAX_PAIRS); i++)
+        nv[n++] = h2_nv(said->pairs[i].name, said->pairs[i].value);
     return n;
+}
+
+/* False: the link's numbers are used up, or it is at its end. */
+static bool submit(struct h2_call *call, struct h2_link *link, const struct said *said)
+{
+    nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 8];
+    char timeout[H2_TIMEOUT_SIZE];
+    size_t count = write_headers(call, said, nv, timeout);
+    nghttp2_data_provider provider = h2_half_provider();
+    int32_t id = nghttp2_submit_request(link->conn.session, NULL, nv, count, &provider, call);
+    if (id < 0)
+        return false;
+    h2_half_join(&call->half, &link->conn, id);
+    h2_conn_touch(&link->conn);
+    return true;
+}
+
+static void wait_for_another(struct h2_call *call, struct h2_link *link)
+{
+    list_add_tail(&call->channel->waiting, &call->half.node);
+    h2_channel_retire(call->channel, link);
+    if (link->conn.half_count == 0)
+        h2_conn_finish(&link->conn);
 }
 
 void h2_call_submit(struct h2_call *call, struct h2_link *link)
 {
-    nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 8];
-    char timeout[H2_TIMEOUT_SIZE];
-    size_t count = write_headers(call, nv, timeout);
-    nghttp2_data_provider provider = h2_half_provider();
-    int32_t id = nghttp2_submit_request(link->conn.session, NULL, nv, count, &provider, call);
-    if (id < 0) { /* its numbers are used up, or it is at its end: another one */
-        list_add_tail(&call->channel->waiting, &call->half.node);
-        h2_channel_retire(call->channel, link);
-        if (link->conn.half_count == 0)
-            h2_conn_finish(&link->conn);
-        return;
+    struct h2_pair pairs[H2_METADATA_MAX_PAIRS];
+    const char *at = call->request.p;
+    const char *end = call->request.p + call->request.n;
+    struct said said = {.path = next_text(&at), .pairs = pairs};
+    while (at < end && said.count < ARRAY_LEN(pairs)) {
+        pairs[said.count].name = next_text(&at);
+        pairs[said.count++].value = next_text(&at);
     }
-    h2_half_join(&call->half, &link->conn, id);
-    h2_conn_touch(&link->conn);
+    if (!submit(call, link, &said))
+        wait_for_another(call, link);
 }
 
 static struct h2_call *make_call(struct h2_channel *channel, const struct h2_call_options *opt)
@@ -249,12 +270,6 @@ static struct h2_call *make_call(struct h2_channel *channel, const struct h2_cal
     call->arg = opt->arg;
     call->is_patient = opt->is_patient;
     call->half.in.max_bytes = channel->opt.message_max_bytes;
-    strbuf_reserve(&call->request, REQUEST_FIRST_BYTES);
-    strbuf_add(&call->request, opt->path, strlen(opt->path) + 1);
-    for (size_t i = 0; i < opt->metadata_count; i++) {
-        strbuf_add(&call->request, opt->metadata[i].name, strlen(opt->metadata[i].name) + 1);
-        strbuf_add(&call->request, opt->metadata[i].value, strlen(opt->metadata[i].value) + 1);
-    }
     if (opt->timeout_ms) {
         call->deadline_us = loop_now_us(channel->io->loop) + opt->timeout_ms * 1000;
         loop_timer_start(channel->io->loop, &call->deadline, opt->timeout_ms, on_deadline, call);
@@ -262,11 +277,28 @@ static struct h2_call *make_call(struct h2_channel *channel, const struct h2_cal
     return call;
 }
 
+/* For later. */
+static void keep_request(struct h2_call *call, const struct h2_call_options *opt)
+{
+    struct strbuf *to = &call->request;
+    strbuf_reserve(to, REQUEST_FIRST_BYTES);
+    strbuf_add(to, opt->path, strlen(opt->path) + 1);
+    for (size_t i = 0; i < opt->metadata_count; i++) {
+        strbuf_add(to, opt->metadata[i].name, strlen(opt->metadata[i].name) + 1);
+        strbuf_add(to, opt->metadata[i].value, strlen(opt->metadata[i].value) + 1);
+    }
+}
+
 struct h2_call *h2_call_start(struct h2_channel *channel, const struct h2_call_options *opt)
 {
     struct h2_call *call = make_call(channel, opt);
-    if (channel->state == H2_CHANNEL_READY) {
-        h2_call_submit(call, channel->link);
+    const struct said said = {opt->path, opt->metadata, opt->metadata_count};
+    bool is_ready = channel->state == H2_CHANNEL_READY;
+    if (is_ready && submit(call, channel->link, &said))
+        return call;
+    keep_request(call, opt);
+    if (is_ready) {
+        wait_for_another(call, channel->link);
     } else if (channel->state == H2_CHANNEL_FAILING && !opt->is_patient) {
         call->fail_err = ERR_UNAVAILABLE;
         snprintf(call->fail_why, sizeof(call->fail_why), "%s", channel->why);

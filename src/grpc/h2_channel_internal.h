@@ -35,7 +35,7 @@ struct h2_call {
     void *arg;
     struct loop_timer deadline;
     int64_t deadline_us;         /* 0: none */
-    struct strbuf request;       /* path NUL, then our metadata: name NUL value NUL ... */
+    struct strbuf request;       /* of one that waits: path NUL, then name NUL value NUL ... */
     struct h2_metadata metadata; /* what the server said */
     int http_status;
     bool is_patient;

@@ -75,6 +75,19 @@ void h2_conn_finish(struct h2_conn *conn)
 
 /* ---- halves ---- */
 
+/* Frames of one stream come one after another, and each asks several times. */
+static struct h2_half *half_of(struct h2_conn *conn, int32_t id)
+{
+    struct h2_half *half = conn->latest;
+    if (half && half->id == id)
+        return half;
+    half = nghttp2_session_get_stream_user_data(conn->session, id);
+    if (!half || half->is_gone)
+        return NULL;
+    conn->latest = half;
+    return half;
+}
+
 void *h2_half_room(struct h2_half *half, size_t n)
 {
     uint8_t prefix[H2_PREFIX_BYTES] = {0, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
@@ -111,6 +124,11 @@ void h2_half_end(struct h2_half *half)
 
 static void submit_trailers(struct h2_half *half)
 {
+    if (half->is_out_ok) {
+        nghttp2_nv ok = H2_NV_STATIC("grpc-status", "0");
+        nghttp2_submit_trailer(half->conn->session, half->id, &ok, 1);
+        return;
+    }
     nghttp2_nv nv[H2_METADATA_MAX_PAIRS + 2];
     size_t count = 0;
     const char *end = half->trailers.p + half->trailers.n;
@@ -126,7 +144,7 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
                        uint32_t *flags, nghttp2_data_source *source, void *user)
 {
     /* By its number: a half that has left must not be touched, whatever is still queued of it. */
-    struct h2_half *half = nghttp2_session_get_stream_user_data(session, id);
+    struct h2_half *half = half_of(user, id);
     if (!half)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     size_t take = MIN(space, half->out.n - half->out_at);
@@ -139,7 +157,7 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
     half->out_at = 0;
     if (half->is_out_ended) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (half->trailers.n) {
+        if (half->is_out_ok || half->trailers.n) {
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
             submit_trailers(half);
         }
@@ -161,6 +179,7 @@ void h2_half_join(struct h2_half *half, struct h2_conn *conn, int32_t id)
     half->id = id;
     list_add_tail(&conn->halves, &half->node);
     conn->half_count++;
+    conn->latest = half;
 }
 
 void h2_half_leave(struct h2_half *half)
@@ -170,6 +189,8 @@ void h2_half_leave(struct h2_half *half)
     if (!half->conn)
         return;
     half->conn->half_count--;
+    if (half->conn->latest == half)
+        half->conn->latest = NULL;
     half->conn->unfinished_bytes -= half->in.partial.n;
     /* nghttp2 must not find it any more, neither by its number nor as a source of bytes. */
     nghttp2_session_set_stream_user_data(half->conn->session, half->id, NULL);
@@ -182,12 +203,6 @@ void h2_half_bury(struct h2_half *half, struct h2_io *io)
 }
 
 /* ---- nghttp2's callbacks ---- */
-
-static struct h2_half *half_of(struct h2_conn *conn, int32_t id)
-{
-    struct h2_half *half = nghttp2_session_get_stream_user_data(conn->session, id);
-    return half && !half->is_gone ? half : NULL;
-}
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {

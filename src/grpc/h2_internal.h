@@ -38,6 +38,7 @@ struct h2_half {
     struct strbuf out;
     size_t out_at;
     struct strbuf trailers; /* a server's, packed: name NUL value NUL ... */
+    bool is_out_ok;         /* instead of these: the status 0 and nothing else */
 };
 
 /* What the two sides do differently. A half is NULL where the stream is not known. */
@@ -71,6 +72,7 @@ struct h2_conn {
     struct h2_conn_options opt;
     struct list dirty_node;
     struct list halves;
+    struct h2_half *latest; /* of the last stream that was looked for; NULL: none, or it has left */
     size_t half_count;
     size_t unfinished_bytes;
     struct loop_timer tick;
@@ -118,6 +120,10 @@ void h2_half_bury(struct h2_half *half, struct h2_io *io);
     ((nghttp2_nv){(uint8_t *)(uintptr_t)(name_), (uint8_t *)(uintptr_t)(value_), \
                   sizeof(name_) - 1, sizeof(value_) - 1,                         \
                   NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE})
+/* The name is a literal, the value is copied by nghttp2. */
+#define H2_NV_NAMED(name_, value_)                                               \
+    ((nghttp2_nv){(uint8_t *)(uintptr_t)(name_), (uint8_t *)(uintptr_t)(value_), \
+                  sizeof(name_) - 1, strlen(value_), NGHTTP2_NV_FLAG_NO_COPY_NAME})
 /* Copied by nghttp2. */
 static inline nghttp2_nv h2_nv(const char *name, const char *value)
 {

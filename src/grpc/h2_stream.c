@@ -93,7 +93,9 @@ void h2_stream_finish(struct h2_stream *s, const struct h2_status *status)
         return;
     s->is_finished = true;
     s->half.in.max_bytes = 0; /* what still comes is not kept */
-    write_trailers(&s->half.trailers, status);
+    s->half.is_out_ok = s->is_begun && status->err == ERR_OK && status->metadata_count == 0;
+    if (!s->half.is_out_ok)
+        write_trailers(&s->half.trailers, status);
     if (s->is_begun)
         h2_half_end(&s->half);
     else

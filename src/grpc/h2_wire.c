@@ -217,6 +217,7 @@ enum err h2_metadata_add(struct h2_metadata *m, struct str name, struct str valu
         memcpy(at, value.p, value.n);
     at[value.n] = '\0';
     m->text.n += n;
+    m->name_sizes |= UINT64_C(1) << name.n % 64;
     return ERR_OK;
 }
 
@@ -225,6 +226,8 @@ const char *h2_metadata_find(const struct h2_metadata *m, const char *name)
     const char *end = m->text.p + m->text.n;
     size_t n = strlen(name);
     struct pair_head head;
+    if (!(m->name_sizes >> n % 64 & 1)) /* most that are asked for are not there */
+        return NULL;
     for (const char *at = m->text.p; at < end; at += head.name_n + 1 + head.value_n + 1) {
         memcpy(&head, at, sizeof(head));
         at += sizeof(head);
@@ -238,4 +241,5 @@ void h2_metadata_deinit(struct h2_metadata *m)
 {
     strbuf_deinit(&m->text);
     m->bytes = 0;
+    m->name_sizes = 0;
 }

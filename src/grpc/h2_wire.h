@@ -55,6 +55,7 @@ enum err h2_status_from_http(int http_status);
 struct h2_metadata {
     struct strbuf text; /* their lengths, name NUL value NUL, ... */
     size_t bytes;
+    uint64_t name_sizes; /* a bit for each length, modulo 64, that a name has */
 };
 /* RESOURCE_EXHAUSTED beyond the bound; INVALID_ARGUMENT: a NUL inside. */
 MUST_USE enum err h2_metadata_add(struct h2_metadata *m, struct str name, struct str value);

@@ -13,6 +13,14 @@ static const char *const roles[] = {
     [ROLE_NONE] = "none", [ROLE_GUEST] = "guest", [ROLE_USER] = "user", [ROLE_ADMIN] = "admin"};
 
 #define TEXT_MAX_BYTES 1024
+/*
+ * Between us the secret has a header of its own, because HTTP/2 libraries write `authorization` out
+ * in full each time; this one is a number for as long as the connection's table holds it, which
+ * what each call says anew (its id, its trace) pushes on. Compression gives away short or guessable
+ * values only (RFC 7541, 7.1): this is long and random. Programs of others say `authorization:
+ * Bearer`.
+ */
+#define SECRET_HEADER "parlance-secret"
 
 /* ---- identity ---- */
 
@@ -78,12 +86,12 @@ static bool is_plain(const char *text)
     return n > 0;
 }
 
-size_t rpc_metadata_write(const struct rpc_call *call, const char *authorization,
-                          struct arena *arena, struct h2_pair out[RPC_METADATA_MAX_PAIRS])
+size_t rpc_metadata_write(const struct rpc_call *call, const char *secret, struct arena *arena,
+                          struct h2_pair out[RPC_METADATA_MAX_PAIRS])
 {
     size_t n = 0;
-    if (authorization)
-        out[n++] = (struct h2_pair){"authorization", authorization};
+    if (secret)
+        out[n++] = (struct h2_pair){SECRET_HEADER, secret};
     if (call->request_id && is_plain(call->request_id))
         out[n++] = (struct h2_pair){"x-request-id", call->request_id};
     const char *traceparent = rpc_span_traceparent(rpc_state((struct rpc_call *)(uintptr_t)call));
@@ -101,8 +109,6 @@ size_t rpc_metadata_write(const struct rpc_call *call, const char *authorization
 static char *decoded(struct arena *arena, const char *text)
 {
     char out[TEXT_MAX_BYTES];
-    if (!text)
-        return NULL;
     h2_percent_parse(str_from(text), out, sizeof(out));
     return arena_strdup(arena, out);
 }
@@ -112,8 +118,10 @@ enum err rpc_metadata_read(const struct h2_stream *stream, struct rpc_call *call
     const char *who = h2_stream_header(stream, "parlance-identity");
     call->request_id = arena_strdup(call->arena, h2_stream_header(stream, "x-request-id"));
     call->traceparent = arena_strdup(call->arena, h2_stream_header(stream, "traceparent"));
-    call->remote_addr = decoded(call->arena, h2_stream_header(stream, "parlance-remote-addr"));
-    call->user_agent = decoded(call->arena, h2_stream_header(stream, "parlance-user-agent"));
+    const char *addr = h2_stream_header(stream, "parlance-remote-addr");
+    const char *agent = h2_stream_header(stream, "parlance-user-agent");
+    call->remote_addr = addr ? decoded(call->arena, addr) : NULL;
+    call->user_agent = agent ? decoded(call->arena, agent) : NULL;
     call->timeout_ms = h2_stream_timeout_ms(stream);
     if (!who)
         return ERR_OK;
@@ -124,7 +132,10 @@ enum err rpc_metadata_read(const struct h2_stream *stream, struct rpc_call *call
 
 bool rpc_metadata_has_secret(const struct h2_stream *stream, const char *secret)
 {
-    struct str shown = str_from(h2_stream_header(stream, "authorization"));
-    return secret && secret[0] && str_starts(shown, STR("Bearer ")) &&
-           str_eq_secret(str_sub(shown, 7, shown.n), str_from(secret));
+    struct str shown = str_from(h2_stream_header(stream, SECRET_HEADER));
+    if (!shown.n) {
+        struct str bearer = str_from(h2_stream_header(stream, "authorization"));
+        shown = str_starts(bearer, STR("Bearer ")) ? str_sub(bearer, 7, bearer.n) : shown;
+    }
+    return secret && secret[0] && str_eq_secret(shown, str_from(secret));
 }

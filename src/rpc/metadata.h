@@ -7,10 +7,10 @@
 
 #define RPC_METADATA_MAX_PAIRS 8
 
-/* Headers for a call; texts live in the arena, or as long as the call. `authorization` may be NULL.
+/* Headers for a call; texts live in the arena, or as long as the call. `secret` may be NULL.
  * Returns how many. */
-size_t rpc_metadata_write(const struct rpc_call *call, const char *authorization,
-                          struct arena *arena, struct h2_pair out[RPC_METADATA_MAX_PAIRS]);
+size_t rpc_metadata_write(const struct rpc_call *call, const char *secret, struct arena *arena,
+                          struct h2_pair out[RPC_METADATA_MAX_PAIRS]);
 /* The other way, into a call that was just made. INVALID_ARGUMENT: an identity that is none. */
 MUST_USE enum err rpc_metadata_read(const struct h2_stream *stream, struct rpc_call *call);
 /* Whether the client showed this secret. */

@@ -55,11 +55,8 @@ struct rpc_pool *rpc_pool_create(const struct rpc_pool_options *opt)
     pool->loop = opt->loop;
     pool->registry = opt->registry;
     pool->tls = opt->tls;
-    if (opt->secret && opt->secret[0]) {
-        struct strbuf bearer = {0};
-        strbuf_printf(&bearer, "Bearer %s", opt->secret);
-        pool->authorization = bearer.p;
-    }
+    if (opt->secret && opt->secret[0])
+        pool->secret = mem_strdup(opt->secret);
     pool->io = h2_io_create(opt->loop);
     list_init(&pool->channels);
     return pool;
@@ -70,9 +67,9 @@ void rpc_pool_destroy(struct rpc_pool **pool)
     if (!*pool)
         return;
     h2_io_destroy(&(*pool)->io);
-    if ((*pool)->authorization)
-        explicit_bzero((*pool)->authorization, strlen((*pool)->authorization));
-    free((*pool)->authorization);
+    if ((*pool)->secret)
+        explicit_bzero((*pool)->secret, strlen((*pool)->secret));
+    free((*pool)->secret);
     free(*pool);
     *pool = NULL;
 }

@@ -9,7 +9,7 @@ struct rpc_pool {
     struct loop *loop;
     struct registry *registry;
     struct net_tls *tls;
-    char *authorization; /* "Bearer SECRET"; NULL: none is shown */
+    char *secret; /* NULL: none is shown */
     struct h2_io *io;
     struct list channels;
 };

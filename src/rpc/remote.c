@@ -51,7 +51,8 @@ struct attempt {
     ProtobufCClosure closure;
     unsigned count;
     struct rpc_channel *channel; /* of this attempt: stays while it lasts */
-    struct strbuf reply;
+    struct arena *arena;         /* of the reply; NULL: none has come */
+    ProtobufCMessage *reply;     /* NULL: and it cannot be read */
     unsigned replies;
     size_t request_n;
     uint8_t request[];
@@ -86,7 +87,7 @@ static void end_call(struct attempt *a, const ProtobufCMessage *reply)
     if (!rpc_state(call)->is_managed)
         rpc_call_settle(rpc_state(call), reply);
     a->closure(reply, call);
-    strbuf_deinit(&a->reply);
+    arena_destroy(&a->arena);
     free(a);
     rpc_call_unref(&call);
     release(remote);
@@ -94,14 +95,10 @@ static void end_call(struct attempt *a, const ProtobufCMessage *reply)
 
 static void end_ok(struct attempt *a)
 {
-    const ProtobufCMethodDescriptor *method = &a->remote->base.descriptor->methods[a->method];
-    struct arena *arena = arena_create();
-    ProtobufCMessage *reply =
-        a->replies == 1 ? rpc_message_unpack(method->output, arena, a->reply.p, a->reply.n) : NULL;
+    const ProtobufCMessage *reply = a->replies == 1 ? a->reply : NULL;
     if (!reply)
         rpc_fail(a->call, ERR_INTERNAL, "the answer of another process cannot be read");
     end_call(a, reply);
-    arena_destroy(&arena);
 }
 
 static void take_trailers(struct rpc_call *call, const struct h2_metadata *trailers)
@@ -150,8 +147,11 @@ static void leave_channel(struct attempt *a)
 static void on_message(void *arg, const uint8_t *bytes, size_t n)
 {
     struct attempt *a = arg;
-    if (a->replies++ == 0)
-        strbuf_add(&a->reply, bytes, n);
+    const ProtobufCMethodDescriptor *method = &a->remote->base.descriptor->methods[a->method];
+    if (a->replies++ > 0)
+        return;
+    a->arena = arena_create();
+    a->reply = rpc_message_unpack(method->output, a->arena, bytes, n);
 }
 
 static void on_end(void *arg, const struct h2_result *result)
@@ -165,7 +165,8 @@ static void on_end(void *arg, const struct h2_result *result)
     if (may_try_again(a, result)) {
         metric_cell_add(metric_cell(&retries, a->remote->base.descriptor->short_name, NULL, NULL),
                         1);
-        strbuf_clear(&a->reply);
+        arena_destroy(&a->arena);
+        a->reply = NULL;
         a->replies = 0;
         attempt_start(a);
         return;
@@ -273,15 +274,15 @@ static void attempt_on(struct attempt *a, const struct instance *instance, int64
     struct rpc_remote *remote = a->remote;
     struct arena *arena = arena_create();
     struct h2_pair pairs[RPC_METADATA_MAX_PAIRS];
-    struct h2_call *call = h2_call_start(
-        instance->channel->channel,
-        &(struct h2_call_options){.path = remote->paths[a->method],
-                                  .metadata = pairs,
-                                  .metadata_count = rpc_metadata_write(
-                                      a->call, remote->pool->authorization, arena, pairs),
-                                  .timeout_ms = left_us / 1000 + 1,
-                                  .handler = &handler,
-                                  .arg = a});
+    struct h2_call *call =
+        h2_call_start(instance->channel->channel,
+                      &(struct h2_call_options){.path = remote->paths[a->method],
+                                                .metadata = pairs,
+                                                .metadata_count = rpc_metadata_write(
+                                                    a->call, remote->pool->secret, arena, pairs),
+                                                .timeout_ms = left_us / 1000 + 1,
+                                                .handler = &handler,
+                                                .arg = a});
     a->channel = instance->channel;
     a->channel->refs++;
     a->count++;

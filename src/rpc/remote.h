@@ -3,8 +3,9 @@
  * for other processes. Contracts and callers do not change; the wire is gRPC.
  *
  * Who calls over a connection is another Parlance, proven by a certificate of the cluster's
- * authority or by the cluster's secret (as `authorization: Bearer`). Only then is anything served,
- * and the identity of the person in the metadata believed: who is inside may say who asks.
+ * authority or by the cluster's secret (as `parlance-secret`, or `authorization: Bearer`). Only
+ * then is anything served, and the identity of the person in the metadata believed: who is inside
+ * may say who asks.
  */
 #pragma once
 
