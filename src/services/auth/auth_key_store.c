@@ -7,18 +7,11 @@
     "id, user_id, owner_id, name, kind, secret, scopes, created_at_ms, expires_at_ms," \
     " last_used_at_ms"
 
-static void copy_id(char out[ID_SIZE], struct str s)
-{
-    size_t n = MIN(s.n, (size_t)ID_SIZE - 1);
-    memcpy(out, s.p, n);
-    out[n] = 0;
-}
-
 static void read_key(struct store_stmt *st, struct arena *arena, struct auth_key *out)
 {
-    copy_id(out->id, store_str(st, 0));
-    copy_id(out->user_id, store_str(st, 1));
-    copy_id(out->owner_id, store_str(st, 2));
+    id_read(out->id, store_str(st, 0));
+    id_read(out->user_id, store_str(st, 1));
+    id_read(out->owner_id, store_str(st, 2));
     out->name = store_text(st, 3, arena);
     out->kind = (Auth__KeyKind)store_int(st, 4);
     out->secret = store_blob(st, 5, arena, &out->secret_n);

@@ -66,19 +66,12 @@ const size_t auth_migration_count = ARRAY_LEN(auth_migrations);
     "id, user_id, is_guest, meeting_id, name, device, user_agent, remote_addr, created_at_ms," \
     " last_seen_at_ms, expires_at_ms, password_changed_at_ms, revoked_at_ms"
 
-static void copy_id(char out[ID_SIZE], struct str s)
-{
-    size_t n = MIN(s.n, (size_t)ID_SIZE - 1);
-    memcpy(out, s.p, n);
-    out[n] = 0;
-}
-
 static void read_session(struct store_stmt *st, struct arena *arena, struct auth_session *out)
 {
-    copy_id(out->id, store_str(st, 0));
-    copy_id(out->user_id, store_str(st, 1));
+    id_read(out->id, store_str(st, 0));
+    id_read(out->user_id, store_str(st, 1));
     out->is_guest = store_int(st, 2) != 0;
-    copy_id(out->meeting_id, store_str(st, 3));
+    id_read(out->meeting_id, store_str(st, 3));
     out->name = store_text(st, 4, arena);
     out->device = store_text(st, 5, arena);
     out->user_agent = store_text(st, 6, arena);
@@ -200,7 +193,7 @@ enum err auth_store_find_refresh(struct store_tx *tx, struct arena *arena, const
     bool is_found = store_step(st);
     if (is_found) {
         memcpy(out->token_hash, token_hash, sizeof(out->token_hash));
-        copy_id(out->session_id, store_str(st, 0));
+        id_read(out->session_id, store_str(st, 0));
         out->created_at_ms = store_int(st, 1);
         out->expires_at_ms = store_int(st, 2);
         out->used_at_ms = store_int(st, 3);

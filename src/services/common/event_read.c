@@ -1,6 +1,8 @@
 /* event_read: see event_read.h. */
 #include "services/common/event_read.h"
 
+#include <string.h>
+
 #include "core/log.h"
 
 const void *event_read(const struct bus_event *event, const ProtobufCMessageDescriptor *d,
@@ -16,4 +18,20 @@ const void *event_read(const struct bus_event *event, const ProtobufCMessageDesc
                  problem.n ? problem.p : "it is no JSON");
     strbuf_deinit(&problem);
     return m;
+}
+
+void event_dispatch(const struct bus_event *event, const ProtobufCMessageDescriptor *d,
+                    const struct event_case *cases, size_t count, void *arg)
+{
+    const struct event_case *found = NULL;
+    for (size_t i = 0; i < count && !found; i++)
+        if (!cases[i].type || strcmp(cases[i].type, event->type) == 0)
+            found = &cases[i];
+    if (!found)
+        return;
+    struct arena *arena = arena_create();
+    const void *m = event_read(event, d, arena);
+    if (m)
+        found->fn(arg, event, m);
+    arena_destroy(&arena);
 }

@@ -48,7 +48,7 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
     char user_id[ID_SIZE], above[ID_SIZE] = "";
     size_t left = 0, count;
     enum err err;
-    if (!erase_take(task, user_id))
+    if (!id_read(user_id, task->payload))
         return ERR_OK;
     do {
         struct listing l = {.arena = arena_create(), .owner_id = user_id, .above = above};

@@ -36,20 +36,37 @@ void gap_user_done(struct user *u)
     load_some(u->gw);
 }
 
-static void forget_all(struct gateway *gw)
+/* Until it is loaded again nothing is told to it. */
+static void make_stale(struct user *u)
+{
+    hub_user_forget(u);
+    u->gw->reloading_count -= u->is_reloading;
+    u->is_reloading = false;
+    if (!list_is_linked(&u->in_stale))
+        list_add_tail(&u->gw->stale, &u->in_stale);
+}
+
+void gateway_hub_doubt(struct gateway *gw)
 {
     size_t at = 0;
     struct str key;
     void *value;
-    while (map_next(gw->users, &at, &key, &value)) {
-        struct user *u = value;
-        hub_user_forget(u);
-        if (u->is_reloading)
-            gw->reloading_count--;
-        u->is_reloading = false;
-        if (!list_is_linked(&u->in_stale))
-            list_add_tail(&gw->stale, &u->in_stale);
-    }
+    while (map_next(gw->users, &at, &key, &value))
+        make_stale(value);
+}
+
+void gateway_hub_doubt_topic(struct gateway *gw, const struct topic *t)
+{
+    size_t count = t->reader_count;
+    struct user **users = mem_calloc(count, sizeof(users[0])); /* the topic goes with the last */
+    for (size_t i = 0; i < count; i++)
+        users[i] = t->readers[i].user;
+    log_info(NULL, "a change of a conversation did not come: who is in it is asked (%zu people)",
+             count);
+    for (size_t i = 0; i < count; i++)
+        make_stale(users[i]);
+    free(users);
+    load_some(gw);
 }
 
 /* ---- sign-ins ---- */
@@ -155,7 +172,7 @@ void gateway_hub_gap(struct gateway *gw)
     log_info(NULL, "events may have been missed: %zu sockets are told to look",
              map64_count(gw->members));
     gw->gap_count++;
-    forget_all(gw);
+    gateway_hub_doubt(gw);
     while (map64_next(gw->members, &at, &socket, &value))
         watch_forget(value);
     check_all(gw);

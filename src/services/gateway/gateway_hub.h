@@ -73,6 +73,7 @@ struct topic {
     /* large ones: what moved since those were told who do not look */
     struct list in_moved; /* gw->moved */
     int64_t rev, last_seq;
+    int64_t heard_rev; /* of the latest change of any kind; 0: none yet */
 };
 
 /* A socket, as the hub knows it. */
@@ -200,6 +201,10 @@ void fan_add_user(struct fan *fan, const struct user *u, const struct topic *but
 void fan_send(struct fan *fan, const Gateway__ServerFrame *frame, unsigned flags);
 
 /* ---- gateway_gap.c: events may have been missed ---- */
+/* Nothing is told to anybody until a gap follows (gateway_hub_gap): they may have been put out. */
+void gateway_hub_doubt(struct gateway *gw);
+/* The same for those in one conversation (which may be gone then); they are asked about at once. */
+void gateway_hub_doubt_topic(struct gateway *gw, const struct topic *t);
 /* One who was asked for in that time is known, or gone. */
 void gap_user_done(struct user *u);
 

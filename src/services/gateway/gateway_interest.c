@@ -22,6 +22,7 @@
 #define CLEAN_PLACES 256 /* if there are so many */
 #define ADDED_MAX 2000   /* at once; beyond, all are said */
 #define GAP_EVERY_MS 2000
+#define GAPS_AT_ONCE 3 /* as when several senders are met; then one every GAP_EVERY_MS */
 #define TELL_ALL_EVERY_MS 100
 
 struct sender {
@@ -50,7 +51,8 @@ struct interest {
     int64_t passed;  /* the latest that somebody went on with */
     uint32_t *added; /* not said yet */
     size_t added_count, unneeded_count;
-    int64_t cleaned_ms, told_all_ms, gap_ms;
+    int64_t cleaned_ms, told_all_ms;
+    int64_t gaps_ms; /* the moment up to which gaps are used up, one every GAP_EVERY_MS */
     bool was_linked;
     struct list senders, waiters;
     struct loop_timer flush_timer, beat_timer, gap_timer;
@@ -242,17 +244,21 @@ static void go_on(struct interest *in)
 static void on_gap_timer(void *arg)
 {
     struct interest *in = arg;
-    in->gap_ms = clock_mono_ms();
+    in->gaps_ms = MAX(in->gaps_ms, clock_mono_ms()) + GAP_EVERY_MS;
     if (map64_count(in->gw->members))
         gateway_hub_gap(in->gw);
 }
 
-/* Not again and again, however much is lost. */
+/* All is read anew, but not again and again, however much is lost; until then nothing is told to
+ * whom it may not be for any more. */
 static void find_gap(struct interest *in)
 {
-    int64_t wait_ms = MAX(in->gap_ms + GAP_EVERY_MS - clock_mono_ms(), 1);
-    if (!loop_timer_is_armed(&in->gap_timer))
-        loop_timer_start(in->gw->loop, &in->gap_timer, wait_ms, on_gap_timer, in);
+    int64_t from_ms = in->gaps_ms - (GAPS_AT_ONCE - 1) * GAP_EVERY_MS;
+    int64_t wait_ms = MAX(from_ms - clock_mono_ms(), 0) + 1;
+    if (loop_timer_is_armed(&in->gap_timer))
+        return;
+    gateway_hub_doubt(in->gw);
+    loop_timer_start(in->gw->loop, &in->gap_timer, wait_ms, on_gap_timer, in);
 }
 
 static struct sender *find_sender(struct interest *in, const char *name)

@@ -87,13 +87,20 @@ static void drop_lsns(struct user *u)
     u->load_lsn_count = 0;
 }
 
-static void finish(struct user *u)
+/* What the list does not know yet: also between its pages, or who was put out would be told until
+ * the last one is there. */
+static void apply_younger(struct user *u)
 {
-    u->is_loaded = true;
     for (size_t i = 0; i < u->news_count; i++) {
         if (!is_known_to_list(u, &u->news[i]))
             apply_news(u, &u->news[i]);
     }
+}
+
+static void finish(struct user *u)
+{
+    u->is_loaded = true;
+    apply_younger(u);
     drop_news(u);
     drop_lsns(u);
     LIST_FOREACH(&u->members, node)
@@ -126,6 +133,7 @@ static void take_page(struct user *u, const Message__Memberships *list)
         for (size_t i = 0; i < list->n_lsns; i++)
             u->load_lsns[i] = list->lsns[i];
     }
+    apply_younger(u);
     u->is_partial |= list->is_partial != 0;
     u->load_after = list->next;
     if (u->load_after) {

@@ -84,6 +84,19 @@ static void ask_anew(struct gateway *gw, const char *user_id)
     hub_user_load(u);
 }
 
+/* A change of it never came, which may have put somebody out: its owner was killed before it told.
+ * Who is in it is asked about before anything more of it is told. */
+static void note_heard(struct gateway *gw, const Message__Change *change)
+{
+    struct topic *t = topic_find(gw, change->conversation_id);
+    if (!t || !change->rev)
+        return;
+    bool is_after_hole = t->heard_rev && change->rev > t->heard_rev + 1;
+    t->heard_rev = MAX(t->heard_rev, change->rev);
+    if (is_after_hole)
+        gateway_hub_doubt_topic(gw, t);
+}
+
 static void take_late(struct gateway *gw, const Message__MessageEvent *event)
 {
     if (event->change->member)
@@ -151,6 +164,7 @@ void gateway_hub_event(struct gateway *gw, const Message__MessageEvent *event)
     if (event->change && is_late(gw, event)) {
         take_late(gw, event);
     } else if (event->change) {
+        note_heard(gw, event->change);
         tell_change(gw, event);
     } else if (event->own_conversation) {
         Gateway__ServerFrame frame =

@@ -154,64 +154,65 @@ static void hear_ending(struct media_hub *hub, const struct ending *e)
 
 /* ---- on the bus's threads ---- */
 
-static void copy_id(char out[ID_SIZE], const char *id)
+static void on_ended(void *arg, const struct bus_event *event UNUSED, const void *message)
 {
-    snprintf(out, ID_SIZE, "%s", id_is_valid(id) ? id : "");
+    const Meeting__MeetingEvent *m = message;
+    struct ending e = {.at_ms = m->at_ms};
+    id_read(e.meeting_id, str_from(m->meeting_id));
+    hear_ending(arg, &e);
+}
+
+static void on_departed(void *arg, const struct bus_event *event UNUSED, const void *message)
+{
+    const Meeting__MeetingEvent *m = message;
+    struct ending e = {.at_ms = m->at_ms};
+    id_read(e.meeting_id, str_from(m->meeting_id));
+    if (m->participant && id_read(e.participant_id, str_from(m->participant->id)))
+        hear_ending(arg, &e);
 }
 
 static void on_meeting(void *arg, const struct bus_event *event)
 {
-    static const char *const departures[] = {"meeting.user_left", "meeting.user_removed",
-                                             "meeting.user_refused"};
-    bool is_all =
-        strcmp(event->type, "meeting.ended") == 0 || strcmp(event->type, "meeting.deleted") == 0;
-    bool is_one = false;
-    for (size_t i = 0; i < ARRAY_LEN(departures); i++)
-        is_one |= strcmp(event->type, departures[i]) == 0;
-    if (!is_all && !is_one)
-        return;
-    Meeting__MeetingEvent *m =
-        meeting__meeting_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
-    if (!m)
-        return;
+    static const struct event_case cases[] = {{"meeting.ended", on_ended},
+                                              {"meeting.deleted", on_ended},
+                                              {"meeting.user_left", on_departed},
+                                              {"meeting.user_removed", on_departed},
+                                              {"meeting.user_refused", on_departed}};
+    event_dispatch(event, &meeting__meeting_event__descriptor, cases, ARRAY_LEN(cases), arg);
+}
+
+static void on_closed(void *arg, const struct bus_event *event UNUSED, const void *message)
+{
+    const Events__SignalingEvent *m = message;
     struct ending e = {.at_ms = m->at_ms};
-    copy_id(e.meeting_id, m->meeting_id);
-    if (is_one && m->participant)
-        copy_id(e.participant_id, m->participant->id);
-    if (is_all || e.participant_id[0])
+    id_read(e.meeting_id, str_from(m->meeting_id));
+    if (id_read(e.session_id, str_from(m->session_id)))
         hear_ending(arg, &e);
-    meeting__meeting_event__free_unpacked(m, NULL);
 }
 
 static void on_signaling(void *arg, const struct bus_event *event)
 {
-    if (strcmp(event->type, "session.closed") != 0)
-        return;
-    Events__SignalingEvent *m =
-        events__signaling_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
-    if (!m)
-        return;
-    struct ending e = {.at_ms = m->at_ms};
-    copy_id(e.meeting_id, m->meeting_id);
-    copy_id(e.session_id, m->session_id);
-    if (e.session_id[0])
-        hear_ending(arg, &e);
-    events__signaling_event__free_unpacked(m, NULL);
+    static const struct event_case closed = {"session.closed", on_closed};
+    event_dispatch(event, &events__signaling_event__descriptor, &closed, 1, arg);
+}
+
+static void on_result(void *arg, const struct bus_event *event UNUSED, const void *message)
+{
+    const Events__AiEvent *e = message;
+    bool is_done = e->result && strcmp(e->result->status, "done") == 0;
+    for (unsigned i = 0; is_done && i < MEDIA_PROCESSINGS; i++) {
+        struct heard h = {.hub = arg, .processed.what = i};
+        id_read(h.processed.meeting_id, str_from(e->meeting_id));
+        id_read(h.processed.stream_id, str_from(e->stream_id));
+        if (strcmp(e->result->task, media_processings[i]) == 0)
+            hear(&h);
+    }
 }
 
 static void on_ai(void *arg, const struct bus_event *event)
 {
-    struct arena *arena = arena_create();
-    const Events__AiEvent *e = event_read(event, &events__ai_event__descriptor, arena);
-    bool is_done = e && e->result && strcmp(e->result->status, "done") == 0;
-    for (unsigned i = 0; is_done && i < MEDIA_PROCESSINGS; i++) {
-        struct heard h = {.hub = arg, .processed.what = i};
-        copy_id(h.processed.meeting_id, e->meeting_id);
-        copy_id(h.processed.stream_id, e->stream_id);
-        if (strcmp(e->result->task, media_processings[i]) == 0)
-            hear(&h);
-    }
-    arena_destroy(&arena);
+    static const struct event_case any = {NULL, on_result};
+    event_dispatch(event, &events__ai_event__descriptor, &any, 1, arg);
 }
 
 void media_listen_start(struct media_hub *hub)

@@ -13,7 +13,7 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
 {
     struct meeting_service *svc = arg;
     char user_id[ID_SIZE];
-    if (!erase_take(task, user_id))
+    if (!id_read(user_id, task->payload))
         return ERR_OK;
     return store_write_essential_sync(svc->deps.store, 0, erase_job, user_id);
 }

@@ -51,52 +51,59 @@ static void write_news(struct meeting_service *svc, const struct news *n)
         store_write(svc->deps.store, 0, news_job, mem_dup(n, sizeof(*n)), on_written);
 }
 
-static void copy_id(char out[ID_SIZE], const char *id)
+static void write_session(struct meeting_service *svc, int kind, const Events__SignalingEvent *e)
 {
-    snprintf(out, ID_SIZE, "%s", id_is_valid(id) ? id : "");
+    struct news n = {.kind = kind, .c.at_ms = e->at_ms};
+    id_read(n.c.meeting_id, str_from(e->meeting_id));
+    id_read(n.c.participant_id, str_from(e->participant_id));
+    id_read(n.c.session_id, str_from(e->session_id));
+    if (kind == NEWS_SEEN || n.c.session_id[0])
+        write_news(svc, &n);
+}
+
+static void on_created(void *arg, const struct bus_event *event UNUSED, const void *message)
+{
+    write_session(arg, NEWS_COME, message);
+}
+
+static void on_closed(void *arg, const struct bus_event *event UNUSED, const void *message)
+{
+    write_session(arg, NEWS_PART, message);
+}
+
+static void on_connected(void *arg, const struct bus_event *event UNUSED, const void *message)
+{
+    write_session(arg, NEWS_SEEN, message);
 }
 
 static void on_signaling(void *arg, const struct bus_event *event)
 {
-    struct news n = {.kind = NEWS_SEEN};
-    if (strcmp(event->type, "session.created") == 0)
-        n.kind = NEWS_COME;
-    else if (strcmp(event->type, "session.closed") == 0)
-        n.kind = NEWS_PART;
-    else if (strcmp(event->type, "webrtc.connected") != 0)
+    static const struct event_case cases[] = {{"session.created", on_created},
+                                              {"session.closed", on_closed},
+                                              {"webrtc.connected", on_connected}};
+    event_dispatch(event, &events__signaling_event__descriptor, cases, ARRAY_LEN(cases), arg);
+}
+
+static void on_stream(void *arg, const struct bus_event *event, const void *message)
+{
+    const Media__MediaEvent *e = message;
+    struct news n = {.kind = NEWS_STREAMS};
+    if (!e->track || e->track->source < 0 || e->track->source >= 31 ||
+        1u << e->track->source > MEETING_STREAMS)
         return;
-    Events__SignalingEvent *e =
-        events__signaling_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
-    if (!e)
-        return;
-    copy_id(n.c.meeting_id, e->meeting_id);
-    copy_id(n.c.participant_id, e->participant_id);
-    copy_id(n.c.session_id, e->session_id);
-    n.c.at_ms = e->at_ms;
-    if (n.kind == NEWS_SEEN || n.c.session_id[0])
-        write_news(arg, &n);
-    events__signaling_event__free_unpacked(e, NULL);
+    unsigned *changed =
+        strcmp(event->type, "stream.started") == 0 ? &n.c.streams_on : &n.c.streams_off;
+    *changed = 1u << e->track->source;
+    id_read(n.c.meeting_id, str_from(e->meeting_id));
+    id_read(n.c.participant_id, str_from(e->track->participant_id));
+    write_news(arg, &n);
 }
 
 static void on_media(void *arg, const struct bus_event *event)
 {
-    bool is_on = strcmp(event->type, "stream.started") == 0;
-    if (!is_on && strcmp(event->type, "stream.stopped") != 0)
-        return;
-    Media__MediaEvent *e =
-        media__media_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
-    struct news n = {.kind = NEWS_STREAMS};
-    if (e && e->track && e->track->source >= 0 && e->track->source < 31 &&
-        1u << e->track->source <= MEETING_STREAMS) {
-        unsigned bit = 1u << e->track->source;
-        copy_id(n.c.meeting_id, e->meeting_id);
-        copy_id(n.c.participant_id, e->track->participant_id);
-        n.c.streams_on = is_on ? bit : 0;
-        n.c.streams_off = is_on ? 0 : bit;
-        write_news(arg, &n);
-    }
-    if (e)
-        media__media_event__free_unpacked(e, NULL);
+    static const struct event_case cases[] = {{"stream.started", on_stream},
+                                              {"stream.stopped", on_stream}};
+    event_dispatch(event, &media__media_event__descriptor, cases, ARRAY_LEN(cases), arg);
 }
 
 /* ---- what came of tasks ---- */
@@ -129,32 +136,40 @@ static void keep(struct meeting_service *svc, struct meeting_result *r,
         log_error(NULL, "meetings: what came of %s is lost: %s", result->task, err_name(err));
 }
 
-static void on_ai_result(void *arg, const struct bus_event *event)
+static void keep_ai_result(void *arg, const struct bus_event *event, const void *message)
 {
-    struct arena *arena = arena_create();
-    const Events__AiEvent *e = event_read(event, &events__ai_event__descriptor, arena);
-    if (e && e->result)
+    const Events__AiEvent *e = message;
+    if (e->result)
         keep(arg,
              &(struct meeting_result){.id = event->id,
                                       .meeting_id = e->meeting_id,
                                       .stream_id = e->stream_id,
                                       .at_ms = e->at_ms ? e->at_ms : event->at_ms},
              e->result);
-    arena_destroy(&arena);
 }
 
-static void on_media_result(void *arg, const struct bus_event *event)
+static void on_ai_result(void *arg, const struct bus_event *event)
 {
-    struct arena *arena = arena_create();
-    const Media__MediaEvent *e = event_read(event, &media__media_event__descriptor, arena);
-    if (e && e->result)
+    static const struct event_case any = {NULL, keep_ai_result};
+    event_dispatch(event, &events__ai_event__descriptor, &any, 1, arg);
+}
+
+static void keep_media_result(void *arg, const struct bus_event *event, const void *message)
+{
+    const Media__MediaEvent *e = message;
+    if (e->result)
         keep(arg,
              &(struct meeting_result){.id = event->id,
                                       .meeting_id = e->meeting_id,
                                       .stream_id = e->track ? e->track->id : "",
                                       .at_ms = event->at_ms},
              e->result);
-    arena_destroy(&arena);
+}
+
+static void on_media_result(void *arg, const struct bus_event *event)
+{
+    static const struct event_case any = {NULL, keep_media_result};
+    event_dispatch(event, &media__media_event__descriptor, &any, 1, arg);
 }
 
 void meeting_live_start(struct meeting_service *svc)

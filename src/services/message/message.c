@@ -35,7 +35,7 @@ enum err message_create(struct message_service **out, const struct message_deps 
     if (deps->loop && bus_is_apart(deps->bus))
         svc->downstream = downstream_create(deps->bus, deps->loop);
     webhook_start(svc);
-    message_search_start(svc);
+    message_index_start(svc);
     message_schedule_start(svc);
     message_meeting_start(svc);
     message_retention_start(svc);
@@ -105,7 +105,7 @@ void message_destroy(struct message_service **svc)
         return;
     message_retention_stop(*svc);
     message_meeting_stop(*svc);
-    message_search_stop(*svc);
+    message_index_stop(*svc);
     message_owners_stop(*svc);
     downstream_destroy(&(*svc)->downstream);
     message_shards_close(*svc);

@@ -105,7 +105,7 @@ enum err message_change_message(struct store_tx *tx, struct message_op *op,
                                                       : m->content_digest};
     enum err err = message_log_rewrite(tx, m);
     if (!err && (type == MESSAGE_CHANGE_EDITED || type == MESSAGE_CHANGE_RECALLED))
-        err = message_search_again(tx, op->c.shard, m);
+        err = message_index_again(tx, op->c.shard, m);
     if (!err)
         err = message_log_change(tx, op->svc, &op->c, &row);
     if (!err)

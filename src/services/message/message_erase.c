@@ -196,7 +196,7 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
 {
     struct message_service *svc = arg;
     char user_id[ID_SIZE];
-    if (!erase_take(task, user_id))
+    if (!id_read(user_id, task->payload))
         return ERR_OK;
     /* What waits to be sent goes before the rest, so that it is not sent meanwhile. */
     struct forgetting forgetting = {svc, user_id};

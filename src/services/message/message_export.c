@@ -71,7 +71,7 @@ static enum err sent_rows(struct store_tx *tx, struct arena *arena, struct sent 
     struct store_stmt *st =
         store_query(tx, "SELECT id FROM message_conversations WHERE num = ?", "i", s->num);
     if (store_step(st))
-        snprintf(id, sizeof(id), "%.*s", STR_FMT(store_str(st, 0)));
+        id_read(id, store_str(st, 0));
     enum err err = store_finish(st);
     if (!err)
         err = message_store_find(tx, arena, id, &c);

@@ -45,19 +45,3 @@ static enum err check(struct store_tx *tx, void *arg)
 
 const struct message_index message_index_sqlite = {
     .driver = "sqlite", .find = find, .count = count, .check = check};
-
-const struct message_index *message_index_of(const struct store_tx *tx)
-{
-    static const struct message_index *const all[] = {&message_index_postgres,
-                                                      &message_index_mysql};
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        if (strcmp(all[i]->driver, store_driver_of(tx)) == 0)
-            return all[i];
-    return &message_index_sqlite;
-}
-
-enum err message_index_copied(struct store_tx *tx, int64_t lsn, const char *terms)
-{
-    const struct message_index *index = message_index_of(tx);
-    return index->add ? index->add(tx, lsn, terms) : ERR_OK;
-}

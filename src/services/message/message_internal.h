@@ -182,6 +182,11 @@ Message__SendMessageReply *message_send_reply(struct message_op *op, const struc
 enum err message_send_kept(struct store_tx *tx, struct message_op *op,
                            const Message__SendMessageRequest *request);
 
+/* ---- message_forward.c ---- */
+/* Takes into m the content of another message, and where it stands. */
+enum err message_forward(struct store_tx *tx, struct message_op *op, const char *conversation_id,
+                         int64_t seq, struct message_row *m);
+
 /* ---- message_note.c ---- */
 /* Appends a line of the server to op->c. The same client_msg_id again: the line that is there. */
 enum err message_append_note(struct store_tx *tx, struct message_op *op, const char *client_msg_id,
@@ -221,7 +226,7 @@ char *message_terms(struct arena *arena, const char *text);
 /* The same words as a query: each must be there, Latin ones may go on. NULL: no word in it. */
 char *message_terms_query(struct arena *arena, const char *text);
 
-/* ---- message_index_*.c: the index of words, in each engine's own way ---- */
+/* ---- message_index.c and _*.c: the index of words, in each engine's own way ---- */
 /* The table message_terms is the same everywhere: rowid (the message's lsn), t (its words), c (the
  * number of its conversation), s (its sender), k (its kind). How one asks it is not. */
 struct message_looking {
@@ -257,21 +262,21 @@ const struct message_index *message_index_of(const struct store_tx *tx);
     " AND h.conversation_num = m.conversation_num AND h.seq = m.seq)"            \
     " ORDER BY f.rowid DESC LIMIT ?"
 
-/* ---- message_search.c ---- */
+/* ---- message_index.c: it follows the log ---- */
 /* Begins to keep the index; the stop waits for what is in work. */
-void message_search_start(struct message_service *svc);
-void message_search_stop(struct message_service *svc);
+void message_index_start(struct message_service *svc);
+void message_index_stop(struct message_service *svc);
 /* In the transaction of an edit or a recall: as the message reads now. */
-enum err message_search_again(struct store_tx *tx, unsigned shard, const struct message_row *m);
+enum err message_index_again(struct store_tx *tx, unsigned shard, const struct message_row *m);
 /* The words that the index has of a message, perhaps ""; NULL: it is not in the index. */
-const char *message_search_terms(struct arena *arena, const struct message_row *m);
+const char *message_index_terms(struct arena *arena, const struct message_row *m);
 /* Its kind, as the index has it. */
-const char *message_search_kind(struct arena *arena, const struct message_row *m);
+const char *message_index_kind(struct arena *arena, const struct message_row *m);
 /* Up to where the index reaches, in this shard. */
-enum err message_search_indexed(struct store_tx *tx, unsigned shard, int64_t *lsn);
+enum err message_index_reach(struct store_tx *tx, unsigned shard, int64_t *lsn);
 /* Whether the index is what its own copy of the words makes. Holds the writer, some seconds for a
  * million messages. */
-bool message_search_is_sound(struct store *store);
+bool message_index_is_sound(struct store *store);
 
 /* ---- message_meeting.c: the chats of meetings follow what happens in them ---- */
 void message_meeting_start(struct message_service *svc);

@@ -1,5 +1,5 @@
 /* message_owner: see message_owner.h. Every half second one small transaction; what follows from
- * what it read is decided in message_owner_plan.c and done by jobs of the shards' own writers. */
+ * what it read is decided in message_owner_plan.c and done in message_owner_move.c. */
 #include "services/message/message_owner.h"
 
 #include <time.h>
@@ -17,9 +17,6 @@
 
 static struct metric metric_owned =
     METRIC_GAUGE("parlance_message_shards_owned", "Shards of the log that this process owns.");
-static struct metric metric_moves =
-    METRIC_COUNTER("parlance_message_shards_moved_total", "Shards taken and given away.", "how");
-
 static struct message_owners *owners_of(struct message_service *svc)
 {
     return svc->owners;
@@ -32,118 +29,6 @@ static double read_owned(void *arg)
     for (unsigned i = 0; i < svc->shard_count; i++)
         count += message_shard_is_here(&svc->shards[i]);
     return count;
-}
-
-/* ---- telling ---- */
-
-/* Others route by it; who does not hear it is told by the answer to its next call. */
-static void tell_owner(struct message_service *svc, unsigned shard, const char *owner)
-{
-    char key[12], payload[MESSAGE_OWNER_SIZE + 16];
-    snprintf(key, sizeof(key), "%u", shard);
-    snprintf(payload, sizeof(payload), "%u %s", shard, owner);
-    bus_publish(svc->deps.bus, &(struct bus_event){.channel = MESSAGE_OWNERS_CHANNEL,
-                                                   .type = "owner",
-                                                   .key = key,
-                                                   .payload = str_from(payload),
-                                                   .id = ""});
-}
-
-/* ---- one shard ---- */
-
-struct move {
-    struct message_service *svc;
-    struct message_shard_taking taking;
-    char to[MESSAGE_OWNER_SIZE]; /* of a gift */
-    int64_t fence;
-    bool is_failing;
-};
-
-static void move_ends(struct move *m, const char *owner, int64_t fence)
-{
-    struct message_owners *o = owners_of(m->svc);
-    struct message_holding *h = &o->holdings[m->taking.shard->index];
-    pthread_mutex_lock(&o->lock);
-    h->is_moving = false;
-    h->is_failing = m->is_failing;
-    if (owner) {
-        snprintf(h->owner, sizeof(h->owner), "%s", owner);
-        h->fence = fence;
-    }
-    pthread_cond_broadcast(&o->changed);
-    pthread_mutex_unlock(&o->lock);
-    free(m);
-}
-
-static enum err take_job(struct store_tx *tx, void *arg)
-{
-    struct move *m = arg;
-    return message_shard_take(tx, &m->taking);
-}
-
-static void on_taken(enum err err, void *arg)
-{
-    struct move *m = arg;
-    bool is_ours = !err && m->taking.is_taken;
-    m->is_failing = err != ERR_OK;
-    if (is_ours) {
-        unsigned index = m->taking.shard->index;
-        message_shard_taken(&m->taking);
-        metric_cell_add(metric_cell(&metric_moves, "taken", NULL, NULL), 1);
-        log_info(NULL, "message: shard %u is ours (fence %lld)", index, (long long)m->taking.fence);
-        tell_owner(m->svc, index, owners_of(m->svc)->me);
-    }
-    move_ends(m, is_ours ? owners_of(m->svc)->me : NULL, m->taking.fence);
-}
-
-static void take(struct message_service *svc, unsigned index)
-{
-    struct move *m = mem_zalloc(sizeof(*m));
-    m->svc = svc;
-    m->taking = (struct message_shard_taking){.shard = &svc->shards[index],
-                                              .owner = owners_of(svc)->me,
-                                              .seen = owners_of(svc)->holdings[index].fence};
-    store_write_essential(m->taking.shard->base->store, message_shard_place(m->taking.shard),
-                          take_job, m, on_taken);
-}
-
-/* Behind what was queued for the shard: that finds the fence gone, and is asked of the new owner.
- */
-static enum err give_job(struct store_tx *tx, void *arg)
-{
-    struct move *m = arg;
-    return store_run(tx,
-                     "UPDATE message_shards SET fence = ?, owner = ? WHERE shard = ? AND fence = ?",
-                     "isii", m->fence + 1, m->to, (int64_t)m->taking.shard->index, m->fence);
-}
-
-static void on_given(enum err err, void *arg)
-{
-    struct move *m = arg;
-    unsigned index = m->taking.shard->index;
-    if (!err) {
-        metric_cell_add(metric_cell(&metric_moves, "given", NULL, NULL), 1);
-        log_info(NULL, "message: shard %u was given to %s", index, m->to[0] ? m->to : "nobody");
-        tell_owner(m->svc, index, m->to);
-    }
-    char to[MESSAGE_OWNER_SIZE];
-    memcpy(to, m->to, sizeof(to));
-    move_ends(m, err ? NULL : to, m->fence + 1);
-}
-
-static void give(struct message_service *svc, unsigned index, const char *to)
-{
-    struct move *m = mem_zalloc(sizeof(*m));
-    struct message_shard *shard = &svc->shards[index];
-    m->svc = svc;
-    m->taking.shard = shard;
-    m->fence = atomic_exchange(&shard->fence, 0);
-    if (!m->fence) { /* lost meanwhile */
-        move_ends(m, NULL, 0);
-        return;
-    }
-    snprintf(m->to, sizeof(m->to), "%s", to);
-    store_write_essential(shard->base->store, message_shard_place(shard), give_job, m, on_given);
 }
 
 /* ---- the beat ---- */
@@ -240,9 +125,9 @@ static void carry_out(struct message_service *svc, const struct message_plan *pl
 {
     for (unsigned i = 0; i < svc->shard_count; i++) {
         if (plan->steps[i].kind == MESSAGE_STEP_TAKE)
-            take(svc, i);
+            message_owner_take(svc, i);
         else if (plan->steps[i].kind == MESSAGE_STEP_GIVE)
-            give(svc, i, plan->steps[i].to);
+            message_owner_give(svc, i, plan->steps[i].to);
     }
 }
 
@@ -482,7 +367,7 @@ void message_owners_stop(struct message_service *svc)
     message_owners_leave(svc);
     for (unsigned i = 0; i < svc->shard_count; i++) /* nobody was there to take them */
         if (message_shard_is_here(&svc->shards[i]))
-            give(svc, i, "");
+            message_owner_give(svc, i, "");
     for (size_t i = 0; i < svc->base_count; i++)
         store_flush(svc->bases[i].store);
     metric_unregister_read(&metric_owned, svc);

@@ -54,6 +54,10 @@ struct message_owners {
 
 /* Until nothing moves after so many beats more, or the time is over. */
 void message_owners_settle(struct message_service *svc, unsigned beats, int64_t timeout_ms);
+/* message_owner_move.c: a shard that counts as moving is taken, or given to another ("": to nobody,
+ * who is free to take it); until it is answered it goes on to count so. */
+void message_owner_take(struct message_service *svc, unsigned shard);
+void message_owner_give(struct message_service *svc, unsigned shard, const char *to);
 /* message_alone.c: whether another lives whom this one cannot call, or that cannot call it. Logged;
  * takes some seconds where rows of killed ones are left. */
 bool message_owners_are_apart(struct message_service *svc);

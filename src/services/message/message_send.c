@@ -14,8 +14,6 @@ struct sending {
     char *natural_key;      /* of the direct conversation */
     Message__Content *content;
     struct message_row m;
-    const char *forward_id; /* conversation the content is taken from; "": none */
-    int64_t forward_seq;
     bool is_kept;     /* what was attached was found out when it was scheduled */
     enum err refusal; /* for what it attaches, unless it repeats what was sent */
 };
@@ -115,70 +113,6 @@ static enum err check_references(struct store_tx *tx, struct sending *s)
         return message_refuse(op, ERR_INVALID_ARGUMENT,
                               "thread_seq: expected the message that began the thread");
     return err;
-}
-
-/* Whom it called by name there, it does not call here. */
-static enum err take_content(struct sending *s, const struct message_row *m)
-{
-    struct arena *arena = s->op.call->arena;
-    Message__Content *content = message_content_of(arena, m);
-    if (!content)
-        return ERR_DATA_LOSS;
-    content->n_mentions = 0;
-    content->is_mentioning_all = false;
-    s->m.kind = m->kind;
-    s->m.content = message_pack(arena, &content->base, &s->m.content_n);
-    return ERR_OK;
-}
-
-struct forwarding {
-    const struct sending *s;
-    struct message_op *from;
-    struct message_row m;
-    bool is_entered, is_hidden;
-};
-
-static enum err find_forwarded(struct store_tx *tx, void *arg)
-{
-    struct forwarding *f = arg;
-    struct message_op *from = f->from;
-    int64_t seq = f->s->forward_seq;
-    enum err err = message_op_enter(tx, from);
-    f->is_entered = !err;
-    if (err)
-        return err;
-    int64_t last =
-        from->me.state == MESSAGE__MEMBER_STATE__GONE ? from->me.visible_to_seq : from->c.last_seq;
-    bool is_readable = seq > from->me.visible_from_seq && seq <= last;
-    err = is_readable ? message_log_get(tx, from->call->arena, from->c.num, seq, &f->m)
-                      : ERR_NOT_FOUND;
-    return err ? err
-               : message_log_is_hidden(tx, who_id(from->call), from->c.num, seq, &f->is_hidden);
-}
-
-/* Takes over content from elsewhere: who forwards must be able to read it there. */
-static enum err take_forwarded(struct store_tx *tx, struct sending *s)
-{
-    struct message_op from = {.svc = s->op.svc,
-                              .call = s->op.call,
-                              .conversation_id = s->forward_id,
-                              .needs = MESSAGE_NEEDS_READ};
-    struct forwarding f = {.s = s, .from = &from};
-    enum err err = message_read_in(message_op_base(&from), tx, find_forwarded, &f);
-    if (err && !f.is_entered)
-        return err;
-    struct message_row m = f.m;
-    bool is_gone = !err && (f.is_hidden || m.recalled_at_ms);
-    if (err == ERR_NOT_FOUND || is_gone || (!err && m.kind == MESSAGE__CONTENT_KIND__SYSTEM))
-        return message_refuse(&s->op, ERR_NOT_FOUND, "There is no such message to forward.");
-    if (err)
-        return err;
-    Message__ForwardedFrom source = MESSAGE__FORWARDED_FROM__INIT;
-    source.conversation_id = (char *)from.c.id;
-    source.sender_id = (char *)m.sender_id;
-    source.sent_at_ms = m.created_at_ms;
-    s->m.forwarded = message_pack(s->op.call->arena, &source.base, &s->m.forwarded_n);
-    return take_content(s, &m);
 }
 
 /* ---- the log ---- */
@@ -340,8 +274,8 @@ static enum err send_job(struct store_tx *tx, struct message_op *op)
         err = message_check_mentions(op, s->content);
     if (!err)
         err = check_references(tx, s);
-    if (!err && s->forward_id[0])
-        err = take_forwarded(tx, s);
+    if (!err && in->forward_conversation_id[0])
+        err = message_forward(tx, op, in->forward_conversation_id, in->forward_seq, &s->m);
     if (!err)
         err = s->refusal;
     if (err)
@@ -402,12 +336,10 @@ static bool prepare(struct sending *s)
     struct rpc_call *call = s->op.call;
     const Message__SendMessageRequest *in = s->op.in;
     s->to_user_id = in->to_user_id;
-    s->forward_id = in->forward_conversation_id;
-    s->forward_seq = in->forward_seq;
     s->m.client_msg_id = message_take_client_id(call, in->client_msg_id);
     if (!s->m.client_msg_id)
         return false;
-    if (!s->forward_id[0]) {
+    if (!in->forward_conversation_id[0]) {
         s->content = message_take_content(call, in->content);
         if (!s->content)
             return false;

@@ -182,7 +182,7 @@ static enum err walk_one(struct store_tx *tx, struct verifying *v, const char *i
                              .total_terms = &v->total_terms};
     enum err err = message_store_find(tx, arena, id, &w.c);
     if (!err)
-        err = message_search_indexed(tx, w.c.shard, &w.indexed_lsn);
+        err = message_index_reach(tx, w.c.shard, &w.indexed_lsn);
     if (!err)
         check_shard(&w);
     if (!err)
@@ -237,7 +237,7 @@ static enum err verify_job(struct store_tx *tx, void *arg)
 enum err message_verify(struct store *store, struct message_verdict *out)
 {
     *out = (struct message_verdict){0};
-    struct verifying v = {.out = out, .is_index_sound = message_search_is_sound(store)};
+    struct verifying v = {.out = out, .is_index_sound = message_index_is_sound(store)};
     if (!v.is_index_sound)
         message_walk_complain(&(struct message_walk){.out = out},
                               "the search index is not what its words make", 0);

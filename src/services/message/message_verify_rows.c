@@ -90,14 +90,14 @@ static enum err check_pin(struct message_walk *w, const struct message_row *m)
 
 static enum err check_terms(struct message_walk *w, const struct message_row *m)
 {
-    const char *expected = message_search_terms(w->arena, m);
+    const char *expected = message_index_terms(w->arena, m);
     struct store_stmt *st =
         store_query(w->tx, "SELECT t, c, s, k FROM message_terms WHERE rowid = ?", "i", m->lsn);
     bool is_found = store_step(st);
     bool is_same = is_found && expected && str_eq(store_str(st, 0), str_from(expected)) &&
                    store_int(st, 1) == w->c.num &&
                    str_eq(store_str(st, 2), str_from(m->sender_id)) &&
-                   str_eq(store_str(st, 3), str_from(message_search_kind(w->arena, m)));
+                   str_eq(store_str(st, 3), str_from(message_index_kind(w->arena, m)));
     enum err err = store_finish(st);
     w->terms += is_found;
     if (!err && !is_found && expected)

@@ -57,10 +57,8 @@ struct listeners {
 
 static enum err take_ids(struct store_stmt *st, char ids[LISTENERS_MAX][ID_SIZE], size_t *count)
 {
-    while (*count < LISTENERS_MAX && store_step(st)) {
-        struct str id = store_str(st, 0);
-        snprintf(ids[(*count)++], ID_SIZE, "%.*s", STR_FMT(id));
-    }
+    while (*count < LISTENERS_MAX && store_step(st))
+        id_read(ids[(*count)++], store_str(st, 0));
     return store_finish(st);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "services/task/task_internal.h"
 
@@ -111,21 +112,15 @@ enum err task_post(struct task_service *svc, const struct task_post *post, struc
 struct delivery {
     struct task_service *svc;
     struct rpc_call *call;
-    char id[27], conversation_id[27];
+    char id[ID_SIZE], conversation_id[ID_SIZE];
     int64_t rev;
 };
 
 static bool take(const struct bus_task *task, struct delivery *d)
 {
     struct str rest = task->payload, id, conversation;
-    bool is_good = str_cut(&rest, ' ', &id) && str_cut(&rest, ' ', &conversation) &&
-                   id.n == sizeof(d->id) - 1 && conversation.n == sizeof(d->id) - 1 &&
-                   str_to_i64(rest, &d->rev);
-    if (is_good) {
-        snprintf(d->id, sizeof(d->id), "%.*s", STR_FMT(id));
-        snprintf(d->conversation_id, sizeof(d->conversation_id), "%.*s", STR_FMT(conversation));
-    }
-    return is_good;
+    return str_cut(&rest, ' ', &id) && str_cut(&rest, ' ', &conversation) && id_read(d->id, id) &&
+           id_read(d->conversation_id, conversation) && str_to_i64(rest, &d->rev);
 }
 
 static enum err report(struct delivery *d, const struct task_went *went, bool *is_disabled)

@@ -9,6 +9,7 @@
 #include "core/id.h"
 #include "core/map.h"
 #include "core/mem.h"
+#include "services/common/event_read.h"
 #include "services/task/task_internal.h"
 
 #include "media.pb-c.h"
@@ -55,16 +56,17 @@ static void on_meeting(void *arg, const struct bus_event *event)
         note(arg, event->key);
 }
 
+static void on_stopped(void *arg, const struct bus_event *event UNUSED, const void *message)
+{
+    const Media__MediaEvent *e = message;
+    if (e->track)
+        note(arg, e->track->id);
+}
+
 static void on_media(void *arg, const struct bus_event *event)
 {
-    if (strcmp(event->type, "stream.stopped") != 0)
-        return;
-    Media__MediaEvent *e =
-        media__media_event__unpack(NULL, event->payload.n, (const uint8_t *)event->payload.p);
-    if (e && e->track)
-        note(arg, e->track->id);
-    if (e)
-        media__media_event__free_unpacked(e, NULL);
+    static const struct event_case stopped = {"stream.stopped", on_stopped};
+    event_dispatch(event, &media__media_event__descriptor, &stopped, 1, arg);
 }
 
 struct task_over *task_over_create(struct bus *bus)

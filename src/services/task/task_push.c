@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/id.h"
 #include "core/log.h"
 #include "services/task/task_internal.h"
 
@@ -20,7 +21,7 @@
 struct push {
     struct task_service *svc;
     struct rpc_call *call; /* of the page */
-    char conversation_id[27];
+    char conversation_id[ID_SIZE];
     int64_t seq;
     const char *above;
     const Message__PushTargets *targets;
@@ -184,11 +185,7 @@ static enum err push_page(struct push *p)
 static bool take(const struct bus_task *task, struct push *p)
 {
     struct str rest = task->payload, id;
-    bool is_good = str_cut(&rest, ' ', &id) && id.n == sizeof(p->conversation_id) - 1 &&
-                   str_to_i64(rest, &p->seq);
-    if (is_good)
-        snprintf(p->conversation_id, sizeof(p->conversation_id), "%.*s", STR_FMT(id));
-    return is_good;
+    return str_cut(&rest, ' ', &id) && id_read(p->conversation_id, id) && str_to_i64(rest, &p->seq);
 }
 
 enum err task_on_push(void *svc, const struct bus_task *task, int attempt UNUSED)

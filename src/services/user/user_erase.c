@@ -140,7 +140,7 @@ static enum err on_task(void *arg, const struct bus_task *task, int attempt)
 {
     struct user_service *svc = arg;
     char id[ID_SIZE];
-    if (!erase_take(task, id))
+    if (!id_read(id, task->payload))
         return ERR_OK;
     struct picture p = {.arena = arena_create(), .id = id};
     enum err err = store_read_one(svc->deps.store, find_picture, &p);

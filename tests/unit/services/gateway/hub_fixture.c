@@ -8,8 +8,8 @@
 #include "net/ws_internal.h"
 
 struct fake_list fake_lists[8];
-_Atomic int fake_hold_lists, fake_failing_lists, fake_views_asked, fake_reports, fake_tie,
-    fake_hold_views, fake_failing_checks, fake_checks, fake_least_checked;
+_Atomic int fake_hold_lists, fake_hold_pages, fake_failing_lists, fake_views_asked, fake_reports,
+    fake_tie, fake_hold_views, fake_failing_checks, fake_checks, fake_least_checked;
 struct hub hub;
 
 /* ---- the services ---- */
@@ -19,7 +19,7 @@ static void on_memberships(Message__Message_Service *s UNUSED,
                            Message__Memberships_Closure closure, void *data)
 {
     struct rpc_call *call = data;
-    while (fake_hold_lists)
+    while (fake_hold_lists || (fake_hold_pages && in->after))
         usleep(1000);
     if (fake_failing_lists > 0) {
         fake_failing_lists--;
@@ -216,14 +216,30 @@ static bool is_kind(const char *json, const char *kind)
     return json[1] == '"' && strncmp(json + 2, kind, n) == 0 && json[2 + n] == '"';
 }
 
-size_t frames_of(uint64_t socket, const char *kind)
+static bool has_text(const char *json, const char *text)
+{
+    return strstr(json, text) != NULL;
+}
+
+static size_t count_frames(uint64_t socket, bool (*is_meant)(const char *, const char *),
+                           const char *what)
 {
     size_t count = 0;
     pthread_mutex_lock(&lock);
     for (const struct caught *c = caught; c; c = c->next)
-        count += c->socket == socket && is_kind(c->json, kind);
+        count += c->socket == socket && is_meant(c->json, what);
     pthread_mutex_unlock(&lock);
     return count;
+}
+
+size_t frames_of(uint64_t socket, const char *kind)
+{
+    return count_frames(socket, is_kind, kind);
+}
+
+size_t frames_with(uint64_t socket, const char *text)
+{
+    return count_frames(socket, has_text, text);
 }
 
 const char *last_of(uint64_t socket, const char *kind)
@@ -436,7 +452,8 @@ int hub_open(void **state UNUSED)
 {
     log_set_level(LOG_ERROR);
     memset(fake_lists, 0, sizeof(fake_lists));
-    fake_hold_lists = fake_failing_lists = fake_views_asked = fake_reports = fake_hold_views = 0;
+    fake_hold_lists = fake_hold_pages = fake_failing_lists = fake_views_asked = fake_reports =
+        fake_hold_views = 0;
     fake_failing_checks = fake_checks = 0;
     fake_tie = PRESENCE__TIE__CONTACT;
     memset(closed, 0, sizeof(closed));

@@ -17,6 +17,7 @@ struct fake_list {
 };
 extern struct fake_list fake_lists[8];
 extern _Atomic int fake_hold_lists;    /* lists wait as long as this is set */
+extern _Atomic int fake_hold_pages;    /* the same for all pages but the first */
 extern _Atomic int fake_failing_lists; /* so many are refused first */
 extern _Atomic int fake_views_asked, fake_reports;
 extern _Atomic int fake_tie;        /* Presence__Tie of every view */
@@ -50,6 +51,8 @@ void lose_events(void);
  */
 size_t frames_of(uint64_t socket, const char *kind);
 const char *last_of(uint64_t socket, const char *kind);
+/* How many frames the socket got that have this text in them. */
+size_t frames_with(uint64_t socket, const char *text);
 /* Waits up to 30 s for so many. */
 void wait_frames(uint64_t socket, const char *kind, size_t count);
 void forget_frames(void);

@@ -129,6 +129,80 @@ static void test_a_list_of_many_pages(void **state UNUSED)
     assert_int_equal(frames_of(1, "change"), 3);
 }
 
+static void say_by(const char *sender_id, const char *conversation_id, int64_t seq)
+{
+    say(&(struct said){
+        .conversation_id = conversation_id, .sender_id = sender_id, .seq = seq, .member_count = 3});
+}
+
+static void wait_for_one_by(uint64_t socket, const char *sender_id)
+{
+    for (int i = 0; i < 6000 && !frames_with(socket, sender_id); i++)
+        usleep(5000);
+    assert_int_equal(frames_with(socket, sender_id), 1);
+}
+
+/* Who was put out while the list was asked for is told nothing between its pages either. */
+static void test_put_out_between_pages(void **state UNUSED)
+{
+    fake_lists[0] = (struct fake_list){"ann", 10, 5, 10};
+    fake_hold_lists = fake_hold_pages = 1;
+    join(1, "ann", "s");
+    settle();
+    change_member("c-1", "ann", MESSAGE__MEMBER_STATE__GONE, 11);
+    wait_frames(1, "change", 1);
+    fake_hold_lists = 0;
+    int64_t seq = 0;
+    while (seq < 6000 && frames_of(1, "change") < 2) { /* until the first page is here */
+        small("c-2", ++seq);
+        usleep(5000);
+    }
+    say_by("eve", "c-1", 1);
+    say_by("zoe", "c-2", ++seq);
+    wait_for_one_by(1, "zoe");
+    settle();
+    size_t ready = frames_of(1, "ready");
+    fake_hold_pages = 0;
+    assert_int_equal(ready, 0);
+    wait_frames(1, "ready", 1);
+    say_by("eve", "c-1", 2);
+    say_by("kim", "c-10", 1);
+    wait_for_one_by(1, "kim");
+    settle();
+    assert_int_equal(frames_with(1, "eve"), 0);
+}
+
+/* The owner of a conversation was killed before it told who is out: the next change shows the hole,
+ * and is not for whom it may not concern any more. */
+static void test_put_out_unheard(void **state UNUSED)
+{
+    lists(2);
+    come(1, "ann");
+    come(2, "bob");
+    come(3, "cleo");
+    small("c-2", 4);
+    small("c-2", 5);
+    wait_frames(1, "change", 2);
+    wait_frames(2, "change", 2);
+    fake_lists[0].count = 1;
+    fake_hold_lists = 1;
+    say_by("eve", "c-2", 7);
+    say_by("eve", "c-2", 8);
+    settle();
+    assert_int_equal(frames_with(1, "eve") + frames_with(2, "eve"), 0);
+    fake_hold_lists = 0;
+    wait_frames(1, "missed", 1);
+    wait_frames(2, "missed", 1);
+    say_by("zoe", "c-2", 9); /* again one after the other */
+    say_by("zoe", "c-1", 20);
+    wait_for_one_by(1, "zoe");
+    wait_frames(2, "change", 4);
+    settle();
+    assert_int_equal(frames_with(2, "zoe"), 2);
+    assert_int_equal(frames_with(1, "eve"), 0);
+    assert_int_equal(frames_of(2, "missed") + frames_of(3, "missed"), 1);
+}
+
 /* ---- looking ---- */
 
 static void test_receipts_for_who_looks(void **state UNUSED)
@@ -358,11 +432,11 @@ static void test_heard_too_late(void **state UNUSED)
     settle();
     assert_int_equal(frames_of(1, "change"), 2);
     lists(1);
-    small("c-2", 9);
+    small("c-2", 3);
     wait_frames(1, "change", 3);
     change_member("c-2", "ann", MESSAGE__MEMBER_STATE__GONE, 12); /* as rev 0: never late */
     wait_frames(1, "change", 4);
-    small("c-2", 10);
+    small("c-2", 4);
     wait_frames(2, "change", 5);
     settle();
     assert_int_equal(frames_of(1, "change"), 4);
@@ -452,6 +526,8 @@ int main(void)
         HUB_TEST(test_news_and_the_list),
         HUB_TEST(test_others_membership),
         HUB_TEST(test_a_list_of_many_pages),
+        HUB_TEST(test_put_out_between_pages),
+        HUB_TEST(test_put_out_unheard),
         HUB_TEST(test_receipts_for_who_looks),
         HUB_TEST(test_a_look_before_the_event_that_lets_in),
         HUB_TEST(test_heads),

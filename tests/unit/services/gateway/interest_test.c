@@ -15,7 +15,7 @@ static struct user anna, bob;
 static int64_t now_ms;
 static bool is_linked;
 static struct loop_timer *timers[TIMERS_MAX];
-static unsigned gaps;
+static unsigned gaps, doubts;
 static int ready; /* how often somebody went on */
 
 static struct {
@@ -37,6 +37,7 @@ bool __wrap_bus_is_heard(struct bus *bus);
 const char *__wrap_bus_process(const struct bus *bus);
 void __wrap_bus_publish(struct bus *bus, const struct bus_event *event);
 void __wrap_gateway_hub_gap(struct gateway *of);
+void __wrap_gateway_hub_doubt(struct gateway *of);
 
 int64_t __wrap_clock_mono_us(void)
 {
@@ -102,6 +103,12 @@ void __wrap_gateway_hub_gap(struct gateway *of)
 {
     assert_ptr_equal(of, &gw);
     gaps++;
+}
+
+void __wrap_gateway_hub_doubt(struct gateway *of)
+{
+    assert_ptr_equal(of, &gw);
+    doubts++;
 }
 
 /* ---- time ---- */
@@ -189,7 +196,7 @@ static int open_world(void **state UNUSED)
     memset(&said, 0, sizeof(said));
     memset(timers, 0, sizeof(timers));
     anna = bob = (struct user){.gw = &gw};
-    gaps = 0;
+    gaps = doubts = 0;
     ready = 0;
     now_ms = EPOCH_MS;
     is_linked = true;
@@ -398,7 +405,9 @@ static void test_a_hole_is_a_gap(void **state UNUSED)
     assert_true(COME(.from = "two", .number = 1));
     pass_ms(1);
     assert_int_equal(gaps, 0);
+    assert_int_equal(doubts, 0);
     assert_true(COME(.number = 4));
+    assert_int_equal(doubts, 1);     /* before this one is told */
     assert_false(COME(.number = 3)); /* too late, it is read anew */
     assert_false(COME(.number = 4)); /* once more */
     assert_true(COME(.from = "two", .number = 2));
@@ -406,10 +415,18 @@ static void test_a_hole_is_a_gap(void **state UNUSED)
     assert_int_equal(gaps, 1);
     for (int i = 6; i < 100; i += 2)
         COME(.number = i);
-    pass_ms(1998);
-    assert_int_equal(gaps, 1); /* not again and again */
-    pass_ms(2);
+    pass_ms(1);
     assert_int_equal(gaps, 2);
+    COME(.number = 100);
+    pass_ms(1);
+    assert_int_equal(gaps, 3); /* as when several senders are met */
+    for (int i = 102; i < 200; i += 2)
+        COME(.number = i);
+    pass_ms(1990);
+    assert_int_equal(doubts, 4);
+    assert_int_equal(gaps, 3); /* not again and again */
+    pass_ms(10);
+    assert_int_equal(gaps, 4);
 }
 
 static void test_nobody_here_has_no_gap(void **state UNUSED)
