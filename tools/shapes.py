@@ -24,7 +24,7 @@ DEFAULT = ("engines", "split", "split-mariadb-rabbitmq")
 
 # What of them make test runs; all of it: make test-shapes.
 SELECTION = (
-    ("split", ("accounts", "groups", "meetings", "unattended")),
+    ("split", ("accounts", "groups", "meetings", "unattended", "chat")),
     ("engines", ("apart", "chat")),
     ("split-mariadb-rabbitmq", ("bots",)),
 )

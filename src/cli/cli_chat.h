@@ -6,11 +6,13 @@
 #pragma once
 
 #include <jansson.h>
+#include <signal.h>
 
 #include "core/err.h"
 #include "core/str.h"
 
 #define CHAT_LINE_MAX 20000 /* a message has at most 16,384 bytes */
+#define CHAT_ANSWER_MS 20000
 
 /* Says it on standard error, with the command's name. */
 void chat_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
@@ -29,6 +31,8 @@ void chat_session_deinit(struct chat_session *s);
 /* Signs in and keeps it in the file. */
 MUST_USE enum err chat_session_sign_in(struct chat_session *s, const char *login,
                                        const char *password);
+/* Takes fresh tokens: those of another process that has renewed the sign-in meanwhile, else new
+ * ones from the server, where a refresh token that is used twice ends the sign-in. */
 MUST_USE enum err chat_session_renew(struct chat_session *s);
 /* Ends the sign-in and removes the file. */
 MUST_USE enum err chat_session_sign_out(struct chat_session *s);
@@ -57,26 +61,39 @@ struct chat {
     int64_t last_id;
     int64_t patience_ms;    /* how long a lost connection is sought */
     int64_t retry_after_ms; /* what the server asked for when it went away */
-    int attempts;           /* in vain, one after the other */
-    int64_t lost_ms;        /* since when there is no connection; 0: there is */
+    int attempts;           /* since it answered last: connections, and pauses for it */
+    int64_t lost_ms;        /* since when there is none that answers; 0: there is */
+    int64_t busy_ms;        /* since when it has answered nothing but "later"; 0: it answers */
     bool is_json;
-    /* events, which have no id; may be NULL */
-    void (*on_event)(struct chat *chat, json_t *frame);
+    const volatile sig_atomic_t *is_interrupted; /* what waits ends when it is set; NULL: never */
+    /* What comes while an answer is waited for and is not it: events, which have no id, and other
+     * answers. May be NULL. */
+    void (*on_frame)(struct chat *chat, json_t *frame);
     void *arg;
 };
-/* Connects, with pauses, until "ready" or the patience is over. */
+/* Connects, with pauses, until "ready" or the patience is over; ERR_CANCELLED: interrupted. A
+ * connection that is lost again before it answered anything has not ended the search. */
 MUST_USE enum err chat_connect(struct chat *chat);
 void chat_disconnect(struct chat *chat);
+/* Gives the connection up: it does not do what it should. */
+void chat_lose(struct chat *chat);
 /* Sends without waiting; the request is taken. */
 MUST_USE enum err chat_send(struct chat *chat, const char *method, json_t *request, int64_t *id);
 /* The next frame (to be freed), or NULL: nothing came. ERR_UNAVAILABLE: the connection is lost. */
 MUST_USE enum err chat_hear(struct chat *chat, int timeout_ms, int other_fd, json_t **frame);
-/* One request and its answer on this connection: ERR_UNAVAILABLE when it is lost. */
+/* One request and its answer on this connection: ERR_UNAVAILABLE when it is lost, or, with the
+ * socket still there, when the server says "later", as ERR_RESOURCE_EXHAUSTED does. */
 MUST_USE enum err chat_try(struct chat *chat, const char *method, json_t *request, json_t **answer);
 /* The same, sent again on a new connection: everything here may be repeated. */
 MUST_USE enum err chat_ask(struct chat *chat, const char *method, json_t *request, json_t **answer);
-/* What went wrong, by the code of an error frame, said aloud. */
+/* What went wrong, by the code of an error frame. */
 enum err chat_refused(const json_t *error);
+/* Whether the same may be answered otherwise later. */
+bool chat_is_passing(enum err err);
+/* Whether "later" is all that was said since then, for longer than the patience: says so. */
+bool chat_is_too_busy(const struct chat *chat, int64_t since_ms);
+/* Waits for a server that said "later", longer each time; ERR_UNAVAILABLE when it is too busy. */
+MUST_USE enum err chat_pause(struct chat *chat);
 
 /* ---- cli_chat_follow.c: one conversation, live ---- */
 struct chat_follow_options {

@@ -32,8 +32,9 @@ static enum err err_of_status(long status)
                                            : ERR_OK;
 }
 
-/* POST of an object; the answer's object, or NULL with what was wrong said. */
-static enum err post(const struct chat_session *s, const char *path, json_t *body, json_t **out)
+/* POST of an object, with a token or NULL; the answer's object, or what was wrong is said. */
+static enum err post(const struct chat_session *s, const char *path, const char *token,
+                     json_t *body, json_t **out)
 {
     struct strbuf url = {0}, answer = {0}, bearer = {0};
     char *text = json_dumps(body, JSON_COMPACT);
@@ -41,8 +42,8 @@ static enum err post(const struct chat_session *s, const char *path, json_t *bod
     CURL *curl = curl_easy_init();
     long status = 0;
     strbuf_printf(&url, "%s%s", s->server, path);
-    if (s->access_token) {
-        strbuf_printf(&bearer, "Authorization: Bearer %s", s->access_token);
+    if (token) {
+        strbuf_printf(&bearer, "Authorization: Bearer %s", token);
         headers = curl_slist_append(headers, bearer.p);
     }
     curl_easy_setopt(curl, CURLOPT_URL, url.p);
@@ -184,12 +185,36 @@ static enum err take_tokens(struct chat_session *s, json_t *reply)
 enum err chat_session_sign_in(struct chat_session *s, const char *login, const char *password)
 {
     json_t *reply;
-    set(&s->access_token, NULL);
-    enum err err = post(s, "/api/v1/auth/login",
+    enum err err = post(s, "/api/v1/auth/login", NULL,
                         json_pack("{s:s, s:s, s:s}", "login", login, "password", password, "device",
                                   "parlance chat"),
                         &reply);
     return err ? err : take_tokens(s, reply);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* What the file says now, if it is newer than ours. If somebody else has signed in there, it is not
+ * ours to write any more. */
+static bool take_renewed(struct chat_session *s)
+{
+    struct chat_session kept = {.path = s->path};
+    bool is_there = load_file(&kept) == ERR_OK && kept.access_token && kept.refresh_token;
+    bool is_ours = is_same(kept.server, s->server) && is_same(kept.user_id, s->user_id);
+    bool is_newer = is_there && is_ours && !is_same(kept.refresh_token, s->refresh_token);
+    if (is_newer) {
+        set(&s->access_token, kept.access_token);
+        set(&s->refresh_token, kept.refresh_token);
+    }
+    if (!is_there || is_ours)
+        kept.path = NULL;
+    else
+        s->path = NULL;
+    chat_session_deinit(&kept);
+    return is_newer;
 }
 
 enum err chat_session_renew(struct chat_session *s)
@@ -199,8 +224,9 @@ enum err chat_session_renew(struct chat_session *s)
         chat_say("the token is not good any more");
         return ERR_UNAUTHENTICATED;
     }
-    set(&s->access_token, NULL);
-    enum err err = post(s, "/api/v1/auth/refresh",
+    if (s->path && take_renewed(s))
+        return ERR_OK;
+    enum err err = post(s, "/api/v1/auth/refresh", NULL,
                         json_pack("{s:s}", "refresh_token", s->refresh_token), &reply);
     return err ? err : take_tokens(s, reply);
 }
@@ -208,8 +234,15 @@ enum err chat_session_renew(struct chat_session *s)
 enum err chat_session_sign_out(struct chat_session *s)
 {
     json_t *reply = NULL;
-    enum err err = post(s, "/api/v1/auth/logout", json_object(), &reply);
+    /* By the refresh token: the other has mostly ended by itself, and the sign-in has not. */
+    json_t *body = json_pack("{s:s*}", "token", s->refresh_token);
+    const char *bearer = s->refresh_token ? NULL : s->access_token;
+    enum err err = post(s, "/api/v1/auth/logout", bearer, body, &reply);
     json_decref(reply);
+    if (chat_is_passing(err)) { /* with the file goes the only means to end it */
+        chat_say("the sign-in goes on at the server; try again");
+        return err;
+    }
     if (s->path && unlink(s->path) != 0 && errno != ENOENT)
         chat_say("cannot remove %s", s->path);
     return err == ERR_UNAUTHENTICATED ? ERR_OK : err; /* it had ended before */

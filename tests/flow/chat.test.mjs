@@ -2,12 +2,12 @@
 // them, one of them is killed itself, and nothing is lost, doubled or told to others.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ok } from './check.mjs';
-import { binary, eventually, makeDataDir, startServer } from './server.mjs';
+import { Client, binary, eventually, makeDataDir, startServer } from './server.mjs';
 
 const home = mkdtempSync(path.join(tmpdir(), 'parlance-chat-'));
 const dataDir = makeDataDir();
@@ -200,7 +200,14 @@ describe('parlance chat', () => {
     assert.equal(sent.status, 0, sent.errors);
     const history = await chatOk('bob', 'history', group, '--limit', '50');
     assert.deepEqual(history.map((line) => line.message.content.text), lines);
+    const kept = JSON.parse(readFileSync(fileOf('ann'), 'utf8'));
+    writeFileSync(fileOf('away'), JSON.stringify({ ...kept, server: 'http://127.0.0.1:1' }), { mode: 0o600 });
+    const away = await chat(['logout', '--session', fileOf('away')]);
+    assert.deepEqual([away.status, existsSync(fileOf('away'))], [1, true], away.errors);
+    writeFileSync(fileOf('ann'), JSON.stringify({ ...kept, access_token: 'has.ended.long-ago' }), { mode: 0o600 });
     assert.equal((await chat(['logout', '--session', fileOf('ann')])).status, 0);
+    const again = await new Client(server.url).post('/api/v1/auth/refresh', { refresh_token: kept.refresh_token });
+    assert.equal(again.status, 401, 'the sign-in itself has ended');
     assert.ok(!existsSync(fileOf('ann')));
     assert.match((await chat(['list', '--session', fileOf('ann')])).errors, /sign in first/);
   });
