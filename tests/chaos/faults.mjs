@@ -4,9 +4,8 @@
 //                                                          part     it and one other do not reach each other; all else goes on
 import { readFileSync } from 'node:fs';
 
-const ENGINES = ['postgres', 'redis', 'etcd'];
-// Who is there once: while it is away nobody does its work.
-const SINGLE = [...ENGINES, 'accounts', 'messages-1'];
+// Who of ours is there once: while it is away nobody does its work.
+const SINGLE = ['accounts', 'messages-1'];
 const SHORTEST_MS = 500;
 const LONGEST_MS = { kill: 5000, freeze: 5000, cut: 8000, mute: 8000, deafen: 8000, part: 8000 };
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -33,7 +32,7 @@ function childrenOf(pid) {
 }
 
 export class Faults {
-  // network: null without namespaces.
+  // engines: as engines.mjs has them. network: null without namespaces.
   constructor({ random, server, engines, network }) {
     Object.assign(this, { random, server, engines, network, done: [] });
   }
@@ -45,11 +44,12 @@ export class Faults {
   // The next one, not done yet.
   choose() {
     const processes = this.server.processes.map((one) => one.name);
+    const { names, single } = this.engines;
     const kind = this.pick(this.kinds);
-    const victim = this.pick(kind === 'part' ? processes : [...processes, ...ENGINES]);
-    const other = kind === 'part' ? this.pick([...processes, ...ENGINES, ...ENGINES].filter((name) => name !== victim)) : null;
+    const victim = this.pick(kind === 'part' ? processes : [...processes, ...names]);
+    const other = kind === 'part' ? this.pick([...processes, ...names, ...names].filter((name) => name !== victim)) : null;
     const ms = Math.floor(SHORTEST_MS + this.random() * (LONGEST_MS[kind] - SHORTEST_MS));
-    return { kind, victim, other, ms, isEngine: ENGINES.includes(victim), isForAll: kind !== 'part' && SINGLE.includes(victim) };
+    return { kind, victim, other, ms, isEngine: names.includes(victim), isForAll: kind !== 'part' && [...single, ...SINGLE].includes(victim) };
   }
 
   async next() {
@@ -69,7 +69,7 @@ export class Faults {
     return fault.other ? this.network.part(fault.victim, fault.other) : this.network[fault.kind](fault.victim);
   }
 
-  childOf(name) { return (this.engines[name] ?? this.server.parts.get(name)).child; }
+  childOf(name) { return (this.engines.running[name] ?? this.server.parts.get(name)).child; }
 
   freeze({ victim }) {
     const { pid } = this.childOf(victim);
@@ -80,8 +80,8 @@ export class Faults {
 
   async kill({ victim, isEngine }) {
     if (isEngine) {
-      await this.engines[victim].end('SIGKILL');
-      return () => this.engines[victim].start();
+      await this.engines.running[victim].end('SIGKILL');
+      return () => this.engines.running[victim].start();
     }
     await this.server.parts.get(victim).stop({ signal: 'SIGKILL', keepData: true });
     this.server.front.set(this.server.targets());

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-// Live bytes may be more by a twentieth and this much: what caches and tables of what is known still gain after the warm-up.
+// Live bytes may be more by a twentieth and, a process, this much: what caches and tables of what is known still gain after the warm-up.
 const SLACK_BYTES = 512 * 1024;
 const MORE = 1.05;
 const SLACK_ANONYMOUS_BYTES = 16 * 1024 * 1024;
@@ -30,6 +30,20 @@ export class Memory {
   of(parts) { return Object.fromEntries([...parts].map(([name, part]) => [name, this.read(part.child.pid)])); }
 }
 
+// Those of one kind together, messages-1 and messages-2 as messages: what one of them loses when its meetings or shards move, another
+// gains. { count, live, anonymous, classes }
+export function together(all) {
+  const kinds = {};
+  for (const [name, { live, anonymous, classes }] of Object.entries(all)) {
+    const kind = name.replace(/-\d+$/, '');
+    const sum = kinds[kind] ?? { count: 0, live: 0, anonymous: 0, classes: classes.map(() => 0) };
+    kinds[kind] = {
+      count: sum.count + 1, live: sum.live + live, anonymous: sum.anonymous + anonymous, classes: sum.classes.map((bytes, k) => bytes + classes[k]),
+    };
+  }
+  return kinds;
+}
+
 // Which sizes of blocks have more bytes now: { size of the smallest of them: bytes more }, of those that matter.
 export function whatGrew(before, after) {
   const more = after.classes.map((bytes, k) => [Math.round(2 ** (k / 2)), bytes - before.classes[k]]);
@@ -37,5 +51,6 @@ export function whatGrew(before, after) {
 }
 
 export function hasGrown(before, after) {
-  return after.live > before.live * MORE + SLACK_BYTES || after.anonymous > before.anonymous * MORE_ANONYMOUS + SLACK_ANONYMOUS_BYTES;
+  const { count } = before;
+  return after.live > before.live * MORE + SLACK_BYTES * count || after.anonymous > before.anonymous * MORE_ANONYMOUS + SLACK_ANONYMOUS_BYTES * count;
 }

@@ -65,7 +65,6 @@ export class Participant {
       throw new Error(`was not let in: ${room.code} ${room.message}`);
     }
     this.attempt = 0;
-    this.onJoined(room);
     const beat = setInterval(() => this.beat(wire), PING_EVERY_MS);
     const { code, reason } = await wire.closed.finally(() => clearInterval(beat));
     this.say(`${this.name}: closed: ${code} ${reason}`);
@@ -95,11 +94,12 @@ export class Participant {
     setTimeout(() => wire.heardAt < asked && wire.socket.terminate(), PROBE_MS);
   }
 
-  // True: an event that is ours, and nobody else waits for it.
+  // True: an event that is ours, and nobody else waits for it. That we are in is noted here, before anything that came in the same
+  // packet: an offer must not be taken for one of before.
   onFrame(frame) {
-    if (frame.id !== undefined) return false;
     if (frame.type === 'room_joined') this.onJoined(frame);
-    else if (frame.type === 'offer') this.queue(() => this.onOffer(frame));
+    if (frame.id !== undefined) return false;
+    if (frame.type === 'offer') this.queue(() => this.onOffer(frame));
     else if (frame.type === 'server_closing') this.closingMs = frame.retry_after_ms + 500 + Math.random() * 2500;
     return true;
   }

@@ -1,42 +1,25 @@
-// One chaos run, inside its sandbox (chaos.mjs): a deployment in pieces over PostgreSQL, Redis and etcd, people who talk and
+// One chaos run, inside its sandbox (chaos.mjs): a deployment in pieces over real engines (engines.mjs), people who talk and
 // meetings that go on; turn by turn something breaks (faults.mjs) and is mended. Afterwards what people wrote down is judged
 // (tests/flow/history.mjs), what the participants of meetings heard (meetings.mjs), the logs, and the memory.
 // 77: an engine cannot be had.
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { tmpdir } from 'node:os';
-import { Missing, startService } from '../services/services.mjs';
+import { Engines, Missing } from './engines.mjs';
 import { Faults, randomOf } from './faults.mjs';
 import { Media } from './media.mjs';
 import { Meetings, RESUME_MS } from './meetings.mjs';
-import { Memory, hasGrown, whatGrew } from './memory.mjs';
+import { Memory, hasGrown, together, whatGrew } from './memory.mjs';
 import { Network } from './network.mjs';
 import { kindsText, memoryText, resumeText, silenceText } from './summary.mjs';
 
 const SECONDS = Number(process.env.CHAOS_SECONDS ?? 180);
 const SEED = Number(process.env.CHAOS_SEED);
-const ENGINES = ['postgres', 'redis', 'etcd'];
-const WARM_MS = Number(process.env.CHAOS_WARM_SECONDS ?? 15) * 1000;
+const WARM_MS = Number(process.env.CHAOS_WARM_SECONDS ?? 30) * 1000;
 const QUIET_MS = 5000;
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-const engines = {};
-const stopEngines = () => Promise.all(Object.values(engines).map((engine) => engine.stop()));
-
-async function startEngines(network) {
-  for (const name of ENGINES) {
-    try {
-      engines[name] = await startService(name, { at: network?.place(name) });
-    } catch (problem) {
-      await stopEngines();
-      if (!(problem instanceof Missing)) throw problem;
-      console.log(`skipped: no ${name}: ${problem.message}`);
-      process.exit(77);
-    }
-    process.env[`PARLANCE_TEST_${name.toUpperCase()}_URL`] = engines[name].url;
-  }
-}
-
-process.env.PARLANCE_TEST_SHAPE = 'split';
+const engines = new Engines(); // what it puts into the environment is read by what follows
 const { judge } = await import('../flow/history.mjs');
 const { PROCESSES } = await import('../flow/deployment.mjs');
 const { binary, run, startServer } = await import('../flow/server.mjs');
@@ -47,7 +30,7 @@ class Chaos {
     this.random = randomOf(SEED);
     this.failed = 0;
     this.notes = [];
-    const names = [...PROCESSES.map((one) => one.name), ...ENGINES];
+    const names = [...PROCESSES.map((one) => one.name), ...engines.names];
     const isApart = process.env.PARLANCE_CHAOS_NETWORK === 'yes';
     this.network = isApart ? new Network(names) : null;
     if (!isApart) console.log(`# skipped: partitions (${process.env.PARLANCE_CHAOS_NETWORK}); only kills and freezes`);
@@ -117,9 +100,10 @@ class Chaos {
 
   judgeMemory() {
     const after = this.memory.of(this.server.parts);
+    const [first, last] = [this.before, after].map(together);
+    for (const kind of Object.keys(last)) if (hasGrown(first[kind], last[kind])) this.fail(`${kind} has grown`);
     this.memoryLines = Object.entries(after).map(([name, now]) => {
       const grown = whatGrew(this.before[name], now);
-      if (hasGrown(this.before[name], now)) this.fail(`${name} has grown`);
       return `${memoryText(name, this.before[name], now)}${Object.keys(grown).length ? `; more by size of block: ${JSON.stringify(grown)}` : ''}`;
     });
   }
@@ -127,6 +111,7 @@ class Chaos {
   judgeMessages() {
     const { records } = this.people.history;
     const breaches = judge(records);
+    if (breaches.length && process.env.CHAOS_HISTORY) writeFileSync(process.env.CHAOS_HISTORY, records.map((r) => `${JSON.stringify(r)}\n`).join(''));
     for (const breach of breaches.slice(0, 20)) console.log(`not ok: ${JSON.stringify(breach)}`);
     this.failed += breaches.length;
     const verdict = run(['verify'], { dataDir: this.people.dataDir });
@@ -150,18 +135,23 @@ class Chaos {
   async abandon() {
     await this.server?.stop({ signal: 'SIGKILL', keepData: true }).catch(() => {});
     await this.media.stop().catch(() => {});
-    await stopEngines();
+    await engines.stop();
   }
 }
 
 const chaos = new Chaos();
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => chaos.abandon().finally(() => process.exit(130)));
 try {
-  await startEngines(chaos.network);
+  console.log(`# over ${engines.names.join(', ')}`);
+  await engines.start(chaos.network);
   await chaos.begin();
   for (const until = Date.now() + SECONDS * 1000; Date.now() < until;) await chaos.turn();
   await chaos.end();
 } catch (problem) {
+  if (problem instanceof Missing) {
+    console.log(`skipped: ${problem.message}`);
+    process.exit(77);
+  }
   chaos.fail(problem.stack);
 } finally {
   chaos.tell();

@@ -11,6 +11,7 @@
 //   send, acked            a try, and its answer; what has no answer may be written or not
 //   postponed              {key}: the answer was to try again later: what was said after it may have come before it
 //   changing, changed      {change: recall | edit | hide | join | leave, user, seq, text}; changed {asked} when it was answered
+//   unchanged              {asked, code}: it was refused; what was "unavailable" may be done all the same
 //   ready, cut             the device hears everything from here on; it does no more
 //   told                   {change, is_event, asked}: a change as it came, by itself or by catching up
 //   passed                 {rev}: up to here, the answer said, there is nothing else for the reader
@@ -23,8 +24,8 @@
 export class History {
   constructor() { this.records = []; }
 
-  // The place of the record: what later ones mean by `asked`.
-  add(what, record) { return this.records.push({ what, ...record }) - 1; }
+  // The place of the record: what later ones mean by `asked`. `ms` is for whoever reads it, the judge goes by places.
+  add(what, record) { return this.records.push({ what, ms: Date.now(), ...record }) - 1; }
 }
 
 const NEVER = Infinity;
@@ -257,6 +258,9 @@ const rules = {
 
   'deleted stays deleted': (records, known, say) => {
     const recalled = new Map(); // by device: seqs it knows to be recalled
+    const held = new Map(); // by device: rev; an event that is not above it comes late, and is dropped (docs/messaging.md)
+    const heldBy = (r) => held.get(r.device) ?? 0;
+    const hold = (r, rev) => held.set(r.device, Math.max(heldBy(r), rev));
     const isGone = (kind, m, asked, user) => ofKind(known, kind, m.seq).some((c) => c.acked < asked && (!user || c.user === user));
     const check = (r, m, asked) => {
       const knows = recalled.get(r.device)?.has(m.seq);
@@ -270,7 +274,11 @@ const rules = {
     };
     for (const r of records) {
       if (r.what === 'read') r.messages.forEach((m) => check(r, m, r.asked));
-      else if (r.what === 'told' && r.change.message) check(r, r.change.message, r.is_event ? 0 : r.asked);
+      else if (r.what === 'passed') hold(r, r.rev);
+      if (r.what !== 'told') continue;
+      const isDropped = r.is_event && r.change.rev <= heldBy(r);
+      if (r.change.message && !isDropped) check(r, r.change.message, r.is_event ? 0 : r.asked);
+      if (!r.is_event || r.change.prev_rev === heldBy(r)) hold(r, r.change.rev);
     }
   },
 

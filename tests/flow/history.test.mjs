@@ -247,6 +247,15 @@ const damages = {
   },
 };
 
+test('an event that comes late brings back nothing: who knows more drops it', () => {
+  const records = sound();
+  const old = structuredClone(toldOf(records, 'ann\'s phone', 'c1', true));
+  const { device, user } = find(records, (r) => r.what === 'ready' && r.user === 'bob');
+  const tellAgain = (change) => judge([...records, { what: 'ready', device, user }, { ...old, device, user, change: { ...old.change, ...change } }]);
+  assert.deepEqual(tellAgain({}), []);
+  assert.match(tellAgain({ rev: 1000, prev_rev: 999 }).join(), /deleted stays deleted/);
+});
+
 test('a sound history passes', () => assert.deepEqual(judge(sound()), []));
 
 test('every rule has its damage', () => assert.deepEqual(Object.keys(damages).sort(), [...ruleNames].sort()));

@@ -112,7 +112,8 @@ class Device {
   async change(kind, id, more, method, request) {
     const asked = this.note('changing', id, { change: kind, ...more });
     const answer = await this.wire.ask(method, { id, ...request });
-    if (!answer.error) this.note('changed', id, { asked });
+    if (answer.error) this.note('unchanged', id, { asked, code: answer.error.code });
+    else this.note('changed', id, { asked });
   }
 
   // One thing that people do; most of it is talk.
