@@ -171,7 +171,7 @@ const struct config_form app_store_form = {
 const struct config_form app_shard_store_form = {
     "4-7=postgres://user:password@host:port/database, or mysql://", is_shard_store};
 const struct config_form app_broker_form = {
-    "redis://, rediss://, kafka://, amqp:// or amqps:// and its address", is_broker};
+    "redis://, rediss://, kafka://, kafkas://, amqp:// or amqps:// and its address", is_broker};
 const struct config_form app_redis_form = {
     "redis://, rediss://, redis+sentinel:// or redis+cluster:// and its address", is_redis};
 const struct config_form app_key_prefix_form = {"at most 64 bytes", is_prefix_of_keys};

@@ -47,7 +47,7 @@ struct app {
 
     /* topology.c */
     struct app_services *services;
-    struct edge *edge;
+    struct edge *edge; /* app_face.c */
 
     /* app_front.c */
     struct net_tls *tls;

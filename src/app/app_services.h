@@ -43,6 +43,8 @@ struct app_services {
     ProtobufCService *presence;
 };
 
+/* app_face.c */
+MUST_USE enum err app_face_create(struct app *app);
 /* app_place.c: how these find their like in other processes; nothing without gRPC. */
 struct signaling_apart app_signaling_apart(struct app *app);
 struct media_apart app_media_apart(struct app *app);
