@@ -24,6 +24,9 @@
 #define PING_TIMEOUT_MS 3000
 #define MESSAGE_MAX_BYTES (16 << 20)
 
+_Static_assert(CALL_TIMEOUT_MS + PAUSE_MAX_MS * 3 / 2 < ETCD_CLIENT_BACK_MS,
+               "a call is to fit, too");
+
 static struct metric is_up =
     METRIC_GAUGE("parlance_registry_up", "Whether the registry on the network answers.");
 static struct metric failures =

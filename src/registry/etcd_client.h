@@ -33,6 +33,9 @@ MUST_USE bool etcd_endpoint_parse(const char *text, struct etcd_endpoint *out);
 struct etcd_client *etcd_client_create(const struct etcd_client_options *opt);
 /* Calls under way end with CANCELLED, inside this. Accepts NULL. */
 void etcd_client_destroy(struct etcd_client **client);
+/* So long after its endpoint answers again a client that lives has asked it, whatever it was at: a
+ * call that hangs, a pause, the call itself. */
+#define ETCD_CLIENT_BACK_MS 9000
 /* How long to wait before asking again; grows while nobody answers. */
 int64_t etcd_client_pause_ms(const struct etcd_client *client);
 /* False: it does not let us sign in, which was logged. */

@@ -5,8 +5,8 @@
  * with.
  *
  * What is known stays known while etcd cannot be reached. What it says when it is back is believed
- * only after one time of a lease (etcd_view's grace): meanwhile its holders announce themselves
- * anew.
+ * only after one time of a lease, or nine seconds (etcd_view's grace): meanwhile its holders
+ * announce themselves anew.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -25,6 +25,7 @@
 #include "tcp_proxy.h"
 
 #define LEASE_MS 2000
+#define GRACE_MS 9000 /* ETCD_CLIENT_BACK_MS: longer than this lease */
 
 static const char *url;
 static char prefix[40];
@@ -246,7 +247,7 @@ static void test_compaction(void **state)
     must_stay(b, "gone stays", 300);
     tcp_proxy_set(proxy, TCP_PROXY_OPEN);
     wait_for(b, "gone new stays", 5000); /* the grace after an outage */
-    wait_for(b, "new stays", LEASE_MS + 4000);
+    wait_for(b, "new stays", GRACE_MS + 4000);
     announce(a, "watched"); /* and the new watch works */
     wait_for(b, "new stays watched", 8000);
     registry_close(&a);
@@ -273,6 +274,29 @@ static void test_frozen(void **state)
     wait_for(b, "a later", 10000);
     registry_close(&a);
     registry_close(&b);
+}
+
+/* Frozen for long, who lives is back only after a pause: here four seconds after the other. */
+static void test_frozen_and_back_late(void **state)
+{
+    pid_t pid = (pid_t)atoi(getenv("PARLANCE_TEST_ETCD_PID"));
+    struct tcp_proxy *proxy = tcp_proxy_start(etcd_port());
+    struct registry *a = open_by(proxy), *b = open_at(url);
+    const struct registry_instance other = {"Watcher", "b", "10.0.0.2", 9, NULL};
+    assert_int_equal(registry_announce(b, &other), ERR_OK);
+    announce(a, "a");
+    wait_for(b, "a", 8000);
+    kill(pid, SIGSTOP);
+    must_stay(b, "a", LEASE_MS + 500); /* b has seen the silence by then */
+    tcp_proxy_set(proxy, TCP_PROXY_CUT);
+    kill(pid, SIGCONT);
+    must_stay(b, "a", 4000);
+    tcp_proxy_set(proxy, TCP_PROXY_OPEN);
+    must_stay(b, "a", GRACE_MS);
+    registry_close(&a);
+    wait_for(b, "", 4000); /* and leaves as ever */
+    registry_close(&b);
+    tcp_proxy_stop(&proxy);
 }
 
 /* ---- ways in ---- */
@@ -409,6 +433,7 @@ int main(void)
         T(test_cut_off),
         T(test_compaction),
         T(test_frozen),
+        T(test_frozen_and_back_late),
         T(test_endpoints),
         T(test_nobody_there),
         T(test_tls),
