@@ -150,6 +150,10 @@ void hub_user_load(struct user *u);
 /* By an event of the log: in, or out. Kept for later while the list is on its way. */
 void hub_user_note(struct user *u, const struct news *news);
 
+/* ---- gateway_told.c ---- */
+/* Who owns a shard of the log. False: somebody else does since. */
+bool hub_fence_note(struct gateway *gw, size_t shard, int64_t fence);
+
 /* ---- gateway_interest.c: what is to be told to this gateway; of one alone nothing of it ---- */
 void interest_start(struct gateway *gw);
 void interest_stop(struct gateway *gw);

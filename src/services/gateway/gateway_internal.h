@@ -21,6 +21,7 @@
 #include "net/ws.h"
 #include "rpc/rpc.h"
 #include "services/common/session_news.h"
+#include "services/common/shards.h"
 #include "services/gateway/gateway.h"
 
 #include "auth.pb-c.h"
@@ -60,7 +61,8 @@ struct gateway {
     struct list round;   /* of users, whose presence was kept fresh longest ago first */
     struct loop_timer round_timer;
     size_t round_credit;
-    struct list stale; /* users whose conversations are to be asked anew, after a gap */
+    int64_t fences[SHARDS_MAX]; /* of each shard of the log: its latest owner's that was heard of */
+    struct list stale;          /* users whose conversations are to be asked anew, after a gap */
     size_t reloading_count;
     uint64_t gap_count;
     struct list reports; /* being gathered, one for each share of the people */

@@ -126,6 +126,8 @@ static void take_page(struct user *u, const Message__Memberships *list)
 {
     for (size_t i = 0; i < list->n_conversation_ids; i++)
         topic_add(u->gw, u, list->conversation_ids[i], list->visible_from_seqs[i]);
+    for (size_t i = 0; i < list->n_fences; i++)
+        hub_fence_note(u->gw, i, list->fences[i]);
     if (!u->load_after) { /* what is newer than the first page may be missing on any */
         drop_lsns(u);
         u->load_lsn_count = list->n_lsns;

@@ -65,9 +65,21 @@ static void add_concerned(struct fan *fan, struct gateway *gw, const struct topi
     }
 }
 
-/* Two owners of one log, one after the other (the first was frozen before it told), may be heard in
- * the wrong order. What is late is not told: the younger one's prev_rev showed the hole, and who
- * had it has asked. Whom it lets in or puts out is asked about, since younger news may be known. */
+/* ---- two owners of one log, one after the other ----
+ *
+ * The first was frozen, say, before it told, and is heard after the second. Whom it lets in or puts
+ * out is asked about, since younger news may be known: by events, or by a list. */
+
+bool hub_fence_note(struct gateway *gw, size_t shard, int64_t fence)
+{
+    if (!fence || shard >= SHARDS_MAX)
+        return true;
+    bool is_latest = fence >= gw->fences[shard];
+    gw->fences[shard] = MAX(gw->fences[shard], fence);
+    return is_latest;
+}
+
+/* Not told: the younger one's prev_rev showed the hole, and who had it has asked. */
 static bool is_late(const struct gateway *gw, const Message__MessageEvent *event)
 {
     const Message__Change *change = event->change;
@@ -78,9 +90,9 @@ static bool is_late(const struct gateway *gw, const Message__MessageEvent *event
 static void ask_anew(struct gateway *gw, const char *user_id)
 {
     struct user *u = map_get(gw->users, str_from(user_id));
-    if (!u || !u->is_loaded)
-        return; /* a list that is on its way is held against the event's lsn */
-    hub_user_forget(u);
+    if (!u)
+        return;
+    hub_user_forget(u); /* with a list that is on its way: it may be of before, or of between */
     hub_user_load(u);
 }
 
@@ -105,7 +117,7 @@ static void take_late(struct gateway *gw, const Message__MessageEvent *event)
         ask_anew(gw, event->user_ids[i]);
 }
 
-static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
+static void tell_change(struct gateway *gw, const Message__MessageEvent *event, bool is_former)
 {
     const Message__Change *change = event->change;
     Gateway__ServerFrame frame = gateway_answer(GATEWAY__SERVER_FRAME__BODY_CHANGE, &change->base);
@@ -114,7 +126,8 @@ static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
         struct user *u = map_get(gw->users, str_from(event->user_ids[i]));
         if (!u)
             continue;
-        note_membership(event, u);
+        if (!is_former)
+            note_membership(event, u);
         const struct topic *now = topic_find(gw, change->conversation_id);
         if (event->is_for_named || !now || !topic_reader(now, u)) /* refused, say: concerned too */
             fan_add_user(&fan, u, NULL);
@@ -128,8 +141,10 @@ static void tell_change(struct gateway *gw, const Message__MessageEvent *event)
         t->rev = MAX(t->rev, change->rev);
     }
     fan_send(&fan, &frame, WS_SEND_SKIPPABLE);
+    if (is_former)
+        take_late(gw, event);
     /* Who left is told once more, then no more. */
-    if (change->member && change->member->state != MESSAGE__MEMBER_STATE__ACTIVE) {
+    else if (change->member && change->member->state != MESSAGE__MEMBER_STATE__ACTIVE) {
         struct user *u = map_get(gw->users, str_from(change->member->user_id));
         if (u)
             topic_remove(gw, u, change->conversation_id);
@@ -161,11 +176,12 @@ static void tell_contacts(struct gateway *gw, const Message__MessageEvent *event
 
 void gateway_hub_event(struct gateway *gw, const Message__MessageEvent *event)
 {
+    bool is_former = !hub_fence_note(gw, (size_t)event->shard, event->fence);
     if (event->change && is_late(gw, event)) {
         take_late(gw, event);
     } else if (event->change) {
         note_heard(gw, event->change);
-        tell_change(gw, event);
+        tell_change(gw, event, is_former);
     } else if (event->own_conversation) {
         Gateway__ServerFrame frame =
             gateway_answer(GATEWAY__SERVER_FRAME__BODY_OWN, &event->own_conversation->base);

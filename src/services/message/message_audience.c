@@ -81,7 +81,8 @@ static enum err memberships_job(struct store_tx *tx, struct message_op *op)
     for (unsigned i = 0; i < heads->count; i++) /* so that nothing of it passes for known */
         heads->lsns[i] = heads->missing >> i & 1 ? 0 : heads->lsns[i];
     reply->lsns = heads->lsns;
-    reply->n_lsns = heads->count;
+    reply->fences = heads->fences;
+    reply->n_lsns = reply->n_fences = heads->count;
     reply->is_partial = heads->missing != 0;
     return err;
 }

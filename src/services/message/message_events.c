@@ -11,6 +11,7 @@ static Message__MessageEvent *event_new(struct message_op *op, int64_t lsn)
     message__message_event__init(&told->event);
     told->event.lsn = lsn;
     told->event.shard = (int32_t)op->c.shard;
+    told->event.fence = lsn ? op->svc->shards[op->c.shard].batch_fence : 0;
     *op->told_end = told;
     op->told_end = &told->next;
     return &told->event;

@@ -340,13 +340,15 @@ static enum err look_for_head(struct store_tx *tx, const char *user_id, int64_t 
 static enum err read_heads(struct store_tx *tx, void *arg)
 {
     struct message_heads *out = arg;
-    struct store_stmt *st = store_query(tx, "SELECT shard, lsn, epoch FROM message_shards", "");
+    struct store_stmt *st =
+        store_query(tx, "SELECT shard, lsn, epoch, fence FROM message_shards", "");
     while (store_step(st)) {
         int64_t i = store_int(st, 0);
         struct str epoch = store_str(st, 2);
         if (i < 0 || i >= (int64_t)out->count)
             continue;
         out->lsns[i] = store_int(st, 1);
+        out->fences[i] = store_int(st, 3);
         snprintf(out->epochs[i], sizeof(out->epochs[0]), "%.*s", (int)epoch.n, epoch.p);
     }
     return store_finish(st);
@@ -357,6 +359,7 @@ enum err message_shard_heads(struct store_tx *tx, struct message_service *svc, c
 {
     out->count = svc->shard_count;
     out->missing = 0;
+    memset(out->fences, 0, sizeof(out->fences));
     if (!svc->is_sealing) {
         out->lsns[0] = 0;
         memcpy(out->epochs[0], svc->shards[0].epoch, sizeof(out->epochs[0]));

@@ -32,7 +32,7 @@ struct message_shard {
     _Atomic int64_t fence;           /* what makes this process the owner; 0: it is not */
     /* the shard's writer alone touches these */
     int64_t lsn;                    /* last one given */
-    int64_t batch_fence;            /* when the batch at hand began */
+    int64_t batch_fence;            /* when the batch at hand began; 0: nobody checks */
     char epoch[MESSAGE_EPOCH_SIZE]; /* changes when the log was restored from a backup */
     _Atomic bool is_index_behind;   /* of search: something was sent since */
     _Atomic bool is_index_full;     /* the last batch was */
@@ -73,6 +73,7 @@ struct message_heads {
     unsigned count;
     uint64_t missing; /* a bit for each whose database is away: nothing is known of it */
     int64_t lsns[SHARDS_MAX];
+    int64_t fences[SHARDS_MAX]; /* 0: there is one owner alone */
     char epochs[SHARDS_MAX][MESSAGE_EPOCH_SIZE];
 };
 /* The newest lsn of each that a reader of this snapshot can see. */

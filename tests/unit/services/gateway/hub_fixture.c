@@ -10,6 +10,7 @@
 struct fake_list fake_lists[8];
 _Atomic int fake_hold_lists, fake_hold_pages, fake_failing_lists, fake_views_asked, fake_reports,
     fake_tie, fake_hold_views, fake_failing_checks, fake_checks, fake_least_checked;
+int64_t fake_fence;
 struct hub hub;
 
 /* ---- the services ---- */
@@ -46,6 +47,8 @@ static void on_memberships(Message__Message_Service *s UNUSED,
     reply.next = list && to < list->count ? (int64_t)to : 0;
     reply.lsns = arena_new(call->arena, int64_t);
     reply.lsns[reply.n_lsns++] = list ? list->lsn : 0;
+    reply.fences = arena_new(call->arena, int64_t);
+    reply.fences[reply.n_fences++] = list ? list->fence : 0;
     closure(&reply, call);
 }
 
@@ -395,6 +398,7 @@ void say(const struct said *said)
     change.message = &info;
     event.change = &change;
     event.lsn = said->lsn;
+    event.fence = fake_fence;
     event.member_count = said->member_count;
     publish("message_events", "message", said->conversation_id, &event.base);
 }
@@ -413,6 +417,7 @@ void change_member(const char *conversation_id, const char *user_id, Message__Me
     change.member = &member;
     event.change = &change;
     event.lsn = lsn;
+    event.fence = fake_fence;
     event.user_ids = ids;
     event.n_user_ids = 1;
     publish("message_events", "member", conversation_id, &event.base);
@@ -455,6 +460,7 @@ int hub_open(void **state UNUSED)
     fake_hold_lists = fake_hold_pages = fake_failing_lists = fake_views_asked = fake_reports =
         fake_hold_views = 0;
     fake_failing_checks = fake_checks = 0;
+    fake_fence = 0;
     fake_tie = PRESENCE__TIE__CONTACT;
     memset(closed, 0, sizeof(closed));
     answers = 0;

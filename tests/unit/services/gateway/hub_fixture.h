@@ -13,7 +13,7 @@ struct fake_list {
     const char *user_id;
     size_t count;    /* conversations "c-1" to "c-N" */
     size_t per_page; /* 0: all in one */
-    int64_t lsn;
+    int64_t lsn, fence;
 };
 extern struct fake_list fake_lists[8];
 extern _Atomic int fake_hold_lists;    /* lists wait as long as this is set */
@@ -61,6 +61,7 @@ unsigned closed_with(uint64_t socket);
 size_t answers_of(void); /* of watch */
 
 /* ---- events ---- */
+extern int64_t fake_fence; /* of the owner who tells */
 struct said {
     const char *conversation_id, *sender_id;
     int64_t seq, lsn, member_count;

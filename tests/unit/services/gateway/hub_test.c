@@ -203,6 +203,54 @@ static void test_put_out_unheard(void **state UNUSED)
     assert_int_equal(frames_of(2, "missed") + frames_of(3, "missed"), 1);
 }
 
+/* ---- owners of the log ---- */
+
+static void late_in_and_out(uint64_t socket)
+{
+    fake_fence = 6;
+    change_member("c-9", "ann", MESSAGE__MEMBER_STATE__ACTIVE, 8);
+    wait_frames(socket, "missed", 1);
+    change_member("c-1", "ann", MESSAGE__MEMBER_STATE__GONE, 9);
+    wait_frames(socket, "missed", 2);
+    fake_fence = 7;
+    say_by("eve", "c-9", 1);
+    say_by("zoe", "c-1", 1);
+    wait_for_one_by(socket, "zoe");
+    assert_int_equal(frames_with(socket, "eve"), 0);
+}
+
+/* An owner of the log was frozen before it told, and is heard after the next one, whom a list
+ * names, or an event: whom it lets in or puts out may be out or in since. */
+static void test_former_owner_by_list(void **state UNUSED)
+{
+    lists(2);
+    fake_lists[0].fence = 7;
+    come(1, "ann");
+    late_in_and_out(1);
+}
+
+static void test_former_owner_by_event(void **state UNUSED)
+{
+    lists(2);
+    come(1, "ann");
+    fake_fence = 7;
+    small("c-2", 1);
+    wait_frames(1, "change", 1);
+    late_in_and_out(1);
+}
+
+/* What it said is told all the same, if nothing younger of that conversation was. */
+static void test_former_owner_is_heard(void **state UNUSED)
+{
+    lists(2);
+    fake_lists[0].fence = 7;
+    come(1, "ann");
+    fake_fence = 6;
+    say_by("eve", "c-2", 1);
+    wait_for_one_by(1, "eve");
+    assert_int_equal(frames_of(1, "missed"), 0);
+}
+
 /* ---- looking ---- */
 
 static void test_receipts_for_who_looks(void **state UNUSED)
@@ -540,6 +588,9 @@ int main(void)
         HUB_TEST(test_gaps_that_last),
         HUB_TEST(test_gaps_while_auth_is_away),
         HUB_TEST(test_heard_too_late),
+        HUB_TEST(test_former_owner_by_list),
+        HUB_TEST(test_former_owner_by_event),
+        HUB_TEST(test_former_owner_is_heard),
         HUB_TEST(test_drain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
