@@ -51,6 +51,7 @@ void gateway_hub_doubt(struct gateway *gw)
     size_t at = 0;
     struct str key;
     void *value;
+    gw->has_loaded = false;
     while (map_next(gw->users, &at, &key, &value))
         make_stale(value);
 }

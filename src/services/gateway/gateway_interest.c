@@ -255,10 +255,11 @@ static void find_gap(struct interest *in)
 {
     int64_t from_ms = in->gaps_ms - (GAPS_AT_ONCE - 1) * GAP_EVERY_MS;
     int64_t wait_ms = MAX(from_ms - clock_mono_ms(), 0) + 1;
-    if (loop_timer_is_armed(&in->gap_timer))
-        return;
-    gateway_hub_doubt(in->gw);
-    loop_timer_start(in->gw->loop, &in->gap_timer, wait_ms, on_gap_timer, in);
+    bool is_waiting = loop_timer_is_armed(&in->gap_timer);
+    if (!is_waiting || in->gw->has_loaded) /* while it waits somebody may have come */
+        gateway_hub_doubt(in->gw);
+    if (!is_waiting)
+        loop_timer_start(in->gw->loop, &in->gap_timer, wait_ms, on_gap_timer, in);
 }
 
 static struct sender *find_sender(struct interest *in, const char *name)

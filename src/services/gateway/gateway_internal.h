@@ -65,6 +65,7 @@ struct gateway {
     struct list stale;          /* users whose conversations are to be asked anew, after a gap */
     size_t reloading_count;
     uint64_t gap_count;
+    bool has_loaded;     /* somebody, since all were doubted */
     struct list reports; /* being gathered, one for each share of the people */
     struct loop_timer report_timer;
     struct list moved; /* large topics that moved since who does not look was told */

@@ -99,7 +99,7 @@ static void apply_younger(struct user *u)
 
 static void finish(struct user *u)
 {
-    u->is_loaded = true;
+    u->is_loaded = u->gw->has_loaded = true;
     apply_younger(u);
     drop_news(u);
     drop_lsns(u);

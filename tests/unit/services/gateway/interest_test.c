@@ -108,6 +108,7 @@ void __wrap_gateway_hub_gap(struct gateway *of)
 void __wrap_gateway_hub_doubt(struct gateway *of)
 {
     assert_ptr_equal(of, &gw);
+    gw.has_loaded = false;
     doubts++;
 }
 
@@ -425,6 +426,9 @@ static void test_a_hole_is_a_gap(void **state UNUSED)
     pass_ms(1990);
     assert_int_equal(doubts, 4);
     assert_int_equal(gaps, 3); /* not again and again */
+    gw.has_loaded = true;      /* but somebody came meanwhile */
+    COME(.number = 202);
+    assert_int_equal(doubts, 5);
     pass_ms(10);
     assert_int_equal(gaps, 4);
 }
