@@ -11,9 +11,11 @@
  *   expect {id, sources [n]}
  *   start, stop                 all sources
  *   missing                     -> missing {count}: expected streams that have not begun
- *   close {id}                  the endpoint and what it publishes are gone; both numbers are free
- * again heard                       -> heard {endpoints [{id, audio {source: packets}}]} begin, end
- * of the measured window -> began, ended report                      -> report {...} quit
+ *   close {id}                  gone, with what it publishes; close_notify goes first, as a page's
+ *   heard                       -> heard {endpoints [{id, audio {source: packets}}]}
+ *   begin, end                  of the measured window -> began, ended
+ *   report                      -> report {...}
+ *   quit
  */
 #include "load.h"
 
@@ -199,6 +201,8 @@ static void do_close(struct load *load, json_t *o)
             load->sources[i] = NULL;
         }
     }
+    if (e && e->dtls)
+        dtls_close(e->dtls);
     endpoint_destroy(&e);
 }
 
