@@ -155,7 +155,7 @@ enum bus_task_state {
 /* A task that was claimed. Freed with free. */
 struct bus_claim {
     struct bus_claim *next;
-    struct bus_claim *next_running; /* bus_tasks.c: those whose lease is renewed */
+    struct bus_claim *next_running; /* bus_tasks_lease.c: those whose lease is renewed */
     struct bus_tasks *tasks;
     struct bus_task task;
     bus_task_fn *fn;
