@@ -2,7 +2,7 @@
 // localhost that it signed, one for clients, and an authority that signed nothing.
 import { chownSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { findProgram } from './services.mjs';
+import { findProgram } from './service.mjs';
 
 const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 

@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import path from 'node:path';
-import { Service, findProgram, freePort } from './services.mjs';
+import { freePort } from './ports.mjs';
+import { Service, findProgram } from './service.mjs';
 
 // A certificate of its own for 127.0.0.1, which is its own authority.
 function makeCertificate(server) {

@@ -8,7 +8,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brokerCases, makeCertificates, options, writeFor } from './certificates.mjs';
-import { Missing, Service, findProgram, freePort } from './services.mjs';
+import { freePort } from './ports.mjs';
+import { Missing, Service, findProgram } from './service.mjs';
 
 const FETCH_MS = 400_000;
 const pom = path.join(path.dirname(fileURLToPath(import.meta.url)), 'kafka', 'pom.xml');

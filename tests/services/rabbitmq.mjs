@@ -1,7 +1,8 @@
 // A real RabbitMQ in a directory of its own, with an epmd of its own: see services.mjs.
 import { spawn } from 'node:child_process';
 import { brokerCases, makeCertificates, options, writeFor } from './certificates.mjs';
-import { Service, findProgram, freePort } from './services.mjs';
+import { freePort } from './ports.mjs';
+import { Service, findProgram } from './service.mjs';
 
 // Erlang's programs find one another by epmd; a second one of it, that nobody else's programs see, ends with the server.
 function startEpmd(server, port) {

@@ -1,7 +1,8 @@
 // Redis as Debian packs it: plain, over TLS, a master with a replica and three sentinels, a cluster of three.
 import { spawnSync } from 'node:child_process';
 import { brokerCases, makeCertificates, options, writeFor } from './certificates.mjs';
-import { Service, findProgram, freePort } from './services.mjs';
+import { freePort } from './ports.mjs';
+import { Service, findProgram } from './service.mjs';
 
 const places = ['/usr/bin', '/usr/local/bin'];
 

@@ -5,7 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Missing, Service, findProgram, freePort } from './services.mjs';
+import { freePort } from './ports.mjs';
+import { Missing, Service, findProgram } from './service.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const BUILD_MS = 300_000; // modules and their compilation, once

@@ -6,7 +6,8 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import { Missing, Service, findProgram, freePort } from './services.mjs';
+import { freePort } from './ports.mjs';
+import { Missing, Service, findProgram } from './service.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const build = process.env.PARLANCE_BUILD ?? path.join(here, '..', '..', 'build');
