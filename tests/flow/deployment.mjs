@@ -119,7 +119,7 @@ export class Deployment {
     return part;
   }
 
-  // Until every gateway knows as many of each service as there are.
+  // Until every gateway knows as many of each service as there are, and hears those that tell what is said.
   async together() {
     const until = Date.now() + TOGETHER_MS;
     const wanted = (name) => this.processes.filter((one) => one.services.includes(name) && this.isAlive(one.name)).length;
@@ -129,6 +129,8 @@ export class Deployment {
       const known = (text, name) => Number(text.match(
         new RegExp(`^parlance_registry_instances\\{service="parlance-${name}"\\} (\\d+)`, 'm'))?.[1] ?? 0);
       const missing = ALL.filter((name) => texts.some((text) => known(text, name) !== wanted(name)));
+      const heard = (text) => Number(text.match(/^parlance_gateway_senders (\d+)/m)?.[1] ?? 0);
+      if (texts.some((text) => heard(text) < wanted('message'))) missing.push('senders of messages');
       if (!missing.length) return;
       if (Date.now() > until) throw new Error(`gateways do not know the right number of ${missing.join(', ')}`);
       await new Promise((resolve) => { setTimeout(resolve, 50); });

@@ -48,6 +48,16 @@ export class Talker extends Wire {
     return (await this.event((frame) => frame[kind] !== undefined && frame[kind] !== null && isIt(frame[kind]), kind))[kind];
   }
 
+  // A message that was accepted: as a change, or in the log where it is told that it missed something.
+  async hears(conversation, text) {
+    const isIt = (change) => change?.conversation_id === conversation && change.message?.content?.text === text;
+    this.events = this.events.filter((frame) => !frame.missed);
+    const frame = await this.event((one) => one.missed || isIt(one.change), `“${text}”, or missed`);
+    if (frame.change) return;
+    const { messages } = await this.ok('get_message_history', { id: conversation });
+    assert.ok(messages.some((m) => m.content.text === text), `${text} is in the log`);
+  }
+
   // Everything before this has been answered and told: what is not there now does not come.
   async settle() { await this.ok('ping'); }
 

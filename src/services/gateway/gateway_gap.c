@@ -13,6 +13,9 @@
 #define CHECKED_MAX 500 /* sign-ins in one question */
 #define CHECK_AGAIN_MS 1000
 
+static struct metric metric_gaps =
+    METRIC_COUNTER("parlance_gateway_gaps_total", "Times that events may have been missed.");
+
 /* ---- conversations ---- */
 
 static void load_some(struct gateway *gw)
@@ -173,6 +176,7 @@ void gateway_hub_gap(struct gateway *gw)
     log_info(NULL, "events may have been missed: %zu sockets are told to look",
              map64_count(gw->members));
     gw->gap_count++;
+    metric_add(&metric_gaps, 1);
     gateway_hub_doubt(gw);
     while (map64_next(gw->members, &at, &socket, &value))
         watch_forget(value);

@@ -25,6 +25,9 @@
 #define GAPS_AT_ONCE 3 /* as when several senders are met; then one every GAP_EVERY_MS */
 #define TELL_ALL_EVERY_MS 100
 
+static struct metric metric_senders =
+    METRIC_GAUGE("parlance_gateway_senders", "Processes of others that tell here what is said.");
+
 struct sender {
     struct list node;
     char *name;
@@ -293,6 +296,14 @@ static struct sender *get_sender(struct interest *in, const char *name)
     return s;
 }
 
+static void count_senders(const struct interest *in)
+{
+    unsigned count = 0;
+    LIST_FOREACH(&in->senders, node)
+    count += !is_silent(LIST_ENTRY(node, struct sender, node));
+    metric_set(&metric_senders, count);
+}
+
 /* Whether what came before this is all here. */
 static bool is_whole(const struct sender *s, const Message__Downstream *m)
 {
@@ -315,6 +326,8 @@ bool interest_heard(struct gateway *gw, const Message__Downstream *m)
     if (!is_whole(s, m) || is_back)
         find_gap(in);
     s->heard_ms = clock_mono_ms();
+    if (s->is_new)
+        count_senders(in);
     s->is_new = false;
     s->series = m->series;
     s->number = m->number;
@@ -376,6 +389,7 @@ static void on_beat(void *arg)
         say(in, &m);
     in->was_linked = is_linked;
     forget_silent(in);
+    count_senders(in);
     clean(in);
     go_on(in);
     loop_timer_start(in->gw->loop, &in->beat_timer, is_linked ? BEAT_MS : BEAT_FIRST_MS, on_beat,

@@ -168,7 +168,7 @@ test('one database away: its conversations say so, the others go on', { skip, ti
   for (let i = 0; i < 5; i += 1) {
     const said = await say(main, `meanwhile ${i}`);
     assert.equal(said.status, 200, JSON.stringify(said.body));
-    await b.next('change', (c) => c.message?.content?.text === `meanwhile ${i}`);
+    await b.hears(main, `meanwhile ${i}`);
   }
   // Who has a cursor catches up with the rest; who has none is told to come again, and not given half.
   const moved = await b.ok('sync', { cursor });
@@ -178,7 +178,7 @@ test('one database away: its conversations say so, the others go on', { skip, ti
   assert.equal((await bob.client.get(`/api/v1/conversations/${main}/messages`)).status, 200);
   const fresh = await Talker.open(storm.server.gateways[0], bob.client);
   await say(main, 'for who comes now');
-  await fresh.next('change', (c) => c.message?.content?.text === 'for who comes now');
+  await fresh.hears(main, 'for who comes now');
 
   await engines.mysql.start();
   for (const end = Date.now() + 30_000; ;) {
