@@ -11,8 +11,12 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/metric.h"
 
 #define CACHED_MAX 256 /* statements per connection */
+
+static struct metric metric_statements =
+    METRIC_GAUGE("parlance_store_statements", "Prepared statements that connections keep.");
 
 struct store_stmt {
     struct list flight_node; /* store_tx.in_flight while in use */
@@ -45,6 +49,8 @@ static void stmt_destroy(const struct store_driver *driver, struct store_stmt *s
 {
     if (st->prepared)
         driver->discard(&st->prepared);
+    if (st->is_cached)
+        metric_add(&metric_statements, -1);
     free(st->sql);
     free(st);
 }
@@ -100,6 +106,7 @@ static struct store_stmt *stmt_take(struct store_link *link, const char *sql)
         if (map_count(link->statements) >= CACHED_MAX && !list_is_empty(&link->recent))
             link_evict(link);
         map_set(link->statements, str_from(sql), st);
+        metric_add(&metric_statements, 1);
     }
     return st;
 }
