@@ -125,8 +125,7 @@ void registry_etcd_follow(struct registry_impl *impl, const char *space)
     f->space = mem_strdup(space);
     list_add_tail(&impl->follows, &f->node);
     registry_etcd_key(impl, &prefix, space, "", NULL);
-    /* Whose lease ended with etcd away says so anew when its turn comes, however short the lease.
-     */
+    /* Whose lease ended with etcd away says so anew in its turn, however short the lease. */
     int64_t grace_ms = MAX(impl->lease_ms, (int64_t)ETCD_CLIENT_BACK_MS);
     f->view = etcd_view_create(&(struct etcd_view_options){.loop = impl->loop,
                                                            .client = impl->client,
