@@ -6,16 +6,8 @@ import path from 'node:path';
 // Live bytes may be more by a twentieth and, a process, this much: what caches and tables of what is known still gain after the warm-up.
 const SLACK_BYTES = 512 * 1024;
 const MORE = 1.05;
-// And a prepared statement, kept for good by its connection (at most 256 of them): rare ones come when a fault first asks for them.
-// libmariadb's is the largest.
-const STATEMENT_BYTES = 16 * 1024;
 const SLACK_ANONYMOUS_BYTES = 16 * 1024 * 1024;
 const MORE_ANONYMOUS = 1.5;
-
-async function statementsOf(part) {
-  const text = await (await fetch(`${part.url}/metrics`)).text();
-  return Number(text.match(/^parlance_store_statements (\d+)/m)?.[1] ?? 0);
-}
 
 export class Memory {
   constructor({ dir, library }) {
@@ -35,22 +27,18 @@ export class Memory {
   }
 
   // By name, of a Map of servers.
-  async of(parts) {
-    const all = await Promise.all([...parts].map(async ([name, part]) => [name, { ...this.read(part.child.pid), statements: await statementsOf(part) }]));
-    return Object.fromEntries(all);
-  }
+  of(parts) { return Object.fromEntries([...parts].map(([name, part]) => [name, this.read(part.child.pid)])); }
 }
 
 // Those of one kind together, messages-1 and messages-2 as messages: what one of them loses when its meetings or shards move, another
-// gains. { count, live, anonymous, statements, classes }
+// gains. { count, live, anonymous, classes }
 export function together(all) {
   const kinds = {};
-  for (const [name, { live, anonymous, statements = 0, classes }] of Object.entries(all)) {
+  for (const [name, { live, anonymous, classes }] of Object.entries(all)) {
     const kind = name.replace(/-\d+$/, '');
-    const sum = kinds[kind] ?? { count: 0, live: 0, anonymous: 0, statements: 0, classes: classes.map(() => 0) };
+    const sum = kinds[kind] ?? { count: 0, live: 0, anonymous: 0, classes: classes.map(() => 0) };
     kinds[kind] = {
-      count: sum.count + 1, live: sum.live + live, anonymous: sum.anonymous + anonymous, statements: sum.statements + statements,
-      classes: sum.classes.map((bytes, k) => bytes + classes[k]),
+      count: sum.count + 1, live: sum.live + live, anonymous: sum.anonymous + anonymous, classes: sum.classes.map((bytes, k) => bytes + classes[k]),
     };
   }
   return kinds;
@@ -64,6 +52,5 @@ export function whatGrew(before, after) {
 
 export function hasGrown(before, after) {
   const { count } = before;
-  const statements = Math.max(0, (after.statements ?? 0) - (before.statements ?? 0)) * STATEMENT_BYTES;
-  return after.live > before.live * MORE + SLACK_BYTES * count + statements || after.anonymous > before.anonymous * MORE_ANONYMOUS + SLACK_ANONYMOUS_BYTES * count;
+  return after.live > before.live * MORE + SLACK_BYTES * count || after.anonymous > before.anonymous * MORE_ANONYMOUS + SLACK_ANONYMOUS_BYTES * count;
 }

@@ -61,7 +61,7 @@ class Chaos {
     this.meetings = new Meetings({ server: this.server, media: this.media, say: (text) => this.say(text) });
     await this.meetings.begin();
     await this.calm();
-    this.before = await this.memory.of(this.server.parts);
+    this.before = this.memory.of(this.server.parts);
   }
 
   // Everything works, then it is quiet.
@@ -81,7 +81,7 @@ class Chaos {
   async end() {
     await this.meetings.allHear(RESUME_MS + 5000).catch((problem) => this.fail(problem.message));
     await this.calm(); // as when memory was looked at first
-    await this.judgeMemory();
+    this.judgeMemory();
     this.judgeMeetings();
     await this.meetings.stop();
     for (const device of this.people.devices) await device.close();
@@ -98,8 +98,8 @@ class Chaos {
     }
   }
 
-  async judgeMemory() {
-    const after = await this.memory.of(this.server.parts);
+  judgeMemory() {
+    const after = this.memory.of(this.server.parts);
     const [first, last] = [this.before, after].map(together);
     for (const kind of Object.keys(last)) if (hasGrown(first[kind], last[kind])) this.fail(`${kind} has grown`);
     this.memoryLines = Object.entries(after).map(([name, now]) => {

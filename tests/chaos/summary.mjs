@@ -18,7 +18,7 @@ export function resumeText(times) {
 }
 
 export const memoryText = (name, before, after) => `${name.padEnd(11)} ${megabytes(before.live).padStart(8)} -> ${megabytes(after.live).padStart(8)} live, `
-  + `${megabytes(before.anonymous).padStart(8)} -> ${megabytes(after.anonymous).padStart(8)} anonymous, ${before.statements} -> ${after.statements} statements${before.pid === after.pid ? '' : ' (a later process of that name)'}`;
+  + `${megabytes(before.anonymous).padStart(8)} -> ${megabytes(after.anonymous).padStart(8)} anonymous${before.pid === after.pid ? '' : ' (a later process of that name)'}`;
 
 export const silenceText = ({ who, from, until, ms, faults, isOpen }) => `${who}: silent for ${seconds(until - from)}, ${seconds(Math.max(ms, 0))} of it with no excuse`
   + `${isOpen ? ', and still' : ''} (${faults.map((f) => `${f.kind} ${f.victim}${f.other ? ` from ${f.other}` : ''}`).join(', ') || 'no fault'})`;
