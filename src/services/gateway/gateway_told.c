@@ -111,10 +111,12 @@ static void note_heard(struct gateway *gw, const Message__Change *change)
 
 static void take_late(struct gateway *gw, const Message__MessageEvent *event)
 {
-    if (event->change->member)
-        ask_anew(gw, event->change->member->user_id);
+    const Message__Member *m = event->change->member;
+    if (m)
+        ask_anew(gw, m->user_id);
     for (size_t i = 0; i < event->n_user_ids; i++)
-        ask_anew(gw, event->user_ids[i]);
+        if (!m || strcmp(event->user_ids[i], m->user_id) != 0) /* once is enough */
+            ask_anew(gw, event->user_ids[i]);
 }
 
 static void tell_change(struct gateway *gw, const Message__MessageEvent *event, bool is_former)
